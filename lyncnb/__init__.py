@@ -1,17 +1,17 @@
 """Plan the certificates of a Lync Server 2013 deployment before the servers exist.
 
-Data runs one way: one noun per step, one verb per arrow.
+Each function takes the result of the previous step and returns a new object.
 
 >>> import lyncnb as ln                                           # doctest: +SKIP
 >>> topology = ln.read_topology("../data/contoso.csv")  # sites, pools, computers, SIP domains
->>> rules = ln.load_rules("lync2013")                   # what the product asks of each role
+>>> rules = ln.load_rules("lync2013")                   # what the product requires of each role
 >>> plan = ln.plan_certificates(topology, rules)        # one row per certificate
 >>> plan.explain("edge01.contoso.com")                  # why each name is there, with its source
 >>> ln.check_plan(plan)                                 # errors, warnings and notices
 >>> bundle = ln.write_requests(plan, "requests", passphrase=ln.ask_passphrase())
 
-Later, when the CA has answered: ``ln.open_requests``, ``ln.match_certificates``, ``ln.write_pfx``
-and ``ln.deployment_steps``. Nouns are frozen: a verb returns a new one.
+After the CA has issued the certificates, use ``ln.open_requests``, ``ln.match_certificates``,
+``ln.write_pfx`` and ``ln.deployment_steps``. Objects are immutable.
 
 A public name is imported when it is first used (PEP 562), so that ``import lyncnb`` and
 ``lyncnb --help`` load neither pandas nor cryptography. ``__init__.pyi`` lists them, for type
@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
-_LIST = __loader__.get_data(f"{__file__}i").decode()  # lies beside this file, in a zip file too
+# The loader finds the stub next to this file, even in a zip file.
+_LIST = __loader__.get_data(f"{__file__}i").decode()
 _MODULES = {
     line.split()[3]: line.split()[1] for line in _LIST.splitlines() if line.startswith("from ")
 }
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> object:
         value = getattr(_import_module(_MODULES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # asked for once only
+    globals()[name] = value  # Python then finds the name without this function.
     return value
 
 

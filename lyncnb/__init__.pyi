@@ -1,4 +1,4 @@
-"""The public names, each from its module: for type checkers, and for ``__init__.py``."""
+"""The public names with their modules, for type checkers and for ``__init__.py``."""
 
 from .authorities.demonstration import demo as demo
 from .authorities.handover import hand_over as hand_over

@@ -147,11 +147,11 @@ def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
     assert {path: path.read_bytes() for path in summaries} == {**summaries}
 
     ahead = make_folder(folder, make_plan(), dry_run=True)
-    assert "this folder will then need lyncnb 0.2 or later" in ahead.notes[0]
+    assert "after this run, the folder needs lyncnb 0.2 or later" in ahead.notes[0]
     assert (folder / "manifest.json").read_bytes() == earlier
     bundle = make_folder(folder, make_plan())
     assert set(bundle.counts()) == {"kept"}
-    assert "this folder now needs lyncnb 0.2 or later" in bundle.notes[0]
+    assert "the folder now needs lyncnb 0.2 or later" in bundle.notes[0]
     assert (folder / "manifest.v2.json").read_bytes() == earlier
     assert b'"lyncnb-requests/3"' in (folder / "manifest.json").read_bytes()
     assert b'"kept"' not in (folder / "manifest.json").read_bytes()

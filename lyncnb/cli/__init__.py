@@ -1,4 +1,4 @@
-"""The command line: a short function for each command, which calls one public function."""
+"""The command line. Each command is a short function that calls one public function."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Without the program's name. By default, those of the process.
+        The arguments without the program's name. The default is the arguments of the process.
 
     Returns
     -------
     int
-        The exit status: 0 success; 1 refused or different; 2 unreadable input or wrong arguments;
+        The exit status: 0 success; 1 refused or different; 2 unreadable input or wrong
+        arguments;
         3 the request folder or its passphrase needs attention; 70 an error in lyncnb; 130
         interrupted.
     """
@@ -32,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_help_or_version(given: Sequence[str]) -> int:
-    # Neither needs click; see help.py.
+    # Help and version do not need click, which is slow to import. See help.py.
     from .help import VERSION, overview
 
     try:
         if sys.stdout is None:
-            raise OSError("it is closed")
+            raise OSError("the stream is closed")
         sys.stdout.write(overview() if given in _HELP else f"lyncnb {VERSION}\n")
         sys.stdout.flush()
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The command line as a whole: its commands, and their exit status."""
+"""Define the command line: its commands and their exit status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
 
 
 def _add_help(command: click.Command) -> None:
-    # The help option of click does not write through output.py.
+    # The help option of click does not write through output.py, so lyncnb defines its own.
     command.add_help_option = False
     command.params.append(
         click.Option(
@@ -55,20 +55,20 @@ class _Lyncnb(click.Group):
 
 
 def _refuse_repeated(command: click.Command, context: click.Context, rest: list[str]) -> None:
-    """Refuse a repeated option that takes one value; click would silently use the last one."""
+    """Refuse an option that is given twice but takes one value; click would use the last value."""
     try:
         _, _, given = command.make_parser(context).parse_args([*rest])
     except click.UsageError:
-        return  # The command itself reports this, with its usage.
+        return  # The command itself reports this error, with its usage.
     options = [parameter for parameter in given if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
-        return  # The planner asks for help.
+        return  # The command shows its help, so repeated options do not matter.
     for option in dict.fromkeys(options):
         is_repeatable = option.multiple or option.is_flag or option.count
         if options.count(option) > 1 and not is_repeatable:
             raise click.UsageError(
-                f"{max(option.opts, key=len)} is given {options.count(option)} times, but takes one"
-                " value",
+                f"{max(option.opts, key=len)} takes one value, but is given "
+                f"{options.count(option)} times",
                 ctx=context,
             )
 
@@ -77,7 +77,7 @@ _group = _Lyncnb("lyncnb", help=overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
-#: All commands, in the order of the help page.
+#: All commands, in the same order as on the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *GUIDING_COMMANDS,
@@ -104,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        Without the program's name.
+        The arguments without the program's name.
 
     Returns
     -------
@@ -119,7 +119,9 @@ def run(arguments: Sequence[str]) -> int:
         finish_output()
     except SystemExit:
         raise
-    except BaseException as error:  # No traceback reaches a planner.
+    except (
+        BaseException
+    ) as error:  # Report every exception as a message, so that no user sees a traceback.
         return report(
             error,
             as_json="--json" in arguments,
@@ -129,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    # The main() of click would turn a closed pipe into exit status 1 without a message.
+    # The main() of click ends with exit status 1 and no message if the pipe is closed.
     try:
         with _group.make_context("lyncnb", list(arguments)) as context:
             return int(_group.invoke(context) or 0)

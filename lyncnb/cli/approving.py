@@ -1,4 +1,4 @@
-"""The command that approves a saved plan: approve."""
+"""The command that approves a saved plan: ``approve``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LINES_SHOWN = 200
 @click.argument("saved_plan", metavar="FILE")
 @click.option(
     "--key", required=True, metavar="ID",
-    help="File of the SSH key that signs, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an"
-    " SSH agent. ssh-keygen asks for its passphrase.",
+    help="Path of the SSH key that signs, e.g. ~/.ssh/id_ed25519, or of the .pub file of a key "
+         "in an SSH agent. ssh-keygen asks for the passphrase.",
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="DIGEST",
-    help="Sign only the plan with this SHA-256 digest, or its first 12 or more digits. Required"
-    " without a terminal.",
+    help="SHA-256 digest of the plan to sign, or its first 12 or more digits. Required if "
+         "there is no terminal.",
 )  # fmt: skip
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own rules, if the plan uses them."
@@ -44,15 +44,15 @@ def approve_command(
 ) -> int:
     """Approve the saved plan FILE: sign it with an SSH key, into FILE.sig.
 
-    lyncnb first plans FILE again. It then shows the certificates and the digest, and asks whether
-    to sign; --confirm DIGEST answers in advance.
+    lyncnb first makes the plan in FILE again. It then shows the certificates and the digest,
+    and asks whether to sign. With --confirm DIGEST, lyncnb does not ask.
 
     \b
     To sign without lyncnb:
       ssh-keygen -Y sign -n lyncnb-plan -f ID FILE
 
-    Exit status: 0; 1 if FILE is outdated, DIGEST does not match, or the key does not sign; 2 if
-    FILE was altered or cannot be read.
+    Exit status: 0 the plan is signed; 1 if FILE is outdated, DIGEST does not match, or the
+    key does not sign; 2 if FILE was altered or cannot be read.
     """  # noqa: D301  (click keeps the lines below the backspace character)
     from ..base.shown.tables import count_of
     from ..checks.saved_plan import read_saved_plan
@@ -61,11 +61,11 @@ def approve_command(
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # lyncnb knows the product from then on.
+        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
     if confirm is None:
-        confirm = _confirmed(read_saved_plan(saved_plan))
+        confirm = _confirm_digest(read_saved_plan(saved_plan))
         if not confirm:
-            note("nothing was signed")
+            note("The plan is not signed.")
             return 1
     approved = approve_plan(saved_plan, key=key, force=force, digest=confirm)
     saved = approved.plan
@@ -76,28 +76,32 @@ def approve_command(
     write_lines(totals(saved.plan, saved.findings), saved.identity, str(approved))
     if saved.open_errors:
         number = count_of(len(saved.open_errors), "error")
-        note(f"note: {number} not accepted: lyncnb request refuses this plan")
+        note(f"note: the plan has {number} that are not accepted, so lyncnb request refuses it")
     else:
         path = shlex.quote(saved_plan)
-        write_next(f"Request it: lyncnb request --plan {path} --approved-by SIGNERS FOLDER")
+        write_next(
+            f"Write the requests of the approved plan: lyncnb request --plan {path} "
+            "--approved-by SIGNERS FOLDER"
+        )
     return 0
 
 
-def _confirmed(saved: SavedPlan) -> str:
-    """Show a plan on a terminal; return its digest if the answer is yes, otherwise nothing."""
+def _confirm_digest(saved: SavedPlan) -> str:
+    """Show the plan and ask whether to sign it; return the digest, or "" if the answer is no."""
     from ..errors import ApprovalError
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise ApprovalError(
-            f"{saved.identity}: the plan is not confirmed, and there is no terminal to ask on",
-            hint=f"read the plan, then: {saved.approve_line} --confirm {saved.sha256}",
+            f"{saved.identity}: the plan is not confirmed, and lyncnb cannot ask without a "
+            "terminal",
+            hint=f"read the plan, then run: {saved.approve_line} --confirm {saved.sha256}",
         )
     for planned in saved.plan.certificates[:_LINES_SHOWN]:
         note(f"{planned.id}: {planned.subject.common_name}, {planned.issuer}, {planned.key}")
     if len(saved.plan.certificates) > _LINES_SHOWN:
-        note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more")
+        note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more certificates")
     note(saved.identity)
-    answer = click.prompt("Sign this plan? Type yes", default="no", err=True)
+    answer = click.prompt("To sign this plan, type yes", default="no", err=True)
     return saved.sha256 if answer.strip().lower() == "yes" else ""
 
 

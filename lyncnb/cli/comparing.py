@@ -1,4 +1,4 @@
-"""The commands that compare: compare, compare-topology, asis."""
+"""The commands that compare: ``compare``, ``compare-topology`` and ``asis``."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ _FILES_SHOWN = 200
 @click.argument("new", metavar="NEW")
 @click.option(
     "--options", "options_file", metavar="plan.toml",
-    help="Options for both, if OLD and NEW are tables. Without it, lyncnb uses the defaults.",
+    help="Planning options for OLD and NEW, if they are tables. By default, lyncnb uses the "
+         "default options.",
 )  # fmt: skip
-@click.option("--old-options", metavar="plan.toml", help="Options for OLD only.")
-@click.option("--new-options", metavar="plan.toml", help="Options for NEW only.")
-@click.option("--product", metavar="NAME", help="Product whose rules apply to tables.")
+@click.option("--old-options", metavar="plan.toml", help="Planning options for OLD only.")
+@click.option("--new-options", metavar="plan.toml", help="Planning options for NEW only.")
+@click.option("--product", metavar="NAME", help="Product whose rules apply to the tables.")
 @json_option
 @click.option(
     "-o",
@@ -70,12 +71,12 @@ def compare_command(
 ) -> int:
     """Show the differences between the plans of OLD and NEW, and their causes.
 
-    Each is a table of servers, the folder of a scenario, a saved plan (lyncnb plan --save FILE), a
-    request folder, or the JSON of a plan (lyncnb plan -o FILE.json). A request folder
-    and the JSON of a plan contain only the certificates, not the table.
+    OLD and NEW can each be a table of servers, a scenario folder, a saved plan (lyncnb plan
+    --save FILE), a request folder, or a plan in JSON (lyncnb plan -o FILE.json). A request
+    folder and a plan in JSON contain only the certificates, not the table.
 
-    Exit status: 0 if both plans need the same certificates; 1 if not; 2 if one cannot be read; 3
-    if a request folder needs attention.
+    Exit status: 0 if both plans need the same certificates; 1 if they need different ones; 2
+    if a plan cannot be read; 3 if a request folder needs attention.
     """
     from ..base.disk.outputs import check_output
     from ..errors import UsageProblem
@@ -90,9 +91,9 @@ def compare_command(
         check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
     plans = []
     for path, own in sides:
-        if own and _is_record(path):
+        if own and _is_planned_file(path):
             raise UsageProblem(
-                f"{path} is planned already and takes no options", hint="leave its options out"
+                f"{path} is already planned, so it takes no options", hint="leave the options out"
             )
         choices = own or (None if is_scenario(path) else options_file)
         plans.append(plan_of(path, product, choices, on))
@@ -107,7 +108,7 @@ def compare_command(
     return 0 if compared.difference.is_empty else 1
 
 
-def _is_record(path: str) -> bool:
+def _is_planned_file(path: str) -> bool:
     from ..authorities.read_plan import is_record
 
     return is_record(path)
@@ -116,12 +117,12 @@ def _is_record(path: str) -> bool:
 def plan_of(
     path: str, product: str | None, options_file: str | None, on: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
-    """Return the plan and findings of a table, saved plan, request folder or plan's JSON.
+    """Return the plan and findings of a table, saved plan, request folder or plan in JSON.
 
     Raises
     ------
     LyncnbError
-        If the path is none of them.
+        If the path is none of these.
     """
     from ..authorities.read_plan import read_plan
     from ..checks.saved_plan import read_saved_plan
@@ -130,9 +131,11 @@ def plan_of(
     from ..plan.saved_plan_json import is_saved_plan, read_saved_json
     from ..rules.rule_files import load_rules
 
-    if _is_record(path):
+    if _is_planned_file(path):
         if product is not None:
-            load_rules(product)  # lyncnb knows a planner's own product from then on.
+            load_rules(
+                product
+            )  # After load_rules, the name of the user's product is known to lyncnb.
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
                 saved = read_saved_plan(path)
@@ -141,8 +144,8 @@ def plan_of(
                 record = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
                 recorded = record.recorded()
                 note(
-                    f"note: {path} was planned with other rules, so lyncnb cannot plan it again"
-                    " and compares the recorded certificates"
+                    f"note: {path} was planned with other rules, so lyncnb compares the "
+                    "recorded certificates instead of planning them again"
                 )
                 return recorded, recorded.findings
         recorded = read_plan(path)
@@ -157,10 +160,11 @@ def plan_of(
 def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     """Show where A and B disagree: servers, roles, pools and names, value by value.
 
-    Each is a table of servers or a topology document, e.g. your table and the topology from
-    Topology Builder. lyncnb names the columns that only one of them has, but does not compare them.
+    A and B can each be a table of servers or a topology document. For example, compare your
+    table with the topology from Topology Builder. If only one of them has a column, lyncnb
+    names the column but does not compare it.
 
-    Exit status: 0 if they agree; 1 if not; 2 if one cannot be read.
+    Exit status: 0 if A and B agree; 1 if they disagree; 2 if one of them cannot be read.
     """
     from ..topology.topology import read_topology
 
@@ -171,7 +175,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
         write_lines(*map(str, comparison.differences[:_DIFFERENCES_SHOWN]))
         if comparison.differences[_DIFFERENCES_SHOWN:]:
             left = len(comparison.differences) - _DIFFERENCES_SHOWN
-            write(f"… and {left:,} more; with --json all are listed")
+            write(f"… and {left:,} more; use --json to list all")
         write_lines(comparison.summary())
     return 0 if comparison.is_empty else 1
 
@@ -181,17 +185,20 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 @plan_arguments
 @click.option(
     "--on", metavar="DATE",
-    help="The day on which the certificates must be valid, e.g. 2027-03-15 (default: the planned "
-    "issue date or today, whichever is later).",
+    help="The date on which the certificates must be valid, e.g. 2027-03-15 (default: the "
+         "planned issue date or today, whichever is later).",
 )  # fmt: skip
 @json_option
 @click.option("-o", "output", metavar="FILE", help="Write the table to a .csv, .xlsx or .md file.")
 @click.option(
-    "--save", metavar="FILE.json", help="Save the result, for lyncnb request --only-missing."
+    "--save",
+    metavar="FILE.json",
+    help="Save the result to FILE.json, for lyncnb request --only-missing.",
 )
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder. A certificate whose key it records as compromised covers nothing.",
+    help="Request folder. If it records a key as compromised, the certificate of that key does "
+         "not cover a planned certificate.",
 )  # fmt: skip
 @force_option
 def asis_command(
@@ -208,13 +215,13 @@ def asis_command(
 ) -> int:
     """Compare the installed certificates with the plan of TOPOLOGY.
 
-    PATH is a certificate, a folder or zip archive of certificates, or a file that the script of
-    lyncnb snippet certificates exports on a server. Only such a file says where a certificate is
-    installed. lyncnb evaluates each certificate as if a CA had just returned it. This command does
-    not change which requests are made.
+    PATH is a certificate, a folder or zip archive of certificates, or a file that the script
+    of lyncnb snippet certificates exports on a server. Only such an exported file shows where
+    a certificate is installed. lyncnb evaluates each certificate as if a CA had just issued
+    it. This command does not change any request.
 
-    Exit status: 0 if the installed certificates cover the plan; 1 if not; 2 if something cannot be
-    read.
+    Exit status: 0 if the installed certificates cover the plan; 1 if they do not; 2 if
+    something cannot be read.
     """
     from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
     from ..authorities.survey.compare_as_is import compare_as_is

@@ -1,7 +1,7 @@
 """Errors of the command line: one clear message, an exit status, no traceback.
 
-Only this module handles every exception. A planner must never see a traceback, whose lines may
-also contain secrets.
+Only this module handles every exception. Users must never see a traceback, because its
+lines may also contain secrets.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import click
 from ..errors import LyncnbError, StandardOutputError, UsageProblem
 from .output import abandon, finish_output, note, write_json
 
-#: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
+#: Exit status after Ctrl-C, as in a shell (128 + SIGINT).
 INTERRUPTED = 130
 
-#: Exit status of an error in lyncnb itself (EX_SOFTWARE of sysexits.h).
+#: Exit status of an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
 FAULT = 70
 
-#: If this variable is set, an error in lyncnb also writes its traceback to standard error.
+#: If this environment variable is set, an error in lyncnb also writes its traceback to standard
+#: error.
 DEBUG_VARIABLE = "LYNCNB_DEBUG"
 
 _PROBLEMS_SHOWN = 100
 
 
 def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -> int:
-    """Report what went wrong.
+    """Report an error on standard error.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
     as_json : bool
         Whether to write the error to standard output too, as a JSON document.
     about_folder : bool, optional
-        Whether the command works on a request folder, whose problems have exit status 3.
+        Whether the command works on a request folder. Problems of a request folder have exit
+        status 3.
 
     Returns
     -------
@@ -47,15 +49,18 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
         The exit status.
     """
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        known, status = LyncnbError("interrupted; finished work is kept"), INTERRUPTED
+        known, status = (
+            LyncnbError("the command was interrupted; finished work is kept"),
+            INTERRUPTED,
+        )
         code = "interrupted"
     else:
-        known, status = _known_error(error, 3 if about_folder else 2)
+        known, status = _convert_error(error, 3 if about_folder else 2)
         code = known.code if status != FAULT else "fault"
-    output_error = _output_error(known, as_json=as_json, code=code)
+    output_error = _write_error_output(known, as_json=as_json, code=code)
     if output_error is not None:
         abandon(sys.stdout)
-        earlier = "" if output_error is known else f"; before that: {known.message}"
+        earlier = "" if output_error is known else f"; earlier error: {known.message}"
         note(f"lyncnb: {output_error.message}{earlier}")
         return output_error.exit_status
     note("\n".join(message_lines(known)))
@@ -64,12 +69,14 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
     return status
 
 
-def _output_error(known: LyncnbError, *, as_json: bool, code: str) -> StandardOutputError | None:
+def _write_error_output(
+    known: LyncnbError, *, as_json: bool, code: str
+) -> StandardOutputError | None:
     if isinstance(known, StandardOutputError):
         return known
     try:
         if as_json:
-            write_json({"error": _error_document(known, code)})
+            write_json({"error": _build_error_document(known, code)})
         if as_json or sys.stdout is not None:
             finish_output()
     except StandardOutputError as output_error:
@@ -78,19 +85,19 @@ def _output_error(known: LyncnbError, *, as_json: bool, code: str) -> StandardOu
 
 
 def message_lines(error: LyncnbError) -> list[str]:
-    """Return an error as lines: the message, each problem, the hint."""
+    """Return an error as lines: the message, each problem and the hint."""
     lines = [f"lyncnb: {error.message}"]
     for problem in error.problems[:_PROBLEMS_SHOWN]:
         lines.extend(f"  {line}" for line in str(problem).splitlines())
     if len(error.problems) > _PROBLEMS_SHOWN:
         left = len(error.problems) - _PROBLEMS_SHOWN
-        lines.append(f"  … and {left:,} more; with --json all are listed")
+        lines.append(f"  … and {left:,} more; use --json to list all")
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return lines
 
 
-def _error_document(error: LyncnbError, code: str) -> dict[str, Any]:
+def _build_error_document(error: LyncnbError, code: str) -> dict[str, Any]:
     """Return an error as JSON values: code, message, hint, and problems if there are several."""
     document: dict[str, Any] = {"code": code, "message": error.message, "hint": error.hint}
     if error.problems:
@@ -100,37 +107,41 @@ def _error_document(error: LyncnbError, code: str) -> dict[str, Any]:
     return document
 
 
-def _known_error(error: BaseException, system_status: int) -> tuple[LyncnbError, int]:
-    """Return an error with a message and a hint for any exception, and the exit status."""
+def _convert_error(error: BaseException, system_status: int) -> tuple[LyncnbError, int]:
+    """Convert any exception to an error with a message and a hint, and return its exit status."""
     if isinstance(error, LyncnbError):
         return error, error.exit_status
     if isinstance(error, click.ClickException):
-        return _usage(error), 2
+        return _convert_usage_error(error), 2
     if isinstance(error, OSError):
-        return _from_system(error), system_status
+        return _convert_system_error(error), system_status
     if isinstance(error, MemoryError):
-        return LyncnbError("not enough memory", hint="plan a part of the topology"), 2
+        return LyncnbError("there is not enough memory", hint="plan fewer servers at a time"), 2
     frames = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({Path(frame.filename).name} line {frame.lineno})" for frame in frames)
     details = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return LyncnbError(
-        f"this is an error in lyncnb itself{where}: {details}",
-        hint="finished work is kept; please report this line and the command that you ran. "
-        f"{DEBUG_VARIABLE}=1 shows the traceback, which may contain names of your servers",
+        f"an error occurred in lyncnb itself{where}: {details}",
+        hint="finished work is kept. Report this line and the command that you ran. Set "
+        f"{DEBUG_VARIABLE}=1 to show the traceback, which may contain the names of your "
+        "servers",
     ), FAULT
 
 
-def _usage(error: click.ClickException) -> LyncnbError:
+def _convert_usage_error(error: click.ClickException) -> LyncnbError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "lyncnb"
     command = path.removeprefix("lyncnb").strip()
     message = error.format_message().rstrip(".")
     return UsageProblem(
-        f"{command}: {message}" if command else message, hint=f"run {path} --help for the arguments"
+        f"{command}: {message}" if command else message,
+        hint=f"to show the arguments, run {path} --help",
     )
 
 
-def _from_system(error: OSError) -> LyncnbError:
+def _convert_system_error(error: OSError) -> LyncnbError:
     reason = error.strerror or str(error) or type(error).__name__
     name = f"{error.filename}: " if error.filename else ""
-    return LyncnbError(f"{name}{reason}", hint="check the path, its permissions and the free space")
+    return LyncnbError(
+        f"{name}{reason}", hint="check the path, the permissions and the free disk space"
+    )

@@ -1,4 +1,4 @@
-"""``check --fix``: shows the fixes that have one safe answer, asks, and changes the files."""
+"""``check --fix``: show the fixes that have one safe answer, ask, and change the files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_BACKUPS = 99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change of one file: its bytes before and after, and the difference as lines."""
+    """The change to one file: its bytes before and after, and the differences as lines."""
 
     path: Path
     before: bytes
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """The files that lyncnb can change, and the cells that only a person can change."""
+    """The files that lyncnb can change, and the cells that you must change yourself."""
 
     files: tuple[Change, ...]
     by_hand: tuple[str, ...] = ()
@@ -40,47 +40,48 @@ class Changes:
 def changes_of(
     plan: CertificatePlan, fixed_plan: FixedPlan, *, topology: str, options_file: str | None
 ) -> Changes:
-    """Return the changes of the table and of the options.
+    """Return the changes to the table and to the options.
 
     Raises
     ------
     LyncnbError
-        If a file cannot be read again, or lyncnb cannot write it in the same form.
+        If lyncnb cannot read a file again, or cannot write the file in the same form.
     """
     files: list[Change] = []
     by_hand: Sequence[str] = ()
     if fixed_plan.cells or fixed_plan.headings:
-        change, by_hand = _table_change(plan, fixed_plan, topology)
+        change, by_hand = _make_table_change(plan, fixed_plan, topology)
         files += [change] if change else []
     if fixed_plan.options and options_file:
-        files.append(_options_change(fixed_plan, options_file))
+        files.append(_make_options_change(fixed_plan, options_file))
     return Changes(files=tuple(files), by_hand=tuple(by_hand))
 
 
-def _table_change(
+def _make_table_change(
     plan: CertificatePlan, fixed_plan: FixedPlan, topology: str
 ) -> tuple[Change | None, Sequence[str]]:
     from ..errors import TopologyError
     from ..topology.csv_edit import edit_csv
     from ..topology.topology import read_topology
 
-    path, data = Path(topology), _read(topology)
+    path, data = Path(topology), _read_file(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
-        return None, [*_cell_lines(plan, fixed_plan)]
+        return None, [*_describe_cells(plan, fixed_plan)]
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
     if (again.columns, again.cells) != (expected.columns, expected.cells):
         raise TopologyError(
-            f"lyncnb cannot fix {topology}: it changed in the meantime, or has an unusual form",
-            hint="run the command again, or change the cells by hand",
+            f"lyncnb cannot fix {topology}, because the file has changed since it was read or "
+            "has an unusual format",
+            hint="run the command again, or change the cells yourself",
         )
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
 
 
-def _cell_lines(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
+def _describe_cells(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
     for heading, column in fixed_plan.headings.items():
-        yield f'heading "{heading}" becomes "{column}"'
+        yield f'the heading "{heading}" becomes "{column}"'
     columns = plan.topology.columns
     for row, texts in fixed_plan.cells.items():
         cells = dict(zip(columns, plan.topology.cells[row]))
@@ -90,12 +91,12 @@ def _cell_lines(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
             yield f'{where}: "{cells[column]}" becomes {new}'
 
 
-def _options_change(fixed_plan: FixedPlan, options_file: str) -> Change:
+def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:
     import difflib
 
     from ..checks.plan_toml_edit import edit_plan_toml
 
-    path, data = Path(options_file), _read(options_file)
+    path, data = Path(options_file), _read_file(options_file)
     after = edit_plan_toml(data, fixed_plan.options, expected=fixed_plan.plan.options)
     old, new = (part.decode("utf-8-sig").splitlines() for part in (data, after))
     lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
@@ -107,7 +108,7 @@ def _options_change(fixed_plan: FixedPlan, options_file: str) -> Change:
     )
 
 
-def _read(path: str) -> bytes:
+def _read_file(path: str) -> bytes:
     from ..base.disk import files
     from ..errors import OutputError
     from ..topology.csv_file import MAX_BYTES
@@ -116,7 +117,7 @@ def _read(path: str) -> bytes:
 
 
 def show(fixed_plan: FixedPlan, changes: Changes) -> None:
-    """Show what is fixed, and the change of each file."""
+    """Show the findings that the fixes resolve, and the change to each file."""
     for finding in fixed_plan.fixed:
         write_lines(f"{finding.severity}: {finding.words} [{finding.code}]")
     write()
@@ -125,8 +126,8 @@ def show(fixed_plan: FixedPlan, changes: Changes) -> None:
         write_lines(*(f"  {line}" for line in change.lines))
     if changes.by_hand:
         write_lines(
-            "Change these cells by hand. lyncnb writes fixes only into CSV files; lyncnb convert"
-            " makes one:"
+            "Change these cells yourself, because lyncnb writes fixes only into CSV files. "
+            "lyncnb convert makes a CSV file:"
         )
         write_lines(*(f"  {line}" for line in changes.by_hand))
     write()
@@ -138,7 +139,7 @@ def is_agreed(*, yes: bool) -> bool:
     Raises
     ------
     UsageProblem
-        If there is no terminal to ask on, and ``--yes`` was not given.
+        If there is no terminal to ask on and ``--yes`` is not given.
     """
     from ..errors import UsageProblem
 
@@ -146,19 +147,20 @@ def is_agreed(*, yes: bool) -> bool:
         return True
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "--fix asks before it writes, and there is no terminal to ask on",
-            hint="add --yes to write these changes; --json only lists them",
+            "--fix asks before it writes, but there is no terminal to ask on",
+            hint="add --yes to write these changes, or --json to list them only",
         )
     return click.confirm("Write these changes?", err=True)
 
 
 def write_changes(changes: Changes) -> None:
-    """Write each file, and keep the old one next to it as FILE.bak.
+    """Write each file, and keep the old version next to it as FILE.bak.
 
     Raises
     ------
     OutputError
-        If a file changed in the meantime, belongs to a request folder, or cannot be written.
+        If a file has changed since it was read, belongs to a request folder, or cannot be
+        written.
     """
     from ..base.disk import files
     from ..base.disk.outputs import refuse_own_place
@@ -168,25 +170,25 @@ def write_changes(changes: Changes) -> None:
         refuse_own_place(change.path)
         if change.path.is_symlink():
             raise OutputError(
-                f"{change.path} is a symbolic link", hint="name the file to which it points"
+                f"{change.path} is a symbolic link", hint="specify the target of the link"
             )
-        if _read(str(change.path)) != change.before:
+        if _read_file(str(change.path)) != change.before:
             raise OutputError(
-                f"{change.path} changed in the meantime, so lyncnb did not write it",
+                f"{change.path} has changed since lyncnb read it, so lyncnb did not write it",
                 hint="run the command again",
             )
     for change in changes.files:
         mode = change.path.stat().st_mode & 0o777
         try:
-            kept = _backup(change, mode)
+            kept = _back_up(change, mode)
             files.replace(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
-        note(f"written: {change.path}; the old file is {kept}")
+        note(f"written: {change.path}; the old version is in {kept}")
 
 
-def _backup(change: Change, mode: int) -> Path:
-    """Keep the old file next to the new one; no other file is replaced."""
+def _back_up(change: Change, mode: int) -> Path:
+    """Copy the old file to FILE.bak, without replacing another file."""
     from ..base.disk import files
     from ..errors import OutputError
 

@@ -1,4 +1,4 @@
-"""The commands that manage a request folder: request, renew, status, rekey, purge."""
+"""The commands that manage a request folder: request, renew, status, rekey and purge."""
 
 from __future__ import annotations
 
@@ -58,68 +58,72 @@ _NEEDS_ATTENTION = 3
 @click.argument("folder", metavar="FOLDER", required=False)
 @click.option(
     "--plan", "saved_plan", metavar="FILE",
-    help="Request a saved plan instead of TOPOLOGY. lyncnb plans FILE again, and refuses it if"
-    " anything differs.",
+    help="Write the requests of a saved plan instead of TOPOLOGY. lyncnb makes the plan in "
+         "FILE again, and refuses FILE if the result differs.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="With --plan: FILE.sig must be a valid signature of somebody in this allowed signers file"
-    " of ssh-keygen.",
+    help="With --plan: require a valid signature in FILE.sig by a person in this allowed "
+         "signers file of ssh-keygen.",
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help="Reason for requesting an unapproved plan into a FOLDER whose plan was approved. FOLDER"
-    " records it.",
+    help="Reason for writing an unapproved plan into a FOLDER whose plan was approved. FOLDER "
+         "records the reason.",
 )  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would be done and why, and change nothing."
+    "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
 )
 @json_option
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N",
-    help="Number of threads or processes; with --cluster, of requests at the same time.",
+    help="Number of threads or processes. With --cluster: number of requests at the same time.",
 )  # fmt: skip
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
-    help="Accept error findings with this code. The manifest records the reason. May be repeated.",
+    help="Accept error findings with this code. The manifest records the reason. You can "
+         "repeat this option.",
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
-    help="Make this request again although nothing changed. Needs --reason. May be repeated.",
+    help="Make this request again although nothing changed. Requires --reason. You can repeat "
+         "this option.",
 )  # fmt: skip
 @click.option(
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for --renew, or for --plan with an older plan.",
+    help="Reason for --renew, or for a --plan that is older than the plan in FOLDER.",
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
-    help="Installed certificates (lyncnb asis --save FILE.json). Each --reuse ID is left out.",
+    help="File of installed certificates (lyncnb asis --save FILE.json). lyncnb makes no "
+         "request for each --reuse ID.",
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help="Make no request for ID, because an installed certificate covers it and its key is"
-    " available. May be repeated.",
+    help="Make no request for ID, because an installed certificate covers it and its key is "
+         "available. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
-    help="A recovery key that can also open FOLDER. May be repeated.",
+    help="Public half of a recovery key that can also open FOLDER. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--team", default="", metavar="GROUP",
-    help="Make FOLDER for a team: members of this group can read and write it (mode 2770, files"
-    " 0660). FOLDER records the group.",
+    help="Share FOLDER with a team: members of this group can read and write it (mode 2770, "
+         "files 0660). FOLDER records the group.",
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help="Make the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). This is the"
-    " only option that opens a connection. Another machine needs a tls:// address.",
+    help="Make the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). Only "
+         "this option opens a network connection. A scheduler on another computer needs a "
+         "tls:// address.",
 )  # fmt: skip
 @click.option(
     "--cluster-without-tls", is_flag=True,
-    help="Connect to --cluster without TLS. Anybody on the network path can then read the requests"
-    " and run programs on the workers.",
+    help="Connect to --cluster without TLS. Anybody on the network path can then read the "
+         "requests and run programs on the workers.",
 )  # fmt: skip
 @passphrase_option
 def request_command(
@@ -136,32 +140,33 @@ def request_command(
 ) -> int:
     """Write keys, certificate signing requests and the summary for TOPOLOGY's plan into FOLDER.
 
-    To request a saved plan (lyncnb plan --save), give --plan FILE and no TOPOLOGY. An unsigned FILE
-    proves only that nobody altered it after it was saved. With --approved-by, FILE must be signed
-    (lyncnb approve), and FOLDER records who signed. FOLDER then refuses any plan that is not
-    approved, unless --unapproved gives the reason.
+    To use a saved plan (lyncnb plan --save), specify --plan FILE and no TOPOLOGY. An unsigned
+    FILE proves only that nobody altered it after it was saved. With --approved-by, FILE must
+    be signed (lyncnb approve), and FOLDER records who signed. From then on, FOLDER refuses a
+    plan that is not approved, unless you specify --unapproved with a reason.
 
-    lyncnb never overwrites or removes a key whose request may be with a CA. The same plan again
-    changes nothing. A changed certificate gets a new key and request, and the old pair moves to
-    archive/.
+    lyncnb never overwrites or removes a key whose request may be with a CA. If the plan is
+    the same, nothing changes. If a certificate changed, lyncnb makes a new key and request,
+    and moves the old pair to archive/.
 
-    Later runs also leave out what --only-missing and --reuse left out, until the plan of that
-    certificate changes, the installed certificate expires, or --renew names it.
+    lyncnb records what --only-missing and --reuse left out, and later runs leave it out too.
+    This ends when the plan of the certificate changes, the installed certificate expires, or
+    --renew names it.
 
-    Exit status: 0; 1 if the plan has errors that are not accepted, is outdated or is not approved;
-    2 if a saved plan was altered, or something cannot be read; 3 if the folder or its passphrase
-    needs attention.
+    Exit status: 0 success; 1 if the plan has errors that are not accepted, is outdated or is
+    not approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
+    or its passphrase needs attention.
     """
     from ..base.disk.outputs import refuse_own_place
     from ..export.executors import Making
     from ..export.write import write_requests
 
-    topology, folder = _table_and_folder(topology, folder, options_file, saved_plan)
+    topology, folder = _split_arguments(topology, folder, options_file, saved_plan)
     _check_usage(folder, saved_plan, approved_by, choices)
     refuse_own_place(folder)
     asked: CertificatePlan | SavedPlan
     if saved_plan is not None:
-        asked = _saved_plan(saved_plan, product, reworded=approved_by is not None)
+        asked = _read_plan(saved_plan, product, reworded=approved_by is not None)
         plan, findings = asked.plan, asked.findings
         _show_approval(asked, approved_by, folder, choices["accept"])
     else:
@@ -180,12 +185,12 @@ def request_command(
             asked, folder, passphrase=None, dry_run=True, **given, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
-    _look_ahead(plan, folder, findings, order)
-    shown = _location_notes(folder)
+    _preview_requests(plan, folder, findings, order)
+    shown = _warn_about_location(folder)
     _agree_to_other_deployment(plan, folder)
-    secret = _folder_passphrase(plan, folder, passphrase_file)
+    secret = _get_folder_passphrase(plan, folder, passphrase_file)
     progress, finish = progress_bar("requests")
-    with stop_on_interrupt() as cancel, _executor(choices) as executor:
+    with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
         try:
             bundle = write_requests(
                 asked, folder, passphrase=secret, recovery=choices["recovery"],
@@ -204,17 +209,21 @@ def _check_usage(
     folder: str, saved_plan: str | None, approved_by: str | None, choices: Mapping[str, Any]
 ) -> None:
     if approved_by is not None and saved_plan is None:
-        raise click.UsageError("--approved-by needs --plan: only a saved plan can be approved")
-    if not folder.strip():  # A shell variable that is not set. The current folder is ".".
-        raise click.UsageError("FOLDER is blank")
+        raise click.UsageError(
+            "--approved-by needs --plan, because only a saved plan can be approved"
+        )
+    if (
+        not folder.strip()
+    ):  # A shell variable that is not set leads to an empty path. The current folder is ".".
+        raise click.UsageError("FOLDER must not be blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
-        raise click.UsageError("--reason needs --renew: it is the reason for renewing")
+        raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     if choices["reuse"] and not choices["only_missing"]:
         raise click.UsageError("--reuse needs --only-missing FILE.json")
 
 
-def _location_notes(folder: str) -> tuple[str, ...]:
-    """Warn about the location of a new folder, while it is still easy to choose another one."""
+def _warn_about_location(folder: str) -> tuple[str, ...]:
+    """Warn about an unsuitable location of a new folder, before anything is written."""
     from ..request_folder.folder_location import location_notes
     from ..request_folder.manifest import NAME
 
@@ -224,27 +233,27 @@ def _location_notes(folder: str) -> tuple[str, ...]:
     return notes
 
 
-def _table_and_folder(
+def _split_arguments(
     topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
 ) -> tuple[str, str]:
-    """Return the table and the folder; with a saved plan, the only argument is the folder."""
+    """Return the table and the folder. With a saved plan, the only argument is the folder."""
     if saved_plan is None:
         if folder is None:
             raise click.UsageError("Missing argument 'FOLDER'")
         return topology, folder
     if folder is not None:
-        raise click.UsageError("--plan contains the table: give only FOLDER")
+        raise click.UsageError("--plan already contains the table, so specify only FOLDER")
     if options_file is not None:
-        raise click.UsageError("--plan contains the options: leave --options out")
+        raise click.UsageError("--plan already contains the options, so leave --options out")
     return "", topology
 
 
-def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
+def _read_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     from ..checks.saved_plan import read_saved_plan
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # lyncnb knows a planner's own product from then on.
+        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
     saved = read_saved_plan(path, reworded=reworded)
     load_product(product, saved.plan.rules.product, path)
     _note_new_errors(saved)
@@ -252,7 +261,7 @@ def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
 
 
 def _note_new_errors(saved: SavedPlan) -> None:
-    """Report errors by the rules of today; the evaluation date of the plan decides."""
+    """Report errors that appear under today's rules; the plan's evaluation date still decides."""
     from ..checks.check_plan import check_plan, present_day
 
     today = present_day(saved.plan)
@@ -266,8 +275,8 @@ def _note_new_errors(saved: SavedPlan) -> None:
     }
     if new_codes:
         note(
-            f"note: the evaluation date of {saved.path} is {saved.judged_on}; by the rules of"
-            f" {today} it has new errors: {', '.join(sorted(new_codes))}"
+            f"note: the evaluation date of {saved.path} is {saved.judged_on}. Under the rules "
+            f"of {today}, the plan has new errors: {', '.join(sorted(new_codes))}"
         )
 
 
@@ -280,17 +289,17 @@ def _show_approval(
     from ..export.approve_plan import check_approval
 
     for approval in check_approval(saved, approved_by, folder=folder, accept=accept):
-        when = f", on record since {approval.verified_at[:10]}" if approval.verified_at else ""
-        note(f"approved by {approval.signer} with the key {approval.key}{when}")
+        when = f" (recorded on {approval.verified_at[:10]})" if approval.verified_at else ""
+        note(f"The plan is approved by {approval.signer} with the key {approval.key}{when}.")
     for text in saved.reworded[:_REWORDED_SHOWN]:
-        note(f"note: as approved, {text}")
+        note(f"note: the wording changed since the approval: {text}")
     if len(saved.reworded) > _REWORDED_SHOWN:
-        note(f"note: … and {len(saved.reworded) - _REWORDED_SHOWN:,} more texts have new wording")
+        note(f"note: … and {len(saved.reworded) - _REWORDED_SHOWN:,} more texts were reworded")
 
 
 @contextmanager
-def _executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
-    """Yield the executor of the cluster, or None without --cluster."""
+def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
+    """Yield the cluster's executor, or None without --cluster."""
     if choices["cluster"] is None:
         yield None
         return
@@ -302,12 +311,12 @@ def _executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
 
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
-    # A misspelled code accepts nothing, and the planner would look for the cause elsewhere.
+    # A misspelled code would accept nothing, and users would not see the cause.
     from ..rules.returned_rules import every_check
 
     for code in accept:
         if code not in every_check(plan.rules):
-            raise click.UsageError(f'--accept: there is no finding "{code}"')
+            raise click.UsageError(f'--accept: there is no finding with the code "{code}"')
 
 
 @click.command("renew")
@@ -315,29 +324,33 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--due", is_flag=True,
-    help="Instead of NAME: renew every certificate that is due and has no replacement under way.",
+    help="Renew every certificate that is due and has no replacement in progress. Specify no "
+         "NAME.",
 )  # fmt: skip
 @click.option(
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for the renewal; each request records it. Required.",
+    help="Reason for the renewal, which each request records. Required, unless you specify "
+    "--compromised.",
 )
 @click.option(
     "--compromised", is_flag=True,
-    help="The key may be compromised: also record that the CA must revoke the certificate in use.",
+    help="Use this if the key may be compromised. FOLDER then also records that the CA must "
+         "revoke the certificate in use.",
 )  # fmt: skip
 @click.option(
     "--withdraw", is_flag=True,
-    help="Withdraw a request that waits for its certificate. On a terminal, lyncnb asks.",
+    help="Withdraw a request that is waiting for its certificate. On a terminal, lyncnb asks "
+         "first.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="If the plan of FOLDER was approved: the allowed signers file of ssh-keygen, in which its"
-    " signer must still be valid.",
+    help="Allowed signers file of ssh-keygen. Required if the plan of FOLDER was approved: its "
+         "signer must still be valid.",
 )  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would be done and why, and change nothing."
+    "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
 )
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
@@ -357,16 +370,16 @@ def renew_command(
     passphrase_file: str | None,
     **choices: Any,
 ) -> int:
-    """Make new keys and requests for certificates of FOLDER, from the plan that it keeps.
+    """Make new keys and requests for certificates in FOLDER, from the plan that FOLDER contains.
 
-    NAME is an id or its beginning, a server, a pattern such as "*.contoso.com", a serial number or
-    a thumbprint. Subject, names and all other fields stay as planned. lyncnb evaluates the plan by
-    the rules of today. The certificates in use stay in use until the new ones are installed, and
-    lyncnb removes no key.
+    NAME is an ID or the beginning of an ID, a server, a pattern such as "*.contoso.com", a
+    serial number or a thumbprint. Subject, names and all other fields stay as planned. lyncnb
+    evaluates the plan under today's rules. The current certificates stay in use until the new
+    ones are installed, and lyncnb removes no key.
 
-    Exit status: 0; 1 if the plan has errors by the rules of today, or is not approved; 2 if
-    something cannot be read; 3 if the folder or its passphrase needs attention, or a request
-    already waits for its certificate.
+    Exit status: 0 success; 1 if the plan has errors under today's rules, or is not approved;
+    2 if something cannot be read; 3 if the folder or its passphrase needs attention, or a
+    request is already waiting for its certificate.
     """
     from ..authorities.summary_files import stale_note
     from ..export.executors import Making
@@ -395,21 +408,19 @@ def renew_command(
 def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
     if choices["due"] == bool(names):
         raise click.UsageError(
-            "give NAME (an id, a server or a pattern) or --due, not both"
+            "specify NAME (an ID, a server or a pattern) or --due, not both"
             if names
-            else "name what to renew: NAME (an id, a server or a pattern), or --due for"
+            else "specify what to renew: NAME (an ID, a server or a pattern), or --due for"
             " everything that is due"
         )
     if choices["due"] and choices["compromised"]:
-        raise click.UsageError(
-            "--compromised needs NAME, the certificate of the key, instead of --due"
-        )
+        raise click.UsageError("--compromised needs the NAME of a certificate instead of --due")
     if not (choices["reason"].strip() or choices["compromised"]):
-        raise click.UsageError("the reason is missing: --reason TEXT")
+        raise click.UsageError("a renewal needs a reason: specify --reason TEXT")
 
 
 def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
-    """Return what would be done; if a request waits, ask whether to withdraw it."""
+    """Return what would change. If a request is waiting, ask whether to withdraw it."""
     from ..errors import RequestWaits
     from ..export.renew import renew
 
@@ -421,17 +432,17 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
         note(waiting.message)
         for problem in waiting.problems:
             note(str(problem))
-        answer = click.prompt("Withdraw it? Type yes", default="no", err=True)
+        answer = click.prompt("To withdraw the request, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
             raise
     choices["withdraw"] = True
     return renew(folder, *names, passphrase=None, dry_run=True, **choices)
 
 
-def _look_ahead(
+def _preview_requests(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
-    """Refuse a plan with errors, and show how long it takes, before asking for a passphrase."""
+    """Refuse a plan with errors and show the expected duration, before asking for a passphrase."""
     from ..errors import BundleError
     from ..export.changes import covering_day, make_order
     from ..export.covers import find_covers
@@ -443,7 +454,7 @@ def _look_ahead(
         covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # The run itself reports problems of the folder, and waits for another writer to end.
+    # The real run reports problems of the folder, and waits until another writer has finished.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -453,7 +464,7 @@ def _look_ahead(
 
 
 def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
-    """Ask for consent if the folder belongs to another deployment; a script gets a note."""
+    """Ask for consent if the folder belongs to another deployment; without a terminal, warn."""
     from ..errors import BundleError
     from ..export.other_deployment import other_deployment
 
@@ -463,15 +474,17 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
     note(f"note: {other.words}")
     is_asked = sys.stdin is not None and sys.stdin.isatty()
     if is_asked and not click.confirm(f"{other.consent}?", err=True):
-        raise BundleError("nothing was written", hint="choose another folder for this plan")
+        raise BundleError("no files were written", hint="choose another folder for this plan")
 
 
-def _folder_passphrase(plan: CertificatePlan, folder: str, passphrase_file: str | None) -> Secret:
-    """Return the passphrase; a new folder refuses a weak one."""
+def _get_folder_passphrase(
+    plan: CertificatePlan, folder: str, passphrase_file: str | None
+) -> Secret:
+    """Return the passphrase, and refuse a weak one for a new folder."""
     from ..plan.known_words import known_words
     from ..request_folder.rebuild_manifest import has_secrets
 
-    # A folder that waits for requests from other computers has a manifest and no key yet.
+    # A folder that is waiting for requests from other computers has a manifest, but no key yet.
     if has_secrets(folder):
         return get_passphrase(passphrase_file)
     return get_passphrase(passphrase_file, is_new=True, known=known_words(plan))
@@ -483,10 +496,10 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
     changes = [change for change in bundle.changes if change.action != "kept"]
-    lines = [*count_same("request", map(_statement, changes))]
+    lines = [*count_same("request", map(_describe_change, changes))]
     write_lines(*lines[:_LINES_SHOWN])
     if len(lines) > _LINES_SHOWN:
-        write(f"… and {len(lines) - _LINES_SHOWN:,} more; with --json all are listed")
+        write(f"… and {len(lines) - _LINES_SHOWN:,} more; use --json to list all")
     write_lines(repr(bundle))
     for text in bundle.notes:
         note(f"note: {text}")
@@ -495,8 +508,8 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     return status
 
 
-def _statement(change: Change) -> tuple[str, str]:
-    """Return what was done with a request and why, and its id."""
+def _describe_change(change: Change) -> tuple[str, str]:
+    """Return the change to a request with its reasons, and the ID of the request."""
     why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
     return f"{change.action}, generation {change.generation}{why}", change.id
 
@@ -506,23 +519,25 @@ def _statement(change: Change) -> tuple[str, str]:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Show which certificates the servers of NAME, or all servers, had on this day.",
+    help="Show which certificates the servers of NAME, or all servers, had on this date.",
 )  # fmt: skip
 @json_option
 @click.option(
     "--rebuild", is_flag=True,
-    help="Open every key, and make the manifest again from keys and requests.",
+    help="Open every key, and rebuild the manifest from the keys and requests.",
 )  # fmt: skip
-@click.option("--calendar", metavar="FILE.ics", help="Also write the renewals as a calendar.")
+@click.option(
+    "--calendar", metavar="FILE.ics", help="Write the renewal dates to a calendar file too."
+)
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Verify who approved the plan, with this allowed signers file of ssh-keygen.",
+    help="Verify who approved the plan, against this allowed signers file of ssh-keygen.",
 )  # fmt: skip
 @click.option(
     "--all",
     "is_all",
     is_flag=True,
-    help="Also list superseded generations and certificates that left the plan.",
+    help="List superseded generations too, and certificates that are no longer in the plan.",
 )
 @force_option
 @passphrase_option
@@ -538,19 +553,20 @@ def status_command(
     force: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Show the state of each certificate of FOLDER, how long it is valid, and what is under way.
+    """Show the state and validity of each certificate in FOLDER, and what is in progress.
 
-    States: planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded,
-    retired. A certificate is in use until its successor is recorded on all servers (lyncnb
-    deployed).
+    States: planned, waiting, issued, packaged, refused, covered, expiring, expired,
+    superseded, retired. A certificate is in use until its successor is recorded as installed
+    on all servers (lyncnb deployed).
+
     Without --rebuild, lyncnb writes nothing and needs no passphrase.
 
-    With NAME (an id, a server, a pattern, a serial number or a thumbprint), lyncnb shows the
-    history of these certificates instead: each generation with its servers, who approved it, when
-    it went to the CA, and who did what and why.
+    With NAME (an ID, a server, a pattern, a serial number or a thumbprint), lyncnb shows the
+    history of these certificates instead. The history lists each generation with its servers,
+    who approved it, when it went to the CA, and who did what and why.
 
-    Exit status: 0; 1 if a certificate needs attention: expired, due for renewal, refused or to be
-    revoked; 3 if files of the folder do.
+    Exit status: 0 success; 1 if a certificate needs attention: expired, due for renewal,
+    refused or to be revoked; 3 if files in the folder need attention.
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output
@@ -560,7 +576,7 @@ def status_command(
     if names or on is not None:
         if rebuild or calendar is not None or approved_by is not None or is_all:
             raise click.UsageError(
-                "NAME and --on show a history, and take no other option except --json"
+                "with NAME or --on, lyncnb shows a history, and the only other option is --json"
             )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
@@ -612,14 +628,15 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             )
             for item in shown
         ]
-        # If all requests wait, most columns are empty.
+        # If all requests are waiting, most columns are empty, so lyncnb leaves them out.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
         write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
     write_lines(repr(status).splitlines()[0])
     if left := len(status.requests) - len(shown):
         write_lines(
-            f"{left:,} superseded or no longer planned: lyncnb status {status.folder} --all"
+            f"{left:,} requests that are superseded or no longer planned are not shown. To list "
+            f"them: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:
         note(f"lyncnb: {problem}")
@@ -638,17 +655,18 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
 )
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
-    help="A recovery key that can also open FOLDER. The passphrase stays the same, unless you give"
-    " --new-passphrase-file. May be repeated.",
+    help="Public half of a recovery key that can also open FOLDER. The passphrase stays the "
+         "same, unless you specify --new-passphrase-file. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--without-recovery", multiple=True, metavar="FINGERPRINT",
-    help="A recovery key that can no longer open FOLDER. May be repeated.",
+    help="Public half of a recovery key that must no longer open FOLDER. You can repeat this "
+         "option.",
 )  # fmt: skip
 @click.option(
     "--with-recovery", metavar="FILE",
-    help="Open FOLDER with this recovery key and its own passphrase, instead of the folder's"
-    " passphrase.",
+    help="Open FOLDER with this recovery key and the recovery key's passphrase, instead of the "
+         "folder's passphrase.",
 )  # fmt: skip
 @json_option
 def rekey_command(
@@ -660,12 +678,13 @@ def rekey_command(
     with_recovery: str | None,
     as_json: bool,
 ) -> int:
-    """Encrypt every key and password list of FOLDER with a new passphrase.
+    """Encrypt every key and password list in FOLDER with a new passphrase.
 
-    lyncnb opens and checks every file before it replaces the first one. After an interruption, give
-    the same two passphrases again. A removed recovery key still opens older copies of the folder.
+    lyncnb opens and checks every file before it replaces the first one. If the command is
+    interrupted, run it again with the same two passphrases. A recovery key that you remove
+    still opens older copies of the folder.
 
-    Exit status: 0; 3 if the folder or a passphrase needs attention.
+    Exit status: 0 success; 3 if the folder or a passphrase needs attention.
     """
     from ..errors import PassphraseError
     from ..pki.passphrase import ask_passphrase
@@ -673,31 +692,32 @@ def rekey_command(
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
-    read_manifest(Path(folder))  # Fails before lyncnb asks for a passphrase.
+    read_manifest(Path(folder))  # An unreadable folder fails before lyncnb asks for a passphrase.
     is_asked = is_terminal(sys.stdin)
-    # To add only a recovery key, the passphrase stays the same.
+    # If you only add a recovery key, the passphrase stays the same.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
-            "the new passphrase is missing, and there is no terminal to ask on",
-            hint="give its file: --new-passphrase-file",
+            "there is no new passphrase, and no terminal to ask for it",
+            hint="specify a file that contains it: --new-passphrase-file FILE",
         )
     if is_asked and passphrase_file is None:
-        whose = "The recovery key's own passphrase." if with_recovery else ""
-        note(whose or "The folder's current passphrase.")
+        whose = "Enter the recovery key's passphrase." if with_recovery else ""
+        note(whose or "Enter the folder's current passphrase.")
     given = get_passphrase(passphrase_file)
     old = open_recovery_key(with_recovery, given) if with_recovery else given
     if recovery and with_recovery:
         raise click.UsageError(
-            "--recovery needs the folder's passphrase: first run --with-recovery alone"
+            "--recovery needs the folder's passphrase. First run the command with "
+            "--with-recovery alone"
         )
     for public_file in recovery:
         named = name_recovery_key(folder, given, public_file)
     if new_passphrase_file is None and not is_new_needed:
         return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
-        note("Its new passphrase.")
-    # Not from the environment, which has the current passphrase.
+        note("Enter the folder's new passphrase.")
+    # The environment variable contains the current passphrase, not the new one.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = progress_bar("files")
     try:
@@ -717,7 +737,10 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
         write_json({"format": "lyncnb-rekey/1", "recovery": fingerprints})
         return 0
     for fingerprint in fingerprints:
-        write_lines(f"recovery key {fingerprint} can open the folder, as can its passphrase")
+        write_lines(
+            f"The recovery key {fingerprint} can now open the folder. The folder's "
+            "passphrase still works."
+        )
     return 0
 
 
@@ -725,11 +748,11 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help="Also remove the key and package of this request, because they are installed on all its"
-    " servers. May be repeated.",
+    help="Also remove the key and package of this request, because they are installed on all "
+         "its servers. You can repeat this option.",
 )  # fmt: skip
 @click.option(
-    "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier run showed."
+    "--confirm", metavar="TOKEN", help="Remove exactly the files that an earlier run listed."
 )
 @json_option
 @passphrase_option
@@ -740,14 +763,15 @@ def purge_command(
     as_json: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Remove from FOLDER what no server uses any more: superseded, expired, deployed.
+    """Remove files from FOLDER that no server uses any more: superseded, expired or deployed.
 
-    The key of a certificate in use stays until its successor is recorded on all servers (lyncnb
-    deployed). lyncnb first lists what it would remove. On a terminal, it then asks. Without a
-    terminal, pass the token below the list to --confirm; otherwise nothing is removed. You need the
-    passphrase if the folder has packages, or files that may be copies of keys.
+    The key of a certificate in use stays until its successor is recorded as installed on all
+    servers (lyncnb deployed). lyncnb first lists the files to remove, and asks if there is a
+    terminal. Without a terminal, pass the token below the list to --confirm; otherwise
+    nothing is removed. You need the passphrase if the folder has packages, or files that may
+    be copies of keys.
 
-    Exit status: 0; 3 if the folder needs attention.
+    Exit status: 0 success; 3 if the folder needs attention.
     """
     from ..deploy.purge_keys import needs_passphrase, purge
 
@@ -758,7 +782,7 @@ def purge_command(
         return 0
     _show_purge(listed, as_json=False)
     if sys.stdin is not None and sys.stdin.isatty():
-        answer = click.prompt("Remove these for good? Type yes", default="no", err=True)
+        answer = click.prompt("To permanently remove these files, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
             note("nothing was removed")
             return 0

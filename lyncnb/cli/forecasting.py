@@ -1,4 +1,4 @@
-"""The command that plans the years ahead: forecast."""
+"""The command that plans the years ahead: ``forecast``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 @click.command("forecast")
 @plan_arguments
 @click.argument("other", metavar="[OTHER]", required=False)
-@click.option("--other-options", metavar="plan.toml", help="Options for OTHER, or "
-              "for a second forecast of TOPOLOGY.")  # fmt: skip
-@click.option("--until", metavar="DATE", help="The last day of the forecast (default: 2030-12-31).")
+@click.option(
+    "--other-options", metavar="plan.toml",
+    help="Planning options for OTHER, or for a second forecast of TOPOLOGY.",
+)  # fmt: skip
+@click.option(
+    "--until", metavar="DATE", help="The last date of the forecast (default: 2030-12-31)."
+)
 @click.option(
     "--on", metavar="DATE",
-    help="The first day of an order (default: the order date for the planned issue date; for a "
-    "request folder, today).",
+    help="The first date on which you can order (default: the order date for the planned issue "
+         "date; for a request folder, today).",
 )  # fmt: skip
 @json_option
 @click.option(
@@ -47,13 +51,13 @@ def forecast_command(
 ) -> int:
     """Show when to order, renew and roll over each certificate in the years ahead.
 
-    TOPOLOGY is a table of servers, the folder of a scenario, a saved plan, or a request folder. The
-    forecast of a request folder starts with the certificates that it records. Lead times, freezes
-    and maintenance windows are in plan.toml. With OTHER or --other-options, lyncnb compares two
-    forecasts.
+    TOPOLOGY is a table of servers, a scenario folder, a saved plan, or a request folder. The
+    forecast for a request folder starts with the certificates that the folder records. Lead
+    times, freezes and maintenance windows are in plan.toml. With OTHER or --other-options,
+    lyncnb compares two forecasts.
 
-    Exit status: 0 if the forecast works; 1 if it breaks a rule, with each rule; 2 if something
-    cannot be read.
+    Exit status: 0 if the forecast breaks no rule; 1 if it breaks a rule (lyncnb lists each
+    one); 2 if something cannot be read.
     """
     from ..base.disk.outputs import check_output
     from ..forecasts.compare_forecasts import FORECASTS_FILE, compare_forecasts, forecasts_report
@@ -64,28 +68,34 @@ def forecast_command(
     kind = FORECASTS_FILE if is_pair else FORECAST_FILE
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
-    first = _forecast(topology, product, options_file, until, on)
+    first = _make_forecast(topology, product, options_file, until, on)
     works, report = first.works, forecast_report(first)
     if is_pair:
-        second = _forecast(other or topology, product, other_options or options_file, until, on)
-        if other is None or other == topology:  # Only their options differ.
-            first = _with_options_name(first, options_file, topology)
-            second = _with_options_name(second, other_options, topology)
+        second = _make_forecast(
+            other or topology, product, other_options or options_file, until, on
+        )
+        if (
+            other is None or other == topology
+        ):  # Both forecasts have the same topology and differ only in their options.
+            first = _name_options(first, options_file, topology)
+            second = _name_options(second, other_options, topology)
         works, report = works and second.works, forecasts_report(compare_forecasts(first, second))
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if works else 1
 
 
-def _with_options_name(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
-    """Return a forecast whose source names the options too."""
+def _name_options(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
+    """Add the name of the options file to the forecast's source."""
     from ..authorities.read_plan import is_record
 
-    default = "its own options" if Path(path).is_dir() or is_record(path) else "the defaults"
+    default = (
+        "its recorded options" if Path(path).is_dir() or is_record(path) else "default options"
+    )
     name = Path(options_file).name if options_file else default
     return replace(forecast, source=f"{forecast.source} with {name}")
 
 
-def _forecast(
+def _make_forecast(
     path: str, product: str | None, options_file: str | None, until: str | None, on: str | None
 ) -> Forecast:
     from ..authorities.read_plan import is_record
@@ -98,7 +108,7 @@ def _forecast(
         plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
-        load_rules(product)  # lyncnb knows a planner's own product from then on.
+        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
     options = PlanOptions.from_toml(Path(options_file)) if options_file else None
     return forecast(path, until=last, start=start, options=options)
 

@@ -1,4 +1,4 @@
-"""The command that asks about a deployment: guide."""
+"""The command that asks questions about a deployment: ``guide``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HELP, _BACK, _REST = "?", "<", ">"
 @click.argument("folder", metavar="[FOLDER]", required=False)
 @click.option(
     "--answers", "answers_file", metavar="FILE.toml",
-    help="Take the answers from a file such as guide.toml, and ask nothing.",
+    help="Read the answers from a file such as guide.toml, instead of asking.",
 )  # fmt: skip
 @json_option
 @click.option(
@@ -36,14 +36,15 @@ _HELP, _BACK, _REST = "?", "<", ">"
 def guide_command(folder: str | None, answers_file: str | None, as_json: bool, force: bool) -> int:
     """Ask about your deployment, and write a first table and plan into FOLDER.
 
-    Press Enter to accept the answer in brackets. Type ? for an explanation, < to go back, > to
-    accept all remaining answers in brackets. lyncnb writes three files into FOLDER (default: the
-    current folder): topology.csv, the table of servers; plan.toml, the options; guide.toml, your
-    answers, from which --answers makes the same files again. lyncnb writes nothing before the last
-    answer, and replaces no existing file.
+    Press Enter to accept the answer in brackets. Type ? for an explanation, < to go back, or
+    > to accept all remaining answers in brackets. lyncnb writes three files into FOLDER
+    (default: the current folder): topology.csv, the table of servers; plan.toml, the options;
+    and guide.toml, your answers. With --answers guide.toml, lyncnb writes the same files
+    again. lyncnb writes nothing before the last answer, and replaces no existing file unless
+    you specify --force.
 
-    Exit status: 0; 1 if the plan has error findings; 2 if the answers are wrong, or there is no
-    terminal to ask on.
+    Exit status: 0 success; 1 if the plan has error findings; 2 if the answers are wrong, or
+    there is no terminal to ask on.
     """
     from ..errors import UsageProblem
     from ..guide.answers import GuideAnswers
@@ -55,8 +56,8 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
         answers = GuideAnswers.from_toml(Path(answers_file))
     elif sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "guide asks questions, and there is no terminal to ask on",
-            hint="run it in a terminal, or take the answers from a file: --answers FILE.toml",
+            "guide asks questions, but there is no terminal to ask on",
+            hint="run the command in a terminal, or use answers from a file: --answers FILE.toml",
         )
     else:
         check_folder_for(path, force=force)
@@ -73,18 +74,18 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
             }
         )
     else:
-        _show(first, written, Path(path))
+        _show_plan(first, written, Path(path))
     return 1 if first.findings.has_errors else 0
 
 
 def _ask_all() -> GuideAnswers:
-    """Ask until every question has an answer, and all answers fit together."""
+    """Ask until every question has an answer and all answers are consistent."""
     from ..guide.answers import GuideAnswers, walk
     from ..guide.lay_out import lay_out
 
     note(
-        "Press Enter to accept the answer in [brackets]. Type ? for an explanation, < to go back,"
-        " > to accept all remaining answers in brackets. Press Ctrl-C to stop."
+        "Press Enter to accept the answer in [brackets]. Type ? for an explanation, < to go "
+        "back, or > to accept all remaining answers in brackets. Press Ctrl-C to stop."
     )
     texts: dict[tuple[str, str], str] = {}
     order: list[tuple[str, str]] = []
@@ -96,7 +97,7 @@ def _ask_all() -> GuideAnswers:
             wrong = next(
                 (asked for asked in walked if asked.problem and asked.place in texts), None
             )
-            asked = wrong or next(_unanswered(walked, texts), None)
+            asked = wrong or next(_find_unanswered(walked, texts), None)
             if wrong is not None:
                 _note_problem(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
@@ -109,8 +110,9 @@ def _ask_all() -> GuideAnswers:
                 key = (problems[0].site, problems[0].key)
                 asked = next(asked for asked in walked if asked.place == key)
             if is_rest_taken and not asked.problem and asked.place not in texts:
-                # Accept all open questions at once: each walk visits every question.
-                blank = takewhile(lambda asked: not asked.problem, _unanswered(walked, texts))
+                # Accept all open questions at once, because each call of walk visits every
+                # question.
+                blank = takewhile(lambda asked: not asked.problem, _find_unanswered(walked, texts))
                 keys = [asked.place for asked in blank]
                 texts.update(dict.fromkeys(keys, ""))
                 order += keys
@@ -120,7 +122,7 @@ def _ask_all() -> GuideAnswers:
             if title != heading:
                 heading = title
                 note(f"\n{title}")
-            answer = _ask(asked)
+            answer = _ask_question(asked)
             if answer == _BACK:
                 if order:
                     texts.pop(order.pop(), None)
@@ -132,11 +134,11 @@ def _ask_all() -> GuideAnswers:
                 order.remove(asked.place)
             order.append(asked.place)
     except click.Abort:
-        note("\nnothing was written")
+        note("\nNo files were written.")
         raise
 
 
-def _unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
+def _find_unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
     return (asked for asked in walked if asked.place not in texts)
 
 
@@ -145,8 +147,8 @@ def _note_problem(problem: str, hint: str) -> None:
     note(f"  hint: {hint}")
 
 
-def _ask(asked: Asked) -> str:
-    """Ask one question; return the answer, or the sign for going back or accepting the rest."""
+def _ask_question(asked: Asked) -> str:
+    """Ask one question. Return the answer, or the sign for going back or accepting the rest."""
     from ..guide.answer_values import choices_of
 
     question = asked.question
@@ -155,7 +157,7 @@ def _ask(asked: Asked) -> str:
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""
     while True:
-        # Prompts go to standard error, because standard output may go into a file.
+        # Prompts go to standard error, because standard output may be redirected to a file.
         text = click.prompt(
             f"{question.words}{default}", default="", show_default=False, err=True,
             prompt_suffix="\n> ",
@@ -167,27 +169,29 @@ def _ask(asked: Asked) -> str:
         return text or ("" if asked.problem else asked.text)
 
 
-def _show(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> None:
+def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> None:
     titles, rows = first.overview()
     write_table(titles, rows)
     if more := len(first.topology.cells) - len(rows):
-        write(f"… and {more:,} more, in the file")
+        write(f"… and {more:,} more rows in the file")
     write()
     write_lines(*first.remarks)
     write_lines(*first.told_findings)
     write_lines(f"{first.totals} The certificates have {first.names:,} different names.")
     write()
-    write("The same in Python:")
-    write(textwrap.indent(first.python, "  "))  # Not wrapped, so that it can be copied.
-    write("Questions and results of Microsoft's Planning Tool that lyncnb guide leaves out:")
+    write("To make the same plan in Python:")
+    write(
+        textwrap.indent(first.python, "  ")
+    )  # The code is not wrapped, so that users can copy it.
+    write("Questions and results of Microsoft's Planning Tool that are not in lyncnb guide:")
     write_lines(*(f"  {left.what}. {left.instead}" for left in first.left_out))
     write()
     for path in written:
         write(f"written: {path}")
-    write_next(*_next_steps(folder))
+    write_next(*_list_next_steps(folder))
 
 
-def _next_steps(folder: Path) -> tuple[str, str]:
+def _list_next_steps(folder: Path) -> tuple[str, str]:
     from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 
     table, options = (

@@ -1,16 +1,16 @@
 """The list of commands on the first page of help.
 
-This module imports nothing, so that ``lyncnb --help`` answers as fast as Python starts. Importing
-click alone takes longer.
+This module imports nothing, so that ``lyncnb --help`` answers as fast as Python starts.
+The import of click alone takes longer.
 """
 
 from __future__ import annotations
 
-#: The version in pyproject.toml; a test compares them. To ask the installed package for it takes
-#: twice as long as everything else.
+#: The version is the same as in pyproject.toml; a test compares the two. Reading it from the
+#: installed package takes twice as long as everything else.
 VERSION = "0.1.0"
 
-#: Sections of the help page: title, then (command, what it does).
+#: Sections of the help page: the title, then the commands with their summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Notebooks",
@@ -28,15 +28,24 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("guide", "ask about your deployment, and write a first table and plan"),
             ("plan", "list every certificate that a topology needs"),
             ("check", "list only the findings"),
-            ("explain", "explain why each name is on each certificate of a server"),
+            ("explain", "explain each name on each certificate of a server"),
             ("finding", "explain what a finding means and what to do"),
             ("compare", "show the differences between two plans, and their causes"),
-            ("approve", "sign a saved plan with an SSH key"),
-            ("compare-topology", "show where a table and a topology document disagree"),
+            ("approve", "approve a saved plan: sign it with an SSH key"),
+            (
+                "compare-topology",
+                ("show the differences between two topologies, such as a table and a document"),
+            ),
             ("asis", "compare the installed certificates with the plan"),
-            ("trust", "show which roots each server needs, and who presents which certificate"),
+            (
+                "trust",
+                (
+                    "show the roots that each server needs, and the certificate that each "
+                    "one presents"
+                ),
+            ),
             ("forecast", "show when to order, renew and roll over each certificate"),
-            ("convert", "convert any topology to a table, .csv or .xlsx"),
+            ("convert", "convert a topology of any format to a table (.csv or .xlsx)"),
             ("template", "write an empty table to fill in, with drop-downs and notes"),
             ("snippet", "print PowerShell that exports the topology or a server's certificates"),
         ),
@@ -46,22 +55,22 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("request", "write keys, certificate signing requests and the summary"),
             ("status", "show the state of each request"),
-            ("renew", "make new keys and requests from the plan that the folder keeps"),
-            ("handover", "package the requests for a CA; contains no key"),
+            ("renew", "make new keys and requests from the plan in the folder"),
+            ("handover", "package the requests for a CA, without keys"),
             ("receive", "match issued certificates to requests, and compare them with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),
             ("steps", "write the deployment procedure: a checklist, and scripts for each server"),
             ("deployed", "record which certificates are installed on their servers"),
             ("rekey", "change the folder's passphrase or its recovery keys"),
             ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
-            ("purge", "remove what no server uses any more; lists it and asks first"),
+            ("purge", "list, then remove files that no server uses any more"),
         ),
     ),
 )
 
 
 def summary_of(command: str) -> str:
-    """Return what a command does, in one line; empty if there is no such command."""
+    """Return a command's one-line summary, or an empty text if there is no such command."""
     return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
 
 

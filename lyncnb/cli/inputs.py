@@ -1,4 +1,4 @@
-"""The inputs that several commands share: a topology and its options, a passphrase."""
+"""The inputs that several commands share: topology, options, dates and passphrase."""
 
 from __future__ import annotations
 
@@ -28,73 +28,74 @@ _NOTES_SHOWN = 10
 
 
 def plan_arguments(command: _Command) -> _Command:
-    """Add the arguments of every command that makes a plan: TOPOLOGY, --product, --options."""
+    """Add the arguments of every command that makes a plan: TOPOLOGY, --product and --options."""
     command = click.option(
         "--options",
         "options_file",
         metavar="plan.toml",
-        help="Planning options. Without it, lyncnb uses the defaults, and names any "
+        help="Planning options. By default, lyncnb uses the default options, and reports a "
         "TOPOLOGY.plan.toml that it did not read.",
     )(command)
     command = click.option(
         "--product",
         metavar="NAME",
-        help="Product whose rules apply, or FILE.toml with your own rules (default: the product in"
-        " the topology document, otherwise lync2013).",
+        help="Product whose rules apply, or FILE.toml with your own rules (default: the "
+        "product in the topology document, otherwise lync2013).",
     )(command)
     return click.argument("topology", metavar="TOPOLOGY")(command)
 
 
 def on_option(command: _Command) -> _Command:
-    """Add --on, the evaluation date."""
+    """Add ``--on``, the evaluation date."""
     return click.option(
         "--on", metavar="DATE",
-        help="Evaluation date: apply the rules of this day, e.g. 2027-03-15 (default: the planned "
-        "issue date, or today if there is none or it has passed).",
+        help="Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
+             "(default: the planned issue date, or today if that date is not set or has "
+             "passed).",
     )(command)  # fmt: skip
 
 
 def json_option(command: _Command) -> _Command:
-    """Add --json."""
+    """Add the option ``--json``."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
     )(command)
 
 
 def force_option(command: _Command) -> _Command:
-    """Add --force."""
+    """Add the option ``--force``."""
     return click.option(
         "--force", is_flag=True,
-        help="Replace an existing file that lyncnb did not write. This never replaces files of a"
-        " request folder.",
+        help="Replace an existing file that lyncnb did not write. Files in a request folder "
+             "are never replaced.",
     )(command)  # fmt: skip
 
 
 def passphrase_option(command: _Command) -> _Command:
-    """Add --passphrase-file."""
+    """Add the option ``--passphrase-file``."""
     return click.option(
         "--passphrase-file",
         metavar="FILE",
-        help="File whose first line is the folder's passphrase. Without it, lyncnb takes the "
-        "variable LYNCNB_PASSPHRASE, or asks.",
+        help="File whose first line is the folder's passphrase. By default, lyncnb uses the "
+        "environment variable LYNCNB_PASSPHRASE, or asks.",
     )(command)
 
 
 def make_plan(
     topology: str, product: str | None, options_file: str | None, *, on: str | None = None
 ) -> tuple[CertificatePlan, Findings]:
-    """Read a topology, plan it and check the plan.
+    """Read a topology, plan its certificates and check the plan.
 
     Parameters
     ----------
     topology : str
-        Path of the table, or of the folder of a scenario, which has its own options.
+        Path of the table, or of a scenario folder, which contains its options.
     product : str or None
-        Overrides the product that the options name.
+        The product to use instead of the product in the options.
     options_file : str or None
         Path of a ``plan.toml``.
     on : str or None, optional
-        Evaluation date, as ``2027-03-15``.
+        Evaluation date, such as ``2027-03-15``.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def make_plan(
     Raises
     ------
     LyncnbError
-        If the date is not valid, or topology, options or the product's rules cannot be read.
+        If the date is not valid, or if the topology, options or rules cannot be read.
     """
     from ..checks.check_plan import check_plan, present_day
     from ..plan.options import PlanOptions
@@ -117,14 +118,16 @@ def make_plan(
 
     day = day_of(on)
     if is_scenario(topology):
-        plan = _plan_of_scenario(topology, product, options_file)
+        plan = _plan_scenario(topology, product, options_file)
         return plan, check_plan(plan, on=day or present_day(plan))
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
-    chosen = product or (_product_path(options_file, options.product) if options_file else "")
+    chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
     if chosen:
-        load_rules(chosen)  # A planner's own product can add columns and roles to tables.
+        load_rules(
+            chosen
+        )  # The user's product can add columns and roles to tables, so load it first.
     table = read_topology(topology)
-    rules = load_rules(chosen or _document_product(table) or options.product)
+    rules = load_rules(chosen or _find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)
     note_clean_ups(table)
@@ -132,18 +135,18 @@ def make_plan(
     return plan, check_plan(plan, on=day or present_day(plan))
 
 
-def _plan_of_scenario(
-    folder: str, product: str | None, options_file: str | None
-) -> CertificatePlan:
+def _plan_scenario(folder: str, product: str | None, options_file: str | None) -> CertificatePlan:
     from ..errors import UsageProblem
     from ..plan.scenarios import open_scenario
     from ..rules.rule_files import load_rules
 
     if options_file:
         raise UsageProblem(
-            f"{folder} is a scenario and has its own options", hint="leave --options out"
+            f"the scenario {folder} already contains options", hint="leave --options out"
         )
-    rules = load_rules(product) if product else None  # It can add columns and roles to tables.
+    rules = (
+        load_rules(product) if product else None
+    )  # The product can add columns and roles to tables, so load it first.
     scenario = open_scenario(folder)
     if rules:
         options = replace(scenario.options, product=rules.product)
@@ -152,31 +155,31 @@ def _plan_of_scenario(
     return scenario.plan
 
 
-def _product_path(options_file: str, product: str) -> str:
-    """Return the path of a product's file, which is relative to the options that name it."""
+def _find_product_path(options_file: str, product: str) -> str:
+    """Return the path of a product file, relative to the options file that names it."""
     return str(Path(options_file).parent / product) if product.endswith(".toml") else product
 
 
-def _document_product(table: Topology) -> str:
-    """Return the product of a topology document, if lyncnb has rules for it."""
+def _find_document_product(table: Topology) -> str:
+    """Return the product in a topology document, if lyncnb has rules for it."""
     from ..rules.rule_files import products
 
     if table.product and table.product not in products():
         note(
-            f"note: lyncnb has no rules for {table.product}, so it applies those of another product"
-            f" (to choose one: --product {', '.join(products())})"
+            f"note: lyncnb has no rules for {table.product}, so it uses the rules of another "
+            f"product. To choose a product: --product {', '.join(products())}"
         )
         return ""
     return table.product
 
 
 def day_of(text: str | None) -> date | None:
-    """Return the day of a text such as ``2027-03-15``; None for None.
+    """Return the date in a text such as ``2027-03-15``, or None for None.
 
     Raises
     ------
     UsageProblem
-        If it is not a date.
+        If the text is not a date.
     """
     from datetime import date
 
@@ -200,7 +203,7 @@ def _note_unused_options(topology: str) -> None:
 
 
 def note_clean_ups(table: Topology) -> None:
-    """Report what lyncnb cleaned up in a topology, at most a screen of it."""
+    """Report what lyncnb cleaned up in a topology, and shorten a long list."""
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
@@ -215,16 +218,16 @@ def get_passphrase(
     Parameters
     ----------
     passphrase_file : str or None
-        Its first line is the passphrase.
+        Path of a file whose first line is the passphrase.
     is_new : bool, optional
-        Whether the folder is new; then lyncnb asks twice.
+        Whether the folder is new. lyncnb then asks for the passphrase twice.
     known : sequence of str, optional
-        Words of the plan, which a new passphrase must not be made of.
+        Words in the plan. A new passphrase must not consist of them.
 
     Returns
     -------
     Secret
-        At least 12 characters.
+        A passphrase of at least 12 characters.
     """
     from ..pki.passphrase import ask_passphrase
 
@@ -240,14 +243,15 @@ def reasons(
         code, sign, reason = (part.strip() for part in value.partition("="))
         if not (code and sign and reason):
             raise click.BadParameter(
-                f'"{value}" is not CODE=REASON; add the reason why it is acceptable'
+                f'"{value}" is not in the form CODE=REASON; add the reason why the finding is '
+                "acceptable"
             )
         reasons[code] = reason
     return reasons
 
 
 def read_from(*paths: str | None) -> tuple[str | Path, ...]:
-    """Return the files that an output must not replace: the inputs, and the files of scenarios."""
+    """Return the files that an output must not replace: the inputs and the files of scenarios."""
     from ..plan.scenarios import scenario_files
 
     given = [path for path in paths if path]
@@ -255,20 +259,20 @@ def read_from(*paths: str | None) -> tuple[str | Path, ...]:
 
 
 def expanded(files: tuple[str, ...]) -> list[str]:
-    """Return the named files, with patterns expanded; the shells of Windows do not expand them."""
+    """Expand patterns in file names, because the shells of Windows do not expand them."""
     if os.name != "nt":
         return list(files)
     return [path for name in files for path in (glob.glob(name) or [name])]
 
 
 def pfx_password(name: str) -> Secret | None:
-    """Ask for the password of a PFX from a CA's portal; None without a terminal."""
+    """Ask for the password of a PFX file from a CA's portal. Return None without a terminal."""
     from ..pki.passphrase import Secret
 
     if sys.stdin is None or not sys.stdin.isatty():
         return None
-    return Secret(click.prompt(f"Password of {name}", hide_input=True, default="", err=True,
-                               show_default=False))  # fmt: skip
+    question = f"Enter the password of {name}"
+    return Secret(click.prompt(question, hide_input=True, default="", err=True, show_default=False))
 
 
 def is_saved_plan_file(path: str) -> bool:
@@ -285,23 +289,23 @@ def is_saved_plan_file(path: str) -> bool:
 
 
 def load_product(product: str | None, expected: str, path: str) -> None:
-    """Load the file of a planner's own product, so that lyncnb knows its name from then on.
+    """Load the user's product file, so that lyncnb knows the product's name from then on.
 
     Parameters
     ----------
     product : str or None
-        The value of ``--product``; None loads nothing.
+        The value of ``--product``. None loads nothing.
     expected : str
         The product of the folder or saved plan.
     path : str
-        The folder or saved plan, for the message.
+        The path of the folder or saved plan, for the message.
 
     Raises
     ------
     click.UsageError
         If the file defines another product.
     RulesError
-        If it cannot be read.
+        If the file cannot be read.
     """
     from ..rules.rule_files import load_rules
 

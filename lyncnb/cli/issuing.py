@@ -1,4 +1,4 @@
-"""The commands between request and server: handover, receive, pfx, steps."""
+"""The commands between request and server: handover, receive, pfx, steps and deployed."""
 
 from __future__ import annotations
 
@@ -45,24 +45,25 @@ if TYPE_CHECKING:
     "--issuer",
     default="",
     metavar="X",
-    help="Only requests for this issuer: internal, public, or the name of a CA.",
+    help="Include only requests for this issuer: internal, public, or the name of a CA.",
 )
-@click.option("--site", metavar="X", help="Only requests of this site.")
-@click.option("--pool", default="", metavar="X", help="Only requests of this pool.")
+@click.option("--site", metavar="X", help="Include only requests of this site.")
+@click.option("--pool", default="", metavar="X", help="Include only requests of this pool.")
 @click.option(
     "--template", "templates", multiple=True, metavar="[clientAuth=]NAME",
-    help="Name (not display name) of the AD CS certificate template (default: WebServer). The "
-    "template after clientAuth= is for requests that also need client authentication.",
+    help="Name (not display name) of the AD CS certificate template (default: WebServer). For "
+         "requests that also need client authentication, set another template with "
+         "clientAuth=TEMPLATE.",
 )  # fmt: skip
 @click.option(
-    "--sender", default="", metavar="TEXT", help="The sender, for the operators of the CA."
+    "--sender", default="", metavar="TEXT", help="Name of the sender, for the operators of the CA."
 )
 @click.option(
     "--needed-by",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="The day by which you need the certificates, e.g. 2026-12-01 "
-    "(default: the planned issue date).",
+    help="The date by which you need the certificates, e.g. 2026-12-01 (default: the planned "
+    "issue date).",
 )
 @force_option
 @json_option
@@ -77,7 +78,8 @@ def handover_command(
 ) -> int:
     """Package the requests for a CA with summary and submission commands, without keys.
 
-    Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
+    Exit status: 0 success; 3 if no request is waiting for a certificate, or the folder needs
+    attention.
     """
     from ..authorities.handover import hand_over
 
@@ -98,18 +100,19 @@ def handover_command(
 @click.argument("files", metavar="FILE...", nargs=-1)
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
-    help="Accept a certificate despite an error with this code. FOLDER records the reason.",
+    help="Accept a certificate despite an error with this code. FOLDER records the reason. You "
+         "can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--request", "requests", multiple=True, metavar="FILE.req",
-    help="A request that was made on the computer with its key: compare it with the plan, and add"
-    " it to FOLDER. May be repeated.",
+    help="A request that was made on the computer that stores its key. lyncnb compares it with "
+         "the plan and adds it to FOLDER. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request: the computer that has the key, if the request does not name it.",
+    help="With --request: the computer that stores the key, if the request does not name it.",
 )
 @json_option
 def receive_command(
@@ -120,22 +123,26 @@ def receive_command(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Match issued certificates to the requests of FOLDER, and compare them with the plan.
+    """Match issued certificates to the requests in FOLDER, and compare them with the plan.
 
-    FILE is a certificate in any format, a folder, a zip or tar.gz archive, a saved email (.eml) or
-    a web page. Without FILE, lyncnb reads the files in returned/ in FOLDER. It reports a private
-    key in a file and never copies it. A certificate with an error goes to returned/refused/ and is
-    not used. To evaluate it again, give --accept without FILE.
+    FILE is a certificate in any format, a folder, a zip or tar.gz archive, a saved email
+    (.eml) or a web page. Without FILE, lyncnb reads the files in returned/ in FOLDER. If a
+    file contains a private key, lyncnb reports the key and never copies it. A certificate
+    with an error goes to returned/refused/ and is not used. To evaluate a refused certificate
+    again, specify --accept without FILE.
 
-    With --request, the folder takes a request of lyncnb steps --request-on-server instead. Its key
-    stays on the computer that made it.
+    With --request, lyncnb instead adds a request of lyncnb steps --request-on-server to
+    FOLDER. The key stays on the computer that made the request.
 
-    Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
-    folder needs attention.
+    Exit status: 0 success; 1 if something differs from the plan; 2 if a file cannot be read;
+    3 if the folder needs attention.
     """
     if requests:
         if files:
-            raise click.UsageError("--request takes no certificates: run the command twice")
+            raise click.UsageError(
+                "with --request, specify no certificates. Run the command a "
+                "second time for the certificates"
+            )
         return _receive_requests(folder, requests, computer, accept, as_json)
     if computer:
         raise click.UsageError("--computer needs --request")
@@ -150,7 +157,7 @@ def receive_command(
         write_folder_next(folder, issued.bundle.manifest)
     codes = sorted({error.code for error in issued.findings.of("error")})
     if code := next(filter(may_be_accepted, codes), ""):
-        note(f"to accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON")
+        note(f"To accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON")
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 
@@ -162,7 +169,7 @@ def _receive_requests(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Add the requests of ``receive FOLDER --request FILE.req`` to the folder."""
+    """Add the requests in ``receive FOLDER --request FILE.req`` to the folder."""
     from ..authorities.import_requests import receive_requests
 
     received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
@@ -190,7 +197,7 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
 )  # fmt: skip
 @click.option(
     "--without-chain", multiple=True, metavar="ID",
-    help="Package this certificate although its chain is incomplete. May be repeated.",
+    help="Package this certificate although its chain is incomplete. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
@@ -212,10 +219,11 @@ def pfx_command(
     """Package each issued certificate with its key and chain, for import on its servers.
 
     lyncnb uses the strongest encryption that the server's version of Windows can import. Each
-    package has its own password. The list of passwords is encrypted with the folder's passphrase.
+    package has a different password. The list of passwords is encrypted with the folder's
+    passphrase.
 
-    Exit status: 0; 1 if a certificate cannot be packaged; 3 if the folder or its passphrase needs
-    attention.
+    Exit status: 0 success; 1 if a certificate cannot be packaged; 3 if the folder or its
+    passphrase needs attention.
     """
     from ..authorities.certificates_on_record import load_issued
     from ..deploy.write_pfx import needs_passphrase, write_pfx
@@ -253,44 +261,47 @@ def _show_password(folder: str, request_id: str, passphrase_file: str | None) ->
     from ..errors import BundleError
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
-        # A pipe or a log would keep the password.
+        # A pipe or a log could store the password.
         raise BundleError(
-            "lyncnb shows a password only on a terminal", hint="run the command without a pipe"
+            "lyncnb shows a password only on a terminal", hint="do not redirect the output"
         )
     name = show_password(
         folder, request_id, get_passphrase(passphrase_file), show=_show_until_enter
     )
-    note(f"that was the password of {name}")
+    note(f"The password of {name} is hidden again.")
     return 0
 
 
 def _show_until_enter(password: str) -> None:
-    """Show a password until Enter is pressed, then erase it from the screen."""
+    """Show a password until the user presses Enter, then erase it from the screen."""
     sys.stdout.write(f"{password}\n")
     sys.stdout.flush()
     click.prompt("Press Enter to hide it", default="", show_default=False, err=True)
-    sys.stdout.write("\x1b[2A\x1b[J")  # Move two lines up, and clear the rest.
+    sys.stdout.write(
+        "\x1b[2A\x1b[J"
+    )  # This escape sequence moves the cursor up two lines and clears the rest of the screen.
 
 
 @click.command("steps")
 @click.argument("folder", metavar="FOLDER|TOPOLOGY")
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Write only the checklist, as .md or .html. With --request-on-server: the request folder.",
+    help="Write only the checklist, to a .md or .html file. With --request-on-server: the "
+         "request folder.",
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
-    help="When rolled-over certificates take effect, e.g. 2026-12-01T08:00. For a single type: "
-    "AudioVideoAuthentication=2026-12-01T08:00.",
+    help="Time at which rolled-over certificates take effect, e.g. 2026-12-01T08:00. For one "
+         "certificate type only: AudioVideoAuthentication=2026-12-01T08:00.",
 )  # fmt: skip
 @click.option(
     "--changed/--all", "changed", default=None,
-    help="Only new certificates (the default after a renewal), or all.",
+    help="Include only new certificates (the default after a renewal), or all certificates.",
 )  # fmt: skip
 @click.option(
     "--request-on-server", is_flag=True,
-    help="Write scripts that make the requests of TOPOLOGY on a computer with the administrative"
-    " tools.",
+    help="Write scripts that make the requests of TOPOLOGY on a computer with the Lync "
+         "administrative tools.",
 )  # fmt: skip
 @click.option(
     "--product",
@@ -320,7 +331,7 @@ def _show_until_enter(password: str) -> None:
     "--renew",
     multiple=True,
     metavar="ID",
-    help="With --request-on-server: request ID again although nothing changed. Needs --reason.",
+    help="With --request-on-server: request ID again although nothing changed. Requires --reason.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
 @force_option
@@ -338,24 +349,24 @@ def steps_command(
 ) -> int:
     """Write the deployment procedure: how to import and assign the certificates of each server.
 
-    lyncnb writes checklists and a script for each server into steps/ in FOLDER, and removes the
-    files of an earlier run. The scripts were not tested on Windows: read a script before you run
-    it. If FOLDER records the certificate in use and you give no --effective, A/V and OAuth
-    certificates roll over before it expires.
+    lyncnb writes checklists and a script for each server into steps/ in FOLDER, and removes
+    the files of an earlier run. The scripts were not tested on Windows: read a script before
+    you run it. If FOLDER records the certificate in use and you do not specify --effective,
+    A/V and OAuth certificates roll over before that certificate expires.
 
-    With --request-on-server, lyncnb makes no key. -o names a request folder, which then waits for
-    requests from other computers (lyncnb receive --request). Its steps/ gets a page and a script
-    for each certificate of TOPOLOGY. Keys are RSA 2048 or RSA 4096, because the cmdlet makes no
-    others.
+    With --request-on-server, lyncnb makes no key. -o names a request folder, which then waits
+    for requests from other computers (lyncnb receive --request). lyncnb writes a page, and a
+    script for each certificate of TOPOLOGY, into steps/ in that folder. The keys are RSA 2048
+    or RSA 4096, because the cmdlet makes no other keys.
 
-    Exit status: 0; 1 if a certificate is not packaged yet, or the plan has errors; 2 if TOPOLOGY
-    cannot be read; 3 if the folder needs attention.
+    Exit status: 0 success; 1 if a certificate is not packaged yet, or the plan has errors; 2
+    if TOPOLOGY cannot be read; 3 if the folder needs attention.
     """
     if request_on_server:
-        return _request_on_server(folder, output, as_json, product=product, **choices)
+        return _write_request_scripts_folder(folder, output, as_json, product=product, **choices)
     if any(choices.values()):
         names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
-        raise click.UsageError(f"{names}: only with --request-on-server")
+        raise click.UsageError(f"you can use {names} only with --request-on-server")
     from ..authorities.certificates_on_record import load_issued
     from ..base.disk.outputs import check_output
     from ..deploy.checklist import CHECKLIST
@@ -368,7 +379,7 @@ def steps_command(
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
-    steps = deployment_steps(issued, effective=_times(effective), changed=changed)
+    steps = deployment_steps(issued, effective=_parse_times(effective), changed=changed)
     written = write_steps(steps, folder, output=output, force=force)
     _show_steps(steps, written, as_json, "not packaged")
     if not as_json:
@@ -377,7 +388,7 @@ def steps_command(
     return steps.exit_status
 
 
-def _request_on_server(
+def _write_request_scripts_folder(
     topology: str,
     output: str | None,
     as_json: bool,
@@ -389,7 +400,7 @@ def _request_on_server(
     renew: tuple[str, ...],
     reason: str,
 ) -> int:
-    """Write the folder and the scripts of ``steps TOPOLOGY --request-on-server -o FOLDER``."""
+    """Write the folder and scripts for ``steps TOPOLOGY --request-on-server -o FOLDER``."""
     from ..base.disk.outputs import refuse_own_place
     from ..deploy.request_scripts import request_scripts, write_request_scripts
     from ..export.requests_elsewhere import request_elsewhere
@@ -397,10 +408,12 @@ def _request_on_server(
     if output is None or not output.strip():
         raise click.UsageError("--request-on-server needs -o FOLDER")
     if reason and not renew:
-        raise click.UsageError("--reason needs --renew: it is the reason for renewing")
+        raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     refuse_own_place(output)
     plan, findings = make_plan(topology, product, options_file)
-    request_scripts(plan, template=template)  # Fails before the folder is made.
+    request_scripts(
+        plan, template=template
+    )  # A key that the cmdlet cannot make fails before lyncnb makes the folder.
     bundle = request_elsewhere(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )
@@ -435,8 +448,8 @@ def _show_steps(
     write_lines(steps.summary(), f"written: {first_of([*map(str, written)], 1)}")
 
 
-def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
-    """Return the times of ``--effective``: one for all types, or one for each type."""
+def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
+    """Return the times in ``--effective``: one for all types, or one for each type."""
     times = {}
     for text in texts:
         usage, _, time = text.rpartition("=")
@@ -444,13 +457,14 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
             times[usage] = datetime.fromisoformat(time)
         except ValueError:
             raise click.BadParameter(
-                f'"{time}" is not a date and time; write it as 2026-12-01T08:00',
+                f'"{time}" is not a date and time; enter it as 2026-12-01T08:00',
                 param_hint="--effective",
             ) from None
     if "" in times:
         if len(times) > 1:
             raise click.BadParameter(
-                "give one time for all types, or TYPE=TIME for each type", param_hint="--effective"
+                "specify one time for all types, or TYPE=TIME for each type",
+                param_hint="--effective",
             )
         return times[""]
     return times or None
@@ -461,17 +475,18 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="The day of the installation, e.g. 2027-03-15 (default: today); not in the future. With"
-    " NAME, it corrects a recorded day.",
+    help="The date of the installation, e.g. 2027-03-15 (default: today). The date cannot be "
+         "in the future. With NAME, it replaces a recorded date.",
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
-    help="The report of a server: the FILE of its script with -Verify -Report FILE, or of lyncnb"
-    " asis --save. May be repeated.",
+    help="The report of a server: the FILE that the server's script writes with -Verify "
+         "-Report FILE, or the file of lyncnb asis --save. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,
-    help="Record that the CA revoked the certificates of NAME whose revocation you requested.",
+    help="Record that the CA revoked the certificates of NAME, after you requested the "
+         "revocation.",
 )  # fmt: skip
 @json_option
 def deployed_command(
@@ -484,15 +499,15 @@ def deployed_command(
 ) -> int:
     """Record in FOLDER that certificates are installed on their servers.
 
-    NAME is an id or its beginning, a server, a pattern such as "edge*", a serial number or a
-    thumbprint. The name of a server selects all its certificates; lyncnb then records the
-    certificate of a pool for that server only. Without NAME and --report, lyncnb records every
-    request whose newest generation has a certificate. Until a renewed certificate is recorded on
-    all its servers, the earlier one counts as in use. lyncnb touches no key, and the same command
-    again changes nothing.
+    NAME is an ID or the beginning of an ID, a server, a pattern such as "edge*", a serial
+    number or a thumbprint. If NAME is a server, lyncnb records all certificates of that
+    server. A pool certificate is then recorded for that server only. Without NAME and
+    --report, lyncnb records every request whose newest generation has a certificate. A
+    renewed certificate counts as in use only when it is recorded on all its servers. lyncnb
+    changes no key, and running the same command again changes nothing.
 
-    Exit status: 0; 2 if a report or the day cannot be used; 3 if a NAME has no certificate, or the
-    folder needs attention.
+    Exit status: 0 success; 2 if a report or the date cannot be used; 3 if a NAME has no
+    certificate, or the folder needs attention.
     """
     from ..authorities.record_deployments import deployed
     from ..request_folder.bundle import open_requests

@@ -1,4 +1,4 @@
-"""The commands about notebooks: lab, run, dash, share, clean."""
+"""The commands for notebooks: lab, run, dash, share and clean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..jupyter.notebook_files import Notebook
 
 _no_browser = click.option(
-    "--no-browser", is_flag=True, help="Print the address, and open no browser."
+    "--no-browser", is_flag=True, help="Print the address instead of opening a browser."
 )
 _port = click.option(
     "--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface."
@@ -28,15 +28,15 @@ _port = click.option(
 def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     """Set up a workspace in FOLDER (default: work) and open the planning notebook.
 
-    lyncnb copies notebooks and sample topologies into FOLDER and overwrites nothing. JupyterLab
-    listens only on the loopback interface and always requires its token, which is part of the
-    address that it prints. To stop it, press Ctrl-C.
+    lyncnb copies notebooks and sample topologies into FOLDER and overwrites nothing.
+    JupyterLab listens only on the loopback interface and always requires its token. The
+    printed address includes the token. To stop JupyterLab, press Ctrl-C.
     """
     from ..jupyter.workspace import DEFAULT_FOLDER, open_lab
 
     path = folder or DEFAULT_FOLDER
     if not os.path.exists(path):
-        note(f"To make a table of your own servers: lyncnb guide {path}")
+        note(f"To make a table of your servers: lyncnb guide {path}")
     open_lab(path, browser=not no_browser, port=port)
     return 0
 
@@ -60,7 +60,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # lyncnb asks only if a cell does. A kernel must never inherit the passphrase.
+            # lyncnb asks only if a cell needs the passphrase. A kernel must never inherit it.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,
@@ -82,12 +82,13 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
 def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     """Set up a workspace in FOLDER (default: work) and open the planning page.
 
-    The page replaces the notebook: it reads a table and shows its servers, certificates, findings
-    and figures, and the panel that writes the requests. Voila serves the page on the loopback
-    interface only, and requires the token in the address. To stop it, press Ctrl-C.
+    The page replaces the notebook. It reads a table, shows its servers, certificates,
+    findings and figures, and has the panel that writes the requests. Voila serves the page on
+    the loopback interface only, and requires the token in the address. To stop Voila, press
+    Ctrl-C.
     The page needs an extra: pip install "lyncnb[dash]".
 
-    Exit status: 0; 1 if Voila is not installed.
+    Exit status: 0 success; 1 if Voila is not installed.
     """
     from ..jupyter.workspace import DEFAULT_FOLDER, open_page
 
@@ -98,18 +99,23 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 @click.command("share")
 @click.argument("notebook", metavar="NOTEBOOK")
 @click.option(
-    "-o", "output", metavar="FILE.html", help="The page (default: in the folder of the notebook)."
+    "-o",
+    "output",
+    metavar="FILE.html",
+    help="File for the page (default: in the notebook's folder).",
 )
 @click.option(
     "--clean", is_flag=True,
     help="First remove widget state, timings and local paths from the notebook itself.",
 )  # fmt: skip
-@click.option("--pdf", is_flag=True, help="Also write the page as PDF, with an installed Chromium.")
-@click.option("--no-code", is_flag=True, help="Leave the code out (default: the code is folded).")
+@click.option("--pdf", is_flag=True, help="Write the page as PDF too, with an installed Chromium.")
+@click.option(
+    "--no-code", is_flag=True, help="Leave out the code (by default, the code is folded)."
+)
 @click.option(
     "--rerun", is_flag=True,
-    help="First run the notebook from its files in a new kernel, so that all outputs show the same"
-    " plan. The page does not include unsaved edits. No request is written.",
+    help="First run the notebook file in a new kernel, so that all outputs show the same plan. "
+         "The page does not include unsaved edits. No request is written.",
 )  # fmt: skip
 @passphrase_option
 @force_option
@@ -125,19 +131,20 @@ def share_command(
 ) -> int:
     """Export NOTEBOOK as a static page that you can send to others.
 
-    The page leaves out cells with the tag author, and paragraphs below a line <!-- author -->.
+    The page leaves out cells with the tag author, and paragraphs below a line <!-- author
+    -->.
 
-    lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or another
-    secret, widget state, or a path into a home or temporary folder. It also refuses outputs that
-    show two different plans. With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also searches for
-    that passphrase in any encoding.
+    lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or
+    another secret, widget state, or a path into a home or temporary folder. It also refuses
+    outputs that show two different plans. With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb
+    also searches for that passphrase in any encoding.
 
-    Exit status: 0; 1 if lyncnb refuses NOTEBOOK; 2 if NOTEBOOK cannot be read.
+    Exit status: 0 success; 1 if lyncnb refuses NOTEBOOK; 2 if NOTEBOOK cannot be read.
     """
     from ..jupyter.shared_page import share_notebook
 
     is_known = passphrase_file is not None or "LYNCNB_PASSPHRASE" in os.environ
-    executed = _run_again(notebook, passphrase_file) if rerun else None
+    executed = _rerun(notebook, passphrase_file) if rerun else None
     written = share_notebook(
         notebook,
         output,
@@ -153,7 +160,7 @@ def share_command(
     return 0
 
 
-def _run_again(notebook: str, passphrase_file: str | None) -> Notebook:
+def _rerun(notebook: str, passphrase_file: str | None) -> Notebook:
     from ..jupyter.run_notebook import rerun_notebook
 
     progress, finish = progress_bar("cells")
@@ -175,10 +182,10 @@ def _run_again(notebook: str, passphrase_file: str | None) -> Notebook:
 def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     """Remove widget state and local paths from notebooks, and keep the static outputs.
 
-    lyncnb refuses a notebook if a cell or an output contains a private key or a passphrase. It
-    cleans the other notebooks.
+    lyncnb refuses a notebook if a cell or an output contains a private key or a passphrase.
+    It cleans the other notebooks.
 
-    Exit status: 0; 1 if lyncnb refuses a notebook; 2 if a notebook cannot be read.
+    Exit status: 0 success; 1 if lyncnb refuses a notebook; 2 if a notebook cannot be read.
     """
     from ..errors import NotebookError, Problem
     from ..jupyter.notebook_files import clean_notebook
@@ -190,7 +197,7 @@ def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
         except NotebookError as error:
             refused.append(error)
         else:
-            write(f"{notebook}: {'cleaned' if changed else 'nothing to clean'}")
+            write(f"{notebook}: {'cleaned' if changed else 'already clean'}")
     if len(refused) == 1:
         raise refused[0]
     if refused:

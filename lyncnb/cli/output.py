@@ -1,7 +1,7 @@
 """The output of the commands: wrapped text and tables, or one JSON document.
 
-Names come from other people's files. Control characters never reach the terminal, and a terminal
-that cannot show a character gets a question mark instead.
+Names come from other people's files, so control characters never reach the terminal. A
+character that the terminal cannot show becomes a question mark.
 """
 
 from __future__ import annotations
@@ -29,27 +29,31 @@ if TYPE_CHECKING:
     from ..request_folder.manifest import Manifest
 
 
-# Columns of a line where no terminal says how many it has.
+# Line width if the output is not a terminal.
 _PIPE_WIDTH = 100
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-# A command inside a sentence, up to the sentence's end.
+# Matches a command inside a sentence, up to the end of the sentence.
 _COMMANDS = "|".join(name for _, commands in SECTIONS for name, _ in commands)
 _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? *$|;)")
 
 
 def prepare_streams() -> None:
-    """Replace characters that a stream cannot encode, and occupy the number of a closed stream."""
+    """Replace characters that a stream cannot encode, and reserve a closed stream's number."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what it cannot encode becomes ?
+            stream.reconfigure(
+                errors="replace"
+            )  # Characters that the stream cannot encode become "?".
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
-        if stream is None:  # The caller closed it: the next file would get its number.
+        if (
+            stream is None
+        ):  # If the caller closed the stream, the next opened file would get its number.
             try:
                 os.fstat(number)
             except OSError:
-                # Children inherit it, so that their own files and sockets do not get the number.
+                # Child processes inherit the number, so that their files and sockets do not get it.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
@@ -60,20 +64,20 @@ def write(text: str = "") -> None:
     ------
     StandardOutputError
         If standard output cannot be written. If it was closed from the start,
-        :func:`finish_output` reports that when the command's work is done.
+        :func:`finish_output` reports the error when the command's work is done.
     """
-    with _output_errors():
+    with _convert_output_errors():
         if sys.stdout is not None:
             sys.stdout.write(printable(text) + "\n")
 
 
 def note(text: str) -> None:
-    """Write lines to standard error, wrapped for a terminal; a closed stream loses them."""
+    """Write lines to standard error, wrapped for a terminal. A closed stream loses the lines."""
     try:
         if sys.stderr is not None:
             lines = printable(text).split("\n")
             if is_terminal(sys.stderr):
-                lines = [part for line in lines for part in _wrapped(line)]
+                lines = [part for line in lines for part in _wrap_line(line)]
             sys.stderr.write("\n".join(lines) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
@@ -81,8 +85,8 @@ def note(text: str) -> None:
 
 
 def write_bytes_out(data: bytes) -> None:
-    """Write a finished document to standard output, whatever the terminal's encoding is."""
-    with _output_errors():
+    """Write a finished document to standard output, regardless of the terminal's encoding."""
+    with _convert_output_errors():
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is not None:
             sys.stdout.flush()
@@ -99,12 +103,12 @@ def write_file(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a file that the planner named, and report it on standard error.
+    """Write a file whose path the user specified, and report it on standard error.
 
     Raises
     ------
     OutputError
-        As ``base.outputs.write_output``, whose arguments these are.
+        In the same cases as ``base.outputs.write_output``, which takes the same arguments.
     """
     from ..base.disk.outputs import write_output
 
@@ -120,12 +124,12 @@ def show_report(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a report to the file that the planner named, and show its short form or its JSON.
+    """Write a report to the file that the user specified, and show its summary or its JSON.
 
     Raises
     ------
     OutputError
-        As ``base.outputs.write_output``, whose arguments these are.
+        In the same cases as ``base.outputs.write_output``, which takes the same arguments.
     """
     from ..base.shown.report import write_report
 
@@ -141,30 +145,31 @@ def show_report(
 
 
 def finish_output() -> None:
-    """Flush standard output: a full disk or a closed pipe is noticed only here.
+    """Flush standard output, because a full disk or a closed pipe causes an error only then.
 
     Raises
     ------
     StandardOutputError
-        If standard output is closed, or cannot be written.
+        If standard output is closed or cannot be written.
     """
     if sys.stdout is None:
         raise standard_output_error(None)
-    with _output_errors():
+    with _convert_output_errors():
         sys.stdout.flush()
 
 
 def standard_output_error(cause: Exception | None) -> StandardOutputError:
-    """Return the error for a standard output that cannot be written; None: it is closed."""
-    reason = getattr(cause, "strerror", None) or str(cause or "it is closed")
+    """Return the error for a standard output that is closed (None) or cannot be written."""
+    reason = getattr(cause, "strerror", None) or str(cause or "the stream is closed")
     return StandardOutputError(
-        f"standard output cannot be written: {reason}",
-        hint="send it to a terminal, a file or a pipe that takes all of it; finished work is kept",
+        f"cannot write to standard output: {reason}",
+        hint="send the output to a terminal, a file or a pipe that accepts all of it; finished "
+        "work is kept",
     )
 
 
 @contextmanager
-def _output_errors() -> Iterator[None]:
+def _convert_output_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
@@ -172,7 +177,7 @@ def _output_errors() -> Iterator[None]:
 
 
 def abandon(stream: TextIO | None) -> None:
-    """Discard what a stream still holds; otherwise Python flushes it at exit and complains."""
+    """Discard the text that a stream has not written, because flushing at exit would fail."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -190,26 +195,26 @@ def write_json(document: Any) -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person reads or types at this stream."""
+    """Return whether the stream is connected to a terminal."""
     return stream is not None and stream.isatty()
 
 
 def line_width() -> int:
-    """Return the columns of the terminal, or what a pipe or a file gets."""
+    """Return the number of columns of the terminal, or the default for a pipe or a file."""
     return shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns
 
 
-def _wrapped(line: str) -> Iterator[str]:
-    """Wrap a line, but no command in it: a reader copies commands."""
+def _wrap_line(line: str) -> Iterator[str]:
+    """Wrap a line, but not inside a command, because users copy commands."""
     held = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
     for part in wrap(held, line_width()):
         yield part.replace(_NO_BREAK, " ")
 
 
 def write_lines(*lines: str) -> None:
-    """Write lines, each wrapped below its own indentation."""
+    """Write lines, and keep each line's indentation where it is wrapped."""
     for line in (part for text in lines for part in text.split("\n")):
-        for part in _wrapped(line):
+        for part in _wrap_line(line):
             write(part)
 
 
@@ -220,12 +225,12 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_next(*steps: str) -> None:
-    """Write what the planner can do next: the end of a command."""
+    """Write the next steps, at the end of a command."""
     write_lines(*(f"Next: {step}" for step in steps))
 
 
 def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
-    """Write what to do next in a request folder."""
+    """Write the next step for a request folder."""
     from ..authorities.status import steps_from_here
 
     write_next(*steps_from_here(folder, manifest))
@@ -237,12 +242,13 @@ def progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], No
     Parameters
     ----------
     unit : str
-        What is counted, e.g. ``requests``.
+        The unit of the count, e.g. ``requests``.
 
     Returns
     -------
     progress : callable or None
-        Takes (done, total), or one tuple that begins with them; None without a terminal.
+        Takes (done, total), or one tuple that begins with these values. None without a
+        terminal.
     finish : callable
         Removes the bar.
     """
@@ -262,12 +268,12 @@ def progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], No
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop, so that keys under way are finished.
+    """Turn the first Ctrl-C into a request to stop after the keys in progress.
 
     Yields
     ------
     threading.Event
-        Set by the first Ctrl-C; the second one interrupts at once, as usual.
+        The first Ctrl-C sets it. The second Ctrl-C interrupts at once, as usual.
     """
     cancel = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -278,7 +284,9 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         if cancel.is_set():
             raise KeyboardInterrupt
         cancel.set()
-        note("stopping after the keys under way are written; press Ctrl-C again to stop at once")
+        note(
+            "lyncnb stops when the keys in progress are written; press Ctrl-C again to stop at once"
+        )
 
     before = signal.signal(signal.SIGINT, stop)
     try:

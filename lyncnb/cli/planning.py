@@ -1,4 +1,4 @@
-"""The commands that plan without writing requests: plan, check, explain, finding."""
+"""The commands that plan without writing requests: plan, check, explain and finding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _PLAN_COLUMNS = ("Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
-# The OAuth certificate of a deployment may be for 100,000 servers. The documents list all of them.
+# The OAuth certificate of a deployment may be on 100,000 servers. Only documents list all of them.
 _SERVERS_SHOWN = 20
 
 
@@ -46,12 +46,12 @@ _SERVERS_SHOWN = 20
     "--figure", "figure_kind", metavar="KIND",
     help="The figure in FILE.svg: topology (default), coverage or timeline.",
 )  # fmt: skip
-@click.option("--site", metavar="NAME", help="Site whose pools the figure shows one by one.")
+@click.option("--site", metavar="NAME", help="Site whose pools the figure shows individually.")
 @click.option("--lang", metavar="LANG", help="Language of the headings in FILE: en or zh-TW.")
 @click.option(
     "--save", metavar="FILE.json",
-    help="Save the plan with its table, options, findings and evaluation date. A saved plan can be"
-    " approved (lyncnb approve) and requested (lyncnb request --plan).",
+    help="Save the plan with its table, options, findings and evaluation date. You can approve "
+         "a saved plan (lyncnb approve) and write its requests (lyncnb request --plan).",
 )  # fmt: skip
 @click.option(
     "-v", "--verbose", is_flag=True,
@@ -75,9 +75,9 @@ def plan_command(
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
 
-    TOPOLOGY can be a saved plan (--save): then FILE.html and FILE.docx end with its approval sheet.
+    TOPOLOGY can be a saved plan (--save). FILE.html and FILE.docx then end with its approval sheet.
 
-    Exit status: 0; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
+    Exit status: 0 success; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
     from ..base.disk.outputs import check_output
     from ..checks.saved_plan import save_plan
@@ -94,14 +94,18 @@ def plan_command(
     if is_figure:
         check_kind(figure_kind or DEFAULT)
         if output is None:
-            raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
+            raise UsageProblem(
+                "--figure and --site need a file", hint="specify the file: -o FILE.svg"
+            )
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
     if save is not None:
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
-            raise UsageProblem(f"-o and --save both name {save}", hint="give each its own name")
-    saved = _saved_plan(topology, product, choices=(options_file, on, save))
+            raise UsageProblem(
+                f"-o and --save have the same file {save}", hint="specify two different files"
+            )
+    saved = _read_given_plan(topology, product, choices=(options_file, on, save))
     if saved is None:
         plan, findings = make_plan(topology, product, options_file, on=on)
     else:
@@ -114,23 +118,23 @@ def plan_command(
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
-            data = write_plan_table(plan, findings, suffix, saved=_saved_file(saved))
+            data = write_plan_table(plan, findings, suffix, saved=_describe_saved_file(saved))
         write_file(output, data, kind, force=force, inputs=(*inputs, save))
-    arguments = _arguments(topology, product, options_file)
+    arguments = _join_arguments(topology, product, options_file)
     if as_json:
         write_bytes_out(plan_json(plan, findings))
     else:
         if output is None:
             _write_certificates(plan, verbose=verbose)
             _write_findings(findings, arguments, verbose=verbose, is_plan=True)
-        _write_end(plan, findings, arguments, save=save or (topology if saved else None))
+        _write_totals(plan, findings, arguments, save=save or (topology if saved else None))
     return 1 if findings.has_errors else 0
 
 
-def _saved_plan(
+def _read_given_plan(
     path: str, product: str | None, *, choices: tuple[str | None, ...]
 ) -> SavedPlan | None:
-    """Return the saved plan that is given instead of a table, planned again; else None."""
+    """Return the saved plan if the path is one, planned again. Otherwise, return None."""
     from ..checks.saved_plan import read_saved_plan
     from ..errors import UsageProblem
     from ..rules.rule_files import load_rules
@@ -140,17 +144,17 @@ def _saved_plan(
         return None
     if any(choices):
         raise UsageProblem(
-            f"{path} is a saved plan, which has its own options and evaluation date",
-            hint="leave --options, --on and --save out, or give the table",
+            f"{path} is a saved plan and already contains options and an evaluation date",
+            hint="leave --options, --on and --save out, or specify the table",
         )
     if product is not None:
-        load_rules(product)  # lyncnb knows a planner's own product from then on.
+        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
     saved = read_saved_plan(path)
     load_product(product, saved.plan.rules.product, path)
     return saved
 
 
-def _saved_file(saved: SavedPlan | None) -> SavedFile | None:
+def _describe_saved_file(saved: SavedPlan | None) -> SavedFile | None:
     from ..reports.summary.content import SavedFile
 
     if saved is None:
@@ -160,7 +164,7 @@ def _saved_file(saved: SavedPlan | None) -> SavedFile | None:
 
 def _note_saved(saved: SavedPlan) -> None:
     note(f"saved: {saved.identity}")
-    note(f"to approve it: {saved.approve_line}; without lyncnb:")
+    note(f"to approve the plan: {saved.approve_line}; without lyncnb:")
     note(f"  {saved.sign_line}")
 
 
@@ -170,12 +174,15 @@ def _note_saved(saved: SavedPlan) -> None:
 @on_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
-    help="Apply the fixes that are safe to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes"
-    " and asks first. The old file stays as FILE.bak. With --json, fixes are only listed.",
+    help="Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes and "
+         "asks first. The old version stays as FILE.bak. With --json, fixes are only listed.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="With --fix: write without asking.")
+@click.option("--yes", is_flag=True, help="With --fix: write the changes without asking.")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Show each notice, and each server of a finding."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Show each notice, and each server that a finding affects.",
 )
 def check_command(
     topology: str,
@@ -189,7 +196,7 @@ def check_command(
 ) -> int:
     """List the errors, warnings and notices of the plan of TOPOLOGY.
 
-    Exit status: 0; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
+    Exit status: 0 success; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
@@ -199,22 +206,24 @@ def check_command(
         raise UsageProblem("--yes needs --fix", hint="leave --yes out, or add --fix")
     if wants_fix and is_scenario(topology):
         raise UsageProblem(
-            f"{topology} is a scenario, and --fix changes a table and its options",
-            hint=f"name the files: {topology}/topology.csv --options {topology}/plan.toml",
+            f"{topology} is a scenario, but --fix changes a table and its options",
+            hint=f"specify the files: {topology}/topology.csv --options {topology}/plan.toml",
         )
     plan, findings = make_plan(topology, product, options_file, on=on)
-    arguments = _arguments(topology, product, options_file)
+    arguments = _join_arguments(topology, product, options_file)
     if wants_fix:
-        return _fix(plan, findings, arguments, topology, options_file, as_json=as_json, yes=yes)
+        return _apply_fixes(
+            plan, findings, arguments, topology, options_file, as_json=as_json, yes=yes
+        )
     if as_json:
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:
         _write_findings(findings, arguments, verbose=verbose)
-        _write_end(plan, findings, arguments)
+        _write_totals(plan, findings, arguments)
     return 1 if findings.has_errors else 0
 
 
-def _fix(
+def _apply_fixes(
     plan: CertificatePlan,
     findings: Findings,
     arguments: str,
@@ -224,7 +233,7 @@ def _fix(
     as_json: bool,
     yes: bool,
 ) -> int:
-    """Apply the fixes that are safe, and list the remaining findings."""
+    """Apply the safe fixes, and list the remaining findings."""
     from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
     from .fixing import changes_of, is_agreed, show, write_changes
@@ -236,17 +245,17 @@ def _fix(
         return 1 if findings.has_errors else 0
     changes = changes_of(plan, fixed_plan, topology=topology, options_file=options_file)
     if not fixed_plan.fixed:
-        note("no finding has one safe fix; lyncnb changed nothing")
+        note("None of the findings has exactly one safe fix, so lyncnb changed nothing.")
     else:
         show(fixed_plan, changes)
         if changes.files and is_agreed(yes=yes):
             write_changes(changes)
         else:
-            note("nothing was written")
+            note("No files were written.")
             return 1 if findings.has_errors else 0
     left = fixed_plan.findings if not changes.by_hand else findings
     _write_findings(left, arguments)
-    _write_end(fixed_plan.plan, left, arguments)
+    _write_totals(fixed_plan.plan, left, arguments)
     return 1 if left.has_errors else 0
 
 
@@ -258,7 +267,7 @@ def explain_command(
 ) -> int:
     """Explain why each name is on each certificate of SERVER, with the source.
 
-    Exit status: 0; 2 if TOPOLOGY cannot be read or has no such server.
+    Exit status: 0 success; 2 if TOPOLOGY cannot be read or has no such server.
     """
     plan, _ = make_plan(topology, product, options_file)
     write_lines(*str(plan.explain(server)).split("\n"))
@@ -267,8 +276,10 @@ def explain_command(
 
 @click.command("finding")
 @click.argument("code", metavar="CODE", required=False)
-@click.option("--all", "is_all", is_flag=True, help="Write all findings to the page -o FILE.html.")
-@click.option("-o", "output", metavar="FILE.html", help="The page that --all writes.")
+@click.option(
+    "--all", "is_all", is_flag=True, help="Write all findings to the page in -o FILE.html."
+)
+@click.option("-o", "output", metavar="FILE.html", help="File for the page of --all.")
 @click.option(
     "--product", metavar="NAME", default="lync2013", show_default=True,
     help="Product whose rules apply, or FILE.toml with your own rules.",
@@ -279,7 +290,7 @@ def finding_command(
 ) -> int:
     """Explain the finding CODE of a plan or an issued certificate: its meaning and what to do.
 
-    Exit status: 0; 2 if there is no such finding.
+    Exit status: 0 success; 2 if there is no such finding.
     """
     from ..errors import UsageProblem
     from ..rules.finding_page import days_in_words
@@ -287,14 +298,14 @@ def finding_command(
     if is_all or output is not None:
         if not (is_all and output is not None and code is None):
             raise UsageProblem(
-                "--all and -o need each other, and take no CODE",
-                hint="lyncnb finding --all -o findings.html",
+                "--all and -o must be used together, without CODE",
+                hint="run: lyncnb finding --all -o findings.html",
             )
         return _write_finding_page(output, product, force=force)
     if code is None:
         raise UsageProblem(
-            "CODE is missing",
-            hint="name a finding, or write all of them: --all -o findings.html",
+            "the argument CODE is missing",
+            hint="specify the code of a finding, or write all findings: --all -o findings.html",
         )
     rule = _find_rule(code, product)
     write_lines(f"{rule.code} ({rule.severity}): {rule.title}")
@@ -332,26 +343,26 @@ def _find_rule(code: str, product: str) -> CheckRule:
         return known[wanted]
     similar = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
     raise LyncnbError(
-        f'there is no finding "{code}"',
+        f'there is no finding with the code "{code}"',
         hint=f"did you mean {', '.join(similar)}?"
         if similar
-        else "copy a code that check or receive shows in brackets",
+        else "use a code that lyncnb check or lyncnb receive shows in brackets",
     )
 
 
 def _write_certificates(plan: CertificatePlan, *, verbose: bool) -> None:
-    """Write a line for each certificate; verbose: also its types, servers and names."""
-    write_table(_PLAN_COLUMNS, list(map(_plan_row, plan.certificates)))
+    """Write a line for each certificate. Verbose output adds types, servers and names."""
+    write_table(_PLAN_COLUMNS, list(map(_build_plan_row, plan.certificates)))
     write()
     if not verbose:
         return
     write("Names:")
     for planned in plan.certificates:
-        write_lines(f"  {planned.id}: {_names_line(planned)}")
+        write_lines(f"  {planned.id}: {_describe_names(planned)}")
     write()
 
 
-def _plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
+def _build_plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
     holder = planned.servers[0] if len(planned.servers) == 1 else planned.pool
     return (
         planned.role,
@@ -363,7 +374,7 @@ def _plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
     )
 
 
-def _names_line(planned: PlannedCertificate) -> str:
+def _describe_names(planned: PlannedCertificate) -> str:
     from ..base.shown.tables import first_of
 
     servers = first_of([*map(str, planned.servers)], _SERVERS_SHOWN)
@@ -375,15 +386,15 @@ def _names_line(planned: PlannedCertificate) -> str:
 def _write_findings(
     findings: Findings, arguments: str, *, verbose: bool = False, is_plan: bool = False
 ) -> None:
-    """Write an entry for each kind of finding; verbose: for each finding.
+    """Write an entry for each group of findings. Verbose output has an entry for each finding.
 
-    The short form of a plan only counts the notices.
+    The short output of a plan only counts the notices.
     """
     from ..base.shown.tables import count_of
     from ..rules.findings import FindingGroup, grouped
 
     groups = grouped(findings)
-    if verbose:  # The findings on one subject stay together.
+    if verbose:  # Split the groups, but keep findings on the same subject together.
         groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
     for group in groups:
         if is_plan and not verbose and group.severity == "notice":
@@ -404,10 +415,10 @@ def _write_findings(
         write_lines(f"{count_of(notices, 'notice')}. To read them: lyncnb plan {arguments} -v")
 
 
-def _write_end(
+def _write_totals(
     plan: CertificatePlan, findings: Findings, arguments: str, *, save: str | None = None
 ) -> None:
-    """Write the counts and the next command."""
+    """Write the totals and the next command."""
     from ..base.shown.tables import count_of
     from ..plan.totals import totals
 
@@ -421,8 +432,8 @@ def _write_end(
         write_next(f"Write the requests: lyncnb request {source} FOLDER")
 
 
-def _arguments(topology: str, product: str | None, options_file: str | None) -> str:
-    """Return the arguments with which another command makes the same plan."""
+def _join_arguments(topology: str, product: str | None, options_file: str | None) -> str:
+    """Return the arguments that make the same plan in another command."""
     options = (("--product", product), ("--options", options_file))
     given = [part for name, value in options if value for part in (name, value)]
     return shlex.join([topology, *given])

@@ -1,4 +1,4 @@
-"""The command that creates a recovery key: recovery."""
+"""The command that creates a recovery key: ``recovery``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from .output import write_json, write_lines, write_next
 @click.option(
     "--passphrase-file",
     metavar="FILE",
-    help="File whose first line becomes the passphrase of the recovery key, not of a folder. "
-    "Without it, lyncnb takes the variable LYNCNB_PASSPHRASE, or asks.",
+    help="File whose first line becomes the passphrase of the recovery key (not the passphrase "
+    "of a folder). By default, lyncnb uses the environment variable LYNCNB_PASSPHRASE, or "
+    "asks.",
 )
 @json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
     """Create a recovery key: FILE is the private half, FILE.pub the public half.
 
-    FILE opens every request folder to which FILE.pub was added, even if the folder's passphrase is
-    lost. FILE has its own passphrase. Keep FILE in a different location from the folders.
+    FILE opens every request folder to which you added FILE.pub, even if the folder's
+    passphrase is lost. FILE has a separate passphrase. Keep FILE in a different location from
+    the folders.
 
-    Exit status: 0; 2 if FILE exists already; 3 if the passphrase is refused.
+    Exit status: 0 success; 2 if FILE exists already; 3 if the passphrase is refused.
     """
     from ..base.disk.outputs import refuse_own_place
     from ..request_folder.recovery_key import new_recovery_key
 
     refuse_own_place(file)
-    del what  # "new" is the only choice.
+    del what  # The argument has one valid value, "new".
     public = new_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})
         return 0
-    write_lines(f"{file}: private half, keep it; {file}.pub: public half")
-    write_lines(f"fingerprint {public.fingerprint}")
+    write_lines(f"{file} is the private half: keep it safe. {file}.pub is the public half.")
+    write_lines(f"The fingerprint is {public.fingerprint}")
     write_next(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
     return 0
 

@@ -1,4 +1,4 @@
-"""The commands that produce a table of servers: convert, template, snippet."""
+"""The commands that produce a table of servers or a script: convert, template and snippet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .output import note, write, write_next
 
 _product_option = click.option(
     "--product", metavar="NAME",
-    help="Product, or FILE.toml with your own, whose columns and roles the table can have.",
+    help="Product, or FILE.toml with your own product, that defines additional columns and roles.",
 )  # fmt: skip
 
 
 def _load_product_columns(product: str | None) -> None:
-    """Load a product, which can add columns and roles to tables."""
+    """Load a product, because it can add columns and roles to tables."""
     from ..rules.rule_files import load_rules
 
     if product:
@@ -32,10 +32,10 @@ def _load_product_columns(product: str | None) -> None:
 def convert_command(topology: str, output: str, product: str | None, force: bool) -> int:
     """Convert any topology to a table: IN is a table, workbook or document, OUT is .csv or .xlsx.
 
-    OUT reads back to the same topology. lyncnb does not replace a file with other content, because
-    it may contain somebody's work.
+    If lyncnb reads OUT, the result is the same topology. lyncnb does not replace a file with
+    other content, because the file may contain somebody's work.
 
-    Exit status: 0; 2 if IN cannot be read or OUT cannot be written.
+    Exit status: 0 success; 2 if IN cannot be read or OUT cannot be written.
     """
     from ..base.disk.outputs import check_output, write_output
     from ..base.pasted_text import shown
@@ -56,9 +56,9 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     if formulas:
         row, heading, value = formulas[0]
         note(
-            f"warning: a spreadsheet would run {count_of(len(formulas), 'cell')} of {output} as a "
-            f'formula, e.g. row {row}, {heading}: "{shown(value)}". Correct the source, or write '
-            "an .xlsx file, whose cells are text"
+            f"warning: a spreadsheet would run {count_of(len(formulas), 'cell')} in {output} as "
+            f'a formula, e.g. row {row}, {heading}: "{shown(value)}". Correct the source, or '
+            "write an .xlsx file, in which all cells are text"
         )
     write(f"written: {output}")
     write_next(f"Plan it: lyncnb plan {shlex.quote(output)}")
@@ -72,9 +72,9 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
 def template_command(output: str, product: str | None, force: bool) -> int:
     """Write an empty table of servers to fill in: OUT is .xlsx, with drop-downs and notes, or .csv.
 
-    lyncnb ignores the example row, so you can leave it in.
+    lyncnb ignores the example row, so you do not have to delete it.
 
-    Exit status: 0; 2 if OUT cannot be written.
+    Exit status: 0 success; 2 if OUT cannot be written.
     """
     from ..base.disk.outputs import check_output, write_output
     from ..topology.table_files import table_file, template
@@ -84,7 +84,7 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     check_output(output, kind, force=force)
     write_output(output, template(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
-    write_next(f"Fill in a row for each server, then: lyncnb plan {shlex.quote(output)}")
+    write_next(f"Add a row for each server, then: lyncnb plan {shlex.quote(output)}")
     return 0
 
 
@@ -93,13 +93,16 @@ def template_command(output: str, product: str | None, force: bool) -> int:
 def snippet_command(what: str) -> int:
     """Print a PowerShell script that exports data from a Lync server, for lyncnb to read.
 
-    topology: exports the published topology and the simple URLs as topology.xml, which every
-    command accepts instead of a table. certificates: exports the certificates in a server's own
-    store and their uses in Lync Server as certificates-SERVER.pem, for lyncnb asis; no private
-    keys. The scripts change nothing. They were not tested on Windows: read a script before you run
+    topology: exports the published topology and the simple URLs as topology.xml. Every
+    command accepts this file instead of a table.
+
+    certificates: exports the certificates in a server's personal store and their uses in Lync
+    Server as certificates-SERVER.pem, for lyncnb asis. The file contains no private keys.
+
+    The scripts change nothing. They were not tested on Windows: read a script before you run
     it.
 
-    Exit status: 0.
+    Exit status: 0 success.
     """
     from ..authorities.returned import server_export
     from ..topology import xml_tree

@@ -1,4 +1,4 @@
-"""The command that plans trust: who presents which certificate, and who needs which root."""
+"""The command that plans trust: presented certificates, and the roots that servers need."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder: lyncnb names each root by subject and thumbprint if the folder has the "
-    "CA certificates.",
+    help="Request folder. If it contains the CA certificates, lyncnb names each root by "
+         "subject and thumbprint.",
 )  # fmt: skip
 @json_option
 @click.option(
@@ -41,12 +41,14 @@ def trust_command(
 ) -> int:
     """Show which roots each server needs, and who presents which certificate to whom.
 
-    TOPOLOGY is a table of servers, a saved plan, a request folder or the JSON of a plan. The last
-    two have no table, so lyncnb also lists connections that the table would switch off. Each
-    line has its source, or is marked as inferred. The report includes partners and clients if they
-    need one of your roots, or if you need one of theirs.
+    TOPOLOGY is a table of servers, a saved plan, a request folder or a plan in JSON. A
+    request folder and a plan in JSON have no table. For them, lyncnb also lists connections
+    that the table could exclude. Each line has its source, or is marked as inferred. The
+    report includes partners and clients if they need one of your roots, or if you need one of
+    their roots.
 
-    Exit status: 0; 2 if TOPOLOGY cannot be read; 3 if a request folder needs attention.
+    Exit status: 0 success; 2 if TOPOLOGY cannot be read; 3 if a request folder needs
+    attention.
     """
     from ..authorities.trust.trust_report import TRUST_FILE, trust_report
     from ..base.disk.outputs import check_output
@@ -54,12 +56,12 @@ def trust_command(
     inputs = read_from(topology, options_file)
     if output is not None:
         check_output(output, TRUST_FILE, force=force, inputs=inputs)
-    planned = _trust_of(topology, product, options_file, folder)
+    planned = _find_trust(topology, product, options_file, folder)
     show_report(trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
     return 0
 
 
-def _trust_of(
+def _find_trust(
     topology: str, product: str | None, options_file: str | None, folder: str | None
 ) -> TrustPlan:
     from ..authorities.certificates_on_record import load_issued
@@ -70,7 +72,7 @@ def _trust_of(
 
     if is_record(topology) and options_file:
         raise UsageProblem(
-            f"{topology} is planned already and takes no options", hint="leave its options out"
+            f"{topology} is already planned, so it takes no options", hint="leave the options out"
         )
     plan, _ = plan_of(topology, product, options_file)
     if folder is None and is_record(topology) and Path(topology).is_dir():

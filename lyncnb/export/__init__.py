@@ -1,1 +1,1 @@
-"""``CertificatePlan`` -> request folder: what a plan asks of it, and carrying it out."""
+"""From a ``CertificatePlan`` to a request folder: the required changes, and writing them."""

@@ -1,7 +1,8 @@
-"""The approval of a saved plan: making and checking an SSH signature over its file.
+"""Approve a saved plan: make and check an SSH signature of its file.
 
-The signature is in ``FILE.sig`` next to the plan. lyncnb checks that the signer is allowed when
-the plan is requested. From then on, the manifest records who approved it, for later runs.
+The signature is in ``FILE.sig`` next to the plan. When the requests of the plan are
+written, lyncnb checks whether the signer is allowed. The manifest then records who approved
+the plan, for later runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import NAME, read_manifest
 from ..request_folder.request_record import ApprovalOnRecord
 
-_DIGITS = 12  # the least digits of a digest: as many as status shows
+_DIGITS = 12  # The minimum number of digits of a digest. lyncnb status shows as many.
 
 #: The signature of a saved plan.
 SIGNATURE_FILE = OutputKind(
@@ -30,7 +31,7 @@ SIGNATURE_FILE = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A signature over a saved plan: its file, and the fingerprint of the key that made it."""
+    """A signature of a saved plan: its file, and the fingerprint of the key that made it."""
 
     plan: SavedPlan
     path: Path
@@ -84,7 +85,7 @@ def approve_plan(
     saved = read_saved_plan(path)
     if digest and not _is_digest_of(saved, digest):
         raise ApprovalError(
-            f'{saved.identity}: this is not the plan "{digest}" that you confirmed',
+            f'{saved.identity}: this plan does not match the digest "{digest}" that you confirmed',
             hint="read the plan again, and confirm its digest",
         )
     target = signature_of(saved)
@@ -104,7 +105,7 @@ def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
 
 
 def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
-    """Refuse to replace another key's approval of this plan; one of an earlier plan is invalid."""
+    """Refuse to replace a valid approval of this plan by another key."""
     if not os.path.exists(target):
         return
     try:
@@ -114,8 +115,9 @@ def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None
         return
     if before != made_by:
         raise FileOccupied(
-            f"{target} is an approval of this plan by another key, {before}; it was not replaced",
-            hint="move it away, or replace it with --force",
+            f"{target} is an approval of this plan by another key, {before}, so it was not "
+            "replaced",
+            hint="move the file away, or replace it with --force",
         )
 
 

@@ -1,7 +1,8 @@
 """The changes that a plan requires in a request folder: created, kept, renewed, retired, and why.
 
-Pure: a manifest and a plan's entries in, records and ``Change`` rows out. This file reads and
-writes nothing, so that a dry run reports exactly what a run would do.
+This module reads and writes no files. Its input is a manifest and the entries of a plan,
+and its output is records and ``Change`` rows. A dry run therefore reports exactly what a
+run would do.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from .entry_differences import ABOUT, CONTENT, entry_differences
 from .resolve_ids import resolve_ids
 
 _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
-_DIGITS = 12  # the digits of a digest that are shown to people
+_DIGITS = 12  # The number of digits of a digest in messages.
 _INTERRUPTED = "key and CSR of an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
@@ -58,10 +59,10 @@ Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One request as planned, with its id.
+    """One planned request with its ID.
 
-    ``key_holder`` names the computer that makes a new key for it; blank: this one.
-    ``covered`` is the certificate that covers it, so that nothing is requested.
+    ``key_holder`` names the computer that makes a new key. Blank means this computer.
+    ``covered`` is the certificate that covers the request, so that nothing is requested.
     """
 
     id: str
@@ -73,7 +74,10 @@ class Wanted:
 
     @property
     def entry(self) -> PlannedEntry:
-        """Its entry of the plan document; made on demand, because there may be 100,000."""
+        """The entry in the plan document.
+
+        It is created on demand, because there may be 100,000 entries.
+        """
         return planned_entry(self.certificate)
 
 
@@ -86,12 +90,12 @@ def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
 
 
 def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
-    """Return the ids to renew for ids or their unique beginnings.
+    """Return the IDs to renew for IDs or their unique beginnings.
 
     Raises
     ------
     BundleError
-        If one matches no planned request, or several.
+        If an ID or beginning matches no planned request, or several.
     """
     ids = [request.id for request in wanted]
     return resolve_ids(ids, renew, option="renew", error=BundleError)
@@ -200,22 +204,24 @@ def _next(
 
 
 def waits(record: RequestRecord) -> bool:
-    """Whether a request may be with a CA that has not issued a certificate for it."""
+    """Return whether a request may be with a CA that has not issued its certificate."""
     return record.is_written and record.issued is None
 
 
 def _renewal(
     old: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
 ) -> tuple[str, ...]:
-    """Return why a request is renewed, and that a waiting request is withdrawn."""
+    """Return why a request is renewed, and whether a waiting request is withdrawn."""
     renewed = (f"renewed: {reason}",)
     if old is None:
         return renewed
     if is_adopted and old.reasons[:1] == renewed:
-        return ()  # that renewal is the one that was interrupted
+        return ()  # An interrupted run already started this renewal.
     if is_withdrawn and waits(old):
         digest = old.csr_sha256[:_DIGITS]
-        words = f"withdrawn: the request of generation {old.generation}, CSR SHA-256 {digest}…"
+        words = (
+            f"withdrawn: the request of generation {old.generation} with the CSR SHA-256 {digest}…"
+        )
         return (*renewed, words)
     return renewed
 
@@ -226,15 +232,15 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
     Raises
     ------
     RequestWaits
-        With each of them.
+        If requests wait. The exception lists all of them.
     """
     kept = order.renew - order.withdrawn if order.is_own_plan else frozenset()
     waiting = [record for record in manifest.requests if record.id in kept and waits(record)]
     if not waiting:
         return
     raise RequestWaits(
-        f"{count_of(len(waiting), 'request')} to renew {'wait' if waiting[1:] else 'waits'} for a "
-        "certificate. A new request would withdraw one that the CA may have",
+        f"{count_of(len(waiting), 'request')} to renew {'are' if waiting[1:] else 'is'} waiting "
+        "for a certificate. A new request would withdraw a request that the CA may have",
         problems=tuple(
             Problem(
                 message=f"generation {one.generation} was requested on {one.written_at[:10]} "
@@ -243,8 +249,8 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
             )
             for one in waiting
         ),
-        hint="wait for the certificate, or withdraw the waiting request and make a new one: "
-        "--withdraw",
+        hint="wait for the certificate, or withdraw the waiting request and make a new "
+        "request: --withdraw",
     )
 
 
@@ -271,7 +277,7 @@ def _covered(
     now: str,
     on: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Leave out a request that a certificate covers; None if no certificate covers it."""
+    """Leave out a request that a certificate covers. Return None if no certificate covers it."""
     before = old.covered if old is not None else None
     cover = request.covered
     if cover is None and (renewed or _uncovered(old, request, on)):
@@ -282,7 +288,7 @@ def _covered(
     if before is not None and replace(cover, recorded_at="", others={}) == replace(
         before, recorded_at="", others={}
     ):
-        cover = before  # recorded again: its time does not change
+        cover = before  # The cover is recorded again, so its time does not change.
     new = _planned(request, generation=1, reasons=(str(cover),), now=now)
     new = replace(new, covered=cover, key_holder="")
     if old is None:
@@ -304,12 +310,12 @@ def _covered(
 
 
 def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> tuple[str, ...]:
-    """Return why the certificate on record no longer covers a request; empty if it does."""
+    """Return why the recorded certificate no longer covers a request, or "" if it still does."""
     cover = old.covered if old is not None else None
     if old is None or cover is None:
         return ()
     if on is not None and not cover.is_in_force(moment_of(on)):
-        return (f"no longer {cover}: that is not in force on {on}",)
+        return (f"no longer {cover}, because that certificate is not valid on {on}",)
     before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old.plan, request.entry))
     reasons = entry_differences(before, after, (*CONTENT, "issuer"))
     return (f"no longer {cover}", *reasons) if reasons else ()
@@ -336,7 +342,7 @@ def _announced(
         others=old.others,
     )
     if replace(new, planned_at=old.planned_at) == old:
-        new = old  # the same announcement: its time does not change
+        new = old  # The announcement is the same, so its time does not change.
     if holder and new is old:
         return old, _change("kept", old, ())
     action = _announcement(new, "renewed" if old.archived else "created")
@@ -344,7 +350,7 @@ def _announced(
 
 
 def _announcement(new: RequestRecord, action: str) -> str:
-    """Return the action, or that the request is made at set-up."""
+    """Return the action, or that the request is made during setup."""
     return "at set-up" if new.plan.at_set_up else action
 
 
@@ -391,7 +397,7 @@ def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[Req
         plan=_with_others(entry, old.plan),
     )
     if new == old:
-        return old, _change("kept", old, ())  # one record in memory, not two
+        return old, _change("kept", old, ())  # Keep one object in memory instead of two equal ones.
     # Another spelling of a name in the table is not a change: the request is the same.
     new = replace(new, name_notes=request.name_notes)
     if old.state == "retired":
@@ -414,29 +420,29 @@ class Order:
     reason: str
     now: str
 
-    #: The findings as the summary shows them: accepted ones have their reason.
+    #: The findings as the summary shows them. Accepted findings have a reason.
     told_findings: Findings
     #: The day on which a certificate that covers a request must be in force.
     covered_on: date | None
     #: The evaluation date of the findings.
     judged_on: date
-    #: The finding that the planned issue date has passed: an error for new requests.
+    #: The finding that the planned issue date has passed, which is an error for new requests.
     late: Finding | None = None
     notes: tuple[str, ...] = ()
 
-    #: Whether it is the folder's own saved plan: then only requests and keys change.
+    #: Whether the plan is the saved plan in the folder. Then only requests and keys change.
     is_own_plan: bool = False
     #: Requests to renew that may be withdrawn although they wait for a certificate.
     withdrawn: frozenset[str] = frozenset()
-    #: Requests whose key is compromised: the CA must revoke their certificates.
+    #: Requests with a compromised key. The CA must revoke their certificates.
     compromised: frozenset[str] = frozenset()
-    #: The SHA-256 of the approved plan of new requests; blank if it is not approved.
+    #: The SHA-256 digest of the approved plan of new requests. Blank if the plan is not approved.
     approved_plan: str = ""
 
     #: The saved plan that is requested, if any, and its file.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
-    #: Why this plan is requested although another one was approved for the folder.
+    #: The reason to request this plan, although another plan was approved for the folder.
     unapproved: str = ""
     #: The group whose members share the folder.
     team: str = ""
@@ -520,7 +526,7 @@ def make_order(
     renewed = resolve_renewals(wanted, renew)
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
-            f"renew, reuse: {', '.join(both)} cannot be both renewed and left out",
+            f"renew, reuse: {', '.join(both)} cannot be renewed and left out at the same time",
             hint="use only one of renew and reuse for each request",
         )
     return Order(
@@ -545,12 +551,12 @@ def make_order(
 
 
 def _late(plan: CertificatePlan, today: date) -> Finding | None:
-    """Return the error that the planned issue date has passed, with the day to set."""
+    """Return the error that the planned issue date has passed, with the date to set."""
     planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
     if planned is None or planned >= today or rule is None:
         return None
     place = next((name for one in plan.certificates for name in one.servers), "")
-    message = f"planned_issue_date is {planned}, but a new request is sent on {today} or later"
+    message = f"planned_issue_date is {planned}, but new requests are sent on {today} or later"
     hint = f"set planned_issue_date in plan.toml to {today} or later, or remove it"
     return replace(finding_of(rule, place, message), severity="error", hint=hint)
 
@@ -598,15 +604,15 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
         return
     last = plans[-1]
     if any(one.sha256 == saved.sha256 for one in plans):
-        why = "the folder replaced it before"
+        why = "the folder already replaced this plan"
     elif saved.judged_on < last.judged_on:
-        why = f"its evaluation date {saved.judged_on} is earlier than {last.judged_on}"
+        why = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
     else:
         return
     raise ApprovalError(
         f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan that "
         f"the folder has on record ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
-        hint="if you want to request the older plan, give the reason: --reason TEXT",
+        hint="to request the older plan, specify a reason: --reason TEXT",
     )
 
 
@@ -633,7 +639,8 @@ def _name_note(told: Spelling) -> NameNote:
 
 
 def _refuse_twins(wanted: Sequence[Wanted]) -> None:
-    # Two requests with one id would share a key file, and the manifest could not distinguish them.
+    # Two requests with the same ID would share a key file, and the manifest could not distinguish
+    # them.
     twice = [name for name, number in Counter(item.id for item in wanted).items() if number > 1]
     if twice:
         raise PlanError(
@@ -648,14 +655,14 @@ def refuse_errors(errors: Sequence[Finding]) -> None:
     Raises
     ------
     PlanRejected
-        With each of them.
+        If the plan has errors. The exception lists all of them.
     """
     if not errors:
         return
     codes = sorted({finding.code for finding in errors})
     raise PlanRejected(
-        f"the plan has {len(errors)} error{'s' if len(errors) > 1 else ''} "
-        f"({', '.join(codes)}), so nothing was written",
+        f"the plan has {count_of(len(errors), 'error')} ({', '.join(codes)}), "
+        "so nothing was written",
         problems=tuple(
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
             for entry in grouped(errors)[:20]

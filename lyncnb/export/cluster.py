@@ -28,26 +28,29 @@ Result = TypeVar("Result")
 
 _SECONDS = 10
 _COMMAND = "from lyncnb.export.cluster_client import serve; serve()"
-# A sealed RSA-4096 key and its request, as base64, are about 10 kB.
+# Largest message. A sealed RSA-4096 key with its request has about 10 kB in base64.
 _LARGEST_LINE = 1 << 20
 _TEXT_SHOWN = 300
 _ENCRYPTED = ("tls://", "wss://")
 _NO_ANSWER = (
-    'no scheduler answers at "{address}"',
-    "give the address that `dask scheduler` printed, e.g. tls://10.0.0.5:8786",
+    'no scheduler answers at the address "{address}"',
+    "specify the address that `dask scheduler` printed, e.g. tls://10.0.0.5:8786",
 )
 _REFUSALS = {
     "answer": _NO_ANSWER,
     "worker": ("the cluster at {address} has no worker", "start some: dask worker {address}"),
     "tls": (
-        '"{address}" needs TLS, and Dask has no certificates to connect with',
-        "name them in Dask's configuration: distributed.comm.tls.ca-file and .client.cert, .key",
+        '"{address}" needs TLS, but Dask has no certificates for the connection',
+        (
+            "set the certificates in Dask's configuration: distributed.comm.tls.ca-file and "
+            ".client.cert, .key"
+        ),
     ),
 }
 
 
 class WorkerError(Exception):
-    """A worker's message about a failed task; the text is not trusted."""
+    """A worker's message about a failed task. The text is not trusted."""
 
 
 @contextmanager
@@ -80,14 +83,14 @@ def cluster_executor(
     if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
             "a cluster needs the package distributed, which is not installed",
-            hint="pip install lyncnb[cluster], here and on every worker",
+            hint="run on this computer and on every worker: pip install lyncnb[cluster]",
         )
     if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(
-            f'"{address}" is not encrypted. Anybody in the network can read the requests and run '
-            "programs on the workers",
-            hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network like "
-            "this machine, use --cluster-without-tls",
+            f'the connection to "{address}" is not encrypted. Anybody in the network can read '
+            "the requests and run programs on the workers",
+            hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network, use "
+            "--cluster-without-tls",
         )
     child = start_child(_COMMAND, hidden=VARIABLE)
     try:
@@ -120,7 +123,10 @@ class _ClusterExecutor(Executor):
         self._send(opening)
 
     def refusal(self) -> str:
-        """Wait for the child to connect; return what failed, or "" if it is connected."""
+        """Wait for the child process to connect.
+
+        Return a message if it fails, or "" if it is connected.
+        """
         first = _read(self._answers)
         if first is None or first.get("ready") is not True:
             return str(first.get("refusal")) if first else "answer"
@@ -149,7 +155,7 @@ class _ClusterExecutor(Executor):
             try:
                 self._tasks.write(data)
                 self._tasks.flush()
-            except (OSError, ValueError):  # the child has ended, or its pipe was closed
+            except (OSError, ValueError):  # The child process has ended, or its pipe was closed.
                 return False
         return True
 
@@ -167,7 +173,7 @@ class _ClusterExecutor(Executor):
 
 
 def _read(answers: IO[bytes]) -> dict[str, object] | None:
-    """Read one line from the child; None at the end, or if the line is not valid."""
+    """Read one line from the child process. Return None at the end, or if the line is not valid."""
     try:
         line = answers.readline(_LARGEST_LINE)
         document = json.loads(line) if line.endswith(b"\n") else None
@@ -182,17 +188,17 @@ def _content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
             try:
                 return tuple(base64.b64decode(part, validate=True) for part in parts)
             except ValueError:
-                return WorkerError("its answer is not base64")
+                return WorkerError("the worker's answer is not base64")
         case {"failed": str(text)}:
             shown = "".join(one if one.isprintable() else " " for one in text[:_TEXT_SHOWN])
             return WorkerError(shown)
-    return WorkerError("its answer is not a key and a request")
+    return WorkerError("the worker's answer is not a key and a request")
 
 
 def _ended() -> ClusterError:
     return ClusterError(
-        "the process with the connection to the cluster has ended",
-        hint="run the same command again; lyncnb keeps what is finished",
+        "the process that is connected to the cluster has ended",
+        hint="run the same command again. lyncnb keeps finished work",
     )
 
 

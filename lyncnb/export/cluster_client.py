@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def serve() -> None:
-    """Run the tasks from standard input on a cluster until it closes; answer in JSON lines."""
+    """Run the tasks from standard input on a cluster until it closes. Answer in JSON lines."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Output of other packages goes to standard error, so that it is not between the answers.
+    # Send output of other packages to standard error, so that it does not mix with the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
     address, seconds = pickle.load(tasks)
@@ -33,7 +33,7 @@ def serve() -> None:
     else:
         _say(answers, {"ready": True})
         _Work(client, answers).do(tasks)
-    # The parent has ended or needs nothing more: do not wait for Dask's own threads.
+    # The parent process has ended or needs nothing more, so do not wait for Dask's threads.
     answers.close()
     os._exit(0)
 
@@ -58,12 +58,12 @@ def _connect(address: str, seconds: float) -> Client | str:
         asyncio.run(_knock(address, seconds, arguments))
         client = Client(address, timeout=seconds, set_as_default=False, security=security)
         return client if client.nthreads() else "worker"
-    except Exception:  # any failure of an untrusted answer gives the same message
+    except Exception:  # Any failure of an untrusted scheduler leads to the same message.
         return "answer"
 
 
 async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> None:
-    """Connect and disconnect; raise what Client would raise if there is no answer."""
+    """Connect and disconnect. Raise the same error as Client if there is no answer."""
     from distributed.comm.core import connect
 
     connection = await connect(address, timeout=seconds, **arguments)
@@ -95,7 +95,8 @@ class _Work:
                 if (remote := self._under_way.pop(number, None)) is not None:
                     remote.cancel()
                 continue
-            # Not pure: two tasks must never share an answer, because it contains a key.
+            # Tasks are not pure: two tasks must never share an answer, because the answer contains
+            # a key.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
             loop.add_callback(self._answer, remote, number)
@@ -117,4 +118,6 @@ def _message(result: object) -> dict[str, object]:
     match result:
         case (bytes() as first, bytes() as second):
             return {"parts": [base64.b64encode(part).decode() for part in (first, second)]}
-    return {"failed": f"it returned a {type(result).__name__} instead of a key and a request"}
+    return {
+        "failed": f"the function returned a {type(result).__name__} instead of a key and a request"
+    }

@@ -1,7 +1,8 @@
-"""Which requests of a plan are left out, because an installed certificate covers them.
+"""Find the requests of a plan that are left out, because an installed certificate covers them.
 
-Two statements are needed: the answer of ``asis`` that a certificate is installed, and the planner's
-that its key is available. Pure, except that it reads that answer.
+Two statements are needed: ``asis`` reports that a certificate is installed, and the user
+states that its key is available. Except for reading the file of ``asis``, this module reads
+and writes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
-    """The covering certificates, by request id; ``notes`` list further requests that have one."""
+    """The covering certificates by request ID. ``notes`` list other requests that have one."""
 
     by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ def find_covers(
         if asked:
             raise OptionsError(
                 f"reuse: {', '.join(asked)} needs the list of installed certificates",
-                hint="also give the answer of lyncnb asis: --only-missing FILE.json",
+                hint="also specify the file of lyncnb asis: --only-missing FILE.json",
             )
         return NO_COVERS
     if isinstance(only_missing, AsIs):
@@ -93,8 +94,8 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     before = {one.id: one.entry_sha256 for one in found.planned}
     now = {one.id: entry_sha256(planned_entry(one)) for one in plan.certificates}
     parts = {
-        "it does not include": now.keys() - before.keys(),
-        "it includes": before.keys() - now.keys(),
+        "the list does not include": now.keys() - before.keys(),
+        "the list includes": before.keys() - now.keys(),
         "the plan differs for": {
             one for one in now.keys() & before.keys() if now[one] != before[one]
         },
@@ -103,7 +104,7 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
         f"{words} {first_of(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
     )
     if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
-        return  # check both: a person who edits the entries may not change the digest
+        return  # Check both, because a person who edits the entries may not change the digest.
     raise ReturnedFileError(
         f"{name} was made for another plan: {said or f'for {found.product}'}",
         hint="compare the certificates with this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
@@ -118,20 +119,20 @@ def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
         raise OptionsError(
             f"reuse: {one.id} is not covered: {STATES[one.state]}",
-            hint="remove it from --reuse, so that it is requested",
+            hint="remove {one.id} from --reuse, so that it is requested",
         )
     if not _is_in_force(one, on):
         cover = _cover_of(one)
         raise OptionsError(
             f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to"
             f" {cover.not_after[:10]}, but not on {on}, when the CA will issue the requests",
-            hint="remove it from --reuse, so that it is requested",
+            hint="remove {one.id} from --reuse, so that it is requested",
         )
 
 
 def _cover_of(one: PlannedAsIs) -> CoveringCertificate:
     standing = one.certificate
-    assert standing is not None  # a valid state has one
+    assert standing is not None  # A valid state has a certificate.
     return CoveringCertificate(
         thumbprint_sha1=standing.thumbprint,
         sha256=standing.sha256,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..base.planned_entry import PlannedEntry, PlannedKey
 
-#: Fields whose change needs another certificate; other changes are only reported and recorded.
+#: Fields whose change requires a new certificate. Other changes are only reported and recorded.
 CONTENT = ("subject", "san", "eku", "key", "hash")
 #: Fields whose change is only reported and recorded.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")

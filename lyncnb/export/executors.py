@@ -1,8 +1,9 @@
-"""Makes all keys and requests of a plan with a suitable executor.
+"""Make all keys and requests of a plan with a suitable executor.
 
-RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a plain
-loop, because threads are slower; processes from about two thousand requests on. On other machines:
-any ``concurrent.futures`` executor. Memory does not grow with the number of requests.
+RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a
+plain loop, because threads are slower. From about two thousand requests, processes are
+used. On other machines, any ``concurrent.futures`` executor can be used. Memory use does
+not grow with the number of requests.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .key_and_csr import FinishedPair, content_of, make_pair, make_sealed, open_
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate
 
-# Seconds on one core, by measurement (2026, x86-64); only ratios matter once a run has started.
+# Measured seconds on one core (2026, x86-64). After a run has started, only their ratios matter.
 _SECONDS = {
     ("RSA", 2048): 0.05,
     ("RSA", 3072): 0.05 * 3.3,
@@ -40,9 +41,10 @@ _SECONDS = {
 # Starting a process takes as long as about a thousand P-256 pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# The default number of concurrent tasks on other machines; a cluster may have as many cores.
+# The default number of concurrent tasks on other machines, because a cluster may have as many
+# cores.
 _REMOTE_TASKS = 256
-_LOOK_AT_CANCEL_EVERY = 0.2  # seconds
+_LOOK_AT_CANCEL_EVERY = 0.2  # Seconds between two progress reports.
 
 Item = tuple[str, "PlannedCertificate"]
 Task = TypeVar("Task")
@@ -59,7 +61,7 @@ class Progress(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """The result of a run: stored pairs, and whether it was cancelled before the last."""
+    """The result of a run: the stored pairs, and whether the run was canceled."""
 
     done: int
     cancelled: bool
@@ -104,27 +106,27 @@ def run(
 ) -> Exported:
     """Make a key and a request for each item, and store each pair when it is finished.
 
-    RSA first, then ECDSA. Each pair is checked before it is stored: the request has the key's
-    public half, it is the planned request, and its signature verifies.
+    RSA keys come first, then ECDSA keys. Each pair is checked before it is stored: the request
+    contains the key's public half, matches the plan, and has a valid signature.
 
     Parameters
     ----------
     items : sequence of (id, PlannedCertificate)
-        What to make.
+        The requests to make.
     cipher : FolderCipher
-        Encrypts the keys; only here and in processes of this machine.
+        Encrypts the keys, in this process and in other processes of this machine only.
     store : callable
-        Called with each :class:`FinishedPair`, in this thread and in any order. An exception ends
-        the run.
+        Called with each :class:`FinishedPair`, in this thread and in any order. An exception
+        ends the run.
     making : Making, optional
-        How to make the pairs; by default on this machine's cores.
+        How to make the pairs. The default is on this machine's cores.
 
     Raises
     ------
     PlanError
         If a request cannot be made as planned.
     BundleError
-        If a worker fails or returns a wrong answer. Pairs that are stored are kept.
+        If a worker fails or returns a wrong answer. Stored pairs are kept.
     """
     making = making or Making()
     job = _Job(items, cipher, store, making)
@@ -144,7 +146,7 @@ def run(
 
 
 class _Job:
-    """One run: what every executor needs, and its progress."""
+    """The data of one run that every executor needs, and its progress."""
 
     def __init__(
         self,
@@ -237,8 +239,8 @@ def _worker_failed(name: str, error: BaseException) -> BaseException:
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     return BundleError(
         f"a worker could not make {name}: {text}",
-        hint="install the same versions of lyncnb and cryptography on every worker, then run the "
-        "command again; lyncnb keeps what is finished",
+        hint="install the same versions of lyncnb and cryptography on every worker, then run "
+        "the command again. lyncnb keeps finished work",
     )
 
 
@@ -248,7 +250,7 @@ def _windowed(
     width: int,
     cancel: threading.Event,
 ) -> Generator[tuple[Task, Future[Any]]]:
-    """Run at most `width` tasks at a time, and yield each when it is done."""
+    """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
     # Each future reports itself: waiting for all of them again costs more than making a request.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -270,7 +272,7 @@ def _windowed(
                 future = done.get(timeout=_LOOK_AT_CANCEL_EVERY)
             except Empty:
                 continue
-            if future in pending:  # not one that was cancelled
+            if future in pending:  # Skip futures that were canceled.
                 yield pending.pop(future), future
     finally:
         for future in pending:

@@ -134,7 +134,7 @@ def pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
 
 
 def serve() -> None:
-    """Make pairs for another process; what a worker process runs."""
+    """Make pairs for another process. A worker process runs this function."""
     workers.serve(_make_pairs)
 
 
@@ -177,7 +177,7 @@ _CSR_MODE = 0o644
 
 
 class Written(NamedTuple):
-    """Hashes of the written files of a request, for its record."""
+    """The hashes of the written files of a request, for the manifest."""
 
     csr_sha256: str
     spki_sha256: str
@@ -226,8 +226,8 @@ class PairStore:
         if pair.spki_sha256 in self._known:
             raise BundleError(
                 f"{pair.id}: the new key equals a key that the folder already has",
-                hint="use another machine: the random numbers of this one repeat, for example "
-                "because it is a clone",
+                hint="use another machine, because this machine repeats random numbers, for "
+                "example because it is a clone",
             )
         self._known.add(pair.spki_sha256)
         key, request = self._folder / key_path(pair.id), self._folder / csr_path(pair.id)

@@ -1,4 +1,4 @@
-"""``OtherDeployment``: a request folder whose servers are not those of the plan."""
+"""``OtherDeployment``: a request folder whose servers differ from the servers in the plan."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from ..errors import BundleError
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import open_requests
 
-_NAMED = 2  # servers of each deployment
+_NAMED = 2  # The number of servers of each deployment to name.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherDeployment:
-    """The servers that a folder has requests for, and the servers of the plan, both sorted."""
+    """The servers that a folder has requests for, and the servers in the plan, both sorted."""
 
     in_folder: tuple[str, ...]
     planned: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        """Both deployments and the effect of writing, in two sentences."""
+        """Describe both deployments and the effect of writing, in two sentences."""
         return (
-            f"This folder has the requests of another deployment: {_described(self.in_folder)}. "
-            f"Writing retires them and requests the certificates of {_described(self.planned)}."
+            "This folder contains the requests of another deployment: "
+            f"{_described(self.in_folder)}. If you write, lyncnb retires these requests and "
+            f"requests the certificates for {_described(self.planned)}."
         )
 
     @property
     def consent(self) -> str:
-        """The text that a planner confirms, with both deployments."""
+        """The text that a user confirms, with both deployments."""
         names = _domain(self.in_folder), _domain(self.planned)
         if names[0] == names[1]:
             names = self.in_folder[0], self.planned[0]
-        return f"Retire the requests of {names[0]} and write those of {names[1]}"
+        return f"Retire the requests for {names[0]} and write the requests for {names[1]}"
 
 
 def other_deployment(
@@ -51,7 +52,7 @@ def other_deployment(
     """
     try:
         records = open_requests(folder).requests
-    except BundleError:  # the folder is new, or the run itself reports the problem
+    except BundleError:  # The folder is new, or the run itself reports the problem.
         return None
     in_folder = _servers(one.plan.servers for one in records if one.state != "retired")
     planned = _servers(one.servers for one in plan.certificates)

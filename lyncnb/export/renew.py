@@ -1,7 +1,7 @@
-"""Renew certificates of a request folder: new keys and requests from its saved plan.
+"""Renew certificates in a request folder: new keys and requests from its saved plan.
 
-Only keys and dates change. The plan is evaluated with today's rules, as if the certificates were
-issued today; ``write.py`` writes the files, as for any request.
+Only keys and dates change. lyncnb evaluates the plan with today's rules, as if the
+certificates were issued today. ``write.py`` writes the files, as for any request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .executors import Making
 from .write import fulfil
 
 _NAMED = 5
-_STOLEN = "its key is compromised"
+_STOLEN = "the key is compromised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +127,9 @@ def renew(
     manifest = read_manifest(path)
     if not manifest.plan_json_sha256:
         raise BundleError(
-            f"{path} has no {PLAN_NAME}, so lyncnb does not know what to renew",
-            hint="run lyncnb request TOPOLOGY FOLDER once; it changes no request",
+            f"{path} has no {PLAN_NAME}, so lyncnb cannot find the certificates to renew",
+            hint="run lyncnb request TOPOLOGY FOLDER once. This command does not change any "
+            "request",
         )
     choice = _choose(path, manifest, names, day, compromised=compromised)
     order = _order(
@@ -147,13 +148,13 @@ def renew(
 def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
     if due == bool(names):
         raise ArgumentError(
-            "renew: give the requests to renew or due=True, and not both",
-            hint="name a request by its id, by a server, or by a pattern (*.contoso.com)",
+            "renew: specify the requests to renew or due=True, but not both",
+            hint="specify a request by its ID, by a server, or by a pattern (*.contoso.com)",
         )
     if due and compromised:
         raise ArgumentError(
             "renew: compromised=True cannot be combined with due=True",
-            hint="name the requests whose key is compromised",
+            hint="specify the requests whose key is compromised",
         )
     if not why:
         raise OptionsError("renew: the reason is missing", hint="give it: --reason TEXT")
@@ -166,14 +167,16 @@ def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str
         yield f"{one}: {one.request_id}, {which}"
     if told:
         place = shlex.quote(str(folder))
-        yield f"ask the CA at once; its page also asks for it: lyncnb handover {place} OUT.zip"
+        yield (
+            f"ask the CA to revoke it at once, or use the page of: lyncnb handover {place} OUT.zip"
+        )
 
 
 def _choose(
     folder: Path, manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool
 ) -> _Choice:
     planned = [record for record in manifest.requests if record.state != "retired"]
-    # The key of a certificate that left the plan may be compromised too.
+    # The key of a certificate that is no longer in the plan may be compromised too.
     known = manifest.requests if compromised else planned
     named = _named(known, names) if names else _due(folder, manifest, day)
     elsewhere = tuple(one for one in named if _is_elsewhere(one))
@@ -199,7 +202,8 @@ def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[Requ
     found, problems = named_requests(records, names)
     if problems:
         raise BundleError(
-            "nothing was renewed: some names match no request of the folder", problems=problems
+            "nothing was renewed, because some names match no request in the folder",
+            problems=problems,
         )
     chosen = {one.record.id for one in found}
     return tuple(record for record in records if record.id in chosen)
@@ -217,13 +221,14 @@ def _has_another_key_under_way(record: RequestRecord) -> bool:
 
 
 _ELSEWHERE = (
-    "renew it there: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID --reason TEXT"
+    "renew it on that computer: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID "
+    "--reason TEXT"
 )
 
 
 def _on_other_computers(records: Sequence[RequestRecord]) -> str:
     ids = first_of([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
-    return f"lyncnb does not have the key of {ids}, so it cannot renew it here"
+    return f"lyncnb does not have the key of {ids}, so it cannot renew the certificate here"
 
 
 def _holder(record: RequestRecord) -> str:
@@ -241,7 +246,7 @@ def _order(
     withdraw: bool,
     approved_by: str | os.PathLike[str] | None,
 ) -> Order:
-    """Return the task for the folder: its own plan, and new requests for some certificates."""
+    """Return the task for the folder: its saved plan, and new requests for some certificates."""
     present = read_plan_bytes(folder, manifest)
     ids = [record.id for record in choice.renewed]
     if ids:
@@ -297,17 +302,17 @@ def _plan(
         if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:
             signer = last.approvals[-1]
             raise ApprovalError(
-                f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; "
+                f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
                 "lyncnb needs a list of allowed signers to check this approval",
-                hint="give the list: --approved-by SIGNERS",
+                hint="specify the list: --approved-by SIGNERS",
             )
         return plan_on_record(manifest, present)[0], ""
     data, record = approved_plan(folder, manifest, approved_by)
     plan = plan_on_record(manifest, data)[0]
     if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
-            "the folder's approved plan and its manifest contain different certificates",
-            hint="request it again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
+            "the approved plan in the folder and the manifest contain different certificates",
+            hint="request the plan again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
         )
     return plan, record.sha256
 
@@ -320,7 +325,7 @@ def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:
         yield (
-            f"{record.id}: generation {record.generation} is under way with another key, so lyncnb"
-            " made no new request. If that key is compromised too, first record that the servers"
-            f" have it: lyncnb deployed {place} {record.id}"
+            f"{record.id}: generation {record.generation} already has a new key, so lyncnb made "
+            "no new request. If that key is compromised too, first record that the certificate "
+            f"is installed: lyncnb deployed {place} {record.id}"
         )

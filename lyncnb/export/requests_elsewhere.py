@@ -1,6 +1,7 @@
-"""A request folder whose keys are made on other computers: the plan, and the computers.
+"""Plan a request folder whose keys are made on other computers.
 
-This file makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives the CSRs.
+This module makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives
+the CSRs.
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ def _foresee(folder: Path, order: Order) -> Preview:
     ]
     if left:
         raise BundleError(
-            f"{folder}: a run was interrupted; nothing was changed",
+            f"{folder}: a run was interrupted, so nothing was changed",
             problems=tuple(left[:20]),
-            hint="complete it first: lyncnb request TOPOLOGY FOLDER",
+            hint="complete the interrupted run first: lyncnb request TOPOLOGY FOLDER",
         )
     return preview

@@ -1,4 +1,4 @@
-"""The ids of requests that a planner types: complete, or a unique beginning."""
+"""Find the request IDs that a user enters: complete IDs, or unique beginnings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..errors import LyncnbError
 def resolve_ids(
     ids: Sequence[str], asked: Sequence[str], *, option: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Return the ids for ids or their unique beginnings.
+    """Return the complete IDs for IDs or their unique beginnings.
 
     Parameters
     ----------
     ids : sequence of str
-        The existing ids.
+        The existing IDs.
     asked : sequence of str
-        The typed ids or beginnings.
+        The entered IDs or beginnings.
     option : str
         The name of the option, for the message.
     error : type of LyncnbError
@@ -26,7 +26,7 @@ def resolve_ids(
     Raises
     ------
     LyncnbError
-        If one matches no id, or several.
+        If an entry matches no ID, or several IDs.
     """
     known, found = frozenset(ids), set()
     for text in asked:
@@ -36,7 +36,7 @@ def resolve_ids(
             number = len(fitting) if text else "any"
             raise error(
                 f'{option}: "{text}" matches {number} of the planned requests',
-                hint=f"give an id, or more of its beginning: {shown} …",
+                hint=f"enter an ID, or a longer beginning of it: {shown} …",
             )
         found.update(fitting)
     return frozenset(found)

@@ -1,7 +1,7 @@
-"""What a run will do with a request folder, before it changes anything.
+"""Find out what a run will do with a request folder, before it changes anything.
 
-``foresee`` compares the task with the folder. A dry run stops here; a real run repeats this under
-the lock and then makes the changes.
+``foresee`` compares the task with the folder. A dry run stops at this point. A real run
+repeats the comparison under the lock and then makes the changes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from .changes import (
 )
 from .key_and_csr import content_of
 
-_LARGEST = 1 << 32  # summary tables grow with the plan
+_LARGEST = 1 << 32  # Largest summary file to read, because summary tables grow with the plan.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ def _with_plan(
     if order.is_own_plan:
         if not is_present:
             raise BundleError(
-                "another run changed the folder's plan meanwhile, so nothing was changed",
+                "another run changed the folder's plan in the meantime, so nothing was changed",
                 hint="run the command again",
             )
         return after
@@ -237,13 +237,13 @@ def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Pr
         yield Problem(
             message=f"is not a folder of the group {order.team} with mode {TEAM_MODE:o}",
             file=str(survey.folder),
-            hint="omit --team, or give a new folder",
+            hint="omit --team, or specify a new folder",
         )
     elif group and not (order.team or manifest.team):
         yield Problem(
             message=f'can be written by the group "{group}"',
             file=str(survey.folder),
-            hint=f"if this is intended, give --team {group}",
+            hint=f"if this is intended, specify --team {group}",
         )
 
 
@@ -257,16 +257,17 @@ def _manifest_of(survey: Survey) -> Manifest:
     if not survey.has_manifest:
         if survey.holds_requests:
             raise BundleError(
-                f"{survey.folder} has keys or CSRs but no manifest.json; nothing was changed",
+                f"{survey.folder} contains keys or CSRs but no manifest.json, so nothing was "
+                "changed",
                 hint="restore manifest.json, or run: lyncnb status FOLDER --rebuild",
             )
         return Manifest()
     manifest = read_manifest(survey.folder)
     if manifest.rekeying:
         raise BundleError(
-            f"{survey.folder}: the change of passphrase begun at {manifest.rekeying} was "
+            f"{survey.folder}: the change of passphrase that began at {manifest.rekeying} was "
             "interrupted",
-            hint="finish it with the same two passphrases: lyncnb rekey FOLDER",
+            hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
         )
     return manifest
 
@@ -280,7 +281,7 @@ def _comparer(survey: Survey) -> Compare:
             # This happens only for a request that is withdrawn.
             return ("csr: cannot be read",)
         if record.key_holder:
-            # Another tool made it, with its own order, hash and extensions.
+            # Another tool made the CSR, with a different order, hash and extensions.
             found = compare_request(request.content, planned_entry(certificate))
             return tuple(one.message for one in found if one.severity != "notice")
         return content_differences(request.content, content_of(certificate))
@@ -346,19 +347,19 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
         if old is None or record.id in order.renew or record.state == "retired":
             continue
         if record.plan.at_set_up or old.plan.at_set_up:
-            continue  # no key was made for it, or none is made now
+            continue  # No key was made for the request, or none is made now.
         has_changed = record.generation != old.generation or (
             not old.is_written and old.plan != record.plan
         )
         if not has_changed or bool(old.key_holder) == bool(holders.get(record.id)):
             continue
         if not old.is_written and not old.key_holder:
-            continue  # no key was made for it yet, here or elsewhere
+            continue  # No key was made for the request yet, here or on another computer.
         yield _of_other_route(record, old)
 
 
 def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
-    """List requests to leave out that already exist: a CA may have them."""
+    """Return the requests to leave out that already exist, because a CA may have them."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest
@@ -371,7 +372,8 @@ def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
         old, cover = before.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:
             yield Problem(
-                message=f"the key of serial {cover.serial} is compromised: it cannot be reused",
+                message=f"the key of the certificate with serial number {cover.serial} is "
+                "compromised, so it cannot be reused",
                 file=request.id,
                 hint=f"omit --reuse {request.id}",
             )
@@ -387,24 +389,25 @@ def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
     what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
     if old.key_holder:
         return Problem(
-            message=f"its key is on {old.key_holder}, but the plan now requires another "
+            message=f"the key is on {old.key_holder}, but the plan now requires another "
             f"certificate ({what})",
             file=record.files.csr,
-            hint="write its script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER; or "
-            f"make its key here: --renew {record.id} --reason TEXT",
+            hint="write the script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER. "
+            f"To make the key here instead: --renew {record.id} --reason TEXT",
         )
     return Problem(
-        message="its key is in this folder, but the plan now requires another certificate "
+        message="the key is in this folder, but the plan now requires another certificate "
         f"({what})",
         file=record.files.csr,
-        hint="make it again here: lyncnb request TOPOLOGY FOLDER; or request it on a server: "
-        f"--renew {record.id} --reason TEXT",
+        hint="make the request again here: lyncnb request TOPOLOGY FOLDER. To make it on a "
+        f"server instead: --renew {record.id} --reason TEXT",
     )
 
 
 def _in_the_way(path: str) -> Problem:
     return Problem(
-        message="has the name of a new file, and manifest.json does not list it",
+        message="has the name of a new file, but is not listed in manifest.json",
         file=path,
-        hint="if lyncnb wrote it, run: lyncnb status FOLDER --rebuild; otherwise move it away",
+        hint="if lyncnb wrote the file, run: lyncnb status FOLDER --rebuild. Otherwise, move "
+        "the file away",
     )

@@ -1,9 +1,9 @@
 """Make the changes of a preview in a request folder, so that no key is ever lost.
 
-Order of a run: lock; read everything; verify the passphrase; save the plan; announce the files in
-the manifest; move superseded files; for each request write the key, then the CSR, each durable;
-record in the manifest that they are written; write the summary. If a run is interrupted anywhere,
-the next run completes it.
+A run has these steps: lock the folder; read everything; verify the passphrase; save the
+plan; announce the files in the manifest; move superseded files; for each request write the
+key and then the CSR, each durably; record in the manifest that they are written; write the
+summary. If a run is interrupted at any point, the next run completes it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ from .run_preview import Preview, foresee
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The preview, the present manifest, and whether the run was cancelled."""
+    """The preview, the current manifest, and whether the run was canceled."""
 
     preview: Preview
     manifest: Manifest
@@ -110,7 +110,7 @@ def write(
         confirm(preview)
         if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
-    del preview  # 100,000 requests take about 300 MB; keep them only once
+    del preview  # Keep only one copy, because 100,000 requests take about 300 MB.
     with writing(folder, order, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
@@ -118,14 +118,14 @@ def write(
 
 
 def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Preview without the lock; None if another run is writing, so that waiting makes sense."""
+    """Preview without the lock. Return None if another run is writing, so that the caller waits."""
     for attempt in (1, 2):
         try:
             return foresee(folder, order, cipher)
         except BundleError:
             if os.path.lexists(folder / OWNER_NAME):
                 return None
-            # Another run may have finished meanwhile; a real problem remains.
+            # Another run may have finished in the meantime, but a real problem remains.
             if attempt == 2:
                 raise
     return None
@@ -153,7 +153,7 @@ def _confirmation(
 def writing(folder: Path, order: Order, wait: float) -> Iterator[None]:
     """Create a request folder if needed, for a team or only its owner, and hold its lock."""
     if order.team:
-        group_number(order.team)  # do not create a folder for a group that does not exist
+        group_number(order.team)  # Do not create a folder for a group that does not exist.
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
         # Parent folders belong to the planner, with the system's default mode.
@@ -273,8 +273,8 @@ def _plan_and_findings(
         return plan, findings, b""
     if findings is not None:
         raise ArgumentError(
-            "write_requests: a saved plan has its own findings, so do not give others",
-            hint="omit findings, or give saved.plan",
+            "write_requests: a saved plan already contains findings, so do not pass others",
+            hint="omit findings, or pass saved.plan",
         )
     return plan.plan, plan.findings, plan.data
 
@@ -430,8 +430,8 @@ def fulfil(
         return _dry_run(foresee(folder, order, None if secret is None else FolderCipher(secret)))
     if secret is None:
         raise PassphraseError(
-            "no passphrase was given",
-            hint="give a passphrase; lyncnb never writes keys without one",
+            "the passphrase is missing",
+            hint="pass a passphrase, because lyncnb never writes keys without one",
         )
     outcome = write(
         folder, order, secret, making=making or Making(), confirm_new=confirm_new,
@@ -463,9 +463,10 @@ def _on_record(
     approvals: tuple[ApprovalOnRecord, ...] = ()
     if plan.reworded and approved_by is None:
         raise PlanAltered(
-            f"{plan.path.name}: its wording differs from lyncnb's, and it is not approved",
+            f"{plan.path.name}: the wording differs from this version of lyncnb, and the plan "
+            "is not approved",
             problems=tuple(Problem(message=words) for words in plan.reworded),
-            hint="save it again, or have it approved",
+            hint="save the plan again, or have it approved",
         )
     if approved_by is not None:
         approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
@@ -498,10 +499,10 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
         return
     signer = approved[-1].approvals[-1]
     raise ApprovalError(
-        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This is "
-        "another plan without approval, so nothing was changed",
-        hint="save the plan, have it approved and give --approved-by SIGNERS; or give a reason to "
-        "request it without approval: --unapproved REASON",
+        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This plan "
+        "is different and not approved, so nothing was changed",
+        hint="save the plan, have it approved and specify --approved-by SIGNERS. To request it "
+        "without approval, specify a reason: --unapproved REASON",
     )
 
 
@@ -510,7 +511,7 @@ def _dry_run(preview: Preview) -> RequestBundle:
     if not preview.to_write:
         return bundle
     seconds = executors.estimate(request.certificate for request in preview.to_write)
-    note = f"{len(preview.to_write):,} keys to make: about {seconds:,.0f} s on this machine"
+    note = f"making {len(preview.to_write):,} keys takes about {seconds:,.0f} s on this machine"
     return replace(bundle, notes=(*bundle.notes, note))
 
 
@@ -542,13 +543,16 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
     if form != FORMAT:
         kept = earlier_manifest(form)
         yield (
-            f"this folder will then need lyncnb 0.2 or later; {kept} will keep its manifest"
+            (
+                f"after this run, the folder needs lyncnb 0.2 or later; {kept} then contains the "
+                "old manifest"
+            )
             if dry_run
-            else f"this folder now needs lyncnb 0.2 or later; {kept} keeps its manifest as it was"
+            else f"the folder now needs lyncnb 0.2 or later; {kept} contains the old manifest"
         )
 
 
-_NAMED = 5  # the most requests in a note
+_NAMED = 5  # The maximum number of requests in a note.
 
 
 def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
@@ -556,8 +560,8 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes = list(unknown_notes(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
-            f"approved, but not requested because you said that an installed certificate covers it:"
-            f" {first_of(left, _NAMED)}"
+            "approved, but not requested because you stated that an installed certificate "
+            f"covers it: {first_of(left, _NAMED)}"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

@@ -1,7 +1,8 @@
-"""``GuideAnswers``: a planner's answers, from a file, a form or a terminal; and as a file.
+"""``GuideAnswers``: a user's answers from a file, a form or a terminal.
 
-Blank answers mean the questions' defaults, which may depend on other answers. Therefore lyncnb
-repeats the interview from its start each time, and collects questions, valid answers, and mistakes.
+A blank answer means the default of the question. A default may depend on other answers.
+lyncnb therefore repeats the interview from its start each time, and collects questions,
+valid answers and mistakes.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from ..rules.rule_files import load_rules
 from .answer_values import Value, answer_text, is_yes, read_answer
 from .questions import Question, interview
 
-#: The answers during an interview: by site ("" = the deployment) and key.
+#: The answers during an interview, by site ("" for the deployment) and key.
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-_CODE = 3  # letters of a site's short name, more if two sites begin with the same letters
-_SITES = "site"  # the tables of sites in a file
-_OF_ITS_OWN = 'give each site its own name: name = "Taipei"'
+# Number of letters in a site's short name. There are more if two sites begin with the same
+# letters.
+_CODE = 3
+_SITES = "site"  # The name of the array of sites in an answers file.
+_OF_ITS_OWN = 'use a different name for each site: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +48,15 @@ class Asked:
     question : Question
         The question.
     site : str
-        The site's name, "" for the deployment.
+        The name of the site, or "" for the deployment.
     default : str
-        The text of the default, which a blank answer means.
+        The text of the default, which applies if the answer is blank.
     text : str
-        The text of the answer; "" if there is none.
+        The text of the answer, or "" if there is none.
     value : Value or None
-        The value of the answer or the default; None if it is invalid or missing.
+        The value of the answer or the default. None if the value is not valid or is missing.
     problem, hint : str
-        The problem of the answer, and what to do.
+        The problem with the answer, and what to do.
     """
 
     question: Question
@@ -66,23 +69,23 @@ class Asked:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The key of the answer."""
+        """The site and key of the question."""
         return self.site, self.question.key
 
     @property
     def where(self) -> str:
-        """The place in words, for messages."""
+        """A description of the site and key, for messages."""
         return place_words(self.site, self.question.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GuideAnswers(Table, Told):
-    """The answers about a new deployment; create it with a classmethod.
+    """The answers about a new deployment. Create the object with one of its class methods.
 
     Parameters
     ----------
     asked : tuple of Asked
-        Every question of the interview, in order, with its value.
+        Every question of the interview in order, with the value of its answer.
     """
 
     _columns: ClassVar = columns(
@@ -105,30 +108,31 @@ class GuideAnswers(Table, Told):
         Parameters
         ----------
         document : mapping
-            Answers by key; under ``site`` a list of mappings, each with a ``name``.
+            Answers by key. Under ``site``, a list of mappings, each with a ``name``.
         source : str, optional
-            Name of the source in messages.
+            The name of the source, for messages.
 
         Raises
         ------
         AnswersError
-            With the place, value and hint of every invalid answer.
+            If answers are not valid. The exception lists the place, value and hint of each one.
         """
         reader = RecordReader(source)
-        texts, problems = _texts_of(document, reader), reader.problems
+        texts, problems = _split_document(document, reader), reader.problems
         walked = walk(texts)
-        problems += [_problem(asked, source) for asked in walked if asked.problem]
+        problems += [_make_problem(asked, source) for asked in walked if asked.problem]
         places = {asked.place for asked in walked}
         problems += [
             Problem(
                 file=source,
-                message=f"{place_words(site, key)}: the guide does not ask this with these answers",
-                hint="remove it, or change the answer that it depends on",
+                message=f"{place_words(site, key)}: with these answers, the guide does not ask "
+                "this question",
+                hint="remove the answer, or change the answer on which the question depends",
             )
             for site, key in texts
             if (site, key) not in places and not problems
         ]
-        _raise(problems, source)
+        _raise_problems(problems, source)
         return cls(asked=walked)
 
     @classmethod
@@ -138,7 +142,8 @@ class GuideAnswers(Table, Told):
         Raises
         ------
         AnswersError
-            If it cannot be read, is not TOML, or contains wrong answers; lists all of them.
+            If the file cannot be read, is not TOML, or contains wrong answers. The exception lists
+            all of them.
         """
         if isinstance(source, bytes):
             name, data = "the answers", source
@@ -151,11 +156,13 @@ class GuideAnswers(Table, Told):
             raise AnswersError(f"{name}: {error}", hint=error.hint) from None
         product = document.get("product")
         if isinstance(product, str) and product.endswith(".toml") and not isinstance(source, bytes):
-            document["product"] = str(Path(source).parent / product)  # as in a plan.toml
+            document["product"] = str(
+                Path(source).parent / product
+            )  # The path is relative to the file, the same as in plan.toml.
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
-        """Return the answers for :meth:`of`; `in_full` includes the defaults."""
+        """Return the answers as a document for :meth:`of`. With `in_full`, include the defaults."""
         document: dict[str, Any] = {}
         sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
         for asked in self.asked:
@@ -167,39 +174,44 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def product_from(self, folder: str | os.PathLike[str]) -> str:
-        """Return the product for a file in a folder, with a relative path to a custom product."""
+        """Return the product to write into a file in a folder.
+
+        The path of a custom product is relative.
+        """
         product = self.text("product")
         if not product.endswith(".toml"):
             return product
         return Path(os.path.relpath(product, folder)).as_posix()
 
     def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
-        """Return ``guide.toml``: every answer below its question. Equal answers have the same text.
+        """Return the text of ``guide.toml``: every answer below its question.
+
+        Equal answers have the same text.
 
         Parameters
         ----------
         folder : path, optional
-            The folder of the file; the path to a custom product is relative to it.
+            The folder of the file. The path of a custom product is relative to this folder.
         """
-        return _toml(self.asked, self.sites, product=self.product_from(folder))
+        return _format_toml(self.asked, self.sites, product=self.product_from(folder))
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The central sites, by name."""
+        """The names of the central sites."""
         value = self._values["", "sites"]
         return tuple(map(str, value)) if isinstance(value, tuple) else ()
 
     def value(self, key: str, site: str = "") -> Value | None:
-        """Return the value of an answer; None if these answers do not lead to the question."""
+        """Return the value of an answer, or None if the interview does not contain the question."""
         return self._values.get((site, key))
 
     def text(self, key: str, site: str = "") -> str:
-        """Return the text of an answer; "" if the interview does not contain the question."""
+        """Return the text of an answer, or "" if the interview does not contain the question."""
         value = self.value(key, site)
         return "" if value is None else answer_text(value)
 
     def is_yes(self, key: str) -> bool:
-        """Return whether an answer is yes, more than 0 or not empty, for any site."""
+        """Return whether an answer is yes, more than 0 or not empty for any site."""
         return any(is_yes(self._values.get((site, key))) for site in ("", *self.sites))
 
     @property
@@ -228,7 +240,7 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     Parameters
     ----------
     texts : mapping
-        Answers so far, by site and key; blank or missing answers mean the defaults.
+        The current answers by site and key. Blank or missing answers mean the defaults.
     only_given : bool, optional
         Whether to ignore conflicts with questions that have no answer yet.
 
@@ -239,25 +251,25 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     """
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
-    sites: dict[str, str] = {}  # short names by name
+    sites: dict[str, str] = {}  # The short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
-    outside = _is_outside(texts, only_given=only_given)
+    outside = _has_external_access(texts, only_given=only_given)
     for is_of_site, group in itertools.groupby(interview().question, lambda one: one.is_of_site):
         for site, question in itertools.product([*sites] if is_of_site else [""], group):
             if question.key in unknown or not _is_asked(question, site, values):
                 continue
-            asked = _ask(question, site, texts, values, sites, is_public=outside)
+            asked = _ask_question(question, site, texts, values, sites, is_public=outside)
             walked.append(asked)
             if asked.value is not None:
                 values[asked.place] = asked.value
             if question.key == "product":
-                unknown = _without(asked.value)
+                unknown = _list_missing_parts(asked.value)
             elif question.key == "sites" and isinstance(asked.value, tuple):
                 sites = short_names([*map(str, asked.value)])
     return tuple(walked)
 
 
-def _is_outside(texts: Texts, *, only_given: bool) -> bool:
+def _has_external_access(texts: Texts, *, only_given: bool) -> bool:
     for key in interview().outside:
         question = interview().find(key)
         is_given = ("", key) in texts or not only_given
@@ -270,7 +282,7 @@ def _is_outside(texts: Texts, *, only_given: bool) -> bool:
     return False
 
 
-def _ask(
+def _ask_question(
     question: Question,
     site: str,
     texts: Texts,
@@ -279,11 +291,12 @@ def _ask(
     *,
     is_public: bool,
 ) -> Asked:
-    default = _default(question, site, values, sites)
+    default = _find_default(question, site, values, sites)
     text = texts.get((site, question.key), "").strip()
     asked = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
-        return asked  # an answer that its default depends on is invalid, and already reported
+        # The default depends on an answer that is not valid and that is already reported.
+        return asked
     try:
         return replace(asked, value=read_answer(question, text or default, is_public=is_public))
     except BadName as error:
@@ -292,18 +305,18 @@ def _ask(
 
 def _is_asked(question: Question, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
     return not question.if_any or any(
-        _holds(condition, site, values) for condition in question.if_any
+        _meets_condition(condition, site, values) for condition in question.if_any
     )
 
 
-def _holds(condition: str, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
+def _meets_condition(condition: str, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
     key, sign, wanted = condition.partition("=")
     value = values.get((site, key), values.get(("", key)))
     return str(value) == wanted if sign else is_yes(value)
 
 
-def _without(product: Value | None) -> frozenset[str]:
-    """List the questions about parts and columns that the product does not have."""
+def _list_missing_parts(product: Value | None) -> frozenset[str]:
+    """Return the questions about kinds of servers and columns that the product does not have."""
     try:
         rules = load_rules(str(product)) if product is not None else load_rules()
     except LyncnbError:
@@ -318,7 +331,7 @@ def _without(product: Value | None) -> frozenset[str]:
     )
 
 
-def _default(
+def _find_default(
     question: Question,
     site: str,
     values: Mapping[tuple[str, str], Value],
@@ -351,17 +364,17 @@ def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Create a short name for each name: its first letters, more if two begin the same.
+    """Create a short name for each name from its first letters. Similar names get more letters.
 
     Parameters
     ----------
     names : sequence of str
-        n distinct names.
+        The n distinct names.
 
     Returns
     -------
     dict of str to str
-        n distinct labels by name; ``site1`` and so on for a name without letters a to z.
+        The n distinct labels by name. A name without letters a to z gets ``site1`` and so on.
     """
     labels: dict[str, str] = {}
     taken: set[str] = set()
@@ -378,8 +391,10 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[str, str], str]:
-    """Split a document into answers, and report unknown entries."""
+def _split_document(
+    document: Mapping[str, Any], reader: RecordReader
+) -> dict[tuple[str, str], str]:
+    """Split a document into the texts of its answers, and report unknown entries."""
     questions = [item for item in interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
@@ -388,9 +403,9 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
         known = {item.key: item for item in questions if item.is_of_site is bool(where)}
         reader.known(where, table, [*known, other])
         for key in [key for key in table if key in known]:
-            text = _as_text(table[key])
+            text = _convert_to_text(table[key])
             if text is None:
-                what = f"is {value_words(table[key])}, which is not an answer"
+                what = f"is {value_words(table[key])}, which is not a valid answer"
                 reader.problem(f"'{f'{where}.{key}'.lstrip('.')}' {what}", known[key].help)
             else:
                 texts[site, key] = text
@@ -398,14 +413,14 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
     take("", document, "", _SITES)
     sites = document.get(_SITES, ())
     if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
-        reader.problem(f"'{_SITES}' is not an array of tables", f"write [[{_SITES}]]")
+        reader.problem(f"'{_SITES}' is not an array of tables", f"enter [[{_SITES}]]")
         return texts
     for number, item in enumerate(sites):
         where = f"{_SITES}[{number}]"
         try:
-            name = _site_name(item.get("name"))
+            name = _read_site_name(item.get("name"))
             if name in names:
-                raise BadName(f"is {shown(name)} again", _OF_ITS_OWN)
+                raise BadName(f"is {shown(name)} a second time", _OF_ITS_OWN)
         except BadName as error:
             reader.problem(f"'{where}.name' {error}", error.hint)
             continue
@@ -416,20 +431,20 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
     return texts
 
 
-def _site_name(value: object) -> str:
-    """Read the name of a site like an answer, so that both have the same name."""
+def _read_site_name(value: object) -> str:
+    """Read the name of a site in the same way as an answer, so that both have the same form."""
     if not isinstance(value, str) or not value.strip():
         raise BadName(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
         names = read_answer(interview().find("sites"), value)
     except BadName as error:
-        raise BadName(f"cannot be: {error}", error.hint) from None
+        raise BadName(f"is not valid: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
-        raise BadName(f"is {shown(value)}, which separates names", _OF_ITS_OWN)
+        raise BadName(f"is {shown(value)}, but a name must not contain a separator", _OF_ITS_OWN)
     return str(names[0])
 
 
-def _as_text(value: object) -> str | None:
+def _convert_to_text(value: object) -> str | None:
     if isinstance(value, (str, bool)) or type(value) is int:
         return answer_text(value)
     if isinstance(value, (list, tuple)) and all(
@@ -440,25 +455,25 @@ def _as_text(value: object) -> str | None:
 
 
 def place_words(site: str, key: str) -> str:
-    """Return the place of an answer for messages: of a site, or of the deployment ("")."""
+    """Describe the place of an answer for messages: the site and key, or only the key."""
     return f"site {site}, {key}" if site else key
 
 
-def _problem(asked: Asked, source: str) -> Problem:
+def _make_problem(asked: Asked, source: str) -> Problem:
     message = f"{asked.where}: {asked.problem}"
     return Problem(file=source, message=message, value=asked.text, hint=asked.hint)
 
 
-def _raise(problems: Sequence[Problem], source: str) -> None:
+def _raise_problems(problems: Sequence[Problem], source: str) -> None:
     if problems:
         count = "an answer is" if len(problems) == 1 else f"{len(problems)} answers are"
-        raise AnswersError(f"{source}: {count} wrong", problems=tuple(problems))
+        raise AnswersError(f"{source}: {count} not valid", problems=tuple(problems))
 
 
-def _toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
-    import tomli_w  # imported here because only writing needs it
+def _format_toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
+    import tomli_w  # Only writing needs this package, so import it here.
 
-    lines = ["# Answers for lyncnb guide --answers; a missing line has its default value."]
+    lines = ["# Answers for lyncnb guide --answers. A missing line means the default value."]
     for site in ("", *sites):
         if site:
             lines += ["", f"[[{_SITES}]]", tomli_w.dumps({"name": site}).strip()]

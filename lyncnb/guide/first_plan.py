@@ -1,7 +1,7 @@
-"""``FirstPlan``: answers, their table, plan and findings, also as files and as Python.
+"""``FirstPlan``: answers with their table, plan and findings, as files and as Python code.
 
-The files are in one folder: the table to adjust, the options, and the answers, so that the
-interview can be repeated. lyncnb writes all of them or none.
+The files are in one folder: the table to edit, the options, and the answers. With the
+answers, the interview can be repeated. lyncnb writes all files or none.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, interview
 
-#: The files of a folder in addition to the table and the options.
+#: The name of the answers file, which is next to the table and the options.
 ANSWERS_FILE = "guide.toml"
 
-# The part of the table in the preview.
+# The columns of the table in the preview.
 _ROWS_SHOWN = 60
 _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FirstPlan(Table, Told):
-    """A first plan of a deployment, for the planner to adjust.
+    """A first plan of a deployment, which the user can edit.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class FirstPlan(Table, Told):
     plan : CertificatePlan
         The certificates for the table.
     findings : Findings
-        The result of the checks.
+        The findings of the checks.
     remarks : tuple of str
-        Sentences about decisions that the interview does not ask for.
+        Sentences about decisions that the interview does not ask about.
     """
 
     told: ClassVar = (
@@ -89,12 +89,12 @@ class FirstPlan(Table, Told):
 
     @property
     def python(self) -> str:
-        """Python code for the same plan, from its answers."""
+        """Python code that makes the same plan from the answers."""
         return python_of(self.answers)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The features of Microsoft's Planning Tool that the guide does not have."""
+        """The features of Microsoft's Planning Tool that the guide does not include."""
         return interview().left_out
 
     @property
@@ -104,7 +104,7 @@ class FirstPlan(Table, Told):
 
     @property
     def told_findings(self) -> tuple[str, ...]:
-        """A sentence for each kind of error and warning."""
+        """A sentence for each group of errors and warnings."""
         serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
             f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
@@ -138,7 +138,7 @@ class FirstPlan(Table, Told):
 
 
 def guided_plan(answers: GuideAnswers) -> FirstPlan:
-    """Create a topology from answers, plan it, and check the plan.
+    """Create a topology from answers, plan its certificates, and check the plan.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
     Returns
     -------
     FirstPlan
-        Not yet written; see :func:`write_first_plan`.
+        The plan. To write it to files, use :func:`write_first_plan`.
 
     Raises
     ------
@@ -169,15 +169,15 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
 
 
 def python_of(answers: GuideAnswers) -> str:
-    """Return Python code that plans the same answers, without defaults."""
+    """Return Python code that makes a plan from the same answers, without the defaults."""
     lines = ["import lyncnb as ln", "", "answers = ln.GuideAnswers.of({"]
     for key, value in answers.to_document(in_full=False).items():
         if key == "site":
             lines.append('    "site": [')
-            lines += [f"        {_literal(site)}," for site in value]
+            lines += [f"        {_format_literal(site)}," for site in value]
             lines.append("    ],")
         else:
-            lines.append(f'    "{key}": {_literal(value)},')
+            lines.append(f'    "{key}": {_format_literal(value)},')
     lines += [
         "})",
         "topology = ln.guided_topology(answers)",
@@ -187,15 +187,14 @@ def python_of(answers: GuideAnswers) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _literal(value: object) -> str:
+def _format_literal(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(_format_literal, value))}]"
     if isinstance(value, dict):
-        return (
-            f"{{{', '.join(f'{_literal(key)}: {_literal(item)}' for key, item in value.items())}}}"
-        )
+        items = (f"{_format_literal(key)}: {_format_literal(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
     return repr(value)
 
 
@@ -213,44 +212,47 @@ def write_first_plan(
     first : FirstPlan
         The first plan.
     folder : path, optional
-        Created if it does not exist.
+        The folder, which is created if it does not exist.
     force : bool, optional
-        Whether to replace files of these names with other content.
+        Whether to replace files that have these names but different content.
     answers_file : path, optional
-        The file of the answers, which is not changed.
+        The file from which the answers were read. It does not change.
 
     Returns
     -------
     tuple of Path
-        The written files.
+        The paths of the written files.
 
     Raises
     ------
     OutputError
-        If a file with other content exists or cannot be written; then no file is written.
+        If a file with different content exists, or a file cannot be written. Then no file is
+        written.
     """
     target = Path(folder)
     contents = dict(first.files(folder))
     if answers_file is not None and _is_same(target / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
-    _check(folder, contents, force=force, answers_file=answers_file)
+    _check_path(folder, contents, force=force, answers_file=answers_file)
     is_new = not os.path.lexists(target)
     try:
         if is_new:
             target.mkdir(parents=True)
     except OSError as error:
         raise OutputError(
-            f"{target} cannot be made: {error.strerror}", hint="choose another folder"
+            f"{target} cannot be created: {error.strerror}", hint="choose another folder"
         ) from None
-    before = {name: _read(target / name) for name in contents}
+    before = {name: _read_file(target / name) for name in contents}
     written: list[Path] = []
     try:
         for name, data in contents.items():
             written.append(target / name)
-            write_output(target / name, data, _kind(data), force=force)
-    except BaseException:  # also for Ctrl-C, because a table without its options is incomplete
+            write_output(target / name, data, _make_kind(data), force=force)
+    except (
+        BaseException
+    ):  # This also handles Ctrl-C, because a table without its options is incomplete.
         for path in written:
-            _put_back(path, before[path.name])
+            _restore_files(path, before[path.name])
         if is_new:
             with suppress(OSError):
                 target.rmdir()
@@ -264,26 +266,26 @@ def check_folder_for(folder: str | os.PathLike[str], *, force: bool = False) -> 
     Parameters
     ----------
     folder : path
-        Its path.
+        The path of the folder.
     force : bool, optional
         Whether to replace existing files.
 
     Raises
     ------
     OutputError
-        With the existing file.
+        If the folder is unsuitable, or a file already exists in it.
     """
-    _check(folder, dict.fromkeys((TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)), force=force)
+    _check_path(folder, dict.fromkeys((TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)), force=force)
 
 
-def _check(
+def _check_path(
     folder: str | os.PathLike[str],
     contents: Mapping[str, bytes | None],
     *,
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Reject an unsuitable folder; files with identical content may remain."""
+    """Reject an unsuitable folder. Files with identical content may exist in it."""
     refuse_own_place(folder)
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():
@@ -292,7 +294,7 @@ def _check(
         raise OutputError(f"{path} is a request folder", hint="choose another folder")
     for name, data in contents.items():
         try:
-            check_output(path / name, _kind(data), force=force, inputs=(answers_file,))
+            check_output(path / name, _make_kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
                 f"{path / name} already exists; lyncnb did not change it",
@@ -300,14 +302,14 @@ def _check(
             ) from None
 
 
-def _kind(data: bytes | None) -> OutputKind:
-    """Return the file kind that accepts only identical content; without data it accepts none."""
+def _make_kind(data: bytes | None) -> OutputKind:
+    """Return a file kind that accepts only files with this content, or none without content."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data
 
     test: Callable[[IO[bytes]], bool] = is_same
-    return OutputKind(what="this very first plan", is_ours={".csv": test, ".toml": test})
+    return OutputKind(what="the same first plan", is_ours={".csv": test, ".toml": test})
 
 
 def _is_same(path: Path, other: str | os.PathLike[str]) -> bool:
@@ -316,7 +318,7 @@ def _is_same(path: Path, other: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _read(path: Path) -> bytes | None:
+def _read_file(path: Path) -> bytes | None:
     try:
         with files.open_plain(path) as file:
             return file.read()
@@ -324,9 +326,9 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _put_back(path: Path, before: bytes | None) -> None:
+def _restore_files(path: Path, before: bytes | None) -> None:
     with suppress(OSError, BundleError):
         if before is None:
             files.remove(path)
-        elif _read(path) != before:
+        elif _read_file(path) != before:
             files.replace(path, before, 0o644)

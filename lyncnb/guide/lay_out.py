@@ -1,6 +1,7 @@
 """Convert answers to a table of servers: the servers, their names, and the values of columns.
 
-``[[part]]`` of ``questions.toml`` defines the parts; this module counts and names their servers.
+``[[part]]`` in ``questions.toml`` defines the kinds of servers. This module counts and
+names the servers.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from .answers import GuideAnswers, place_words, short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, interview
 
-#: The displayed source of a generated table.
+#: The name of a generated table's source, for display.
 SOURCE = "guide"
 
-# The limit of Windows for a computer's NetBIOS name.
+# The maximum length of a computer's NetBIOS name in Windows.
 _NETBIOS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutProblem:
-    """A problem of an answer: its site and key, what is wrong, what to do."""
+    """A problem with an answer: the site and key, the message, and what to do."""
 
     site: str
     key: str
@@ -35,7 +36,7 @@ class LayoutProblem:
 
 @dataclass(slots=True, kw_only=True)
 class Layout:
-    """The unfinished table: its rows, the owners of names, and the notes."""
+    """The unfinished table: its rows, the use of each name, and the notes."""
 
     answers: GuideAnswers
     patterns: Mapping[str, Mapping[str, str]]
@@ -47,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A planned pool: its part, site (in the answers and in the table) and servers."""
+    """A planned pool: the kind of server, the site (in answers and table) and the servers."""
 
     part: Part
     site: str
@@ -59,7 +60,7 @@ class _Pool:
 
 
 def guided_topology(answers: GuideAnswers) -> Topology:
-    """Create the topology that answers describe.
+    """Create the topology that the answers describe.
 
     Parameters
     ----------
@@ -69,13 +70,13 @@ def guided_topology(answers: GuideAnswers) -> Topology:
     Returns
     -------
     Topology
-        For the planner to adjust; equal answers have the same table.
+        A topology that the user can edit. Equal answers lead to the same table.
 
     Raises
     ------
     AnswersError
-        If the answers contradict each other, e.g. two servers have one name, or no Edge Server
-        serves external users; lists all problems.
+        If the answers contradict each other. For example, two servers have the same name, or
+        external users have no Edge Server. The exception lists all problems.
     """
     layout = lay_out(answers)
     if layout.problems:
@@ -97,30 +98,32 @@ def guided_topology(answers: GuideAnswers) -> Topology:
 
 
 def lay_out(answers: GuideAnswers) -> Layout:
-    """Create the rows, and collect problems and decisions."""
-    layout = Layout(answers=answers, patterns=_patterns(answers))
-    urls = _simple_urls(answers)
-    _reserve(layout, urls)
-    _check_outside(layout)
-    pools = list(_pools(layout))
+    """Create the rows of the table, and collect problems and notes about decisions."""
+    layout = Layout(answers=answers, patterns=_read_patterns(answers))
+    urls = _make_simple_urls(answers)
+    _reserve_names(layout, urls)
+    _check_external_access(layout)
+    pools = list(_plan_pools(layout))
     signs_in = [pool for pool in pools if pool.part.signs_in]
     signing_in = min(signs_in, key=lambda pool: pool.part.signs_in, default=None)
     first: dict[str, dict[str, str]] = {}
     several: dict[str, Part] = {}
     for pool in pools:
-        rows = _rows_of(pool, layout)
+        rows = _make_rows(pool, layout)
         word = pool.part.word
-        _cells_of(pool, layout, rows[0], is_first=word not in first)
+        _fill_cells(pool, layout, rows[0], is_first=word not in first)
         if first.setdefault(word, rows[0]) is not rows[0]:
             several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
-            layout.remarks.append(f"{_called(rows[0])} serves all sites: its site is blank.")
+            layout.remarks.append(
+                f"{_name_of_row(rows[0])} serves all sites, so its site is blank."
+            )
         if pool is signing_in:
             rows[0]["autologon"] = "true"
-            layout.remarks.append(f"Clients sign in automatically at {_called(rows[0])}.")
+            layout.remarks.append(f"Clients sign in automatically at {_name_of_row(rows[0])}.")
         layout.rows += rows
     for word, part in several.items():
-        _tell_of_first(part, first[word], layout)
+        _note_first_pool(part, first[word], layout)
     if layout.rows:
         layout.rows[0].update(urls, sip_domains=answers.text("sip_domains"))
     else:
@@ -128,15 +131,15 @@ def lay_out(answers: GuideAnswers) -> Layout:
             LayoutProblem(
                 site="",
                 key="product",
-                message=f"the guide has no servers for {answers.rules.title}",
-                hint="write the table yourself: lyncnb template",
+                message=f"the guide does not know the servers of {answers.rules.title}",
+                hint="fill in a table instead: lyncnb template TABLE.xlsx",
             )
         )
-    _tell_of_long_names(layout)
+    _note_long_names(layout)
     return layout
 
 
-def _patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
+def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
     return {
         asked.question.key: read_pattern(
             answers.text(asked.question.key),
@@ -149,8 +152,8 @@ def _patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
     }
 
 
-def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
-    domains = _texts(answers.value("sip_domains"))
+def _make_simple_urls(answers: GuideAnswers) -> dict[str, str]:
+    domains = _convert_to_texts(answers.value("sip_domains"))
     first = domains[0]
     if answers.value("simple_urls") == "hosts":
         return {
@@ -166,18 +169,20 @@ def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
     }
 
 
-def _reserve(layout: Layout, urls: Mapping[str, str]) -> None:
-    """Reserve the names that clients derive themselves, and those of simple URLs."""
-    for domain in _texts(layout.answers.value("sip_domains")):
-        layout.names[f"lyncdiscover.{domain}"] = "a name that clients look for"
-        layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients look for"
+def _reserve_names(layout: Layout, urls: Mapping[str, str]) -> None:
+    """Reserve the names that clients derive themselves, and the names in simple URLs."""
+    for domain in _convert_to_texts(layout.answers.value("sip_domains")):
+        layout.names[f"lyncdiscover.{domain}"] = "a name that clients derive"
+        layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients derive"
         layout.names[domain] = "a SIP domain"
     for text in urls.values():
         for url in text.split(";"):
-            layout.names[url.removeprefix("https://").partition("/")[0]] = "a simple URL's host"
+            layout.names[url.removeprefix("https://").partition("/")[0]] = (
+                "the host of a simple URL"
+            )
 
 
-def _check_outside(layout: Layout) -> None:
+def _check_external_access(layout: Layout) -> None:
     answers = layout.answers
     asked = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
     if asked and not answers.is_yes("edge_servers"):
@@ -186,13 +191,14 @@ def _check_outside(layout: Layout) -> None:
             LayoutProblem(
                 site=asked[0].site,
                 key="edge_servers",
-                message=f"no site has an Edge Server, but {why} is yes",
-                hint="give one site an Edge Server, or answer no about external access",
+                message=f"no site has an Edge Server, but the answer to {why} is yes",
+                hint="add an Edge Server to one site, or answer no to the questions about "
+                "external access",
             )
         )
 
 
-def _sites_with_pools(layout: Layout) -> Iterator[tuple[str, Part, Value]]:
+def _list_sites_with_pools(layout: Layout) -> Iterator[tuple[str, Part, Value]]:
     for site in layout.answers.sites:
         for part in interview().part:
             value = layout.answers.value(part.count, site)
@@ -200,19 +206,19 @@ def _sites_with_pools(layout: Layout) -> Iterator[tuple[str, Part, Value]]:
                 yield site, part, value
 
 
-def _pools(layout: Layout) -> Iterator[_Pool]:
+def _plan_pools(layout: Layout) -> Iterator[_Pool]:
     answers = layout.answers
     branches = [
         str(name)
-        for _, _, value in _sites_with_pools(layout)
+        for _, _, value in _list_sites_with_pools(layout)
         if isinstance(value, tuple)
         for name in value
         if isinstance(name, str)
     ]
     _check_branches(layout, branches)
     codes = short_names(list(dict.fromkeys([*answers.sites, *branches])))
-    serving_all = _serving_all(answers)
-    for site, part, value in _sites_with_pools(layout):
+    serving_all = _find_only_sites(answers)
+    for site, part, value in _list_sites_with_pools(layout):
         code = answers.text("code", site)
         if isinstance(value, tuple) and isinstance(value[0], str):
             for name in map(str, value):
@@ -239,28 +245,31 @@ def _pools(layout: Layout) -> Iterator[_Pool]:
 
 
 def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
-    """Report a branch site with the name of another site."""
+    """Report a branch site that has the same name as another site."""
     seen = {site.casefold() for site in layout.answers.sites}
     for name in branches:
         if name.casefold() in seen:
             site, key = next(
                 (site, part.count)
-                for site, part, value in reversed(list(_sites_with_pools(layout)))
+                for site, part, value in reversed(list(_list_sites_with_pools(layout)))
                 if isinstance(value, tuple) and name in value
             )
             layout.problems.append(
                 LayoutProblem(
                     site=site,
                     key=key,
-                    message=f'there are two sites "{name}"',
-                    hint="give each branch site its own name",
+                    message=f'two sites have the name "{name}"',
+                    hint="use a different name for each branch site",
                 )
             )
         seen.add(name.casefold())
 
 
-def _serving_all(answers: GuideAnswers) -> dict[str, str]:
-    """Return by part the only site with a pool, which serves all sites; its rows have no site."""
+def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
+    """Return the only site with a pool by kind of server.
+
+    The pool serves all sites, so its rows have no site.
+    """
     site_by_part = {}
     for part in interview().part:
         having = [site for site in answers.sites if is_yes(answers.value(part.count, site))]
@@ -269,21 +278,21 @@ def _serving_all(answers: GuideAnswers) -> dict[str, str]:
     return site_by_part
 
 
-def _rows_of(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
+def _make_rows(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
     answers = layout.answers
     part = pool.part
     site = pool.table_site or pool.site
     values: dict[str, object] = {"site": pool.code, "role": part.word, "k": pool.k}
     rows = []
     for number in pool.numbers:
-        server = _name(
+        server = _make_name(
             layout, "server_names", part.word, {**values, "n": number},
             domain=answers.text("internal_domain"), what=f"{part.word} {number} in {site}",
         )  # fmt: skip
         rows.append({"server_fqdn": server, "role": part.role, "site": pool.table_site})
         rows[-1]["target_os"] = answers.text("target_os")
     if pool.is_named:
-        name = _name(
+        name = _make_name(
             layout, "pool_names", part.word, values,
             domain=answers.text("internal_domain"), what=f"the {part.word} pool in {site}",
         )  # fmt: skip
@@ -292,7 +301,7 @@ def _rows_of(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
     return rows
 
 
-def _cells_of(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: bool) -> None:
+def _fill_cells(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: bool) -> None:
     answers, part = layout.answers, pool.part
     values: dict[str, object] = {"site": pool.code, "k": pool.k}
     names = [(column, word, "external_domain") for column, word in part.service.items()]
@@ -303,7 +312,7 @@ def _cells_of(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: boo
     for column, word, domain in names:
         if column in part.service_if and not answers.is_yes(part.service_if[column]):
             continue
-        row[column] = _name(
+        row[column] = _make_name(
             layout, "service_names", word, {**values, "service": word},
             domain=answers.text(domain), what=f"{word} of {part.word} in {pool.site}",
         )  # fmt: skip
@@ -318,7 +327,7 @@ def _cells_of(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: boo
             row[cell.column] = answer_text(answers.value(cell.answer) or "")
 
 
-def _name(
+def _make_name(
     layout: Layout,
     key: str,
     kind: str,
@@ -327,52 +336,59 @@ def _name(
     domain: str,
     what: str,
 ) -> str:
-    """Create a name from the planner's pattern; report an invalid or duplicate name."""
+    """Create a name from the user's pattern. Report a name that is not valid or is already used."""
     label = fill_pattern(layout.patterns[key], kind, values)
     name = f"{label}.{domain}"
     taken = layout.names.get(name)
     if not LABEL.match(label):
         message, hint = (
-            f'"{label}" cannot be part of a host name',
-            "use letters, digits, and hyphens, at most 63",
+            f'"{label}" is not valid in a host name',
+            "use at most 63 letters, digits and hyphens",
         )
     elif len(name) > LONGEST_NAME:
         message = f"{name} has {len(name)} characters"
-        hint = f"a subject name has at most {LONGEST_NAME}: use a shorter pattern, or short names"
-    elif taken is not None:
-        message = f"{name} would be both {taken} and {what}"
         hint = (
-            "distinguish them with {site}, {role} or {service}, {n} and {k}, or give one kind its"
+            "use a shorter pattern or short names, because a subject name has at most "
+            f"{LONGEST_NAME} characters"
         )
-        hint += f" own pattern: {kind}=…;{layout.answers.text(key)}"
+    elif taken is not None:
+        message = f"{name} would be the name of both {taken} and {what}"
+        hint = (
+            "use {site}, {role} or {service}, {n} and {k} to make the names different, or use "
+            "a separate"
+        )
+        hint += f" pattern for one kind: {kind}=…;{layout.answers.text(key)}"
     elif (
         key != "service_names"
         and label == "sip"
-        and domain in _texts(layout.answers.value("sip_domains"))
+        and domain in _convert_to_texts(layout.answers.value("sip_domains"))
     ):
-        message, hint = f"clients sign in to {name}", "choose another name for the server"
+        message = f"{name} is the name to which clients sign in"
+        hint = "choose another name for the server"
     else:
         layout.names[name] = what
         return name
-    if not any(problem.key == key for problem in layout.problems):  # report only the first one
+    if not any(
+        problem.key == key for problem in layout.problems
+    ):  # Report only the first problem with a pattern.
         layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
     return name
 
 
-def _called(row: Mapping[str, str]) -> str:
+def _name_of_row(row: Mapping[str, str]) -> str:
     return row.get("pool_fqdn") or row["server_fqdn"]
 
 
-def _tell_of_first(part: Part, row: Mapping[str, str], layout: Layout) -> None:
-    """Add a note about functions that only the first of several pools provides."""
+def _note_first_pool(part: Part, row: Mapping[str, str], layout: Layout) -> None:
+    """Add a note about a function that only the first of several pools provides."""
     given = [row.get(cell.column) for cell in part.cell if cell.first_only]
     if part.first_takes and any(value not in (None, "", "false") for value in given):
         layout.remarks.append(
-            f"{part.first_takes} uses the first of several {part.role} pools, {_called(row)}."
+            f"{part.first_takes} uses only the first {part.role} pool, {_name_of_row(row)}."
         )
 
 
-def _tell_of_long_names(layout: Layout) -> None:
+def _note_long_names(layout: Layout) -> None:
     long = [
         row["server_fqdn"]
         for row in layout.rows
@@ -380,13 +396,15 @@ def _tell_of_long_names(layout: Layout) -> None:
     ]
     if long:
         layout.remarks.append(
-            f"{long[0]} and {len(long) - 1:,} more have" if len(long) > 1 else f"{long[0]} has"
+            f"{long[0]} and {len(long) - 1:,} more names have"
+            if len(long) > 1
+            else f"{long[0]} has"
         )
         layout.remarks[-1] += (
-            f" more than {_NETBIOS} characters before the first dot: Windows cuts the computer's "
-            "NetBIOS name there."
+            f" more than {_NETBIOS} characters before the first dot, so Windows shortens the "
+            "computer's NetBIOS name."
         )
 
 
-def _texts(value: Value | None) -> tuple[str, ...]:
+def _convert_to_texts(value: Value | None) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, tuple) else ()

@@ -1,4 +1,4 @@
-"""A planner's pattern for names, ``{site}-{role}{n:02}``, and separate patterns of kinds."""
+"""Name patterns such as ``{site}-{role}{n:02}``, and separate patterns for kinds of servers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _NUMBERS = ("n", "k")
 _BLANK = "\0"
 _AROUND_BLANK = re.compile(r"(-)\0-|^\0-|-\0$|\0")
 
-#: A label of a host name: RFC 1035 section 2.3.4, and no underscore, which CAs refuse.
+#: A label of a host name (RFC 1035 section 2.3.4). CAs refuse an underscore.
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 _MEANINGS = {
     "site": "the short name of the site",
     "role": "the kind of server, such as fe or edge",
     "service": "the kind of service, such as access or web",
-    "n": "the number of the server in its site ({n:02} writes 01)",
-    "k": "the number of the pool in its site, blank where there is one",
+    "n": "the number of the server in its site ({n:02} gives 01)",
+    "k": "the number of the pool in its site, or blank if there is only one",
 }
 
 
 def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, object]) -> str:
-    """Create a label in lowercase; the caller checks that it is valid in a host name.
+    """Create a label in lowercase. The caller checks whether the label is valid in a host name.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, ob
     kind : str
         The kind of server or service, e.g. ``fe`` or ``access``.
     values : mapping of str to object
-        By placeholder.
+        The values of the placeholders, by name.
     """
     parts = []
     for literal, key, form, _ in string.Formatter().parse(patterns.get(kind, patterns[""])):
@@ -45,35 +45,35 @@ def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, ob
             value = values[key]
             text = format(value, form or "") if isinstance(value, int) else str(value)
             parts.append(text or _BLANK)
-    # A blank number also removes the hyphen next to it: fe-pool-{k} becomes fe-pool.
+    # If the number is blank, also remove the hyphen next to it: fe-pool-{k} becomes fe-pool.
     return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
 
 
 def read_pattern(
     text: str, *, knows: Collection[str], kinds: Collection[str], default: str
 ) -> Mapping[str, str]:
-    """Read a pattern, or several patterns by kind.
+    """Read a pattern, or several patterns by kind of server or service.
 
     Parameters
     ----------
     text : str
-        ``PATTERN`` for all, or ``KIND=PATTERN;…;PATTERN``.
+        ``PATTERN`` for all kinds, or ``KIND=PATTERN;…;PATTERN``.
     knows : collection of str
         The valid placeholders.
     kinds : collection of str
-        Kinds that may have their own pattern.
+        The kinds that can have a separate pattern.
     default : str
-        For every other kind, if `text` has no general pattern.
+        The pattern for all other kinds, if `text` has no general pattern.
 
     Returns
     -------
     mapping of str to str
-        By kind, "" for every other kind.
+        The patterns by kind. The key "" is for all other kinds.
 
     Raises
     ------
     BadName
-        If a placeholder or kind is unknown, or a character is not allowed in a host name.
+        If a placeholder or kind is unknown, or a character is not valid in a host name.
     """
     by_kind: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
@@ -82,38 +82,43 @@ def read_pattern(
         if kind and kind not in kinds:
             raise BadName(
                 f'there is no kind "{kind}"',
-                f"kinds with their own patterns: {', '.join(kinds)}",
+                f"these kinds can have a separate pattern: {', '.join(kinds)}",
             )
         if kind in by_kind:
             raise BadName(
                 f'there are two patterns for "{kind}"'
                 if kind
                 else "there are two patterns for all kinds",
-                "use only one, or write KIND=PATTERN",
+                "use only one pattern, or enter KIND=PATTERN",
             )
         pattern = part[match.end() :].strip() if match else part
-        by_kind[kind] = _checked(pattern, knows, for_all=not kind)
+        by_kind[kind] = _check_pattern(pattern, knows, for_all=not kind)
     return {"": default, **by_kind}
 
 
-def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
-    hint = "a pattern knows " + "; ".join(f"{{{name}}}, {_MEANINGS[name]}" for name in knows)
+def _check_pattern(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
+    hint = "the valid placeholders are " + "; ".join(
+        f"{{{name}}}, {_MEANINGS[name]}" for name in knows
+    )
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:
         raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
     if for_all and not any(key for _, key, _, _ in parts):
-        raise BadName(f"{shown(pattern)} gives everything the same name", hint)
+        raise BadName(f"{shown(pattern)} leads to the same name for all servers", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
             raise BadName(
-                f"{shown(literal)} has a character that a host name cannot have",
-                f"letters a to z, digits and hyphens; {hint}",
+                f"{shown(literal)} contains a character that is not valid in a host name",
+                f"use letters a to z, digits and hyphens; {hint}",
             )
         if key is None:
             continue
         if key not in knows:
-            raise BadName(f"there is no {{{key}}}", hint)
+            raise BadName(f"there is no placeholder {{{key}}}", hint)
         if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
-            raise BadName(f"{{{key}}} is not valid here", f"write {{n:02}} for two digits; {hint}")
+            raise BadName(
+                f"the format of the placeholder {{{key}}} is not valid",
+                f"enter {{n:02}} for two digits; {hint}",
+            )
     return pattern

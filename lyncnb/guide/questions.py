@@ -1,4 +1,4 @@
-"""The questions of the interview, and the parts of a deployment: ``questions.toml``."""
+"""The questions of the interview, and the kinds of servers: ``questions.toml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE = "questions.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question; the head of ``questions.toml`` explains its fields."""
+    """A question. The first lines of ``questions.toml`` explain the fields."""
 
     key: str
     group: str
@@ -37,7 +37,7 @@ class Question:
 
     @property
     def is_of_site(self) -> bool:
-        """Whether the interview asks it for each site."""
+        """Whether the interview asks the question for each site."""
         return self.scope == "site"
 
     @property
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The value that answers put into a column of a part's pools."""
+    """The value that answers set in a column, for the pools of one kind of server."""
 
     column: str
     answer: str = ""
@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A kind of server in each site."""
+    """A kind of server that each site can have."""
 
     role: str
     word: str
@@ -85,7 +85,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interview:
-    """``questions.toml``; `outside` lists the answers that include external users."""
+    """The content of ``questions.toml``. `outside` lists the answers that mean external access."""
 
     outside: tuple[str, ...]
     question: tuple[Question, ...]
@@ -99,7 +99,7 @@ class Interview:
 
 @cache
 def interview() -> Interview:
-    """Read the questions from lyncnb's own file, which the tests check."""
+    """Read the questions from the file in the package."""
     reader = RecordReader(_FILE)
     data = (package_files(__package__) / _FILE).read_bytes()
     content = reader.record(Interview, parse_toml(data))

@@ -1,1 +1,1 @@
-"""Notebook files, the planner's workspace, and the server extension."""
+"""Notebook files, the user's workspace, and the server extension."""

@@ -1,4 +1,4 @@
-"""The pictures attached to a text cell, as nbconvert looks them up."""
+"""The pictures that are attached to a text cell, for nbconvert."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _BROKEN = {"image/png": ""}
 class Attachments(NotebookNode):
     """Pictures by name. A name without a picture gets a broken picture, as in JupyterLab.
 
-    nbconvert fails for the whole notebook at such a name. It also looks up names in the form of a
-    link, with ``%20`` for a space.
+    Without this class, nbconvert fails for the whole notebook if a picture is missing.
+    nbconvert also looks up names in the form of a link, with ``%20`` for a space.
     """
 
     def __contains__(self, name: object) -> bool:
@@ -24,4 +24,4 @@ class Attachments(NotebookNode):
         return dict.get(self, unquote(name)) or _BROKEN
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)  # a name without a picture is not an attribute
+        raise AttributeError(name)  # A name without a picture must not become an attribute.

@@ -1,10 +1,10 @@
-"""Find private keys in a text, also if they are encoded.
+"""Find private keys in a text, including encoded keys.
 
-A page shows ``&#45;`` as a dash, a highlighter puts tags between words, and an attachment is
-base64. So lyncnb checks the text itself and what a reader or a program decodes from it. It also
-checks the other forms in which programs show keys: hexadecimal and decimal bytes, one decimal
-number, base85, reversed text, Python's ``b'...'``, JSON Web Keys, XML, and the output of
-``openssl -text``.
+A page shows ``&#45;`` as a dash, a highlighter puts tags between words, and an attachment
+is base64. lyncnb therefore checks the text itself and its decoded forms. It also checks the
+other forms in which programs show keys: hexadecimal and decimal bytes, one decimal number,
+base85, reversed text, Python's ``b'...'``, JSON Web Keys, XML, and the output of ``openssl
+-text``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
     r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1"
-    # openssl pkey -text; .NET's ToXmlString(true)
+    # The output of "openssl pkey -text" and of .NET's ToXmlString(true).
     r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>",
     re.IGNORECASE,
 )
 
-# The first bytes of a private key in DER, wherever they occur. No certificate and no request has
-# these bytes. The fields are those of the sources.
+# The first bytes of a private key in DER, at any position. No certificate and no request has these
+# bytes. The comments below name the sources of the fields.
 _KEY_BYTES = re.compile(
     # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
@@ -50,10 +50,12 @@ _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
 _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
-# One number: a 256-bit key in DER has about 160 digits, an 8,192-bit key about 11,000.
+# A key as one decimal number: a 256-bit key in DER has about 160 digits, an 8,192-bit key about
+# 11,000.
 _NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
 _DIGITS_AT_ONCE = 4000
-# Base85 as Git, Python and Adobe write it. A picture in base64 is longer than any key.
+# Base85 as Git, Python and Adobe write it. Longer text is skipped, because it is a picture in
+# base64.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
@@ -62,7 +64,7 @@ _MOST_UNPACKED = 1 << 20
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
-# A key that is encoded twice is still found. Nobody encodes a key three times by accident.
+# Two layers of encoding are checked. Nobody encodes a key three times by accident.
 _DEPTH = 2
 
 
@@ -74,13 +76,14 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
     text : str
         Plain text, HTML, or base64 with any text around it.
     depth : int, optional
-        How many layers of base64 to decode.
+        The number of base64 layers to decode.
 
     Returns
     -------
     bool
-        True for keys in the PEM, PuTTY and OpenSSH formats, and for DER keys and PFX in base64.
-        Encrypted keys count, because a person who has the file can guess its passphrase offline.
+        True for keys in the PEM, PuTTY and OpenSSH formats, and for DER keys and PFX files in
+        base64. Encrypted keys count, because a person who has the file can guess its passphrase
+        offline.
     """
     forms = tuple(dict.fromkeys(_decode_text(text)))
     if any(map(_KEY_TEXT.search, forms)):
@@ -97,19 +100,20 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
 
 
 def _is_text(data: bytes) -> bool:
-    # A picture is not text. Neither are the bytes from the three wrong start positions.
+    # Skip bytes that are not text, such as pictures and base64 that is decoded from a wrong
+    # position.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
 
 
 def _is_key_in_utf16(data: bytes) -> bool:
-    text = data.replace(b"\0", b"")  # as Windows saves text
+    text = data.replace(b"\0", b"")  # Windows saves text as UTF-16.
     return _is_text(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
 
 
 def _decode_text(text: str) -> Iterator[str]:
-    """Yield the text unchanged, and as a browser or a program would read it."""
+    """Yield the text unchanged, and as a browser or a program would decode it."""
     yield text
-    for _ in range(3):  # an escaped page inside a page
+    for _ in range(3):  # Decode twice, because a page can contain another escaped page.
         if "&" not in text:
             break
         text = html.unescape(text)
@@ -125,9 +129,9 @@ def _decode_text(text: str) -> Iterator[str]:
 
 
 def _decode_base64(text: str) -> Iterator[bytes]:
-    """Decode each run of base64 in four ways, because letters before it may not belong to it."""
+    """Decode each run of base64 from four positions, because it may begin with other letters."""
     yield from _decode_other_forms(text)
-    # The alphabets of RFC 4648 sections 4 and 5 differ in two letters.
+    # The base64 alphabets in RFC 4648 sections 4 and 5 differ in two characters.
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
     for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
         for start in range(4):
@@ -140,7 +144,7 @@ def _decode_base64(text: str) -> Iterator[bytes]:
 
 
 def _decode_other_forms(text: str) -> Iterator[bytes]:
-    """Read bytes that are written as hexadecimal or decimal numbers, or as Python shows them."""
+    """Decode bytes that are written as hexadecimal or decimal numbers, or in Python's notation."""
     for match in _HEX.finditer(text):
         digits = _HEX_MARKS.sub("", match[0])
         yield bytes.fromhex(digits[: len(digits) // 2 * 2])
@@ -167,7 +171,7 @@ def _number_to_bytes(digits: str) -> bytes:
 
 
 def _decode_base85(word: str) -> Iterator[bytes]:
-    """Decode a word. The word may be in quotes after a name and an equals sign."""
+    """Decode a base85 word, which can be in quotation marks after a name and an equals sign."""
     starts = {word, *(word.partition(mark)[2] for mark in ("='", '="', "=b'", "'", '"', "<~"))}
     for start in starts - {""}:
         text = start.rstrip(_ENDS).removesuffix("~>")

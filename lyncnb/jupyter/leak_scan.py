@@ -1,7 +1,7 @@
-"""Find what must not be shared with a notebook, and report the cell, never the secret.
+"""Find secrets in a notebook before it is shared, and report the cell but never the secret.
 
-A saved notebook contains everything that its cells printed. The state of a widget is a copy of
-what the user typed.
+A saved notebook contains everything that its cells printed. The state of a widget is a copy
+of what the user typed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .written_secrets import cells_with_secrets
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
 
-Notebook = Any  # nbformat.NotebookNode: a dict that also has attributes
+Notebook = Any  # This type is nbformat.NotebookNode, a dict whose keys are also attributes.
 
-# JupyterLab keeps the answer to input() in the output. For getpass() it keeps eight dots instead.
+# JupyterLab saves the answer to input() in the output. For getpass(), it saves eight dots instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
-# A variable, argument or key with such a name, and a string literal as its value.
+# Matches a variable, argument or key with a secret's name, and a string literal as its value.
 _SECRET_NAME = (
     r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
     r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
@@ -40,15 +40,15 @@ _WRITTEN_SECRET = re.compile(
     re.IGNORECASE,
 )
 _WRITTEN = (
-    "its source contains a passphrase or another secret",
-    "use ln.ask_passphrase(), and change the passphrase with: lyncnb rekey",
+    "the code contains a passphrase or another secret",
+    "use ln.ask_passphrase(). Then change the passphrase with: lyncnb rekey",
 )
 # In an HTTP header, or in the address that JupyterLab prints. JupyterLab's own tokens have 48
 _AUTHORIZATION = re.compile(
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
 )
 
-# Paths that show the name of the user.
+# Paths that contain the name of the user.
 HOME_PATH = re.compile(
     r"(?:(?<![\w.-])/(?:home|Users|var/home)/"
     r"|[A-Z]:(?:\\{1,2}|/)(?:Users|Documents and Settings)(?:\\{1,2}|/))"
@@ -69,42 +69,43 @@ def scan_notebook(
     known: Sequence[Secret] = (),
     paths: bool = False,
 ) -> tuple[Problem, ...]:
-    """Return what must not be shared: keys, answers to questions, passphrases and widget state.
+    """Find data that must not be shared: keys, answers to questions, passphrases and widget state.
 
     Parameters
     ----------
     notebook : Notebook
-        In nbformat 4. It is not changed.
+        The notebook in nbformat 4. It does not change.
     name : str, optional
-        File name for the messages.
+        The file name for the messages.
     known : sequence of Secret, optional
-        Passphrases that it must not contain, in any encoding.
+        Passphrases that the notebook must not contain in any encoding.
     paths : bool, optional
         Whether to report paths in a home folder or a temporary folder.
 
     Returns
     -------
     tuple of Problem
-        In the order of the cells, or empty. No message contains a secret.
+        The problems in the order of the cells, or an empty tuple. No message contains a secret.
     """
     problems = []
     if notebook.metadata.get("widgets"):
         problems.append(
             Problem(
                 file=name,
-                message="it contains the state of widgets, a copy of everything typed into them",
+                message="the notebook contains widget state, a copy of everything typed into "
+                "the widgets",
                 hint=f"run: lyncnb clean {name}",
             )
         )
-    forms = tuple(form for secret in known for form in _forms(secret.reveal()))
+    forms = tuple(form for secret in known for form in _encode_secret(secret.reveal()))
     code = (cell.source if cell.cell_type == "code" else "" for cell in notebook.cells)
     with_secrets = cells_with_secrets(code)
     for number, cell in enumerate(notebook.cells, start=1):
-        secrets = [*_cell_secrets(cell), *_known_secrets(cell, forms)]
+        secrets = [*_find_cell_secrets(cell), *_find_known_secrets(cell, forms)]
         if number - 1 in with_secrets:
             secrets.append(_WRITTEN)
         if paths:
-            secrets += _paths(cell)
+            secrets += _find_paths(cell)
         problems += [
             Problem(file=f"{name} cell {number}", message=message, hint=hint)
             for message, hint in dict.fromkeys(secrets)
@@ -112,12 +113,14 @@ def scan_notebook(
     if not problems and _holds_key(notebook.metadata):
         problems.append(
             Problem(
-                file=name, message="its metadata contains a private key", hint="create a new key"
+                file=name,
+                message="the notebook's metadata contains a private key",
+                hint="create a new key",
             )
         )
     problems += [
-        Problem(file=name, message=f"{message} (in its metadata)", hint=hint)
-        for message, hint in _known_secrets(notebook.metadata, forms)
+        Problem(file=name, message=f"{message} (in the notebook's metadata)", hint=hint)
+        for message, hint in _find_known_secrets(notebook.metadata, forms)
         if not notebook.metadata.get("widgets")
     ]
     return tuple(problems)
@@ -129,21 +132,21 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
     Raises
     ------
     NotebookError
-        With every problem.
+        If there are problems. The exception lists all of them.
     """
     if problems:
         raise NotebookError(
-            f"{path.name} contains what must not be shared", problems=tuple(problems)
+            f"{path.name} contains data that must not be shared", problems=tuple(problems)
         )
 
 
 def without_paths(notebook: Notebook) -> bool:
-    """Replace home folders by ``~`` and temporary folders by ``(temporary)``, in outputs only.
+    """Replace home folders with ``~`` and temporary folders with ``(temporary)``, in outputs only.
 
     Returns
     -------
     bool
-        Whether anything was replaced. The source of cells is not changed.
+        Whether anything was replaced. The code in cells does not change.
     """
     changed = False
     for cell in notebook.cells:
@@ -164,30 +167,33 @@ def _replace_paths(node: Any) -> bool:
     return changed
 
 
-def _cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
+def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
     if _holds_key(cell):
-        yield "it contains a private key", "delete the cell or its output, and create a new key"
+        yield (
+            "the cell contains a private key",
+            "delete the cell or its output, and create a new key",
+        )
     if cell.cell_type == "code" and _WRITTEN_SECRET.search(cell.source):
         yield _WRITTEN
-    if any(map(_AUTHORIZATION.search, _texts(cell))):
-        yield "it contains a sign-in token", "delete the token, and have it revoked"
+    if any(map(_AUTHORIZATION.search, _list_texts(cell))):
+        yield "the cell contains a sign-in token", "delete the token, and have it revoked"
     for output in cell.get("outputs", ()):
         is_answer = output.get("output_type") == "stream" and output.get("name") == "stdin"
         if is_answer and not _HIDDEN_ANSWER.search(output.text):
-            yield "its output contains the answer to a question", "clear the output of this cell"
+            yield "the output contains the answer to a question", "clear the output of this cell"
             return
 
 
-def _known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if forms and any(form in text for text in _texts(node) for form in forms):
+def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if forms and any(form in text for text in _list_texts(node) for form in forms):
         yield (
-            "it contains the folder's passphrase",
-            "delete it, and change the passphrase with: lyncnb rekey",
+            "the folder's passphrase is included",
+            "delete the passphrase, and change it with: lyncnb rekey",
         )
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """Yield the encodings in which a text can be present unnoticed."""
+def _encode_secret(secret: str) -> Iterator[str]:
+    """Yield the encodings in which a notebook can contain a secret unnoticed."""
     yield secret
     yield html.escape(secret)
     yield html.escape(secret, quote=False)
@@ -199,37 +205,38 @@ def _forms(secret: str) -> Iterator[str]:
         yield data.hex().upper()
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + data).decode("ascii")
-            # The first and the last group depend on the bytes around the secret.
+            # Leave out the first and last group, because they depend on the bytes around the
+            # secret.
             yield coded[4 if before else 0 : -4]
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
 
 
-def _paths(cell: Notebook) -> Iterator[tuple[str, str]]:
-    outputs = list(_texts(cell.get("outputs", ())))
-    clean = "remove it with --clean"
+def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
+    outputs = list(_list_texts(cell.get("outputs", ())))
+    clean = "remove the path with --clean"
     for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):
         if pattern.search(cell.source):
-            yield f"its source contains a path in a {kind} folder", "use a relative path"
+            yield f"the code contains a path in a {kind} folder", "use a relative path"
         if any(map(pattern.search, outputs)):
-            yield f"its output contains a path in a {kind} folder", clean
+            yield f"the output contains a path in a {kind} folder", clean
 
 
 def _holds_key(node: Any) -> bool:
-    return any(map(holds_key, _texts(node)))
+    return any(map(holds_key, _list_texts(node)))
 
 
-def _texts(node: Any) -> Iterator[str]:
+def _list_texts(node: Any) -> Iterator[str]:
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
         for value in node.values():
-            yield from _texts(value)
-        # A JSON Web Key may be stored as values, not as text.
+            yield from _list_texts(value)
+        # A notebook may store a JSON Web Key as values, not as text.
         if "kty" in node and "d" in node:
             yield '"kty":"key","d":"'
     elif isinstance(node, (list, tuple)):
-        # JavaScript and custom MIME types may store text as a list of lines.
+        # JavaScript and custom MIME types may store a text as a list of lines.
         if all(isinstance(item, str) for item in node):
             yield "".join(node)
         for item in node:
-            yield from _texts(item)
+            yield from _list_texts(item)

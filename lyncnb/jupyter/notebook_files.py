@@ -1,6 +1,6 @@
 """Read, write and clean notebook files.
 
-``leak_scan`` decides what must not be in them, and ``run_notebook`` runs them.
+``leak_scan`` decides what a notebook must not contain, and ``run_notebook`` runs notebooks.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 from .png_pictures import split_pictures
 
-#: MIME type of a live widget in a saved output.
+#: The MIME type of a live widget in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: The file that :func:`clean_notebook` replaces.
+#: The kind of file that :func:`clean_notebook` replaces.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.mentions()})
 
 _WIDGET_GONE = (
-    "<p><em>This notebook has an interactive part here. Open the notebook in JupyterLab and "
-    "run its cells to use it.</em></p>"
+    "<p><em>This output is interactive. To use it, open the notebook in JupyterLab and run its "
+    "cells.</em></p>"
 )
 
 _LARGEST = 200 << 20
 
-Notebook = Any  # nbformat.NotebookNode: a dict that also has attributes
+Notebook = Any  # This type is nbformat.NotebookNode, a dict whose keys are also attributes.
 
 
 def read_notebook(path: str | Path) -> Notebook:
@@ -49,11 +49,12 @@ def read_notebook(path: str | Path) -> Notebook:
     path = Path(path)
     data = files.read_named(path, limit=_LARGEST, error=UnreadableNotebook)
     text = data.decode("utf-8-sig", "surrogateescape")
-    values = _json(path, text)
+    values = _parse_json(path, text)
     if not isinstance(values, dict) or not _is_notebook(values):
         raise UnreadableNotebook(
-            f'"{path}" is not a Jupyter notebook of format 3 or 4',
-            hint="use a file that ends in .ipynb; save an older notebook again in JupyterLab",
+            f'"{path}" is not a Jupyter notebook in format 3 or 4',
+            hint="use a file that ends in .ipynb. To convert an older notebook, save it again "
+            "in JupyterLab",
         )
     try:
         # Validate first, because nbformat's readers assume that the values have the right types.
@@ -63,14 +64,16 @@ def read_notebook(path: str | Path) -> Notebook:
         where = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
         raise UnreadableNotebook(
             f'"{path}" is damaged: {where.strip() or "the file"} is not valid in a notebook',
-            hint="open it in JupyterLab, correct that part and save it",
+            hint="open the notebook in JupyterLab, correct the damaged cell and save the notebook",
         ) from error
 
 
 def _is_notebook(values: dict[str, object]) -> bool:
-    # nbformat's own validation assumes all of this.
+    # The validation in nbformat relies on these types.
     version = values.get("nbformat")
-    cells = values.get("cells", [] if version == 3 else None)  # format 3 has worksheets
+    cells = values.get(
+        "cells", [] if version == 3 else None
+    )  # A notebook in format 3 has worksheets.
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
     return known and isinstance(cells, list) and all(map(_is_cell, cells))
@@ -80,15 +83,17 @@ def _is_cell(cell: object) -> bool:
     return isinstance(cell, dict) and isinstance(cell.get("cell_type", ""), str)
 
 
-def _json(path: Path, text: str) -> object:
+def _parse_json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Bytes that are not UTF-8, and unpaired surrogates, cannot be written again.
+            # Reject bytes that are not UTF-8 and unpaired surrogates, because they cannot be
+            # written again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
-            f'"{path}" is not a Jupyter notebook: it is not JSON text, or it is nested too deeply',
+            f'"{path}" is not a Jupyter notebook, because it is not JSON text or is nested too '
+            "deeply",
             hint="use a file that ends in .ipynb",
         ) from error
     return values
@@ -97,14 +102,14 @@ def _json(path: Path, text: str) -> object:
 def write_notebook(
     notebook: Notebook, path: Path, *, kind: outputs.OutputKind, force: bool = False
 ) -> None:
-    """Write a notebook, completely or not at all, and replace an earlier one.
+    """Write a notebook completely or not at all, and replace an earlier file.
 
     Parameters
     ----------
     notebook : Notebook
-        In nbformat 4.
+        The notebook in nbformat 4.
     path : Path
-        Keeps its permissions if it exists.
+        The file to write. An existing file keeps its permissions.
     kind : OutputKind
         The kind of file that may be replaced.
     force : bool, optional
@@ -113,7 +118,7 @@ def write_notebook(
     Raises
     ------
     OutputError
-        If the file cannot be written there.
+        If the file cannot be written.
     """
     import nbformat
 
@@ -125,13 +130,13 @@ def write_notebook(
 def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     """Remove widget state, widget views, timings and local paths from a notebook.
 
-    Static output stays: for a widget its ``text/html``, or a sentence instead. Paths in home and
-    temporary folders are removed from outputs, not from code.
+    Static output stays. For a widget, this is its ``text/html``, or a sentence if there is
+    none. Paths in home and temporary folders are removed from outputs, but not from code.
 
     Parameters
     ----------
     path : path
-        Rewritten in place, but only if something changes.
+        The notebook. The file is rewritten only if something changes.
     png : bool, optional
         Whether to convert pictures to PNG outputs, with an installed Chromium.
 
@@ -143,12 +148,12 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     Raises
     ------
     NotebookError
-        If it contains a secret that cannot be removed without losing a cell's content.
+        If the notebook contains a secret that can be removed only with the content of a cell.
     UnreadableNotebook
         If the file does not exist or is not a notebook.
     """
     path = Path(path)
-    # Replacing the file itself is allowed, because it was read as a notebook.
+    # The file may be replaced, because it was read as a notebook.
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
@@ -175,7 +180,7 @@ def strip_widgets(notebook: Notebook) -> bool:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if data.pop(WIDGET_VIEW, None) is not None:
-                # The text "VBox(children=(...))" is of no use to a reader.
+                # The text "VBox(children=(...))" does not help a reader, so remove it.
                 data.setdefault("text/html", _WIDGET_GONE)
                 changed = True
     return changed

@@ -1,8 +1,8 @@
-"""Record which saved outputs show an earlier plan, because JupyterLab no longer updates them.
+"""Record which saved outputs show an earlier plan, because JupyterLab does not update them.
 
-After a reload of the page, JupyterLab drops updates of the outputs that it loaded from the file.
-The panel continues to work, but its static form in the notebook stays as it was. The record is a
-small file next to the notebook. ``share`` reads it and refuses a page with such an output.
+After a reload of the page, JupyterLab ignores updates to outputs that it loaded from the file. The
+panel continues to work, but its static output in the notebook does not change. The record is a
+small file next to the notebook. ``share`` reads the file and refuses a page with such an output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..errors import BundleError, LyncnbError
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"
-_LARGEST = 1 << 20  # bytes
+_LARGEST = 1 << 20  # Largest size of the record in bytes.
 
 
 def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDER)) -> None:
@@ -27,9 +27,9 @@ def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDE
     Parameters
     ----------
     shown, current : str
-        SHA-256 of the plan in the saved output, and of the current plan.
+        SHA-256 digests of the plan in the saved output, and of the current plan.
     folder : Path, optional
-        It is created if necessary, and removed if it becomes empty.
+        The folder of the record. It is created if necessary, and removed if it becomes empty.
 
     Raises
     ------
@@ -48,14 +48,14 @@ def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDE
         files.replace(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # it contains drafts
+        with suppress(OSError):  # The folder stays if it contains drafts.
             folder.rmdir()
 
 
 def read_outdated(folder: Path) -> dict[str, str]:
-    """Return the current plan's SHA-256 by the SHA-256 in outdated outputs."""
+    """Return the digest of the current plan by the digest of the plan in an outdated output."""
     try:
         content = json.loads(files.read_named(folder / _NAME, limit=_LARGEST, error=BundleError))
     except (LyncnbError, ValueError, RecursionError):
-        return {}  # usually there is no such file
+        return {}  # Usually there is no such file.
     return dict(content) if isinstance(content, dict) else {}

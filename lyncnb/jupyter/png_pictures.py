@@ -1,6 +1,6 @@
-"""Convert the pictures of a notebook to PNG outputs.
+"""Convert the pictures in a notebook to PNG outputs.
 
-Sites that show notebooks, such as GitHub, leave out SVG and pictures inside HTML.
+Sites that show notebooks, such as GitHub, leave out SVG pictures and pictures inside HTML.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 _PICTURE = re.compile(
     r'<img src="data:image/svg\+xml;base64,(?P<data>[\w+/=]+)" alt="(?P<words>[^"]*)"[^>]*>'
 )
-_SAME = "<p>The picture is the same as above.</p>"
+_SAME = "<p>The picture is the same as the picture above.</p>"
 
 
 def split_pictures(notebook: Any, draw: Callable[[bytes], bytes]) -> bool:
-    """Move each SVG picture of an HTML output to its own output, converted to PNG by `draw`.
+    """Move each SVG picture in an HTML output to a separate output, converted to PNG by `draw`.
 
     A note replaces a picture that the notebook already shows.
 

@@ -1,7 +1,8 @@
 """Run a notebook without a browser, and write the executed copy and a static page next to it.
 
-The kernel receives the passphrase as the answer to ``getpass``, as if a person typed it. The
-passphrase is never in the kernel's environment or arguments, nor in the two files.
+The kernel receives the passphrase as the answer to ``getpass``, as if a person typed it.
+The passphrase is never in the kernel's environment or arguments, and never in the two
+files.
 """
 
 from __future__ import annotations
@@ -31,27 +32,28 @@ if TYPE_CHECKING:
 
 _Args = TypeVarTuple("_Args")
 
-# Another program can take a kernel's port after it was found free. The next start uses others.
+# Another program can take a kernel's port after lyncnb finds it free. The next start uses other
+# ports.
 _STARTS = 3
 
-# Metadata of an executed copy. It tells the next run that it may replace the file.
+# The metadata key of an executed copy. The next run may replace a file with this key.
 _MARK = "lyncnb"
 
 
 def _is_executed(file: IO[bytes]) -> bool:
-    # The metadata is at the end of a notebook.
+    # Read only the end of the file, because a notebook's metadata is there.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
     return f'"{_MARK}": {{'.encode() in file.read()
 
 
-#: The executed copy that a run writes.
+#: The kind of file of the executed copy.
 EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: Set in a kernel whose notebook runs without a browser. Nobody can press a button, so a panel does
-#: at once what its button would do. The value is not a secret.
+#: This variable is set in a kernel whose notebook runs without a browser. No user can press a
+#: button, so a panel does the work of its button at once. The value is not a secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
@@ -59,9 +61,9 @@ UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 class NotebookRun:
     """The result of running a notebook.
 
-    ``executed`` is the copy with its outputs, ``page`` the static HTML. ``cells`` counts the code
-    cells that ran. ``request_folders`` lists the request folders next to the notebook that its
-    code names, after the run.
+    ``executed`` is the copy with its outputs, and ``page`` is the static HTML page. ``cells``
+    is the number of code cells that ran. ``request_folders`` lists the request folders next to
+    the notebook that its code names.
     """
 
     executed: Path
@@ -95,28 +97,29 @@ def run_notebook(
     Parameters
     ----------
     path : path
-        The notebook. It is not changed, and it runs in its own folder.
+        The notebook. It does not change, and it runs in its folder.
     passphrase : callable, optional
-        Called at most once, if a cell asks for a passphrase. Returns the passphrase.
+        A function that returns the passphrase. It is called at most once, if a cell asks for a
+        passphrase.
     progress : callable, optional
-        Called with (code cells done, code cells) after each cell.
+        A function to call with (finished code cells, all code cells) after each cell.
     force : bool, optional
         Whether to replace files that lyncnb did not write.
 
     Returns
     -------
     NotebookRun
-        ``NAME.executed.ipynb`` and ``NAME.executed.html``, next to the notebook.
+        The files ``NAME.executed.ipynb`` and ``NAME.executed.html`` next to the notebook.
 
     Raises
     ------
     NotebookError
-        If a cell failed; both files are then written up to that cell. Or if the kernel did not
-        start; then nothing is written.
+        If a cell failed. Both files then contain the outputs up to that cell. Also if the
+        kernel did not start. Then nothing is written.
     UnreadableNotebook
         If the file does not exist or is not a notebook.
     LyncnbError
-        The error of ``passphrase``, if it has no passphrase.
+        The error of ``passphrase``, if there is no passphrase.
     OutputError
         If one of the two files exists and an earlier run did not write it.
     """
@@ -139,7 +142,7 @@ def run_notebook(
     if failure is not None:
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    folders = _request_folders(notebook, path.parent)
+    folders = _find_request_folders(notebook, path.parent)
     return NotebookRun(executed=executed, page=page, cells=cells, request_folders=folders)
 
 
@@ -154,12 +157,12 @@ def rerun_notebook(
     Returns
     -------
     Notebook
-        With the outputs of this run.
+        The notebook with the outputs of this run.
 
     Raises
     ------
     NotebookError
-        As :func:`run_notebook` does.
+        In the same cases as in :func:`run_notebook`.
     """
     path = Path(path)
     notebook = read_notebook(path)
@@ -170,7 +173,7 @@ def rerun_notebook(
     return notebook
 
 
-def _request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
+def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
     """Return the request folders next to a notebook that its code names."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return tuple(
@@ -181,7 +184,7 @@ def _request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop in which Ctrl-C ends the run. nbclient's own handler fails."""
+    """An event loop in which Ctrl-C ends the run, because nbclient's handler fails."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
@@ -190,7 +193,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def _ctrl_c_at_once() -> Iterator[None]:
+def _allow_ctrl_c() -> Iterator[None]:
     """Let Ctrl-C stop a blocking call, such as a question, without waiting for the event loop."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -212,7 +215,7 @@ async def _execute(
 ) -> LyncnbError | None:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    client = _client(notebook, path)
+    client = _make_client(notebook, path)
     answers = _Answers(client, passphrase)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
@@ -226,39 +229,42 @@ async def _execute(
     client.on_notebook_start = answers.start
     client.on_cell_start = starts
     client.on_cell_executed = is_done
-    # A child process never inherits the passphrase.
+    # Remove the passphrase, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
-    # The kernel's own messages, for example when it is stopped, are of no use to the planner.
+    # Hide the kernel's messages, such as the message when it stops, because they do not help the
+    # user.
     with tempfile.TemporaryFile() as kernel_log:
         try:
             await client.async_execute(env=environment, stderr=kernel_log)
         except CellExecutionError as error:
-            return answers.failure or _cell_error(answers.cell, error)
+            return answers.failure or _make_cell_error(answers.cell, error)
         except DeadKernelError:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # by Ctrl-C, not by the kernel's end
+            if task is not None and task.cancelling():  # Ctrl-C ended the kernel.
                 raise asyncio.CancelledError from None
             return NotebookError(
-                f"{answers.cell}: the kernel died",
+                f"{answers.cell}: the kernel stopped unexpectedly",
                 hint="check whether the computer ran out of memory, and run the notebook again",
             )
         except RuntimeError as error:
             if answers.is_started:
                 raise
-            atexit.unregister(client._cleanup_kernel)  # there is nothing to clean up
-            raise _not_started(path, kernel_log, str(error)) from None
+            atexit.unregister(
+                client._cleanup_kernel
+            )  # The kernel did not start, so there is nothing to clean up.
+            raise _make_start_error(path, kernel_log, str(error)) from None
         finally:
             answers.stop()
     return None
 
 
-def _not_started(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
-    """Return the error for a failed start. The last line of Python's output gives the cause."""
+def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
+    """Return the error for a failed start. The last line of Python's output contains the cause."""
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(
-            f"{message}: it cannot encrypt its channels, which can carry a passphrase",
+            f"{message}, because it cannot encrypt its channels, which can carry a passphrase",
             hint="install ipykernel again, and remove other kernels with the name python3; "
             "to list them, run: jupyter kernelspec list",
         )
@@ -266,15 +272,17 @@ def _not_started(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
     lines = kernel_log.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if not last:
-        hint = "check whether the computer has enough memory, and run it again"
+        hint = "check whether the computer has enough memory, and run the notebook again"
         return NotebookError(message, hint=hint)
     if "in use" in last:  # "Address already in use", on Windows "Address in use"
-        return KernelPortTaken(message, hint=f"run it again; the kernel reported: {last[:300]}")
+        return KernelPortTaken(
+            message, hint=f"run the notebook again. The kernel reported: {last[:300]}"
+        )
     hint = "check whether a file next to the notebook has the name of a Python module"
-    return NotebookError(message, hint=f"{hint}; the kernel reported: {last[:300]}")
+    return NotebookError(message, hint=f"{hint}. The kernel reported: {last[:300]}")
 
 
-def _client(notebook: Notebook, path: Path) -> Any:
+def _make_client(notebook: Notebook, path: Path) -> Any:
     from nbclient import NotebookClient
     from traitlets.config import Config
 
@@ -284,20 +292,20 @@ def _client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
-        # By default nbclient saves every value in a widget.
+        # By default, nbclient saves every value in a widget.
         store_widget_state=False,
-        # The kernel's channels are loopback sockets. Without this option they carry plain text.
+        # The kernel's channels are loopback sockets. Without this option, they carry plain text.
         config=Config({"KernelManager": {"transport_encryption": "required"}}),
     )
 
 
 class _Answers:
-    """Answers ``getpass`` in the kernel with the passphrase, and stops at any other question."""
+    """Answer ``getpass`` in the kernel with the passphrase, and stop at any other question."""
 
     def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:
         self.failure: LyncnbError | None = None
         self.cell = ""
-        self._client = client
+        self._make_client = client
         self._passphrase = passphrase
         self._secret: Secret | None = None
         self._task: asyncio.Future[None] | None = None
@@ -307,7 +315,7 @@ class _Answers:
         return self._task is not None
 
     def start(self, **_: Any) -> None:
-        self._client.kc.allow_stdin = True
+        self._make_client.kc.allow_stdin = True
         self._task = asyncio.ensure_future(self._listen())
 
     def stop(self) -> None:
@@ -316,35 +324,35 @@ class _Answers:
 
     async def _listen(self) -> None:
         while True:
-            message = await self._client.kc.get_stdin_msg()
+            message = await self._make_client.kc.get_stdin_msg()
             if message["msg_type"] != "input_request":
                 continue
             try:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for an answer, and there is none.
-                await self._client.km.interrupt_kernel()
+                # The cell waits for an answer that will not come, so interrupt it.
+                await self._make_client.km.interrupt_kernel()
             else:
-                self._client.kc.input(answer.reveal())
+                self._make_client.kc.input(answer.reveal())
 
     def _answer(self, question: dict[str, Any]) -> Secret:
-        # Other hidden questions, such as a PFX password, must not get the folder's passphrase.
+        # The folder's passphrase must not answer other hidden questions, such as a PFX password.
         is_ours = question.get("password") and question.get("prompt") in PROMPTS
         if not is_ours or self._passphrase is None:
             raise NotebookError(
-                f'{self.cell} asks "{question.get("prompt", "").strip()}", and nobody can answer',
+                f'{self.cell} asks "{question.get("prompt", "").strip()}", but nobody can answer',
                 hint="set the value in the parameters cell, or run the notebook in JupyterLab",
             )
         if self._secret is None:
-            with _ctrl_c_at_once():
+            with _allow_ctrl_c():
                 self._secret = self._passphrase()
         return self._secret
 
 
-def _cell_error(cell: str, error: CellExecutionError) -> NotebookError:
-    # The text of lyncnb's own errors says what to do. For other errors the type helps as well.
-    if any(error.ename == kind.__name__ for kind in _kinds(LyncnbError)):
+def _make_cell_error(cell: str, error: CellExecutionError) -> NotebookError:
+    # The messages of lyncnb's errors are complete. For other errors, add the type of the exception.
+    if any(error.ename == kind.__name__ for kind in _list_error_types(LyncnbError)):
         return NotebookError(f"{cell} failed: {error.evalue}")
     return NotebookError(
         f"{cell} failed: {error.ename}: {error.evalue}",
@@ -352,5 +360,5 @@ def _cell_error(cell: str, error: CellExecutionError) -> NotebookError:
     )
 
 
-def _kinds(kind: type[LyncnbError]) -> list[type[LyncnbError]]:
-    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]
+def _list_error_types(kind: type[LyncnbError]) -> list[type[LyncnbError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _list_error_types(child))]

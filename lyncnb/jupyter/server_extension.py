@@ -1,12 +1,12 @@
 """A Jupyter Server extension that removes the state of lyncnb's panels when a notebook is saved.
 
-Widget state is a copy of every value in a widget. With it, a saved notebook would contain typed
-passwords and uploaded keys, even long after the setting is off again. JupyterLab saves no widget
-state by default. This extension is the second line of defence. It keeps the state of all other
-widgets, because the extension runs in every Jupyter Server of the environment.
+Widget state is a copy of every value in a widget. A saved notebook with widget state contains typed
+passwords and uploaded keys. JupyterLab does not save widget state by default. If a user enables the
+setting, this extension still removes the state of lyncnb's panels. It keeps the state of all other
+widgets, because the extension runs in every Jupyter Server in the environment.
 
-Widget *views* stay, because a page that is reloaded while requests are being written needs them to
-find its panel again. ``lyncnb clean`` and ``lyncnb share`` remove them.
+Widget *views* stay. If a page is reloaded while requests are being written, it needs the
+view to find its panel again. ``lyncnb clean`` and ``lyncnb share`` remove the views.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
     Parameters
     ----------
     model : dict, optional
-        Contents model of Jupyter Server. Only a notebook with content is changed.
+        The contents model of Jupyter Server. Only a notebook with content is changed.
     """
     if not model or model.get("type") != "notebook" or not model.get("content"):
         return

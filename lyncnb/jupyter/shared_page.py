@@ -1,7 +1,7 @@
-"""Write a notebook as one static page to share: no script, nothing to load, code folded.
+"""Write a notebook as one static page to share: no script, nothing to load, and folded code.
 
-Outputs of cells are untrusted text. Tags that run or load something are removed, and the content
-security policy in the page's head blocks anything that was missed.
+The outputs of cells are untrusted text. lyncnb removes tags that run or load something. In
+addition, the content security policy in the page's head blocks scripts and loading.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _MARK = 'class="lyncnb-notebook"'
 
-# What only the notebook's author reads stays out of the page: a cell with this tag, and a paragraph
-# of a text below a line with this comment.
+# The page leaves out content for the notebook's author: a cell with this tag, and a paragraph below
+# a line with this comment.
 _AUTHOR = "author"
 _AUTHOR_PARAGRAPH = re.compile(rf"^<!-- {_AUTHOR} -->\n(?:.+\n?)*", re.M)
 
@@ -39,13 +39,15 @@ def _is_ours(file: IO[bytes]) -> bool:
     if outputs.is_page(_MARK.encode())(file):
         return True
     file.seek(0)
-    return outputs.is_page(b"font-src data:")(file)  # a page of an earlier lyncnb
+    return outputs.is_page(b"font-src data:")(
+        file
+    )  # A page that an earlier version of lyncnb wrote.
 
 
-#: The page of :func:`share_notebook`.
+#: The kind of file that :func:`share_notebook` writes.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
-#: The printed page, and the cleaned copy of the notebook.
+#: The kinds of file of the printed page and of the cleaned notebook.
 PRINTED = outputs.OutputKind(
     what="a page that Chromium printed", is_ours={".pdf": outputs.mentions(b"%PDF-", b"Skia/PDF")}
 )
@@ -53,11 +55,11 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
 )
 
-# A table with more columns is printed in landscape. Pictures then get portrait sheets of their
-# own, together with the text before them.
+# A table with more columns is printed in landscape. Pictures, with the text before them, then get
+# separate pages in portrait.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
-# Paper does not scroll, so all columns get almost the same width, and longer text are broken.
+# Paper does not scroll, so all columns get almost the same width, and longer texts are wrapped.
 _SHARES = "\n".join(
     f".lyncnb-table:has(tr>:nth-child({columns})):not(:has(tr>:nth-child({columns + 1}))):not(#x) "
     f":is(td,th){{min-width:{110 / columns:.1f}em}}"
@@ -177,7 +179,7 @@ _PROPERTIES = frozenset(
         "width",
     ]
 )
-# The content of these tags is not readable text and is removed with the tag.
+# These tags have no readable content, so the content is removed with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
 _NEEDS = re.compile(rf'<p class="{NEEDS_CLASS}">.*?</p>', re.S)
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
@@ -214,7 +216,7 @@ LAYOUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedNotebook:
-    """The files that were written. ``clean`` and ``pdf`` are None if not requested."""
+    """The files that were written. ``clean`` and ``pdf`` are None if they were not requested."""
 
     page: Path
     clean: Path | None = None
@@ -238,37 +240,37 @@ def share_notebook(
     Parameters
     ----------
     path : path
-        The notebook. It is not changed.
+        The notebook. It does not change.
     output : path, optional
         The page. The default is the notebook's name with ``.html``.
     clean : bool, optional
-        Whether to remove widget state, timings, and local paths in outputs first, and to write the
-        cleaned notebook as ``NAME.clean.ipynb`` next to the page.
+        Whether to first remove widget state, timings, and local paths in outputs. The cleaned
+        notebook is written as ``NAME.clean.ipynb`` next to the page.
     pdf : bool, optional
-        Whether to print the page as well, with an installed Chromium.
+        Whether to also print the page as PDF, with an installed Chromium.
     code : bool, optional
         Whether to include the code, folded.
     for_others : bool, optional
-        Whether to stop at paths in home and temporary folders.
+        Whether to refuse paths in home and temporary folders.
     known : sequence of Secret, optional
-        Passphrases that it must not contain.
+        Passphrases that the notebook must not contain.
     force : bool, optional
         Whether to replace files that lyncnb did not write.
     executed : Notebook, optional
-        The same notebook after it was run again. Its outputs are used.
+        The same notebook after it was run again. The page shows its outputs.
 
     Returns
     -------
     SharedNotebook
-        What was written.
+        The written files.
 
     Raises
     ------
     NotebookError
-        If :func:`~lyncnb.jupyter.leak_scan.scan_notebook` reports a problem, the outputs show two
-        plans, or there is no Chromium to print with. Then nothing is written.
+        If :func:`~lyncnb.jupyter.leak_scan.scan_notebook` reports a problem, the outputs show
+        two plans, or there is no Chromium to print with. Then nothing is written.
     OutputError
-        If a file cannot be written there.
+        If a file cannot be written.
     """
     path = Path(path)
     page = Path(output) if output is not None else path.parent / f"{path.stem}.html"
@@ -299,7 +301,7 @@ def share_notebook(
 
 
 def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
-    """Raise an error if outputs show two plans or an earlier one, except demonstrations."""
+    """Raise an error if outputs show two plans or an earlier plan, except demonstrations."""
     cells: dict[str, list[str]] = {}
     outdated = read_outdated(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
@@ -310,14 +312,14 @@ def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
         raise NotebookError(
             f"{path.name} shows an earlier plan in cell {first_of(old, 6)}. You edited the plan "
             "after you reloaded the page in the browser",
-            hint="choose Run > Run All Cells, save and share again, or add --rerun",
+            hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
     if len(cells) > 1:
         shown = "; ".join(f"cell {first_of(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
-            f"{path.name} shows {len(cells)} different plans: {shown}. Readers would take them "
-            "for the same plan",
-            hint="choose Run > Run All Cells, save and share again, or add --rerun",
+            f"{path.name} shows {len(cells)} different plans: {shown}. Readers would think that "
+            "they are the same plan",
+            hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
 
 
@@ -327,45 +329,51 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
     Parameters
     ----------
     notebook : Notebook
-        It is not changed. The page leaves out its widget views.
+        The notebook. It does not change. The page leaves out its widget views.
     title : str
-        Title of the page if the notebook does not begin with a heading, as plain text.
+        The title of the page as plain text, if the notebook does not begin with a heading.
     code : bool, optional
         Whether to include the code, folded.
 
     Returns
     -------
     str
-        HTML that loads nothing. The content security policy in its head forbids loading.
+        An HTML page that loads nothing. The content security policy in its head forbids
+        loading.
     """
     from .attachments import Attachments
 
     static = copy.deepcopy(notebook)
     strip_widgets(static)
-    static.cells = [cell for cell in map(_for_readers, static.cells) if cell is not None]
+    static.cells = [cell for cell in map(_remove_author_content, static.cells) if cell is not None]
     for cell in static.cells:
         if cell.cell_type == "markdown":
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
             cell["attachments"] = Attachments(pictures)  # type: ignore[no-untyped-call]
-        cell.get("outputs", [])[:] = [_to_static(output) for output in cell.get("outputs", ())]
+        cell.get("outputs", [])[:] = [
+            _convert_to_static(output) for output in cell.get("outputs", ())
+        ]
     body = _NEEDS.sub("", _ANCHOR.sub("", _render(static, code=code)))
-    body = _NO_HEADING.sub("<td></td>", body)  # above pandas' index; a screen reader cannot read it
+    # Remove the empty heading above the index in pandas tables, because a screen reader cannot
+    # read it.
+    body = _NO_HEADING.sub("<td></td>", body)
     first = _HEADING.search(body)
     if first and first[1] == "1":
-        title, body = _plain_text(first[3]), body[: first.start()] + body[first.end() :]
-    heads = re.findall(r"<tr.*?</tr>", _printed_part(body), re.S)
+        title, body = _strip_tags(first[3]), body[: first.start()] + body[first.end() :]
+    heads = re.findall(r"<tr.*?</tr>", _remove_folded_content(body), re.S)
     columns = max((row.count("<th") for row in heads), default=0)
     layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
-    # <style> tags of outputs were removed, so the styles of lyncnb's tables and pictures are added.
+    # Add the styles of lyncnb's tables and pictures, because the <style> tags in outputs were
+    # removed.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return to_page(
         title,
-        [styles, _contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+        [styles, _make_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
     )
 
 
-def _for_readers(cell: Notebook) -> Notebook | None:
-    """Leave out of a cell what is for the author alone; None if nothing of it is left."""
+def _remove_author_content(cell: Notebook) -> Notebook | None:
+    """Remove the author's content from a cell. Return None if the cell has no other content."""
     if _AUTHOR in cell.get("metadata", {}).get("tags", ()):
         return None
     if cell.cell_type == "markdown" and f"<!-- {_AUTHOR} -->" in cell.source:
@@ -374,10 +382,10 @@ def _for_readers(cell: Notebook) -> Notebook | None:
     return cell
 
 
-def _printed_part(body: str) -> str:
-    """Remove what stays folded on paper, such as the data of a picture."""
+def _remove_folded_content(body: str) -> str:
+    """Remove content that is folded on the page, such as a picture's data, before printing."""
     kept: list[str] = []
-    folded: list[bool] = []  # one for each enclosing element
+    folded: list[bool] = []  # Whether each enclosing element is removed.
     for part in _DETAILS.split(body):
         if part == "</details>":
             folded[-1:] = []
@@ -398,8 +406,8 @@ def _render(notebook: Notebook, *, code: bool) -> str:
     return str(body)
 
 
-def _to_static(output: Notebook) -> Notebook:
-    """Keep of an output what a page can show. Pictures become images with alternative text."""
+def _convert_to_static(output: Notebook) -> Notebook:
+    """Convert an output to static content. Pictures become images with alternative text."""
     data = output.get("data")
     if data is None:
         return output
@@ -407,14 +415,14 @@ def _to_static(output: Notebook) -> Notebook:
     if "text/html" not in data:
         for kind in _IMAGES:
             if kind in data:
-                data["text/html"] = _image(kind, data[kind], description)
+                data["text/html"] = _make_image(kind, data[kind], description)
                 break
     for kind in set(data) - {"text/html", "text/markdown", "text/latex", "text/plain"}:
         del data[kind]
     return output
 
 
-def _image(kind: str, content: Any, description: str) -> str:
+def _make_image(kind: str, content: Any, description: str) -> str:
     import base64
 
     text = "".join(content) if isinstance(content, list) else str(content)
@@ -424,7 +432,7 @@ def _image(kind: str, content: Any, description: str) -> str:
 
 
 def _sanitize(text: object) -> str:
-    """Return a fragment without anything that runs or loads something."""
+    """Remove everything that runs or loads something from an HTML fragment."""
     import nh3
 
     return nh3.clean(
@@ -443,22 +451,22 @@ def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
     """Return the value of an attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # Browsers ignore blanks and control characters in an address.
+    # Browsers ignore blanks and control characters in an address, so remove them first.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value
 
 
-def _contents(body: str) -> str:
-    headings = [(_plain_text(text), anchor) for _, anchor, text in _HEADING.findall(body)]
+def _make_table_of_contents(body: str) -> str:
+    headings = [(_strip_tags(text), anchor) for _, anchor, text in _HEADING.findall(body)]
     if len(headings) < 2:
         return ""
     links = "".join(
-        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>'  # the anchor is escaped already
+        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>'  # The anchor is already escaped.
         for text, anchor in headings
     )
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
-def _plain_text(fragment: str) -> str:
+def _strip_tags(fragment: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", fragment)).strip()

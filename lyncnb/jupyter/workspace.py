@@ -1,6 +1,7 @@
-"""A planner's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
+"""A user's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
 
-Existing files in a workspace are never overwritten, so you can prepare it again at any time.
+lyncnb never overwrites existing files in a workspace, so you can set it up again at any
+time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .run_notebook import UNATTENDED_VARIABLE
 #: The default folder of a workspace.
 DEFAULT_FOLDER = "work"
 
-#: The notebook that a workspace opens with.
+#: The notebook that opens with the workspace.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
 #: The page that ``lyncnb dash`` serves, at the root of the workspace.
@@ -32,12 +33,12 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     Parameters
     ----------
     folder : path, optional
-        The workspace. It is created if necessary, and existing files stay unchanged.
+        The workspace. It is created if necessary. Existing files do not change.
 
     Returns
     -------
     Path
-        The planning notebook.
+        The path of the planning notebook.
 
     Raises
     ------
@@ -46,13 +47,13 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     """
     refuse_own_place(folder)
     folder = Path(folder)
-    for source, path in _contents():
+    for source, path in _list_contents():
         target = folder / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NotebookError(
-                f'"{target.parent}" cannot be created: {error.strerror}',
+                f'the folder "{target.parent}" cannot be created: {error.strerror}',
                 hint="choose another folder",
             ) from error
         if not os.path.lexists(target):
@@ -63,16 +64,17 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
 def open_lab(
     folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
 ) -> None:
-    """Prepare a workspace and serve it in JupyterLab until you press Ctrl-C.
+    """Set up a workspace and serve it in JupyterLab until the user presses Ctrl-C.
 
     Parameters
     ----------
     folder : path, optional
         The workspace.
     browser : bool, optional
-        Whether to open the planning notebook in a browser. Its address is always printed.
+        Whether to open the planning notebook in a browser. The address is always printed.
     port : int, optional
-        TCP port on the loopback interface. The default is Jupyter's port, or the next free port.
+        TCP port on the loopback interface. The default is Jupyter's port, or the next free
+        port.
     """
     from jupyterlab.labapp import LabApp
 
@@ -85,31 +87,32 @@ def open_lab(
         "--ServerApp.allow_remote_access=False",
         "--KernelManager.transport_encryption=required",
         f"--ServerApp.open_browser={browser}",
-        "--Application.log_level=WARN",  # shows only the address and problems
+        # With this log level, the server prints only the address and problems.
+        "--Application.log_level=WARN",
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        arguments.append("--allow-root")  # containers usually run as root
-    # Deprecation warnings between Jupyter's extensions are of no use to the planner.
+        arguments.append("--allow-root")  # Containers usually run as root.
+    # Hide deprecation warnings between Jupyter's extensions, because they do not help the user.
     with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
-        # The planner's Jupyter configuration may disable the token. Here it is always enabled.
+        # The user's Jupyter configuration may disable the token, so lyncnb sets it explicitly.
         provider.token = provider.trait_defaults("token")
-        provider.token_generated = True  # so the printed address contains it
+        provider.token_generated = True  # The printed address contains the token.
     server.start()
 
 
 def open_page(
     folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
 ) -> None:
-    """Prepare a workspace and serve the planning page with Voila.
+    """Set up a workspace and serve the planning page with Voila.
 
     Parameters
     ----------
     folder, browser, port
-        As for :func:`open_lab`.
+        The same as in :func:`open_lab`.
 
     Raises
     ------
@@ -131,23 +134,23 @@ def open_page(
     Voila.launch_instance(
         argv=[
             str(page),
-            "--template=lyncnb",  # loads nothing from other hosts
-            "--token",  # without it, Voila serves every user of the computer
+            "--template=lyncnb",  # This template loads nothing from other hosts.
+            "--token",  # Without a token, Voila serves every user of the computer.
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
             "--KernelManager.transport_encryption=required",
-            # The files that the panels link to. Voila's own list contains only pictures.
+            # The files that the panels link to. Voila allows only pictures by default.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
             *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
         ]
     )
 
 
-def _contents() -> list[tuple[Path, Path]]:
-    """Return each file of the package for a workspace, and its path in the workspace."""
+def _list_contents() -> list[tuple[Path, Path]]:
+    """Return each file of the package for a workspace, and the file's path in the workspace."""
     root = _PACKAGE / "_workspace"
     if not root.is_dir():
-        root = _PACKAGE.parent  # an editable installation uses the clone itself
+        root = _PACKAGE.parent  # An editable installation uses the cloned repository itself.
     notebooks = [path for path in root.glob("notebooks/*.ipynb") if ".executed" not in path.name]
     files = sorted(notebooks) + sorted(path for path in root.glob("data/*") if path.is_file())
     return [(path, path.relative_to(root)) for path in files]
@@ -156,9 +159,9 @@ def _contents() -> list[tuple[Path, Path]]:
 def _prepare_environment() -> None:
     # Kernels and terminals inherit the environment of this process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
-    os.environ.pop(UNATTENDED_VARIABLE, None)  # here a user presses the buttons
-    # Jupyter searches this folder first, so these settings hold for this JupyterLab and for
-    # nbconvert in its terminals. Other servers of the environment keep their settings.
+    os.environ.pop(UNATTENDED_VARIABLE, None)  # In a served workspace, a user presses the buttons.
+    # Jupyter searches this folder first, so these settings apply to this JupyterLab and to
+    # nbconvert in its terminals. Other servers in the environment keep their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

@@ -1,8 +1,8 @@
-"""Find passphrases in a notebook's source that are arguments of lyncnb functions.
+"""Find passphrases in a notebook's code that are arguments of lyncnb functions.
 
-``leak_scan`` finds a secret by the name of its variable or argument. This module finds a secret by
-the function call, as in ``ln.rekey("requests", "old passphrase", "new passphrase")``, or by a
-variable in such a call.
+``leak_scan`` finds a secret by the name of its variable or argument. This module finds a
+secret by the function call, as in ``ln.rekey("requests", "old passphrase", "new
+passphrase")``, or by a variable in such a call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: For each function, the positions of its secret arguments from 0. Empty: by keyword only.
+#: The positions of secret arguments by function, starting at 0. Empty if the secret is a keyword
+#: argument.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),
@@ -29,29 +30,29 @@ _KEYWORDS = frozenset(("passphrase", "password", "old", "new"))
 
 
 def cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
-    """Return the indices of the sources that contain a secret as a string literal.
+    """Return the indices of the cells that contain a secret as a string literal.
 
-    The literal is an argument of one of these functions, or the value of a variable that any cell
-    passes to one of them.
+    The literal is an argument of one of these functions, or the value of a variable that any
+    cell passes to one of them.
     """
     cells: set[int] = set()
     assigned: dict[str, set[int]] = {}
     used: set[str] = set()
     for index, source in enumerate(sources):
-        for node in _nodes(source):
+        for node in _parse_statements(source):
             if isinstance(node, ast.Call):
-                for value in _secret_arguments(node):
+                for value in _find_secret_arguments(node):
                     if _is_text(value):
                         cells.add(index)
                     elif isinstance(value, ast.Name):
                         used.add(value.id)
-            for name in _text_variables(node):
+            for name in _find_text_variables(node):
                 assigned.setdefault(name, set()).add(index)
     return frozenset(cells.union(*(assigned.get(name, ()) for name in used)))
 
 
-def _nodes(source: str) -> Iterator[ast.AST]:
-    # IPython and shell lines are not Python.
+def _parse_statements(source: str) -> Iterator[ast.AST]:
+    # IPython commands and shell lines are not Python, so skip them.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():
@@ -61,7 +62,7 @@ def _nodes(source: str) -> Iterator[ast.AST]:
         return
 
 
-def _secret_arguments(call: ast.Call) -> Iterator[ast.expr]:
+def _find_secret_arguments(call: ast.Call) -> Iterator[ast.expr]:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else ""
     name = function.id if isinstance(function, ast.Name) else name
@@ -78,8 +79,8 @@ def _is_text(value: ast.expr) -> bool:
     )
 
 
-def _text_variables(node: ast.AST) -> Iterator[str]:
-    """Yield the variables that a string literal is assigned to."""
+def _find_text_variables(node: ast.AST) -> Iterator[str]:
+    """Yield the variables to which the code assigns a string literal."""
     if isinstance(node, ast.Assign) and _is_text(node.value):
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
     elif (

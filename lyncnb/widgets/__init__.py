@@ -1,1 +1,1 @@
-"""The panels of the notebook: plan, export, follow. They hold no rule and no fact of their own."""
+"""The notebook panels that plan, write and follow requests. They contain no rules."""

@@ -1,7 +1,7 @@
-"""Run long work in a separate thread: the notebook responds, Cancel works and you can reload.
+"""Run long work in a separate thread, so that the notebook responds and Cancel works.
 
-A callback in the kernel's main thread waits for the end of the running cell. So a Cancel button for
-work in a cell would be too late.
+The main thread of the kernel handles a callback only after the running cell ends. A Cancel
+button for work in a cell would therefore have no effect until the work ends.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ _WORDS = {
     "ready": "Ready.",
     "running": "Working …",
     "stopping": "Stopping. Keys in progress are finished and kept …",
-    "cancelled": "Cancelled. Finished requests are kept. To complete the rest, write again.",
-    "failed": "Not finished.",
+    "cancelled": "Canceled. Finished requests are kept. To write the missing requests, write "
+    "again.",
+    "failed": "The work did not finish.",
     "finished": "Finished.",
 }
-_UPDATE_EVERY = 0.1  # seconds; more updates would only load the browser
+_UPDATE_EVERY = 0.1  # Seconds between two updates. More updates would only load the browser.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """The state of a job. ``lines`` contain the reason if it failed."""
+    """The state of a background job. If the job failed, ``lines`` contains the reason."""
 
     name: str = READY
     progress: Progress = _NOTHING_DONE
@@ -49,20 +50,20 @@ class JobState:
 
 
 class Job(Generic[Result]):
-    """Runs one piece of work at a time.
+    """Run one piece of work at a time in a separate thread.
 
     Parameters
     ----------
     tell : callable
-        Called with each new :class:`JobState`, also from the job's thread, at most ten times a
-        second. Two threads never call it at once, so the last call has the last state.
+        Called with each new :class:`JobState`, at most ten times a second, also from the job's
+        thread. Two threads never call it at the same time, so the last call has the last state.
     """
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
         self._lock = (
             threading.RLock()
-        )  # protects the state and its notification; a callback may read the state
+        )  # This lock protects the state and its notification. A callback may read the state.
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._last_told = 0.0
@@ -70,7 +71,9 @@ class Job(Generic[Result]):
         self.result: Result | None = None
 
     def start(self, work: Work[Result]) -> None:
-        """Start the work. It gets a callback for progress and an event that tells it to stop.
+        """Start the work.
+
+        The work gets a callback for its progress, and an event that requests it to stop.
 
         Raises
         ------
@@ -80,7 +83,7 @@ class Job(Generic[Result]):
         with self._lock:
             if self.state.is_busy:
                 raise LyncnbError(
-                    "work is already in progress", hint="wait for its end, or cancel it"
+                    "other work is in progress", hint="wait until it ends, or cancel it"
                 )
             self._stop.clear()
             self.result = None
@@ -92,14 +95,16 @@ class Job(Generic[Result]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Tell the work to stop. Finished parts are kept."""
-        with self._lock:  # otherwise the work could end in the meantime and its end would be lost
+        """Request the work to stop. Finished keys and requests are kept."""
+        with (
+            self._lock
+        ):  # Without the lock, the work could end in the meantime and its last state would be lost.
             if self.state.is_busy:
                 self._stop.set()
                 self._change(name=STOPPING)
 
     def wait(self, seconds: float | None = None) -> JobState:
-        """Wait for the end of the work and return its state."""
+        """Wait until the work ends, and return its state."""
         if self._thread is not None:
             self._thread.join(seconds)
         return self.state
@@ -109,7 +114,7 @@ class Job(Generic[Result]):
             result = work(self._progress, self._stop)
         except LyncnbError as error:
             self._change(name=FAILED, lines=tuple(error_lines(error)))
-        except Exception as error:  # the planner must see every failure
+        except Exception as error:  # Every failure is reported to the user.
             self._change(name=FAILED, lines=tuple(unexpected_lines(error)))
         else:
             self.result = result
@@ -131,7 +136,7 @@ class Job(Generic[Result]):
 
 
 def progress_message(state: JobState) -> JobProgress:
-    """Return the message about a job for a page, while it runs and at its end."""
+    """Return the message that reports a job's progress or end to a page."""
     done, total, *_ = state.progress
     return {
         "type": "job",
@@ -144,13 +149,13 @@ def progress_message(state: JobState) -> JobProgress:
 
 
 def progress_words(state: JobState) -> str:
-    """Describe the progress of a job, with its rate and the time left."""
+    """Describe the progress of a job, with the rate and the remaining time."""
     name, (done, total, rate, left) = state.name, state.progress
     words = _WORDS[name]
     if total and name != READY:
         words += f" {done:,} of {total:,}"
         if rate and done < total and name == RUNNING:
-            words += f", {rate:,.1f} per second, about {_duration(left)} left"
+            words += f", {rate:,.1f} per second, about {_duration(left)} remaining"
         words += "."
     return words
 

@@ -1,7 +1,7 @@
-"""``PlanEditor``: edit roles and options in a notebook, and see the plan change at once.
+"""``PlanEditor``: edit roles and options in a notebook, and see the new plan at once.
 
-``editor.topology`` and ``editor.options`` are always plain values, and everything works without a
-browser.
+``editor.topology`` and ``editor.options`` are always plain values. Everything works without
+a browser.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ from .panel import Panel, ShownAsPanel, panel_cells
 
 
 class EditorView(Panel):
-    """The widget of an editor, with counts of its plan for other controls."""
+    """The widget of an editor. Other controls can read the counts of its plan."""
 
-    #: Counts of the plan and its digest, for controls that follow it with ``observe`` or ``dlink``.
-    #: It contains no names and is not synchronized with the browser, so no notebook stores it.
+    #: Counts of the plan and its digest, for controls that follow the plan with ``observe`` or
+    #: ``dlink``. The value contains no names. It is not synchronized with the browser, so no
+    #: notebook stores it.
     overview = traitlets.Dict(read_only=True)
 
     channel: EditorChannel
 
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
-        self._is_followed = False  # the digest of a large plan takes a while
+        # Computing the digest of a large plan takes time, so it waits until the user
+        # pauses.
+        self._is_followed = False
         shown = PlansShown(editor.state)
         stop = editor.follow(lambda _: shown.changed(editor.state))
         channel = EditorChannel(editor, scenarios)
@@ -53,7 +56,7 @@ class EditorView(Panel):
         return overview(self.editor)
 
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
-        """Call `handler` when a trait changes. ``overview`` follows the plan from now on."""
+        """Call `handler` when a trait changes. From then on, ``overview`` follows the plan."""
         if "overview" in ([names] if isinstance(names, str) else names or ()):
             _ = self.overview
         super().observe(handler, names, type)
@@ -70,23 +73,24 @@ class PlanEditor(ShownAsPanel, PlanEditing):
     Parameters
     ----------
     topology : Topology
-        n servers, as loaded. It is not changed.
+        The loaded topology of n servers. The editor does not change this object.
     rules : Rules, optional
         The requirements of a product version for each role. The default is the product in the
-        options, or the product of a topology document.
+        options, or the product in a topology document.
     options : PlanOptions, optional
-        Initial choices, such as ``ln.PlanOptions.beside("contoso.csv")``.
+        The initial options, such as ``ln.PlanOptions.beside("contoso.csv")``.
     folder : path, optional
-        The folder of ``editor.scenarios``. Created when you keep the first scenario.
+        The folder for ``editor.scenarios``. lyncnb creates it when you keep the first scenario.
 
     Raises
     ------
     PlanError
-        If the rules do not contain a role of the topology.
+        If the rules do not contain a role in the topology.
 
     Notes
     -----
-    Show it as the last line of a cell. You can undo every change in the panel and every call.
+    To show the editor, make it the last line of a cell. You can undo every change that you make
+    in the panel or in code.
     """
 
     def __init__(
@@ -98,27 +102,27 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         folder: str | Path = DEFAULT_FOLDER,
     ):
         super().__init__(topology, rules, options=options)
-        #: The scenarios of the editor: ``editor.scenarios.keep("Wildcards")``.
+        #: The scenarios of the editor, such as ``editor.scenarios.keep("Wildcards")``.
         self.scenarios = EditorScenarios(self, Path(folder))
 
     @cached_property
     def view(self) -> EditorView:
-        """The panel of this editor. It is the same one each time it is shown."""
+        """The panel of this editor. Every use shows the same panel."""
         return EditorView(self, self.scenarios)
 
     def keep_drafts(self, place: str) -> None:
-        """Keep unsaved edits as drafts from now on, if a user makes them.
+        """Keep unsaved edits as drafts from now on, if a person uses the notebook.
 
         Parameters
         ----------
         place : str
-            Identifies this editor in the kernel.
+            An identifier of this editor in the kernel.
         """
         if has_kernel() and not is_unattended():
             self.view.channel.unsaved = UnsavedEdits(self, place)
 
     def _ipython_display_(self) -> None:
-        if "view" not in vars(self):  # shown for the first time
+        if "view" not in vars(self):  # The editor is shown for the first time.
             restored = restore(self)
             self.view.channel.restored = restored
             self.keep_drafts(cell_id())

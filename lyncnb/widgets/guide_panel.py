@@ -1,4 +1,4 @@
-"""``GuidePanel``: the questions for a first plan in a notebook, with the resulting plan."""
+"""``GuidePanel``: answer questions in a notebook to get a first plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
-    """Answers the page of a guide. Answers and the resulting plan are sent as messages."""
+    """Answer the page of a guide. Answers and the resulting plan are sent as messages."""
 
     scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
 
@@ -41,7 +41,7 @@ class GuideChannel(Channel[GuideTold]):
         super().__init__(answers, "Questions for a first plan:")
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides them."""
+        """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.guide._repr_html_(), repr(self.guide), False
 
     def _start(self) -> None:
@@ -65,11 +65,11 @@ class GuideChannel(Channel[GuideTold]):
         folder = folder.strip()
         if not folder:
             raise LyncnbError(
-                "no folder was given", hint="enter a folder, or . for the current folder"
+                "the folder is missing", hint="enter a folder, or . for the current folder"
             )
         written = self.guide.write(folder, force=force)
         words = f"Written: {', '.join(path.as_posix() for path in written)}."
-        # The planning page has no cells and shows the plan itself.
+        # The planning page has no cells. It shows the plan itself.
         is_shown = self.guide.on_written is not None
         self.send(
             {
@@ -102,7 +102,7 @@ class GuideChannel(Channel[GuideTold]):
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
-        # An open question is not an error.
+        # A question without an answer is not an error.
         waiting = [asked for asked in guide.wrong if not asked.text]
         words = _words(first, waiting, problems)
         if len(waiting) == len(problems):
@@ -139,7 +139,7 @@ def _to_go_on(folder: str) -> str:
 
 
 def _picture(first: FirstPlan | None) -> str:
-    """Draw the plan so far. With many servers the picture would be too small to read."""
+    """Draw the plan from the current answers. With many servers, the picture would be too small."""
     if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
         return ""
     return figure(first.plan).svg
@@ -147,10 +147,11 @@ def _picture(first: FirstPlan | None) -> str:
 
 def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]) -> str:
     if first is not None:
-        return f"{first.totals} They contain {first.names:,} different names."
+        return f"{first.totals} The certificates have {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
-        return f"Please answer: {'; '.join(asked.question.words for asked in waiting)}."
-    return "These answers do not give a plan yet. Correct the errors below."
+        questions = "; ".join(asked.question.words for asked in waiting)
+        return f"Please answer these questions: {questions}."
+    return "lyncnb cannot make a plan from these answers yet. Correct the errors below."
 
 
 def _problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
@@ -187,14 +188,15 @@ class GuidePanel(ShownAsPanel):
     Parameters
     ----------
     folder : path, optional
-        The folder for the files. You can change it in the panel.
+        The folder for the files. You can change the folder in the panel.
     answers : GuideAnswers, optional
         Existing answers.
 
     Notes
     -----
-    Show it as the last line of a cell. ``topology``, ``first`` and ``answers`` contain the results
-    so far. Nothing is written until you choose the button or call ``write``.
+    To show the panel, make it the last line of a cell. ``topology``, ``first`` and ``answers``
+    contain the current results. lyncnb writes no file until you choose the button or call
+    ``write``.
     """
 
     channel_of = GuideChannel
@@ -206,15 +208,15 @@ class GuidePanel(ShownAsPanel):
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
-        #: Called with the folder after the files are written, to show the plan.
+        #: A function to call with the folder after the files are written, to show the plan.
         self.on_written: Callable[[Path], object] | None = None
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""
             self._texts[asked.place] = "" if text == asked.default else text
-        self._sites = self._sites_of_answers()  # the last valid ones
+        self._sites = self._sites_of_answers()  # The last valid topology and plan.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
-        """Answer a question with a text. A blank text means the default.
+        """Answer a question with a text. A blank text selects the default.
 
         Raises
         ------
@@ -223,14 +225,14 @@ class GuidePanel(ShownAsPanel):
         """
         if key not in {question.key for question in interview().question}:
             raise AnswersError(
-                f'there is no question "{key}"', hint="for the questions, see GuideAnswers"
+                f'there is no question with the key "{key}"', hint="see the fields of GuideAnswers"
             )
         self._texts[site, key] = text
         if key == "sites":
             self._rename_sites()
 
     def _rename_sites(self) -> None:
-        """Keep the answers for a renamed site."""
+        """Keep the answers for a site whose name changed."""
         before, after = self._sites, self._sites_of_answers()
         for old, new in zip(before, after, strict=False):
             if old not in after and new not in before:
@@ -244,7 +246,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """All questions for these answers, in order."""
+        """All questions that these answers lead to, in order."""
         if self._asked is None or self._asked[0] != self._texts:
             self._asked = (dict(self._texts), walk(self._texts))
         return self._asked[1]
@@ -256,12 +258,12 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def answers(self) -> GuideAnswers:
-        """The answers.
+        """The current answers.
 
         Raises
         ------
         AnswersError
-            If answers are wrong or missing, with all of them.
+            If answers are wrong or missing. The exception lists all of them.
         """
         if self.wrong:
             texts = [f"{asked.where}: {asked.problem}" for asked in self.wrong]
@@ -270,7 +272,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def first(self) -> FirstPlan:
-        """The first plan from the answers. AnswersError if they do not give a plan."""
+        """The first plan from the answers. Without a plan, this raises AnswersError."""
         answers = self.answers
         if self._first is None or self._first[0] != self._texts:
             self._first = (dict(self._texts), guided_plan(answers))
@@ -278,7 +280,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def topology(self) -> Topology:
-        """The table from the answers. AnswersError if they do not give a plan."""
+        """The table from the answers. Without a plan, this raises AnswersError."""
         return self.first.topology
 
     def write(
@@ -289,7 +291,7 @@ class GuidePanel(ShownAsPanel):
         Raises
         ------
         LyncnbError
-            If the answers do not give a plan, or files with other content exist there.
+            If the answers give no plan, or files with other content exist in the folder.
         """
         path = self.folder if folder is None else Path(folder)
         written = write_first_plan(self.first, path, force=force)
@@ -298,7 +300,7 @@ class GuidePanel(ShownAsPanel):
         return written
 
     def to_frame(self) -> tables.DataFrame:
-        """Return the questions with their answers, one row for each."""
+        """Return the questions with their answers, one row for each question."""
         return GuideAnswers(asked=self.asked).to_frame()
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""The messages to the pages of the other panels: the parts of each message, by its ``type``."""
+"""The messages to the pages of the other panels: the parts of each message, by ``type``."""
 # ruff: noqa: UP013  a table, as in widgets/editing/messages.py
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        "other": str,  # description if the folder belongs to another deployment, else ""
-        "consent": str,  # the text that the planner must then confirm
+        "other": str,  # the other deployment that the folder belongs to, or ""
+        "consent": str,  # the text that the user must then confirm
         "ready": bool,  # whether requests can be written
         "plan": str,
-        "label": str,  # label of the button
+        "label": str,  # the label of the button
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -85,7 +85,7 @@ StatusStart = TypedDict(
         "folder": str,
         "columns": list[ColumnFacts],
         "systems": list[str],
-        "help": Rows,  # its headings first
+        "help": Rows,  # the first row contains the headings
         "returned": str,
         "out": str,
     },
@@ -94,9 +94,9 @@ NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        "step": str,  # look, handover, receive, package or steps; "" if none of them applies
-        "label": str,  # label of its button
-        "requests": list[str],  # requests of the step; all if empty
+        "step": str,  # look, handover, receive, package or steps, or ""
+        "label": str,  # the label of the step's button
+        "requests": list[str],  # the requests of the step; an empty list means all
     },
 )
 RefusedReason = TypedDict(
@@ -107,10 +107,10 @@ Refusal = TypedDict(
     "Refusal",
     {
         "id": str,
-        "words": str,  # a line
+        "words": str,  # one line of text
         "file": str,
         "serial": str,
-        "earlier": int,  # number of certificates rejected before this one
+        "earlier": int,  # number of certificates that were refused before this one
         "reasons": list[RefusedReason],
     },
 )
@@ -126,7 +126,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # number of refusals that are not listed
+        "more_refusals": int,  # number of refused certificates that are not listed
     },
 )
 StepResult = TypedDict(
@@ -161,7 +161,7 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
-        "missing": bool,  # it needs an answer and has none
+        "missing": bool,  # whether an answer is required but missing
         "problem": str,
         "hint": str,
     },
@@ -177,7 +177,7 @@ Asked = TypedDict(
         "fields": list[GuideField],
         "problems": list[GuideProblem],
         "words": str,
-        "svg": str,  # picture of the plan so far; "" for none
+        "svg": str,  # the picture of the current plan, or ""
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,

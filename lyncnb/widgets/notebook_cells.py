@@ -1,7 +1,7 @@
-"""Find the cells of a notebook that show an editor or its plan, and its state when they ran.
+"""Find the notebook cells that show an editor or its plan, and the editor's state at that time.
 
-A cell depends on an editor if it uses its name, or a name that such a cell assigned. This is read
-from the text of the cells in the kernel. Nothing is run.
+A cell depends on an editor if it uses the editor's name, or a name that such a cell
+assigned. lyncnb reads this from the source text of the cells. It runs no code.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .editing.plan_editing import PlanEditing
 
 
 class StatementNames(NamedTuple):
-    """The names that a statement of a cell reads, and the names that it assigns."""
+    """The names that a statement in a cell reads, and the names that it assigns."""
 
     read: frozenset[str]
     bound: frozenset[str]
 
 
 def has_kernel() -> bool:
-    """Return whether this code runs in a notebook's kernel, not in a script or a shell."""
+    """Return whether this code runs in a notebook kernel, not in a script or a shell."""
     return hasattr(get_ipython(), "kernel")
 
 
 def cell_id() -> str:
-    """Return the id of the running cell, or "" if there is none."""
+    """Return the ID of the running cell, or "" if no cell is running."""
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
         return ""
@@ -45,7 +45,7 @@ def cell_id() -> str:
 
 
 def execution_count() -> int:
-    """Return the execution count of the running or the next cell, or 0 outside a kernel."""
+    """Return the execution count of the running or next cell, or 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
 
@@ -72,7 +72,7 @@ _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 
 def after_changes(method: Callable[[], object]) -> None:
-    """Call a method after each cell and after each panel's write, as long as its object exists."""
+    """Call a method after each cell and after each write by a panel, while its object exists."""
     if (shell := get_ipython()) is not None:
         _follow_cells(shell)
     _after_changes.append(WeakMethod(method, _after_changes.remove))
@@ -84,9 +84,9 @@ def _follow_cells(shell: Any) -> None:
 
 
 def tell_change() -> None:
-    """Notify the panels of a folder that another panel has written to it.
+    """Notify the panels of a folder that another panel has written to the folder.
 
-    This uses a separate thread, because the caller may hold a lock that a panel waits for.
+    The call uses a separate thread, because the caller may hold a lock that a panel waits for.
     """
     threading.Thread(target=_call_after_changes, name="lyncnb-changes", daemon=True).start()
 
@@ -114,7 +114,7 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
     Parameters
     ----------
     sources : sequence of str
-        The text of each cell that ran, by its execution count.
+        The source text of each cell that ran, by execution count.
     names : set of str
         The names of the object.
 
@@ -140,7 +140,10 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
 def _statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
-    except (SyntaxError, ValueError):  # a magic command, or a cell with an error
+    except (
+        SyntaxError,
+        ValueError,
+    ):  # Skip a statement that Python cannot parse, such as a magic command.
         return ()
     return tuple(map(_names, statements))
 
@@ -154,20 +157,20 @@ def _names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """The state of an editor when each cell ran, to mark outputs with an older plan."""
+    """The state of an editor when each cell ran, used to mark outputs with an older plan."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
 
     def changed(self, state: State) -> None:
-        """Record a new state."""
+        """Record a new state of the editor."""
         count = execution_count()
         if self._since[-1][0] == count:
             self._since.pop()
         self._since.append((count, state))
 
     def older(self, thing: object) -> list[int]:
-        """Return the execution counts of the cells that show an earlier state of an editor."""
+        """Return the execution counts of the cells that show an earlier state of the editor."""
         now = self._since[-1][1]
         return [count for count in cells_showing(thing) if not _same_plan(self._at(count), now)]
 
@@ -176,29 +179,30 @@ class PlansShown:
 
 
 def _same_plan(state: State, other: State) -> bool:
-    # Undo restores the same topology object. Comparing 100,000 rows would be slow.
+    # Undo restores the same topology object, so compare identities. Comparing 100,000 rows is slow.
     return state.topology is other.topology and state.options == other.options
 
 
-# "Run All" creates a new editor from the file. Without this code unsaved edits would be lost. The
-# earlier editor is found by the cell that shows it and by the name of its source. Nothing is kept
-# after the kernel ends.
+# "Run All" creates a new editor from the file. Without this code, unsaved edits would be lost.
+# lyncnb finds the earlier editor by the cell that shows it and by the name of its source. After the
+# kernel ends, nothing is kept.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 
 
 def restore(editor: PlanEditing) -> list[str]:
-    """Repeat the edits of the editor that this cell showed before, and remember this editor.
+    """Repeat the edits of the editor that this cell showed before, and remember the new editor.
 
     Parameters
     ----------
     editor : PlanEditing
-        An editor shown for the first time. If the cell itself changed it, it stays unchanged.
+        An editor that is shown for the first time. If the cell already changed it, no edits are
+        repeated.
 
     Returns
     -------
     list of str
-        What was restored, or why not. Empty if there was nothing to restore.
+        Lines that describe what was restored, or why nothing was. Empty if there were no edits.
     """
     cell = cell_id()
     if not cell:
@@ -216,7 +220,7 @@ def restore(editor: PlanEditing) -> list[str]:
         return [
             f"Your edits ({count}) do not fit the new table {source}, so they are not applied.",
             f"Reason: {error.message}",
-            "To see them, run editor.earlier.changes() or print(editor.earlier.code()).",
+            "To see the edits, run editor.earlier.changes() or print(editor.earlier.code()).",
         ]
     if is_same_file:
         return [f"Your edits were restored after this cell ran again: {count} in {source}."]

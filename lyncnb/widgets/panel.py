@@ -1,4 +1,4 @@
-"""A panel in a notebook: an anywidget with plain JavaScript, and a static form below it."""
+"""Show a panel in a notebook: an anywidget with plain JavaScript, and static output below it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .editing.channel import Channel
 from .notebook_cells import cell_id, forget_result, running_cell
 
 _HERE = Path(__file__).parent
-_REST = 0.6  # seconds
-# On a JupyterHub, the page and the kernel often have different environments. The front end accepts
-# only the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
+_REST = 0.6  # Seconds to wait before the static output is updated.
+# On a JupyterHub, the page and the kernel often have different environments. The page accepts only
+# the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
 _NEEDS = (
     "JupyterLab shows this copy instead of the panel if its own environment lacks anywidget "
     f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install it there, restart JupyterLab, and "
@@ -30,19 +30,22 @@ _NEEDS = (
 )
 _SECRETS = ("passphrase", "again")
 
-# Scripts that every panel needs first.
+# The scripts that every panel needs first.
 _SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 
 @cache
 def read_scripts(*names: str) -> str:
-    """Join a panel's JavaScript files in ``js`` to one module, without a bundler or a network."""
+    """Join the JavaScript files of a panel to one module, without a bundler or a network."""
     scripts = (_HERE / "js" / name for name in (*_SHARED_SCRIPTS, *names))
     return "\n".join(script.read_text(encoding="utf-8") for script in scripts)
 
 
 class Panel(anywidget.AnyWidget):
-    """Shows a channel: exchanges messages with the page, and updates the static form."""
+    """The widget of a channel.
+
+    It exchanges messages with the page, and updates the static output.
+    """
 
     # As text: of a path, anywidget follows the file with a signal that keeps every closed widget.
     _css = (_HERE / "panel.css").read_text(encoding="utf-8")
@@ -62,17 +65,17 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only these objects contain the text, and they are released after the work.
+            # Only these objects contain the text. They are released after the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
 
     def show(self) -> None:
-        """Display the panel, and its static form below it.
+        """Display the panel, and the static output below it.
 
-        These are two outputs, because without a kernel JupyterLab shows only an error for a widget.
-        The page hides the second output while the panel works (``panel.css``). It follows the
-        panel, so a saved notebook always shows the last state.
+        There are two outputs, because without a kernel JupyterLab shows only an error for a widget.
+        The page hides the second output while the panel works (``panel.css``). lyncnb keeps the
+        second output up to date, so a saved notebook always shows the last state.
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         text = self.channel.text
@@ -85,13 +88,13 @@ class Panel(anywidget.AnyWidget):
         self.channel.work_ahead()
 
     def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the panel and its static form as one MIME bundle."""
+        """Return the panel and its static output as one MIME bundle."""
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         page, text, _ = self.channel.static_form()
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def update_static(self) -> None:
-        """Update the static form when the planner pauses."""
+        """Update the static output when the user pauses."""
         self.channel.later("static", _REST, self._update_static)
 
     def _update_static(self) -> None:
@@ -119,12 +122,12 @@ class Panel(anywidget.AnyWidget):
 class ShownAsPanel:
     """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: The class of the channel that answers the panel's page, created with this object.
+    #: The class of the channel that answers the panel's page. Each object creates one channel.
     channel_of: ClassVar[Any]
 
     @cached_property
     def view(self) -> Panel:
-        """The widget. It is the same one each time it is shown."""
+        """The widget. Every use shows the same widget."""
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""``PlanningPage``: from a table to its requests on one page, for planners without a notebook.
+"""``PlanningPage``: plan a table and write its requests on one page, without a notebook.
 
-``lyncnb dash`` serves it. The editor with its tables and pictures and the request panel show the
-same plan.
+``lyncnb dash`` serves the page. The editor with its tables and pictures, and the request
+panel show the same plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .request_panel import RequestPanel
 
 
 class TableChannel(Channel[TableTold]):
-    """Asks for the table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
+    """Let the user choose the table to plan: a workspace file, or pasted spreadsheet rows."""
 
     scripts = ("table_source.js",)
 
@@ -64,8 +64,8 @@ class PlanningPage:
 
     Notes
     -----
-    Show it as the last line of a cell. Nothing is written until you choose the button of the
-    request panel.
+    To show the page, make it the last line of a cell. lyncnb writes no requests until you
+    choose the button in the request panel.
     """
 
     def __init__(self) -> None:
@@ -75,19 +75,19 @@ class PlanningPage:
         self.request: RequestPanel | None = None
 
     def open(self, source: str | bytes, folder: str) -> None:
-        """Plan a table and show its panels instead of the earlier ones.
+        """Plan a table, and show its panels instead of the earlier panels.
 
         Parameters
         ----------
         source : str or bytes
-            Path of a table, its content, or the folder of a scenario with its options.
+            The path of a table, the content of a table, or the folder of a scenario.
         folder : str
             The request folder for the new requests.
 
         Raises
         ------
         LyncnbError
-            If it is not a topology, or no folder is given. Then the page does not change.
+            If the source is not a topology, or the folder is blank. Then the page does not change.
         """
         if isinstance(source, str) and is_scenario(source):
             scenario = open_scenario(source)
@@ -101,7 +101,7 @@ class PlanningPage:
         self._show(editor, folder)
 
     def ask(self, folder: str) -> None:
-        """Show the questions for a first plan, and its panels after its files are written.
+        """Show the questions for a first plan. When the plan is written, show its panels.
 
         Parameters
         ----------
@@ -120,12 +120,13 @@ class PlanningPage:
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
-            self.editor.view.channel.keep_draft()  # unsaved edits are offered next time
+            # The page offers unsaved edits of an earlier session.
+            self.editor.view.channel.keep_draft()
         editor.keep_drafts("page")
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, *above, editor.view, request.view)
 
     def _ipython_display_(self) -> None:
-        show: Any = display  # IPython does not declare its type
+        show: Any = display  # IPython does not declare the type of this function.
         show(self.box)

@@ -1,7 +1,7 @@
-"""What to do next with a request folder: a sentence for each request, and one step for all.
+"""Describe the next steps for a request folder and for each request in it.
 
-``folder_status`` returns the state of each request, and its ``next_steps`` the next steps without a
-panel. The certificates on record contain the reasons for a refusal.
+``folder_status`` returns the state of each request. Its ``next_steps`` are the next steps
+on the command line. The recorded certificates contain the reasons for a refusal.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .messages import NextStep, Refusal
 
-#: States without a usable certificate. The CA must issue another one.
+#: States without a usable certificate. The CA must issue another certificate.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> dict[str, Refusal]:
-    """Describe the last refused certificate of each request, by request id.
+    """Describe the last refused certificate of each request, by request ID.
 
     Parameters
     ----------
     issued : IssuedCertificates
-        The certificates on record.
+        The recorded certificates.
     requests : iterable of RequestStatus
-        The requests. Those without a refused certificate are left out.
+        The requests. Requests without a refused certificate are left out.
     """
     attempts: dict[str, list[IssuedCertificate]] = {}
     faulty = filter(attrgetter("has_faults"), issued.certificates)
@@ -50,7 +50,7 @@ def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> R
     errors = [finding for finding in last.findings if finding.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
-    why = "; ".join(titles) or "it is correct now"
+    why = "; ".join(titles) or "the certificate is correct now"
     return {
         "id": request.id,
         "words": f"{where}: certificate refused ({why})",
@@ -71,48 +71,49 @@ def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> R
 
 
 _SENTENCES: Mapping[str, str] = {
-    "planned": "Not requested yet.",
-    "waiting": "Waits for the CA.",
-    "issued": "Certificate received. Package it.",
-    "packaged": "Packaged. Import and assign it.",
-    "covered": "An installed certificate covers it.",
-    "refused": "The certificate on record has an error. Ask the CA for another one.",
-    "expiring": "Expires soon. Renew it.",
-    "expired": "Expired. Renew it.",
-    "superseded": "Replaced by a newer request.",
-    "retired": "No longer in the plan.",
+    "planned": "The request is not written yet.",
+    "waiting": "The request is waiting for the CA.",
+    "issued": "The certificate is issued. Package it.",
+    "packaged": "The certificate is packaged. Import and assign it.",
+    "covered": "An installed certificate covers this request.",
+    "refused": "The recorded certificate has an error. Ask the CA for another certificate.",
+    "expiring": "The certificate expires soon. Renew it.",
+    "expired": "The certificate has expired. Renew it.",
+    "superseded": "A newer request replaces this request.",
+    "retired": "This certificate is no longer in the plan.",
 }
 
 
 def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
-    """Return the state of a request and its next step, in one or two short sentences."""
+    """Describe the state of a request and its next step, in one or two short sentences."""
     if request.refused and request.state in _WITHOUT_GOOD_ONE:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
             return "The refused certificate is correct now. Match the files again."
         why = f" ({reasons[0]['title']})" if reasons else ""
-        return f"Refused{why}. Ask the CA for another one."
+        return f"The certificate was refused{why}. Ask the CA for another certificate."
     words = _SENTENCES.get(request.state, request.state)
     if request.revoke:
-        words = f"Ask the CA to revoke serial number {request.revoke[0]}."
+        words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
     elif request.deployed_on and not request.under_way and not _is_due(request):
-        words = f"On its servers since {request.deployed_on}."
+        words = f"The certificate is on all its servers since {request.deployed_on}."
     elif request.key_holder and request.state == "waiting":
-        words = f"Waits for the CA. Its key is on {request.key_holder}."
+        words = f"The request is waiting for the CA. The key is on {request.key_holder}."
     elif request.state == "expired" and request.under_way:
-        words = f"Expired. The new one: {request.under_way}."
+        words = f"The certificate has expired. The renewal is {request.under_way}."
     return f"{words} Another certificate was refused." if request.refused else words
 
 
 def next_step(status: FolderStatus, last: object) -> NextStep:
-    """Return what to do next, in the order of the procedure, with its step in the panel.
+    """Return what to do next, in the order of the procedure, with the step in the panel.
 
     Parameters
     ----------
     status : FolderStatus
-        Of the folder.
+        The status of the folder.
     last : object
-        The result of the last step. After a package for the CA, its response comes next.
+        The result of the last step. After a package for the CA, the next step is the CA's
+        response.
     """
     rows = status.shown
     stages = Counter(map(stage_of, rows))
@@ -120,16 +121,16 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     faulty = count_of(len(again), "certificate")
     waits = [row.id for row in again if stage_of(row) == "waiting"]
     if status.problems:
-        return _step(f"Check {count_of(len(status.problems), 'file')} of the folder.", "look")
+        return _step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
     if any(row.revoke for row in rows):
         return _step(status.next_steps[0], "")
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
         elsewhere = all(row.key_holder for row in due)
         return _step(status.next_steps[0], "" if elsewhere else "renew")
     if waits and not isinstance(last, Handover):
-        return _step(f"Ask the CA for {faulty} again.", "handover", requests=waits)
+        return _step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
     if again:
-        return _step(f"Match the files when the CA has issued {faulty} again.", "receive")
+        return _step(f"When the CA has issued {faulty} again, match the files.", "receive")
     if number := stages["planned"]:
         words = f"Write {count_of(number, 'missing request')} with the request panel."
         return _step(words, "")
@@ -139,17 +140,17 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
         words = f"Send {last.path.name} to the CA. Match the files that it returns."
         return _step(words, "receive")
     if number := stages["waiting"]:
-        return _step(f"Hand {count_of(number, 'request')} over to the CA.", "handover")
+        return _step(f"Package {count_of(number, 'request')} for the CA.", "handover")
     if stages["packaged"] and isinstance(last, DeploymentSteps):
         return _step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
-        return _step("Write the steps. Then import and assign the packages.", "steps")
-    return _step("Nothing to do. All requests are complete.", "")
+        return _step("Write the deployment steps. Then import and assign the packages.", "steps")
+    return _step("All requests are complete. There is nothing to do.", "")
 
 
 def unwritten_step() -> NextStep:
-    """Return the next step for a folder that is not written yet."""
-    return _step("Write the requests with the request panel. Then look again.", "look")
+    """Return the next step for a folder that has no requests yet."""
+    return _step("Write the requests with the request panel. Then refresh this panel.", "look")
 
 
 def _is_due(request: RequestStatus) -> bool:
@@ -157,13 +158,13 @@ def _is_due(request: RequestStatus) -> bool:
 
 
 _LABELS = {
-    "look": "Look again",
-    "handover": "Pack the requests",
+    "look": "Refresh",
+    "handover": "Package the requests",
     "receive": "Match the files",
-    "package": "Type the passphrase",
+    "package": "Enter the passphrase",
     "steps": "Write checklist and scripts",
-    "deployed": "Give the day",
-    "renew": "Give the reason",
+    "deployed": "Enter the date",
+    "renew": "Enter the reason",
     "": "",
 }
 

@@ -30,7 +30,7 @@ _ROWS_LISTED = 200
 
 
 class RequestChannel(Channel[RequestTold]):
-    """Answers the page of a request panel. It passes a passphrase on and does not keep it."""
+    """Answer the page of a request panel. A passphrase is passed on and not kept."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
@@ -47,7 +47,9 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        self._seen_new = False  # as sent to the page, which decides how it asks for the passphrase
+        # The value that was sent to the page. It decides how the page asks for the
+        # passphrase.
+        self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
         panel.on_change = self.job_changed
         if panel.editor is not None:
@@ -58,7 +60,7 @@ class RequestChannel(Channel[RequestTold]):
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
-    # -- messages
+    # -- messages to the page
     def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": help_rows()})
         self._look()
@@ -66,7 +68,7 @@ class RequestChannel(Channel[RequestTold]):
         self.job_changed(self.panel.job.state)
 
     def plan_changed(self) -> None:
-        """Report a change of the editor's plan. The page then asks for a new preview."""
+        """Report that the editor's plan changed. The page then requests a new preview."""
         if self._looked_at is not None:
             self.update_static()
             self.send({"type": "changed", "words": "The plan has changed in the editor."})
@@ -85,7 +87,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _look(self) -> None:
-        """Send what a run would do, or the reason why it cannot run."""
+        """Send a preview of the run, or the reason why the run is not possible."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
@@ -104,7 +106,8 @@ class RequestChannel(Channel[RequestTold]):
         if panel.unaccepted:
             codes = ", ".join(panel.unaccepted)
             message["words"] = (
-                f"These errors prevent writing: {codes}. Correct or accept them first."
+                f"Requests cannot be written because of these errors: {codes}. Correct or "
+                "accept them first."
             )
         elif not panel.job.state.is_busy:
             try:
@@ -116,7 +119,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send(message)
 
     def job_changed(self, state: JobState) -> None:
-        """Send the progress of the run and, at its end, the result."""
+        """Send the progress of the run, and the result when it ends."""
         self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
@@ -130,16 +133,16 @@ class RequestChannel(Channel[RequestTold]):
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
-    # -- answering
+    # -- messages from the page
     def _send_reasons(self, *, name: str) -> None:
-        """Send the reasons for a name, or for all names of a request by its id."""
+        """Send the reasons for a name, or for all names of the request with this ID."""
         of_it = of_name if "." in name else of_request
         self.send(of_it(self.panel.plan, name))
 
     def _name_recovery_key(self, *, file: Text) -> None:
         if not file.strip():
             raise LyncnbError(
-                "no file was given", hint="enter the name of the .pub file that you received"
+                "the file name is missing", hint="enter the path of the .pub file that you received"
             )
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
@@ -154,33 +157,37 @@ class RequestChannel(Channel[RequestTold]):
     def _write(self, *, passphrase: Secret, again: Secret, replaces: bool = False) -> None:
         is_new = self.panel.is_new
         if not passphrase.reveal():
-            raise PassphraseError("no passphrase was entered", hint="enter it in the field")
+            raise PassphraseError(
+                "the passphrase is missing", hint="enter the passphrase in the field"
+            )
         if self._looked_at is not self.panel.plan:
             self._look()
             raise LyncnbError(
-                "the plan has changed since you looked, so nothing was written",
-                hint="check above what a run would do now, then write",
+                "the plan has changed since the preview, so no requests were written",
+                hint="check the new preview above, then write the requests",
             )
         if self._seen_new is not is_new:
             self._look()
             raise LyncnbError(
-                "the folder has changed since you looked, so nothing was written",
-                hint="check above what a run would do now, then enter the passphrase and write",
+                "the folder has changed since the preview, so no requests were written",
+                hint="check the new preview above, then enter the passphrase and write the "
+                "requests",
             )
         self.panel.start(passphrase, again if is_new else None, replaces=replaces)
 
     def _write_scripts(self, *, computer: Text, template: Text) -> None:
         panel = self.panel
         if panel.job.state.is_busy:
-            raise LyncnbError("a run is in progress", hint="wait for its end, or cancel it")
+            raise LyncnbError("a run is in progress", hint="wait until it ends, or cancel it")
         steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
         self.send({"type": "done", "added": []})
         self.send(
             {
                 "type": "scripts",
-                "words": f"{count_of(len(steps.servers), 'script')} in {panel.folder}/steps, and "
-                "requests.html, which explains how to run them. To import the resulting requests, "
-                f"use lyncnb receive {panel.folder} --request.",
+                "words": f"The folder {panel.folder}/steps now contains "
+                f"{count_of(len(steps.servers), 'script')}, and requests.html, which "
+                "explains how to run them. To import the resulting requests, use "
+                f"lyncnb receive {panel.folder} --request.",
                 "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
             }
         )
@@ -198,9 +205,9 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     if changes:
         message["words"] = f"{planned} after the run: {counts or 'none'}."
     elif message["ready"]:
-        message["words"] = f"{planned}, all kept. The run brings the folder's records up to date."
+        message["words"] = f"{planned}, all unchanged. The run updates the folder's records."
     else:
-        message["words"] = f"The folder matches the plan: {planned}, nothing to do."
+        message["words"] = f"The folder matches the plan: {planned}. There is nothing to write."
         message["label"] = "Nothing to write"
     message["rows"] = [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]]
     message["notes"] = [*bundle.notes]
@@ -226,19 +233,19 @@ class RequestPanel(ShownAsPanel, RequestRun):
     source : PlanEditor or CertificatePlan
         An editor, whose changes the panel follows, or a plan of n certificates.
     folder : path
-        The request folder. It need not exist.
+        The request folder. It does not have to exist yet.
     accept : mapping of str to str, optional
         Codes of error findings to accept, each with the reason.
     workers : int, optional
-        Threads that create keys, by default one for each core.
+        The number of threads that create keys. The default is one for each core.
     recovery : sequence of path, optional
         Public keys (``FILE.pub``) of recovery key pairs that can open the folder.
 
     Notes
     -----
-    Show it as the last line of a cell. Without a browser: ``look``, ``start``, ``cancel``,
-    ``wait``, and ``bundle`` for the result. If ``lyncnb run`` runs the notebook, nobody can press a
-    button, so the panel writes the requests when it is created.
+    To show the panel, make it the last line of a cell. Without a browser, use ``look``,
+    ``start``, ``cancel`` and ``wait``, and ``bundle`` for the result. In ``lyncnb run``, there
+    is no user who can press a button, so the panel writes the requests when it is created.
     """
 
     channel_of = RequestChannel

@@ -1,4 +1,4 @@
-"""``RequestRun``: preview and write the requests of a plan in the background, without a browser.
+"""``RequestRun``: preview and write the requests of a plan in the background.
 
 ``write_requests`` makes all decisions and writes all files.
 """
@@ -39,7 +39,10 @@ from .summary_table import SummaryTable
 
 
 class NothingWritten:
-    """A placeholder for the request folder. When shown, the folder's table replaces it later."""
+    """A placeholder for a request folder that does not exist yet.
+
+    When the requests are written, the folder's table replaces the placeholder.
+    """
 
     def __init__(self, folder: Path):
         self._words = f"{folder} contains no requests yet. To write them, use the request panel."
@@ -52,7 +55,7 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # The class tells the page that this output shows no plan, so it cannot be older.
+        # With this class, the page knows that the output shows no plan and cannot be out of date.
         return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
@@ -62,7 +65,7 @@ class NothingWritten:
             self._handles.append(handle)
 
     def becomes(self, bundle: RequestBundle) -> None:
-        """Replace every shown placeholder by the table of the written requests."""
+        """Replace every displayed placeholder with the table of the written requests."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
             handle.update(data, raw=True)  # type: ignore[no-untyped-call]
@@ -88,7 +91,7 @@ class RequestRun:
         if self.editor is None and self._plan is None:
             raise LyncnbError(
                 f"a {type(self).__name__} takes an editor or a plan, not {_describe(source)}",
-                hint=f"write ln.{type(self).__name__}(editor, request_folder)",
+                hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = folder_path(folder, type(self).__name__)
         self._accepted_here = dict(accept or {})
@@ -100,19 +103,21 @@ class RequestRun:
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
         self._nothing = NothingWritten(self.folder)
-        self._summaries: list[DisplayHandle] = []  # shown before the requests were written
+        self._summaries: list[
+            DisplayHandle
+        ] = []  # The placeholders that were shown before the requests were written.
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan that a run would write: the editor's current plan, or the given plan."""
+        """The plan to write: the editor's current plan, or the given plan."""
         if self.editor is not None:
             return self.editor.plan
-        assert self._plan is not None  # __init__ requires one of them
+        assert self._plan is not None  # The constructor requires a plan or an editor.
         return self._plan
 
     @property
     def findings(self) -> Findings:
-        """The findings for that plan."""
+        """The findings for the plan."""
         if self.editor is not None:
             return self.editor.findings
         if self._checked is None:
@@ -121,7 +126,7 @@ class RequestRun:
 
     @property
     def accepted(self) -> dict[str, str]:
-        """The reasons for accepted errors, by code, from the plan's options and this panel."""
+        """The reasons for accepted errors by code, from the plan's options and this panel."""
         findings, options = self.findings, self.plan.options
         day = judging_day(self.plan, findings.judged_on)
         together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
@@ -129,14 +134,14 @@ class RequestRun:
 
     @property
     def acceptance_limits(self) -> dict[str, str]:
-        """The limits of the acceptances in the plan's options, as text by code."""
+        """The limits of the acceptances in the plan's options, as texts by code."""
         options = self.plan.options
         codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
         return {code: limits_of(code, options) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:
-        """Fingerprints of the recovery keys that the next run adds to the folder."""
+        """The fingerprints of the recovery keys that the next run adds to the folder."""
         return tuple(self._recovery)
 
     def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
@@ -150,7 +155,8 @@ class RequestRun:
         Returns
         -------
         str
-            Its fingerprint. Compare it with the fingerprint that the owner of the private key sees.
+            The fingerprint of the key. Compare it with the fingerprint that the owner of the
+            private key sees.
 
         Raises
         ------
@@ -165,7 +171,7 @@ class RequestRun:
     def bundle(self) -> RequestBundle | NothingWritten:
         """The request folder after the last run, or as it is on disk.
 
-        A placeholder that is false and shows a sentence while nothing is written.
+        Before the requests are written, this is a placeholder that is false and shows a sentence.
         """
         if self.job.result is not None:
             return self.job.result
@@ -176,14 +182,16 @@ class RequestRun:
 
     @property
     def summary(self) -> SummaryTable:
-        """The summary table of the request folder, or of the plan while nothing is written.
+        """The summary table of the request folder, or of the plan before the requests are written.
 
-        A notebook replaces the plan's table by the folder's table when the requests are written.
+        In a notebook, the folder's table replaces the plan's table when the requests are written.
         """
         bundle = self.bundle
         if isinstance(bundle, RequestBundle):
             return self._summary_of(bundle)
-        text = f"Not written into {self.folder} yet: {totals(self.plan, self.findings)}"
+        text = (
+            f"The requests are not written to {self.folder} yet: {totals(self.plan, self.findings)}"
+        )
         return SummaryTable(summarise(self.plan, self.findings), text, shown=self._summaries.append)
 
     def _summary_of(self, bundle: RequestBundle) -> SummaryTable:
@@ -200,7 +208,7 @@ class RequestRun:
 
     @property
     def is_new(self) -> bool:
-        """Whether the folder has no key yet, so that the passphrase must be entered twice."""
+        """Whether the folder has no key yet. Then the passphrase must be entered twice."""
         try:
             records = open_requests(self.folder).requests
         except BundleError:
@@ -208,29 +216,32 @@ class RequestRun:
         return not any(record.is_written for record in records)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the error findings of a code, or withdraw the acceptance if the reason is blank.
+        """Accept the error findings with a code, or withdraw the acceptance if the reason is blank.
 
         Raises
         ------
         PlanRejected
-            If the plan has no finding of that code.
+            If the plan has no finding with this code.
         """
         if code not in {finding.code for finding in self.findings}:
             raise PlanRejected(
-                f'the plan has no finding "{code}"', hint="use a code in the list of findings"
+                f'the plan has no finding with the code "{code}"',
+                hint="use a code from the list of findings",
             )
-        if self.editor is not None:  # stored only once, with the editor's choices
+        if (
+            self.editor is not None
+        ):  # The editor's choices already contain the acceptance, so do not store it twice.
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
 
     def look(self) -> RequestBundle:
-        """Return what a run would do with the folder, without changing anything.
+        """Return the changes that a run would make to the folder, without making them.
 
         Raises
         ------
         PlanRejected
-            If errors are not accepted.
+            If the plan has errors that are not accepted.
         BundleError
             If the folder needs attention.
         """
@@ -251,8 +262,8 @@ class RequestRun:
     def _refuse_other_deployment(self) -> None:
         if (other := self.other_deployment) is not None:
             raise BundleError(
-                f"nothing was written. {other.words}",
-                hint=f"use another folder than {self.folder}, or confirm in the panel",
+                f"no requests were written. {other.words}",
+                hint=f"use a folder other than {self.folder}, or confirm in the panel",
             )
 
     def start(
@@ -262,22 +273,22 @@ class RequestRun:
         *,
         replaces: bool = False,
     ) -> None:
-        """Start to write in the background.
+        """Start to write the requests in the background.
 
         Parameters
         ----------
         passphrase : Secret or str
             The folder's passphrase, at least 12 characters.
         again : Secret or str, optional
-            The same passphrase, if a user typed it twice.
+            The same passphrase, if a user entered it twice.
         replaces : bool, optional
             Whether requests of another deployment in the folder may be retired.
 
         Raises
         ------
         PassphraseError
-            If the two differ, or the passphrase is not valid. The run itself reports a passphrase
-            that is easy to guess.
+            If the two passphrases differ, or the passphrase is not valid. The run itself reports a
+            passphrase that is easy to guess.
         BundleError
             If the folder belongs to another deployment, unless `replaces` is true.
         LyncnbError
@@ -288,7 +299,7 @@ class RequestRun:
             raise PassphraseError("the two passphrases differ", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
-        # Copies, because the editor may change while the requests are written.
+        # Copy these values, because the editor may change while the requests are written.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
@@ -310,7 +321,7 @@ class RequestRun:
         self.job.start(work)
 
     def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
-        """Write request scripts for another computer. This creates no key here.
+        """Write scripts that make the requests on another computer. No key is created here.
 
         Parameters
         ----------
@@ -322,17 +333,17 @@ class RequestRun:
         Returns
         -------
         DeploymentSteps
-            The content of the page and the scripts in the folder's ``steps``. ``missing`` lists the
-            certificates that the scripts do not request.
+            The content of the page and the scripts in ``steps`` in the folder. ``missing`` lists
+            the certificates that the scripts do not request.
 
         Raises
         ------
         PlanRejected, OptionsError, BundleError
-            As ``request_elsewhere`` and ``request_scripts`` do.
+            In the same cases as in ``request_elsewhere`` and ``request_scripts``.
         """
         request_scripts(
             self.plan, template=template
-        )  # stops before the folder is created if a script would not be valid
+        )  # If a script would not be valid, this stops before the folder is created.
         bundle = request_elsewhere(
             self.plan,
             self.folder,
@@ -345,14 +356,14 @@ class RequestRun:
         return steps
 
     def write_unattended(self) -> None:
-        """Write at once, in a kernel without a user who can press the button.
+        """Write the requests at once, in a kernel without a user who can press the button.
 
         Raises
         ------
         PlanRejected, PassphraseError, BundleError
-            As ``write_requests`` does. The cell fails.
+            In the same cases as in ``write_requests``. The cell then fails.
         """
-        self.look()  # reports problems before the passphrase is requested
+        self.look()  # This reports problems before lyncnb asks for the passphrase.
         self._refuse_other_deployment()
         secret = ask_passphrase(confirm=self.is_new, known=known_words(self.plan))
         self.job.result = write_requests(
@@ -366,15 +377,18 @@ class RequestRun:
         )
 
     def cancel(self) -> None:
-        """Stop the run. Finished requests are kept, and the next run completes the rest."""
+        """Stop the run.
+
+        Finished requests are kept, and the next run writes the missing requests.
+        """
         self.job.cancel()
 
     def wait(self, seconds: float | None = None) -> RequestBundle | None:
-        """Wait for the end of the run and return the request folder."""
+        """Wait until the run ends, and return the request folder."""
         self.job.wait(seconds)
         return self.job.result
 
-    # -- showing
+    # -- output
     def to_frame(self) -> tables.DataFrame:
         """Return the requests of the last run, or the plan before the first run."""
         bundle = self.bundle
@@ -383,8 +397,8 @@ class RequestRun:
     def _repr_html_(self) -> str:
         bundle = self.bundle
         if isinstance(bundle, NothingWritten):
-            text = f"Not written into {self.folder} yet: {totals(self.plan, self.findings)}"
-            return tables.paragraph(text)
+            counts = totals(self.plan, self.findings)
+            return tables.paragraph(f"The requests are not written to {self.folder} yet: {counts}")
         return self.links() + tables.paragraph(repr(bundle))
 
     def links(self) -> str:
@@ -409,12 +423,12 @@ def folder_path(folder: object, panel: str) -> Path:
     Raises
     ------
     LyncnbError
-        If it is not a path.
+        If the folder is not a path.
     """
     if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
         raise LyncnbError(
             f"the folder of a {panel} must be a path, not {_describe(folder)}",
-            hint='write its name in quotation marks, such as "requests"',
+            hint='enter the path in quotation marks, such as "requests"',
         )
     return Path(folder)
 

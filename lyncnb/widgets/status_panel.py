@@ -1,4 +1,4 @@
-"""``StatusPanel``: follow a request folder from the CA's response to the servers."""
+"""``StatusPanel``: process the requests in a folder, from the CA's response to the servers."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ from .panel import ShownAsPanel
 from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
 
-# Work on a request folder from the CA's response to the servers, in the background and without a
-# browser. Each step is a function of the package. One step runs at a time, and its result is kept.
+# The following class does the steps on a request folder in the background, without a browser. Each
+# step calls a function of the package. One step runs at a time, and its result is kept.
 
 Report = Callable[[Progress], None]
 
@@ -74,7 +74,7 @@ class FolderWork:
         if self.editor is None and folder is not None:
             raise LyncnbError(
                 f"a {type(self).__name__} needs a folder, or an editor and a folder",
-                hint=f"write ln.{type(self).__name__}(editor, request_folder)",
+                hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = folder_path(place, type(self).__name__)
         self.answers = answers
@@ -85,7 +85,7 @@ class FolderWork:
 
     @property
     def status(self) -> FolderStatus:
-        """All requests and their states, read again. None before the editor's plan is written."""
+        """All requests and their current states. None before the editor's plan is written."""
         if self.editor is not None and self.is_missing:
             day = self.today or judging_day(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
@@ -97,18 +97,26 @@ class FolderWork:
         return self.editor is not None and not os.path.lexists(self.folder)
 
     def behind(self) -> str:
-        """Describe how the folder differs from the editor's plan, or return "" if it does not."""
+        """Describe how the folder differs from the editor's plan.
+
+        Return "" if it does not differ.
+        """
         if self.editor is None or self.is_missing:
             return ""
         try:
             changes = RequestRun(self.editor, self.folder).look().counts()
         except PlanRejected:
-            return "The editor's plan has errors that are not accepted. See its findings."
+            return (
+                "The editor's plan has errors that are not accepted. See the findings in "
+                "the editor."
+            )
         changes.pop("kept", None)
         if not changes:
             return ""
         words = ", ".join(f"{number:,} {action}" for action, number in changes.items())
-        return f"The editor's plan differs from this folder. If you write it again: {words}."
+        return (
+            f"The editor's plan differs from this folder. If you write the requests again: {words}."
+        )
 
     @property
     def result(self) -> Any:
@@ -122,7 +130,7 @@ class FolderWork:
         issuer: str = "",
         requests: Iterable[str] | None = None,
     ) -> None:
-        """Start to package requests for a CA: all waiting requests, or some."""
+        """Start to package requests for a CA: all waiting requests, or the given requests."""
         chosen = None if requests is None else tuple(requests)
         self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
@@ -131,12 +139,12 @@ class FolderWork:
     ) -> None:
         """Start to match issued certificates, compare them with the plan, and keep them.
 
-        `accept` contains the codes of errors to accept in these files, each with its reason.
+        `accept` contains the codes of errors to accept in these files, each with the reason.
         """
         self._begin(lambda _: receive(self.folder, *paths, today=self.today, accept=accept))
 
     def refusals(self, status: FolderStatus) -> dict[str, Refusal]:
-        """Describe the last refused certificate of each request, by request id."""
+        """Describe the last refused certificate of each request, by request ID."""
         if not any(request.refused for request in status.requests):
             return {}
         return refusals(self._issued(), status.requests)
@@ -173,14 +181,15 @@ class FolderWork:
         self._begin(work)
 
     def record_deployed(self, *names: str, on: date | None = None) -> None:
-        """Start to record that servers have their certificates: all of them, or some.
+        """Start to record that certificates are installed: all certificates, or the given names.
 
-        `on` is the day of deployment, by default today. With `names` it corrects a recorded day.
+        `on` is the date of the installation. The default is today. With `names`, it replaces a
+        recorded date.
         """
         self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
-        """Start to renew the certificates that are due, or some requests, for a reason.
+        """Start to renew the certificates that are due, or the given requests, for a reason.
 
         Raises
         ------
@@ -201,7 +210,7 @@ class FolderWork:
     def password(
         self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
     ) -> str:
-        """Show the password of one package to the user, and return the package's file.
+        """Show the password of one package to the user, and return the path of the package.
 
         Raises
         ------
@@ -211,7 +220,7 @@ class FolderWork:
         return show_password(self.folder, request_id, as_passphrase(passphrase), show=show)
 
     def wait(self, seconds: float | None = None) -> Any:
-        """Wait for the end of a step and return its result."""
+        """Wait until a step ends, and return its result."""
         self.job.wait(seconds)
         return self.result
 
@@ -224,7 +233,7 @@ class FolderWork:
 
         self.job.start(run)
 
-    # -- showing
+    # -- output
     def to_frame(self) -> tables.DataFrame:
         """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()
@@ -237,7 +246,7 @@ class FolderWork:
         return tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
             [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
-            caption=f"Request folder {self.folder}. Next: {next_step(status, None)['words']}",
+            caption=f"Request folder {self.folder}. Next step: {next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
         )
 
@@ -246,7 +255,7 @@ class FolderWork:
 
 
 def _counting(report: Report) -> Callable[[int, int], None]:
-    """Return a callback that adds the rate and the time left to a progress of two numbers."""
+    """Return a callback that adds the rate and the remaining time to a progress of two numbers."""
     begin = time.monotonic()
 
     def count(done: int, total: int) -> None:
@@ -257,16 +266,17 @@ def _counting(report: Report) -> Callable[[int, int], None]:
     return count
 
 
-# The widget of a status panel. It keeps neither the passphrase nor a password.
+# The widget of a status panel keeps neither the passphrase nor a password.
 
 _ROWS_LISTED = 200
 _REFUSALS_LISTED = 20
 _Refusals = Mapping[str, Refusal]
-# For each column: heading, minimum width in pixels, share of the rest, and the text of a request.
+# For each column: heading, minimum width in pixels, share of the remaining width, and the text of a
+# request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
     "id": ("Request", 140, 2, lambda one, _: _generation(one)),
     "state": ("State", 80, 1, lambda one, _: one.state),
-    "needs": ("What it needs", 300, 6, lambda one, why: sentence(one, why.get(one.id))),
+    "needs": ("Next step", 300, 6, lambda one, why: sentence(one, why.get(one.id))),
     "not_after": ("Valid until", 90, 1, lambda one, _: one.not_after[:10]),
     "days_left": ("Days left", 80, 1, lambda one, _: tables.cell_text(one.days_left)),
     "servers": ("Servers", 140, 2, lambda one, _: "; ".join(one.servers)),
@@ -281,7 +291,7 @@ def _generation(one: RequestStatus) -> str:
 
 
 class StatusChannel(Channel[StatusTold]):
-    """Answers the page of a status panel. A message starts each step, and messages report it."""
+    """Answer the page of a status panel. Messages start each step and report its result."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
@@ -302,19 +312,19 @@ class StatusChannel(Channel[StatusTold]):
         }
         super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
-        self._shown_time = 0  # the time of the manifest that the page shows
+        self._shown_time = 0  # The time of the manifest that the page shows.
         after_changes(self._files_may_differ)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
             self.at_end.append(stop)
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides them."""
+        """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.work._repr_html_(), repr(self.work), False
 
-    # -- messages
+    # -- messages to the page
     def _files_may_differ(self) -> None:
-        """Update the page if a cell, the request panel or another panel changed the folder."""
+        """Update the page if a cell or another panel changed the folder."""
         if (
             self._shown_time
             and self._shown_time != self._time()
@@ -375,7 +385,7 @@ class StatusChannel(Channel[StatusTold]):
         )
 
     def job_changed(self, state: JobState) -> None:
-        """Send the progress of the step and, at its end, the result."""
+        """Send the progress of the step, and the result when it ends."""
         self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
@@ -386,10 +396,10 @@ class StatusChannel(Channel[StatusTold]):
             self.update_static()
             tell_change()
 
-    # -- answering
+    # -- messages from the page
     def _send_reasons(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        request_id = name.partition(" ")[0]  # may be followed by a generation
+        request_id = name.partition(" ")[0]  # The ID of a request may be followed by a generation.
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
         summary = folder_summary(self.work.folder, manifest)
@@ -405,23 +415,23 @@ class StatusChannel(Channel[StatusTold]):
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
         own = self.work.folder / "returned"
-        # This folder is the default of receive, and it need not exist yet.
+        # This is the default folder of receive. It does not have to exist yet.
         lines = [] if lines == [str(own)] else lines
         if not lines and not any(path.is_file() for path in own.rglob("*")):
             raise LyncnbError(
-                f"there is no file in {own}", hint="put the CA's files there, or enter their path"
+                f"{own} contains no files", hint="copy the CA's files there, or enter their path"
             )
         self.work.receive(*map(Path, lines))
 
     def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
-        """Evaluate the refused certificate of a request again, with one of its errors accepted."""
+        """Evaluate the refused certificate of a request again, and accept one of its errors."""
         if not reason.strip():
             raise LyncnbError(
-                "no reason was given", hint="enter why the certificate is still acceptable"
+                "the reason is missing", hint="enter why the certificate is still acceptable"
             )
         refusal = self.work.refusals(self.work.status).get(id)
         if refusal is None:
-            raise LyncnbError(f'"{id}" has no refused certificate', hint="choose Look again")
+            raise LyncnbError(f'"{id}" has no refused certificate', hint="choose Refresh")
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
@@ -431,24 +441,26 @@ class StatusChannel(Channel[StatusTold]):
     def _password(self, *, id: Text, passphrase: Secret) -> None:
         shown: list[str] = []
         file = self.work.password(id, passphrase, show=shown.append)
-        # A server that logs messages writes their content, but not their buffers.
+        # The passphrase is in a buffer, because a server that logs messages does not log buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
     def _record_deployed(self, *, requests: tuple[str, ...], on: Text) -> None:
         if not requests:
             raise LyncnbError(
                 "all packaged certificates are already on their servers",
-                hint="to correct a day, select the certificates in the table",
+                hint="to correct a date, select the certificates in the table",
             )
         try:
             day = date.fromisoformat(on)
         except ValueError:
-            raise LyncnbError(f'"{on}" is not a date', hint="write it as 2026-12-01") from None
+            raise LyncnbError(f'"{on}" is not a date', hint="enter it as 2026-12-01") from None
         self.work.record_deployed(*requests, on=day)
 
     def _renew(self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret) -> None:
         if not reason.strip():
-            raise LyncnbError("no reason was given", hint="enter a reason, such as yearly renewal")
+            raise LyncnbError(
+                "the reason is missing", hint="enter a reason, such as yearly renewal"
+            )
         self.work.renew(passphrase, *requests, reason=reason.strip())
 
     def _steps(self, *, effective: Text) -> None:
@@ -457,13 +469,13 @@ class StatusChannel(Channel[StatusTold]):
             moment = datetime.fromisoformat(text) if text else None
         except ValueError:
             raise LyncnbError(
-                f'"{text}" is not a date and time', hint="write it as 2026-12-01T08:00"
+                f'"{text}" is not a date and time', hint="enter it as 2026-12-01T08:00"
             ) from None
         self.work.write_steps(effective=moment)
 
 
 def _step_result(result: Any) -> StepResult:
-    """Return the result of a step: a sentence, and a table of findings or other notes."""
+    """Describe the result of a step: a sentence, and a table of findings or other notes."""
     rows: Iterable[tuple[str, ...]] = ()
     headings: tuple[str, ...] = ()
     if isinstance(result, IssuedCertificates):
@@ -489,29 +501,29 @@ def _step_result(result: Any) -> StepResult:
 
 
 class StatusPanel(ShownAsPanel, FolderWork):
-    """Show the state of a folder's requests; hand over, receive, package and write the steps.
+    """Show the state of the requests in a folder, and run the steps that follow.
 
     Parameters
     ----------
     source : path or PlanEditor
         A request folder, or an editor together with `folder`.
     folder : path, optional
-        The request folder of an editor. It need not exist. The panel reports if the editor's plan
-        differs from it.
+        The request folder of an editor. It does not have to exist yet. The panel reports if the
+        editor's plan differs from the folder.
     answers : path, optional
-        The folder of the CA's files. The default is the folder's own ``returned``.
+        The folder with the CA's files. The default is ``returned`` in the request folder.
     today : date, optional
         The evaluation date instead of today, for reproducible results.
 
     Raises
     ------
     BundleError
-        If it is no request folder.
+        If the path is not a request folder.
 
     Notes
     -----
-    Show it as the last line of a cell. Without a browser: ``hand_over``, ``receive``, ``package``
-    and ``write_steps`` begin, ``wait`` gives what they came to.
+    To show the panel, make it the last line of a cell. Without a browser, ``hand_over``,
+    ``receive``, ``package`` and ``write_steps`` start a step, and ``wait`` returns its result.
     """
 
     channel_of = StatusChannel

@@ -1,6 +1,7 @@
 """The summary of a plan or a request folder in a notebook: a table, and links to its files.
 
-``to_frame`` returns every column of ``summary.csv``, so you can filter the summary with pandas.
+``to_frame`` returns every column in ``summary.csv``, so that you can filter the summary
+with pandas.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SHOWN = tables.headings_of(columns_of(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):
-    """The summary table, one row per certificate.
+    """The summary table with one row per certificate.
 
     Parameters
     ----------
@@ -27,9 +28,9 @@ class SummaryTable(tables.Table):
     words : str
         The text above the table.
     links : str
-        Links to the summary's files, as HTML, or "" if there are none.
+        Links to the files of the summary as HTML, or "" if there are none.
     shown : callable
-        Called with the output when the table is shown, so that it can be updated.
+        A function to call with the output when the table is shown, so that it can be updated.
     """
 
     _columns = columns_of(CSV)
@@ -50,9 +51,9 @@ class SummaryTable(tables.Table):
         return self._words
 
     def bundle(self) -> dict[str, str]:
-        """Return the table as a notebook shows it, by MIME type."""
+        """Return the table as a MIME bundle for a notebook."""
         page = self._links + self.only(*SHOWN)._repr_html_()
-        note = f"The summary has {len(self._columns)} columns. to_frame() returns all of them."
+        note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
         return {"text/html": page + tables.paragraph(note), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:

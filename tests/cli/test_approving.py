@@ -185,7 +185,7 @@ def test_a_saved_plan_keeps_its_options_and_its_day(planner):
     for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
         ended = planner("plan", "p.json", *more)
         assert ended.status == 2
-        assert "own options and evaluation date" in ended.err
+        assert "already contains options and an evaluation date" in ended.err
 
 
 def plan_sha256(planner) -> str:
@@ -284,7 +284,7 @@ def test_later_runs_rest_on_the_record(planner):
     """A list that is given is always checked; the same plan without one rests on the record."""
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
-    assert "on record since" in request(planner).err
+    assert "(recorded on " in request(planner).err
     planner.write("signers", f'{ALICE} valid-before="{around(-2)}" {planner.public}\n')
     assert "has expired" in request(planner).err
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
@@ -467,7 +467,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert approve(planner, "--key", "alice").status == 0
     ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
     assert ended.status == 0, ended.err
-    note = "approved, but not requested because you said that an installed certificate covers it"
+    note = "approved, but not requested because you stated that an installed certificate covers it"
     assert f"{note}: {one.id}" in ended.err
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
@@ -493,7 +493,10 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     assert "only texts differ" in ended.err
     ended = request(planner)
     assert ended.status == 0, ended.err
-    assert f"note: as approved, finding {document['findings'][0]['code']} about " in ended.err
+    assert (
+        f"note: the wording changed since the approval: finding {document['findings'][0]['code']} about "
+        in ended.err
+    )
     assert f"says “in old words”, now “{now[:40]}" in ended.err
 
 
@@ -504,7 +507,7 @@ def test_nothing_is_signed_that_nobody_confirmed(planner):
     assert f"--confirm {digest(planner)}" in ended.err
     for wrong in ("0" * 64, digest(planner)[:11]):
         ended = planner("approve", "p.json", "--key", "alice", "--confirm", wrong)
-        assert (ended.status, "is not the plan" in ended.err) == (1, True), ended
+        assert (ended.status, "does not match the digest" in ended.err) == (1, True), ended
     assert not (planner.folder / "p.json.sig").exists()
     ended = planner("approve", "p.json", "--key", "alice", "--confirm", digest(planner)[:12])
     assert ended.status == 0, ended
@@ -517,7 +520,7 @@ def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is
     screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen
-    assert screen.index(digest(planner)) < screen.index("Type yes")
+    assert screen.index(digest(planner)) < screen.index("type yes")
     assert (planner.folder / "p.json.sig").exists() == is_signed
 
 
@@ -529,7 +532,7 @@ def at_terminal(planner, arguments, answer) -> str:
         sys.executable, ["-m", "lyncnb", *arguments],
         cwd=str(planner.folder), env=process_environment(), timeout=60, encoding="utf-8",
     )  # fmt: skip
-    child.expect("Type yes")
+    child.expect("type yes")
     shown = child.before + child.after
     child.sendline(answer)
     child.expect(pexpect.EOF)
@@ -554,7 +557,7 @@ def test_an_approval_does_not_roll_back(planner):
     for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
         (planner.folder / name).write_bytes(data)
     ended = request(planner)
-    assert (ended.status, "the folder replaced it before" in ended.err) == (1, True), ended
+    assert (ended.status, "the folder already replaced this plan" in ended.err) == (1, True), ended
     planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
     save("2026-11-24")
     ended = request(planner)

@@ -540,7 +540,7 @@ def test_an_option_that_takes_one_value_is_refused_twice(shell):
                 command.name, name, "one", f"{name}=two" if "--" in name else f"{name}two"
             )
             assert (ended.status, ended.out) == (2, ""), (command.name, name)
-            told = f"lyncnb: {command.name}: {name} is given 2 times, but takes one value\n"
+            told = f"lyncnb: {command.name}: {name} takes one value, but is given 2 times\n"
             assert ended.err.startswith(told), ended.err
             refused += 1
     assert refused > 50

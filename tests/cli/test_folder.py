@@ -208,8 +208,8 @@ def test_status_rebuild(shell, written, passphrase):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("contoso.csv", ""), "FOLDER is blank"),
-        (("contoso.csv", "requests", "--reason", "leaked"), "--reason needs --renew"),
+        (("contoso.csv", ""), "FOLDER must not be blank"),
+        (("contoso.csv", "requests", "--reason", "leaked"), "--reason is the reason for a renewal"),
     ],
 )
 def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
@@ -240,8 +240,8 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: the new passphrase is missing, and there is no terminal to ask on\n"
-        "  hint: give its file: --new-passphrase-file\n"
+        "lyncnb: there is no new passphrase, and no terminal to ask for it\n"
+        "  hint: specify a file that contains it: --new-passphrase-file FILE\n"
     )
     assert snapshot(shell.folder / "requests") == before
 
@@ -293,7 +293,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "stopping after the keys under way are written" in err
+    assert "lyncnb stops when the keys in progress are written" in err
     assert "canceled: run the command again to complete" in out
     assert "Traceback" not in err
     finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
@@ -316,7 +316,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("3 keys to make")
+    child.expect("making 3 keys takes")
     child.expect("at least 12 characters")
     child.sendline(PASSPHRASE)
     child.expect("Repeat the passphrase")
@@ -354,16 +354,16 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("This folder has the requests of another deployment: ")
-    child.expect("write those of .*fabrikam")
+    child.expect("This folder contains the requests of another deployment: ")
+    child.expect("write the requests for .*fabrikam")
     child.sendline("")
-    child.expect("nothing was written")
+    child.expect("no files were written")
     child.read()
     child.close()
     assert child.exitstatus == 3
     assert _snapshot(shell.folder / "requests") == before
     ended = shell.process("request", other, *written[2:])
-    assert "note: This folder has the requests of another deployment: " in ended.err
+    assert "note: This folder contains the requests of another deployment: " in ended.err
     assert ended.status == 0
 
 
@@ -585,7 +585,7 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
         timeout=60,
     )
     child.expect("superseded: generation 2 is on its servers")
-    child.expect("Type yes")
+    child.expect("type yes")
     child.sendline(answer)
     rest = child.read()
     child.close()

@@ -96,5 +96,5 @@ def test_files(planner):
 def test_a_saved_plan_has_options_of_its_own(planner):
     """A saved plan with other options is not described as having the default options."""
     ended = planner("forecast", "p.json", "--other-options", "other.toml")
-    assert ended.out.startswith("first: p.json with its own options: ")
+    assert ended.out.startswith("first: p.json with its recorded options: ")
     assert "second: p.json with other.toml: " in ended.out

@@ -39,7 +39,9 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert request == f"lyncnb request {table} 'first plan/requests' --options {options}"
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
-    python = done.out.partition("The same in Python:\n")[2].partition("\nQuestions and results")[0]
+    python = done.out.partition("To make the same plan in Python:\n")[2].partition(
+        "\nQuestions and results"
+    )[0]
     made = {}
     exec("\n".join(line[2:] for line in python.splitlines()), made)
     assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
@@ -152,17 +154,19 @@ def test_asked_in_a_terminal(shell):
     terminal.answer("SIP domains", "con toso", "?", "contoso.local")
     terminal.answer("[contoso.local]", "contoso.net")
     terminal.answer("Central sites", "Taipei")
-    terminal.answer("Which Windows", "<")
+    terminal.answer("Which version of Windows", "<")
     terminal.answer("Central sites", "Taipei;Tainan")
-    terminal.answer("Which Windows", "")
-    terminal.answer("work from outside", "")
+    terminal.answer("Which version of Windows", "")
+    terminal.answer("from outside the organization", "")
     terminal.answer("SIP domains", "contoso.com")
-    assert "not a domain that can be registered" in terminal.told
-    terminal.answer("Federation with other", "y")
-    terminal.answer("for the names of its servers [tai]", "tp")
+    assert "not a domain that you can register" in terminal.told
+    terminal.answer("federate with other", "y")
+    terminal.answer("for use in server names [tai]", "tp")
     terminal.answer("names of servers [{site}-{role}{n:02}]", "{site}-fe{n:02}")
     terminal.answer("names of servers [{site}-fe{n:02}]", "{site}-{role}{n}")
-    assert "tp-fe01.contoso.net would be both fe 1 in Taipei and edge 1" in terminal.told
+    assert (
+        "tp-fe01.contoso.net would be the name of both fe 1 in Taipei and edge 1" in terminal.told
+    )
     told = terminal.rest()
     assert terminal.child.exitstatus == 0, told
     assert files(shell.folder) == FILES
@@ -184,7 +188,7 @@ def test_two_answers_are_enough(shell):
     told = terminal.rest()
     assert terminal.child.exitstatus == 0, told
     assert "\n> " not in told, "nothing more was asked"
-    assert "not a domain that can be registered" in terminal.told
+    assert "not a domain that you can register" in terminal.told
     expected = ln.GuideAnswers.of({"sip_domains": "contoso.com;fabrikam.com"})
     assert ln.GuideAnswers.from_toml(shell.folder / "guide.toml") == expected
 
@@ -199,7 +203,7 @@ def test_an_interview_that_ends_early(shell, end):
     terminal.child.expect_exact("> ")
     told = terminal.leave(end)
     assert (terminal.child.exitstatus, files(shell.folder)) == (130, set())
-    assert "nothing was written" in told
+    assert "No files were written" in told
     assert "Traceback" not in told
 
 

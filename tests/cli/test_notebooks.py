@@ -22,7 +22,7 @@ from lyncnb.pki.passphrase import PROMPTS
 
 shell = pytest.fixture(make_shell)
 
-INTERRUPTED = "lyncnb: interrupted; finished work is kept\n"
+INTERRUPTED = "lyncnb: the command was interrupted; finished work is kept\n"
 
 
 def _notebook(*cells: str, **outputs: str) -> str:
@@ -174,7 +174,7 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
 def test_clean_and_share(shell):
     """Clean reports whether it changed anything; share writes a page next to the notebook."""
     shell.write("n.ipynb", _notebook("1 + 1"))
-    assert shell("clean", "n.ipynb").out == "n.ipynb: nothing to clean\n"
+    assert shell("clean", "n.ipynb").out == "n.ipynb: already clean\n"
     assert shell("share", "n.ipynb", "-o", "page.html").out == "written: page.html\n"
     assert "<html" in (shell.folder / "page.html").read_text("utf-8")
 
@@ -221,7 +221,7 @@ def _serving(shell, command: str):
             told += line
             found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert found, "no address with a token was printed"
-        assert ("your own servers: lyncnb guide place" in told) is (command == "lab")
+        assert ("your servers: lyncnb guide place" in told) is (command == "lab")
         yield found.groups()
     finally:
         process.send_signal(signal.SIGTERM)

@@ -238,11 +238,13 @@ def test_unknown_finding_lists_near_ones(shell):
     ended = shell("finding", "wildcard-in-subject")
     assert ended.status == 2
     assert ended.err.startswith(
-        'lyncnb: there is no finding "wildcard-in-subject"\n'
+        'lyncnb: there is no finding with the code "wildcard-in-subject"\n'
         "  hint: did you mean wildcard-in-subject-name"
     )
     ended = shell("finding", "qqqqqqqq")
-    assert ended.err.endswith("hint: copy a code that check or receive shows in brackets\n")
+    assert ended.err.endswith(
+        "hint: use a code that lyncnb check or lyncnb receive shows in brackets\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
@@ -291,7 +293,7 @@ def test_usage_errors_have_the_same_form(shell):
     assert shell("plan") == (
         2,
         "",
-        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: run lyncnb plan --help for the arguments\n",
+        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: to show the arguments, run lyncnb plan --help\n",
     )
     ended = shell("plna")
     assert ended.status == 2
@@ -306,7 +308,7 @@ def test_usage_error_with_json(shell):
         "error": {
             "code": "usage",
             "message": "plan: Missing argument 'TOPOLOGY'",
-            "hint": "run lyncnb plan --help for the arguments",
+            "hint": "to show the arguments, run lyncnb plan --help",
         }
     }
 
@@ -320,7 +322,7 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
     ended = shell("plan", topology, "--json")
     assert ended.status == failures.FAULT
-    assert "this is an error in lyncnb itself (test_planning.py line " in ended.err
+    assert "an error occurred in lyncnb itself (test_planning.py line " in ended.err
     assert "RuntimeError: two lines" in ended.err
     assert json.loads(ended.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")
@@ -330,9 +332,9 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (KeyboardInterrupt(), 130, "lyncnb: interrupted; finished work is kept"),
-        (click.Abort(), 130, "lyncnb: interrupted; finished work is kept"),
-        (MemoryError(), 2, "lyncnb: not enough memory"),
+        (KeyboardInterrupt(), 130, "lyncnb: the command was interrupted; finished work is kept"),
+        (click.Abort(), 130, "lyncnb: the command was interrupted; finished work is kept"),
+        (MemoryError(), 2, "lyncnb: there is not enough memory"),
         (PermissionError(13, "Permission denied", "/x"), 2, "lyncnb: /x: Permission denied"),
         (OSError("odd"), 2, "lyncnb: odd"),
         (LyncnbError("one", hint="two"), 2, "lyncnb: one\n  hint: two"),
@@ -359,7 +361,7 @@ def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
     assert len(json.loads(out)["error"]["problems"]) == 150
     assert "a.csv row 101: p99\n" in err
     assert "a.csv row 102" not in err
-    assert "… and 50 more; with --json all are listed" in err
+    assert "… and 50 more; use --json to list all" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
@@ -373,7 +375,7 @@ def test_reader_that_stops_reading(shell, topology):
         check=False,
     )
     assert (shell.folder / "status").read_text().strip() in ("3", "0")
-    assert done.stderr in (b"", b"lyncnb: standard output cannot be written: Broken pipe\n")
+    assert done.stderr in (b"", b"lyncnb: cannot write to standard output: Broken pipe\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -389,7 +391,7 @@ def test_standard_output_that_is_full(shell, topology):
             check=False,
         )
     assert done.returncode == 3
-    assert done.stderr == "lyncnb: standard output cannot be written: No space left on device\n"
+    assert done.stderr == "lyncnb: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
@@ -502,7 +504,7 @@ def test_convert_names_cells_that_a_spreadsheet_would_run(shell):
     shell.write("t.csv", table)
     ended = shell("convert", "t.csv", "out.csv")
     assert ended.status == 0
-    assert "of out.csv as a formula, e.g. row 2, site: " in ended.err
+    assert "in out.csv as a formula, e.g. row 2, site: " in ended.err
     assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
     shell.write("good.csv", TWO_FRONT_ENDS)
     assert "would run" not in shell("convert", "good.csv", "good-out.csv").err

@@ -65,10 +65,10 @@ def test_a_dry_run_asks_nothing(planner):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (WHY, "name what to renew: NAME (an id, a server or a pattern), or --due"),
+        (WHY, "specify what to renew: NAME (an ID, a server or a pattern), or --due"),
         (("--due", "fe01.contoso.net", *WHY), ", not both"),
-        (("--due",), "the reason is missing: --reason TEXT"),
-        (("--due", "--compromised"), "--compromised needs NAME"),
+        (("--due",), "a renewal needs a reason: specify --reason TEXT"),
+        (("--due", "--compromised"), "--compromised needs the NAME"),
     ],
 )
 def test_what_it_must_be_told(planner, arguments, words):

@@ -156,7 +156,7 @@ def test_an_old_day_counts_and_is_reported(planner):
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
     planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
     ended = planner("request", "--plan", "o.json", "requests", "--dry-run")
-    assert "is 2022-08-31; by the rules of" in ended.err
+    assert "is 2022-08-31. Under the rules of" in ended.err
     assert "unit-on-public-certificate" in ended.err.split("new errors: ")[1].splitlines()[0]
 
 

@@ -38,7 +38,7 @@ def test_it_is_planned_checked_and_explained(shell, wild):
 def test_other_options_are_refused(shell, wild):
     """A scenario keeps its own options; a folder that is not a scenario is not a table."""
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
-    assert (ended.status, "has its own options" in ended.err) == (2, True)
+    assert (ended.status, "already contains options" in ended.err) == (2, True)
     assert shell("plan", "scenarios").status == 2
     fixing = shell("check", "scenarios/wild", "--fix")
     assert (fixing.status, "--options scenarios/wild/plan.toml" in fixing.err) == (2, True)

@@ -70,7 +70,7 @@ CALLS = {
 SERVES_UNTIL_STOPPED = {"lab", "dash"}
 TAKES_JSON = {c.name for c in COMMANDS if any(p.name == "as_json" for p in c.params)}
 STATES = {
-    "closed": "it is closed",
+    "closed": "the stream is closed",
     "full": "No space left on device",
     "cut": "Broken pipe",
 }
@@ -155,7 +155,7 @@ def test_a_command_that_cannot_say_what_it_did(place, command):
             for made in place.glob("k.recovery*"):  # never written over
                 made.unlink()
             last = told.splitlines()[-1]
-            assert (status, last[:36]) == (3, "lyncnb: standard output cannot be wr"), (state, told)
+            assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (state, told)
             assert words in last
             assert "Traceback" not in told
             # asis and receive report on the files that they read there, a root to compare by hand.
@@ -171,9 +171,9 @@ def test_an_error_that_nobody_can_read_as_json(place, command):
         status, told = in_child([command, *arguments, "--json"], state, place)
         assert status == 3
         (line,) = told.splitlines()
-        assert line.startswith("lyncnb: standard output cannot be written: ")
+        assert line.startswith("lyncnb: cannot write to standard output: ")
         assert words in line
-        assert "; before that: " in line
+        assert "; earlier error: " in line
 
 
 @pytest.mark.parametrize("command", sorted(CALLS))

@@ -98,7 +98,7 @@ def test_a_request_from_python(approved, tmp_path):
     )  # fmt: skip
     ((approval,),) = [one.approvals for one in bundle.manifest.plans]
     assert approval.signer == "alice@contoso.com"
-    with pytest.raises(ArgumentError, match="a saved plan has its own findings"):
+    with pytest.raises(ArgumentError, match="a saved plan already contains findings"):
         ln.write_requests(approved, tmp_path / "r", passphrase=None, dry_run=True, findings=())
     with pytest.raises(ApprovalError, match="only a saved plan"):
         ln.write_requests(

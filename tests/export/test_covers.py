@@ -94,7 +94,9 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     )
     again = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
     assert again.counts() == {"covered": 2, "compromised": 1}
-    with pytest.raises(BundleError, match=f"the key of serial {serial} is compromised"):
+    with pytest.raises(
+        BundleError, match=f"the key of the certificate with serial number {serial} is compromised"
+    ):
         write(PLAN, folder, only_missing=stands, reuse=[FIRST])
     told = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
     assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
@@ -230,7 +232,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     assert "run lyncnb request to make its request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
-    assert "that is not in force on 2027-06-10" in change.reasons[0]
+    assert "that certificate is not valid on 2027-06-10" in change.reasons[0]
     assert FIRST in requested(folder)
 
 
@@ -302,15 +304,15 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
     stands = kept(tmp_path / "estate")
     both = {"renew": [FIRST], "reason": "lost", "reuse": [FIRST]}
-    with pytest.raises(OptionsError, match="cannot be both renewed and left out"):
+    with pytest.raises(OptionsError, match="cannot be renewed and left out at the same time"):
         write(PLAN, tmp_path / "requests", only_missing=stands, **both)
 
 
 def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
     """The error names the difference: unknown ids, missing ids, and other names."""
     for plan, words in (
-        (numbered(4), "it does not include Mediation-med00003"),
-        (numbered(2), f"it includes {THIRD}"),
+        (numbered(4), "the list does not include Mediation-med00003"),
+        (numbered(2), f"the list includes {THIRD}"),
         (with_extra(PLAN, 1, "new.contoso.com"), f"the plan differs for {SECOND}"),
     ):
         with pytest.raises(ReturnedFileError, match=f"made for another plan: {words}"):

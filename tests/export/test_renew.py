@@ -158,9 +158,9 @@ def test_a_name_that_stands_for_nothing_or_several(folder, name, words):
 
 def test_a_call_says_what_and_why(folder):
     """Names or all that is due; and a reason."""
-    with pytest.raises(ArgumentError, match="give the requests to renew or due=True"):
+    with pytest.raises(ArgumentError, match="specify the requests to renew or due=True"):
         again(folder)
-    with pytest.raises(ArgumentError, match="and not both"):
+    with pytest.raises(ArgumentError, match="but not both"):
         again(folder, "*", due=True)
     with pytest.raises(ArgumentError, match="compromised=True cannot be combined with due=True"):
         again(folder, due=True, compromised=True)
@@ -260,7 +260,7 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
     again(folder, name, reason="first")
     first = read_manifest(folder).by_id[name]
     before = snapshot(folder)
-    with pytest.raises(RequestWaits, match="1 request to renew waits") as refused:
+    with pytest.raises(RequestWaits, match="1 request to renew is waiting") as refused:
         again(folder, name, reason="second")
     assert refused.value.exit_status == 3
     assert "renewed: first" in str(refused.value)
@@ -270,7 +270,7 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
     record = read_manifest(folder).by_id[name]
     told = (
         "renewed: second",
-        f"withdrawn: the request of generation 2, CSR SHA-256 {first.csr_sha256[:12]}…",
+        f"withdrawn: the request of generation 2 with the CSR SHA-256 {first.csr_sha256[:12]}…",
     )
     assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, told, told)
     assert generations_of(record).in_use.generation == 1
@@ -290,7 +290,7 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
         str(asked) == f"Revoke serial number {asked.serial}, reason keyCompromise (RFC 5280 5.3.1)"
     )
     assert (record.generation, record.revocation) == (2, None)
-    assert record.reasons == ("renewed: its key is compromised",)
+    assert record.reasons == ("renewed: the key is compromised",)
     assert any(str(asked) in note for note in bundle.notes)
     others = [one for one in read_manifest(folder).requests if one.id != name]
     assert not any(map(to_revoke, others))
@@ -305,7 +305,7 @@ def test_a_key_that_is_under_way_is_kept(folder):
     again(folder, name)
     bundle = again(folder, name, compromised=True)
     assert not names_of(bundle)
-    assert any("generation 2 is under way with another key" in note for note in bundle.notes)
+    assert any("generation 2 already has a new key" in note for note in bundle.notes)
     record = read_manifest(folder).by_id[name]
     assert (record.generation, [one.generation for one in to_revoke(record)]) == (2, [1])
     (first,) = to_revoke(record)

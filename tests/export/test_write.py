@@ -335,7 +335,7 @@ def test_a_dry_run_says_everything_and_makes_no_folder(folder):
     bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
     assert bundle.dry_run
-    assert bundle.notes == ("2 keys to make: about 0 s on this machine",)
+    assert bundle.notes == ("making 2 keys takes about 0 s on this machine",)
     assert not folder.exists()
 
 
@@ -538,7 +538,7 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
-    text = refused(folder, plan, "has keys or CSRs but no manifest.json")
+    text = refused(folder, plan, "contains keys or CSRs but no manifest.json")
     assert "lyncnb status FOLDER --rebuild" in text
 
 
@@ -563,7 +563,7 @@ def test_a_file_in_the_way_is_not_written_over(folder, name):
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
     text = refused(
-        folder, numbered(2), "has the name of a new file, and manifest.json does not list it"
+        folder, numbered(2), "has the name of a new file, but is not listed in manifest.json"
     )
     assert "--rebuild" in text
 

@@ -164,50 +164,86 @@ def test_clients_sign_in_at_one_pool():
 @pytest.mark.parametrize(
     ("more", "message", "hint"),
     [
-        ({"server_names": "server"}, 'server_names: "server" gives everything', "{role}, the kind"),
-        ({"server_names": "{rolle}{n}"}, "server_names: there is no {rolle}", "a pattern knows"),
-        ({"server_names": "{role}_{n}"}, 'server_names: "_" has a character', "letters a to z"),
-        ({"server_names": "{role}{n:>4}"}, "{n} is not valid here", "{n:02}"),
-        ({"server_names": "{role"}, "has an unpaired brace", "a pattern knows"),
-        ({"server_names": "{n.__class__}"}, "there is no {n.__class__}", "a pattern knows"),
-        ({"server_names": "{role!r}{n}"}, "{role} is not valid here", "{n:02}"),
+        (
+            {"server_names": "server"},
+            'server_names: "server" leads to the same name',
+            "{role}, the kind",
+        ),
+        (
+            {"server_names": "{rolle}{n}"},
+            "server_names: there is no placeholder {rolle}",
+            "the valid placeholders are",
+        ),
+        (
+            {"server_names": "{role}_{n}"},
+            'server_names: "_" contains a character',
+            "letters a to z",
+        ),
+        (
+            {"server_names": "{role}{n:>4}"},
+            "the format of the placeholder {n} is not valid",
+            "{n:02}",
+        ),
+        ({"server_names": "{role"}, "has an unpaired brace", "the valid placeholders are"),
+        (
+            {"server_names": "{n.__class__}"},
+            "there is no placeholder {n.__class__}",
+            "the valid placeholders are",
+        ),
+        (
+            {"server_names": "{role!r}{n}"},
+            "the format of the placeholder {role} is not valid",
+            "{n:02}",
+        ),
         ({"server_names": "se1=a;b{n}"}, 'there is no kind "se1"', "fe, se, dir"),
         ({"server_names": "a{n};b{n}"}, "two patterns for all", "KIND=PATTERN"),
-        ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
+        ({"pool_names": "{role}{n}"}, "pool_names: there is no placeholder {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "enter the complete name"),
-        ({"sip_domains": "contoso.local"}, "not a domain that can be", "public domain"),
+        ({"sip_domains": "contoso.local"}, "not a domain that you can register", "public domain"),
         (
             {"sip_domains": "contoso.onion"},
-            "is in onion: a name is in a special-use domain",
+            "is in the zone onion: a name is in a special-use domain",
             "that you own",
         ),
-        ({"sip_domains": "c_o.com"}, "has an underscore", "refuse"),
-        ({"sip_domains": "x.onmicrosoft.com"}, "is in onmicrosoft.com", "remove it"),
+        ({"sip_domains": "c_o.com"}, "contains an underscore", "refuse"),
+        (
+            {"sip_domains": "x.onmicrosoft.com"},
+            "is in the domain onmicrosoft.com",
+            "remove the name",
+        ),
         ({"sip_domains": f"{'a' * 60}.example.com"}, "has 72 characters", "at most 64"),
-        ({"sip_domains": ""}, "there is no answer", "semicolon"),
+        ({"sip_domains": ""}, "the answer is missing", "semicolon"),
         ({"federation": "perhaps"}, "neither yes nor no", "yes or no"),
-        ({"federation": 3.5}, "'federation' is 3.5, which is not an answer", "Partners"),
+        ({"federation": 3.5}, "'federation' is 3.5, which is not a valid answer", "Partners"),
         ({"product": "lync2010"}, 'no rules for the product "lync2010"', "lync2013"),
         ({"target_os": "2030"}, '"2030" is not one of the choices', "2012R2"),
         ({"simple_urls": "none"}, '"none" is not one of the choices', "hosts, one-host"),
         ({"federations": True}, "Unknown key: 'federations'", "did you mean federation"),
         (
             {"tenant_sip_domains": "contoso.com"},
-            "does not ask this with these answers",
-            "remove it",
+            "with these answers, the guide does not ask this question",
+            "remove the answer",
         ),
         ({"of_site": {"directors": -1}}, '"-1" is not a number', "0 or more"),
         ({"of_site": {"directors": 100}}, "100 is not between 0 and 99", "later"),
-        ({"of_site": {"front_end_pools": [3, 0]}}, "0 is not between 1 and 99", "A number for"),
-        ({"of_site": {"code": "台"}}, "cannot be part of a host name", "letters a to z"),
-        ({"of_site": {"drectors": 1}}, "Unknown key: 'site[0].drectors'", "mean directors"),
-        ({"of_site": {"branch_servers": ["A", "a"]}}, "differ only in letter case", "its own name"),
-        ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is not a name', "Taipei"),
+        (
+            {"of_site": {"front_end_pools": [3, 0]}},
+            "0 is not between 1 and 99",
+            "Enter a number for",
+        ),
+        ({"of_site": {"code": "台"}}, "is not valid in a host name", "letters a to z"),
+        ({"of_site": {"drectors": 1}}, "Unknown key in 'site[0].drectors'", "mean directors"),
+        (
+            {"of_site": {"branch_servers": ["A", "a"]}},
+            "differ only in letter case",
+            "use a different name",
+        ),
+        ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is not a valid name', "Taipei"),
         ({"of_site": {"name": ""}}, "'site[0].name' is missing", 'name = "Taipei"'),
         (
             {"of_site": {"video_interop_servers": 1}},
-            "does not ask this with these answers",
-            "remove it",
+            "with these answers, the guide does not ask this question",
+            "remove the answer",
         ),
     ],
 )
@@ -222,19 +258,19 @@ def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
 @pytest.mark.parametrize(
     ("more", "message", "hint"),
     [
-        ({"of_site": {"edge_servers": 0}}, "no site has an Edge Server, but remote", "answer no"),
+        ({"of_site": {"edge_servers": 0}}, "no site has an Edge Server, but the answer to remote", "answer no"),
         ({"server_names": "{site}-fe{n:02}"},
-         "tai-fe01.contoso.com would be both fe 1 in Taipei and edge 1 in Taipei", "edge=…;"),
-        ({"pool_names": "{role}01"}, "fe01.contoso.com would be both fe 1 in", "{k}"),
-        ({"service_names": "access=web;{service}"}, "web.contoso.com would be both web", "web"),
-        ({"service_names": "web=meet;{service}"}, "both a simple URL's host and web of", "web="),
-        ({"service_names": "web=lyncdiscover;{service}"}, "both a name that clients look for and", "web="),
+         "tai-fe01.contoso.com would be the name of both fe 1 in Taipei and edge 1 in Taipei", "edge=…;"),
+        ({"pool_names": "{role}01"}, "fe01.contoso.com would be the name of both fe 1 in", "{k}"),
+        ({"service_names": "access=web;{service}"}, "web.contoso.com would be the name of both web", "web"),
+        ({"service_names": "web=meet;{service}"}, "both the host of a simple URL and web of", "web="),
+        ({"service_names": "web=lyncdiscover;{service}"}, "both a name that clients derive and", "web="),
         ({"server_names": "fe=sip;{role}{n}", "of_site": {"front_end_pools": [1]}},
-         "clients sign in to sip.contoso.com", "another name"),
-        ({"server_names": "-{role}{n}"}, '"-fe1" cannot be part of a host name', "digits"),
-        ({"server_names": "{role}{n}-" + "x" * 60}, "cannot be part of a host name", "at most 63"),
+         "sip.contoso.com is the name to which clients sign in", "another name"),
+        ({"server_names": "-{role}{n}"}, '"-fe1" is not valid in a host name', "digits"),
+        ({"server_names": "{role}{n}-" + "x" * 60}, "is not valid in a host name", "at most 63"),
         ({"server_names": "{role}{n}-" + "x" * 50}, "fe1-", "at most 64"),
-        ({"of_site": {"branch_servers": ["Taipei"]}}, 'two sites "Taipei"', "its own name"),
+        ({"of_site": {"branch_servers": ["Taipei"]}}, 'two sites have the name "Taipei"', "different name"),
     ],
 )  # fmt: skip
 def test_answers_that_do_not_fit_together(more, message, hint):
@@ -248,7 +284,7 @@ def test_answers_that_do_not_fit_together(more, message, hint):
 
 def test_all_wrong_answers_are_reported_at_once():
     """Four mistakes in a file are four problems, with the file's name."""
-    with pytest.raises(AnswersError, match="the answers: 4 answers are wrong") as caught:
+    with pytest.raises(AnswersError, match="the answers: 4 answers are not valid") as caught:
         ln.GuideAnswers.from_toml(
             b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
         )
@@ -396,7 +432,7 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
     beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
     with pytest.raises(AnswersError) as caught:
         guided_topology(answers(product=str(beside), remote_users="no"))
-    assert "the guide has no servers for Lighthouse 7" in str(caught.value)
+    assert "the guide does not know the servers of Lighthouse 7" in str(caught.value)
 
 
 def test_findings_of_one_kind_are_reported_once():
@@ -414,8 +450,8 @@ def test_what_was_decided_unasked_is_said():
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
         "Clients sign in automatically at tai-dirpool.contoso.net.",
-        "tai-rp01.contoso.net serves all sites: its site is blank.",
-        "Federation uses the first of several Edge pools, tai-edgepool.contoso.net.",
+        "tai-rp01.contoso.net serves all sites, so its site is blank.",
+        "Federation uses only the first Edge pool, tai-edgepool.contoso.net.",
     )
     assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
     of_two = ln.GuideAnswers.of(
@@ -424,20 +460,23 @@ def test_what_was_decided_unasked_is_said():
     assert not any("Edge" in told for told in ln.guided_plan(of_two).remarks)
     long = ln.guided_plan(answers(server_names="{role}-of-contoso{n:03}")).remarks
     assert long[-1].startswith(
-        "fe-of-contoso001.contoso.com and 4 more have more than 15 characters before"
+        "fe-of-contoso001.contoso.com and 4 more names have more than 15 characters before"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ('"Taipei;Tainan"', "'site[1].name' is \"Taipei;Tainan\", which separates names"),
+        (
+            '"Taipei;Tainan"',
+            "'site[1].name' is \"Taipei;Tainan\", but a name must not contain a separator",
+        ),
         (
             '"Tai\\u202epei"',
-            "'site[1].name' cannot be: \"Tai<U+202E>pei\" contains characters that change the reading direction",
+            "'site[1].name' is not valid: \"Tai<U+202E>pei\" changes its reading direction",
         ),
-        ('"New  York"', "'site[1].name' is \"New York\" again"),
-        ('" , "', "'site[1].name' cannot be: there is no name"),
+        ('"New  York"', "'site[1].name' is \"New York\" a second time"),
+        ('" , "', "'site[1].name' is not valid: the name is missing"),
         ("3", "'site[1].name' is 3"),
     ],
 )

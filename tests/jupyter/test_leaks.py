@@ -105,7 +105,7 @@ def test_a_browser_session_leaves_no_passphrase(
             "import ipywidgets\nipywidgets.IntSlider(42)",
         )
         first = lab.field("Passphrase of the folder")
-        again = lab.field("The same passphrase again")
+        again = lab.field("Repeat the passphrase")
 
         first.fill(TYPED)
         again.fill(TYPED)
@@ -159,11 +159,11 @@ def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):
         open_panel(lab, tmp_path, STATUS.format(folder="requests"))
         lab.field("Passphrase of the folder").fill(PASSPHRASE)
         lab.save()
-        lab.button("Make the packages").click()
+        lab.button("Create packages").click()
         lab.wait_text("2 packaged")
         lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
         lab.field("The folder's passphrase").fill(PASSPHRASE)
-        lab.button("Show its password").click()
+        lab.button("Show password").click()
         lab.page.locator(".lc-password").wait_for(state="visible")
         password = lab.page.locator(".lc-password").inner_text()
         path = lab.save()

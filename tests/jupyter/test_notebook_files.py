@@ -42,25 +42,31 @@ def save(path, *cells, **metadata):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (printed(f"key:\n{PEM}"), "it contains a private key"),
-        (printed(ENCRYPTED), "it contains a private key"),
-        (new_code_cell(f"key = '''{PEM}'''"), "it contains a private key"),
-        (new_markdown_cell(PEM), "it contains a private key"),
-        (shown(text_html=f"<pre>{PEM}</pre>"), "it contains a private key"),
+        (printed(f"key:\n{PEM}"), "the cell contains a private key"),
+        (printed(ENCRYPTED), "the cell contains a private key"),
+        (new_code_cell(f"key = '''{PEM}'''"), "the cell contains a private key"),
+        (new_markdown_cell(PEM), "the cell contains a private key"),
+        (shown(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
         # a file shown as base64 starts at one of three places of a group
-        (printed(base64.b64encode(PEM.encode()).decode()), "it contains a private key"),
-        (printed(base64.b64encode(b"-" + PEM.encode()).decode()), "it contains a private key"),
-        (printed(base64.b64encode(b"--" + PEM.encode()).decode()), "it contains a private key"),
-        (printed("Passphrase: hunter2\n", "stdin"), "its output contains the answer"),
+        (printed(base64.b64encode(PEM.encode()).decode()), "the cell contains a private key"),
+        (
+            printed(base64.b64encode(b"-" + PEM.encode()).decode()),
+            "the cell contains a private key",
+        ),
+        (
+            printed(base64.b64encode(b"--" + PEM.encode()).decode()),
+            "the cell contains a private key",
+        ),
+        (printed("Passphrase: hunter2\n", "stdin"), "the output contains the answer"),
         (
             new_code_cell("x(passphrase='four random words')"),
-            "its source contains a passphrase",
+            "the code contains a passphrase",
         ),
-        (new_code_cell('PASSWORD = "hunter2"'), "its source contains a passphrase"),
-        (new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"), "its source contains a passphrase"),
+        (new_code_cell('PASSWORD = "hunter2"'), "the code contains a passphrase"),
+        (new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"), "the code contains a passphrase"),
         (
             new_code_cell('os.environ["LYNCNB_PASSPHRASE"] = "hunter2"'),
-            "its source contains a passphrase",
+            "the code contains a passphrase",
         ),
     ],
 )
@@ -101,7 +107,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 
     outputs = read_notebook(path).cells[0].outputs
     assert outputs[0].data == {"text/html": "<table></table>"}
-    assert "This notebook has an interactive part here" in outputs[1].data["text/html"]
+    assert "This output is interactive" in outputs[1].data["text/html"]
     text = path.read_text("utf-8")
     assert not any(word in text for word in ("needle", "widget-view", 'execution":', "widgets"))
     assert path.stat().st_mode & 0o777 == 0o640
@@ -154,7 +160,7 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
     path = save(tmp_path / "a.ipynb", printed(PEM), widgets=STATE)
     before = path.read_bytes()
     with pytest.raises(
-        NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: it contains a private"
+        NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: the cell contains a private"
     ):
         clean_notebook(path)
     assert before == path.read_bytes()
@@ -163,10 +169,10 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "metadata", "message"),
     [
-        (printed(PEM), {}, "it contains a private key"),
+        (printed(PEM), {}, "the cell contains a private key"),
         (printed("word\n", "stdin"), {}, "the answer to a question"),
-        (new_code_cell("1"), {"widgets": STATE}, "state of widgets.*run: lyncnb clean a.ipynb"),
-        (new_code_cell("1"), {"mine": PEM}, "its metadata contains a private key"),
+        (new_code_cell("1"), {"widgets": STATE}, "widget state.*run: lyncnb clean a.ipynb"),
+        (new_code_cell("1"), {"mine": PEM}, "the notebook's metadata contains a private key"),
     ],
 )
 def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):

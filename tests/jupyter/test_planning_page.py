@@ -91,7 +91,7 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
         "edgepool01.contoso.net"
     ).first.wait_for()
     page.get_by_role("tab", name="Servers").click()
-    page.get_by_label("Or paste rows").fill("server_fqdn,role\nbad name,SBA\n")
+    page.get_by_label("Pasted rows (instead of a file)").fill("server_fqdn,role\nbad name,SBA\n")
     page.get_by_role("button", name="Open the table").click()
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
     page.get_by_label("Select edge01.contoso.net").wait_for()
@@ -110,11 +110,11 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
 def test_a_pasted_table_becomes_requests(page, workspace):
     """Paste rows, type the passphrase, write: the requests are those of the pasted table."""
     rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
-    page.get_by_label("Or paste rows").fill(rows)
+    page.get_by_label("Pasted rows (instead of a file)").fill(rows)
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select med01.contoso.com").wait_for()
     page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
-    page.get_by_label("The same passphrase again").fill(PASSPHRASE)
+    page.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
     page.get_by_role("button", name="Write 1 request").click()
     page.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "w" / "requests" / "csr").glob("*.csr"))) == 1

@@ -71,7 +71,7 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
 def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
     """A question for another passphrase than the folder's gets no answer."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
-    with pytest.raises(NotebookError, match="and nobody can answer"):
+    with pytest.raises(NotebookError, match="but nobody can answer"):
         run_notebook(path, passphrase=lambda: Secret(NEEDLE))
     for file in tmp_path.iterdir():
         assert NEEDLE not in file.read_text("utf-8")
@@ -102,13 +102,13 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ("source", "message"),
     [
         ("1 / 0", "^a.ipynb cell 3 failed: ZeroDivisionError: division by zero"),
-        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", and nobody can answer'),
-        ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, and nobody can answer"),
+        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", but nobody can answer'),
+        ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, but nobody can answer"),
         (
             "from lyncnb.errors import TopologyError\nraise TopologyError('no row', hint='do x')",
             "^a.ipynb cell 3 failed: no row\n  hint: do x$",
         ),
-        ("import os; os._exit(1)", "^a.ipynb cell 3: the kernel died"),
+        ("import os; os._exit(1)", "^a.ipynb cell 3: the kernel stopped unexpectedly"),
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
@@ -144,7 +144,9 @@ def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
     (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
     with pytest.raises(NotebookError, match=r"^a\.ipynb: the kernel did not start") as caught:
         run_notebook(path)
-    assert caught.value.hint.endswith(f"the kernel reported: {said}" if said else "run it again")
+    assert caught.value.hint.endswith(
+        f"The kernel reported: {said}" if said else "run the notebook again"
+    )
     assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb", ".py"}
     assert capfd.readouterr() == ("", "")
 
@@ -169,7 +171,7 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
         else:
             with pytest.raises(NotebookError, match="the kernel did not start") as caught:
                 run_notebook(path)
-            assert caught.value.hint.startswith("run it again; the kernel reported: ")
+            assert caught.value.hint.startswith("run the notebook again. The kernel reported: ")
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
     assert len(found) == min(starts + 1, 3) * 5  # a kernel has five
     assert capfd.readouterr() == ("", "")
@@ -189,6 +191,6 @@ def test_a_missing_passphrase_stops_the_run(tmp_path):
 def test_a_printed_key_becomes_no_page(tmp_path):
     """A run whose output holds a private key leaves no page to share."""
     path = save(tmp_path, "print('-----BEGIN ' + 'PRIVATE KEY-----')")
-    with pytest.raises(NotebookError, match="it contains a private key"):
+    with pytest.raises(NotebookError, match="the cell contains a private key"):
         run_notebook(path)
     assert not (tmp_path / "a.executed.html").exists()

@@ -316,7 +316,7 @@ def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "correct horse battery")
     refused = shell("share", path, "-o", shell.folder / "other.html")
     assert refused.status == 1
-    assert "plan.ipynb cell 9: it contains the folder's passphrase" in refused.err
+    assert "plan.ipynb cell 9: the folder's passphrase is included" in refused.err
     assert "horse" not in refused.err
 
 
@@ -508,7 +508,9 @@ def test_a_page_of_two_plans_is_refused(tmp_path, shown):
     nbformat.write(cells_of("editor", shown), path)
     with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2") as raised:
         share_notebook(path)
-    assert "Run All Cells, save and share again, or add --rerun" in raised.value.hint
+    assert (
+        "Run All Cells, save the notebook and share it again, or add --rerun" in raised.value.hint
+    )
     assert not path.with_suffix(".html").exists()
 
 

@@ -35,7 +35,7 @@ def scan(sources):
     """Return the numbers of the reported cells of a notebook with these cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
-    assert all("its source contains a passphrase" in one.message for one in problems)
+    assert all("the code contains a passphrase" in one.message for one in problems)
     assert not any("battery" in str(one) for one in problems)
     return [one.file for one in problems]
 

@@ -249,7 +249,7 @@ def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
     folder.mkdir()
     os.chown(folder, -1, TEAM)
     folder.chmod(0o2770)
-    with pytest.raises(BundleError, match=f"if this is intended, give --team {TEAM}"):
+    with pytest.raises(BundleError, match=f"if this is intended, specify --team {TEAM}"):
         write(numbered(1), folder)
     write(numbered(1), folder, team=str(TEAM))
     assert read_manifest(folder).team == str(TEAM)

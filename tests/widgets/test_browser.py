@@ -204,7 +204,7 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     assert plan.sha256 == sha256
     assert "rack" in topology.columns
 
-    lab.page.get_by_text("As Python").click()
+    lab.page.get_by_text("Python code").click()
     code = lab.page.get_by_role("region", name="Python code that repeats every choice").inner_text()
     lab.save()
     lab.reload()
@@ -312,7 +312,7 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     block = lab.page.locator(".lc-block").first
     block.locator(".lc-tag", has_text="error").wait_for()
     code = kernel(lab, "next(f.code for f in editor.findings if f.severity == 'error')")
-    block.get_by_label(f"Why {code} is accepted").fill("the names follow in May")
+    block.get_by_label(f"Reason to accept {code}").fill("the names follow in May")
     block.get_by_role("button", name=f"Accept {code}").click()
     lab.page.get_by_text("Accepted: the names follow in May").wait_for()
     assert "the names follow in May" in kernel(lab, "editor.options.accepted")
@@ -325,7 +325,7 @@ def test_typed_text_stays_when_a_list_is_drawn_again(lab, folder):
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
-    reason = lab.page.get_by_label(re.compile("^Why .* is accepted$")).first
+    reason = lab.page.get_by_label(re.compile("^Reason to accept ")).first
     reason.fill("the names in May")
     reason.press("Home")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
@@ -457,7 +457,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     name = page.locator('[data-name="dialin.contoso.com"]')
     name.wait_for()
     opened(name, "dialin", key="Enter")
-    page.get_by_text("The same data as a table").click()
+    page.get_by_text("Data of the picture as a table").click()
     opened(page.locator(".lc-panel:visible .lc-table button", has_text="fe01.contoso.com").first,
            "server-name")  # fmt: skip
     kernel(lab, "editor.change_options(issuer={'FrontEnd': 'public'})")
@@ -476,17 +476,17 @@ def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
     cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
     open_panel(lab, folder, *cells)
     dialog = lab.page.locator("dialog.lc-why:visible")
-    lab.page.locator(".lc-request summary", has_text="Request by request").click()
+    lab.page.locator(".lc-request summary", has_text="Changes to each request").click()
     lab.page.locator(".lc-request .lc-table button", has_text="FrontEnd-fe01").click()
     dialog.get_by_text("Users who join a meeting through its link.").wait_for()
-    expect(dialog).to_contain_text("Names of FrontEnd-fe01-contoso-com", use_inner_text=True)
+    expect(dialog).to_contain_text("Names on FrontEnd-fe01-contoso-com", use_inner_text=True)
     dialog.get_by_role("button", name="Close").click()
     row = lab.page.locator(".lc-follow .lc-row", has_text="StandardEdition").first
     row.locator(".lc-cell").nth(1).dblclick()
     dialog.get_by_text("Users who join a meeting through its link.").wait_for()
     lab.page.keyboard.press("Escape")
-    lab.button("Names and why").click()
-    dialog.get_by_text("Names of StandardEdition").wait_for()
+    lab.button("Names and reasons").click()
+    dialog.get_by_text("Names on StandardEdition").wait_for()
 
 
 def test_add_and_remove_a_server(lab, folder):
@@ -543,14 +543,14 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     )
     lab.page.get_by_text("100 created").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write 100 requests").click()
     lab.page.get_by_text(re.compile("Working … .* per second, about .* left")).wait_for()
     expect(lab.field("Passphrase of the folder")).to_have_value("")
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.button("Cancel").click()
-    lab.page.get_by_text("Cancelled. Finished requests are kept").wait_for()
+    lab.page.get_by_text("Canceled. Finished requests are kept").wait_for()
     made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
     assert 0 < made < 100
     panel = lab.page.get_by_role("group", name="Request panel for cancelled")
@@ -572,8 +572,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     open_panel(lab, folder, EDITOR.format(table="middle.csv"), requests)
     panel = lab.page.get_by_role("group", name="Request panel for pressed").first
     first, again = (
-        panel.get_by_label(label)
-        for label in ("Passphrase of the folder", "The same passphrase again")
+        panel.get_by_label(label) for label in ("Passphrase of the folder", "Repeat the passphrase")
     )
     panel.get_by_text("100 created").wait_for()
     first.focus()
@@ -581,7 +580,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     panel.get_by_text("Updating the preview").wait_for()
     lab.page.keyboard.type(" typed")
-    panel.get_by_text("The preview shows what a run would do now").wait_for()
+    panel.get_by_text("The preview is up to date").wait_for()
     lab.page.keyboard.type(" through")
     expect(first).to_have_value("half typed through")
     panel.locator("summary", has_text="Recovery key").click()
@@ -610,7 +609,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     shutil.rmtree(folder / "pressed")
     first.fill(PASSPHRASE)
     first.press("Enter")
-    panel.get_by_role("alert").get_by_text("the folder has changed since you looked").wait_for()
+    panel.get_by_role("alert").get_by_text("the folder has changed since the preview").wait_for()
     again.wait_for(state="visible")
 
 
@@ -618,7 +617,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     """The page finds its panel again, still counting, and Cancel still works."""
     open_panel(lab, folder, HELD_REQUESTS.format(table="middle.csv", folder="reloaded"))
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write 100 requests").click()
     lab.wait_text("Working …")
     lab.save()
@@ -634,7 +633,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
 def test_passphrases_that_differ_or_are_wrong(lab, folder):
     """The panel shows each error, clears the fields, and overwrites nothing."""
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     first.fill(PASSPHRASE)
     again.fill(PASSPHRASE + "x")
     lab.button("Write", exact=False).click()
@@ -649,7 +648,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     expect(lab.button("Nothing to write")).to_be_disabled()
     expect(lab.page.locator(".lc-result")).to_be_focused()  # Tab goes on from what was written
     (folder / "wrong" / "summary.csv").unlink()
-    lab.button("Look again").click()
+    lab.button("Refresh").click()
     expect(lab.button("Write 6 requests")).to_be_enabled()
     before = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
     first.fill("another horse battery")
@@ -665,11 +664,11 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
 def test_from_the_answer_to_the_servers(lab, folder, answered):
     """Packages with a passphrase, one password shown until it is hidden, then the steps."""
     open_panel(lab, folder, STATUS.format(folder=answered))
-    lab.wait_text("Next: Package 2 certificates for the servers.")
-    lab.button("Type the passphrase").click()
+    lab.wait_text("Next step: Package 2 certificates for the servers.")
+    lab.button("Enter the passphrase").click()
     expect(lab.field("Passphrase of the folder")).to_be_focused()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.button("Make the packages").click()
+    lab.button("Create packages").click()
     lab.wait_text("2 packaged")
     expect(lab.field("Passphrase of the folder")).to_have_value("")
     lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
@@ -677,10 +676,10 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     package.select_option(index=1)
     chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
-    lab.button("Look again").click()
+    lab.button("Refresh").click()
     kernel(lab, "status")  # has answered the look before
     expect(package).to_have_value(chosen)
-    lab.button("Show its password").click()
+    lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
@@ -688,19 +687,19 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     expect(password).to_have_text("", use_inner_text=True)  # it was that of another package
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
-    lab.button("Show its password").click()
+    lab.button("Show password").click()
     password.wait_for(state="visible")
     text = password.inner_text()
     assert len(text) >= 22
     path = lab.save()
     assert text not in path.read_text()
-    lab.button("Hide").click()
+    lab.button("Hide password").click()
     assert text not in lab.page.content()
-    lab.button("Write the steps").click()
+    lab.button("Write deployment steps").click()
     lab.page.locator(".lc-step", has_text="Import and assign").get_by_text("Finished.").wait_for()
     assert (folder / answered / "steps").is_dir()
-    lab.page.get_by_text("Hand over to the CA").click()
-    lab.button("Pack all waiting requests").click()
+    lab.page.get_by_text("Package the requests for the CA").click()
+    lab.button("Package all waiting requests").click()
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # nothing waits
 
 

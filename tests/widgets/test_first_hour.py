@@ -100,7 +100,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     after = request.get_by_text(re.compile(r"^(\d+) requests after the run: \1 created\.$"))
     count = int(after.inner_text().split()[0])
     request.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
-    request.get_by_label("The same passphrase again").fill(PASSPHRASE)
+    request.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
     request.get_by_role("button", name=f"Write {count} requests").click()
     request.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == count

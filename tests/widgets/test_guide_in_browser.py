@@ -41,9 +41,9 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     """The guide shows one group of questions with the plan so far, and links to wrong answers."""
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
-    panel.get_by_text("Please answer: SIP domains").wait_for()
+    panel.get_by_text("Please answer these questions: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
-    panel.get_by_text("This answer is needed.").wait_for()  # and the page stays
+    panel.get_by_text("This answer is required.").wait_for()  # and the page stays
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
@@ -56,19 +56,19 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
         "placeholder", "contoso.com"
     )
     # A question that hangs on an answer comes and goes; another site brings its own pages.
-    page_of(panel, "Addresses")
-    expect(panel.get_by_label("First label of that host name")).to_have_count(0)
-    panel.get_by_label("How are the addresses").select_option("one-host")
-    panel.get_by_label("First label of that host name").wait_for()
+    page_of(panel, "External names and URLs")
+    expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
+    panel.get_by_label("Which form do the simple URLs").select_option("one-host")
+    panel.get_by_label("First label of the host name for all simple URLs").wait_for()
     page_of(panel, "The deployment")
     answer(panel, "Central sites", "Taipei;Tainan")
     panel.get_by_text("of 15: The deployment").wait_for()
-    answer(page_of(panel, "Site Tainan: People"), "Directors", "2")
+    answer(page_of(panel, "Site Tainan: Users"), "Directors", "2")
     page_of(panel, "Names")
     answer(panel, "Pattern for the names of servers", "{site}-fe{n:02}")
-    panel.get_by_text("would be both fe 1 in Taipei and edge 1").first.wait_for()
+    panel.get_by_text("would be the name of both fe 1 in Taipei and edge 1").first.wait_for()
     expect(panel.get_by_role("button", name="Go to the plan")).to_be_hidden()
-    page_of(panel, "From outside")
+    page_of(panel, "External access")
     panel.get_by_role("button", name="Pattern for the names of servers").first.click()
     expect(panel.get_by_label("Pattern for the names of servers")).to_be_focused()
     answer(panel, "Pattern for the names of servers", "")
@@ -114,7 +114,7 @@ def test_axe_finds_nothing(lab, folder):
     found += axe_in_both_themes(lab)
     lab.page.keyboard.press("Escape")
     expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
-    page_of(panel, "Site Main: People")
+    page_of(panel, "Site Main: Users")
     answer(panel, "Directors", "-1")
     panel.get_by_text("What to do: enter a whole number").first.wait_for()
     assert found + axe_in_both_themes(lab) == []

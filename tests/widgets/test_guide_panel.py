@@ -25,10 +25,10 @@ def test_it_begins_with_what_must_be_answered(talk):
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
-    assert told["asked"]["words"].startswith("Please answer: SIP domains")
+    assert told["asked"]["words"].startswith("Please answer these questions: SIP domains")
     assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
     assert not [one for one in told["asked"]["fields"] if one["problem"]]
-    with pytest.raises(AnswersError, match="sip_domains: there is no answer"):
+    with pytest.raises(AnswersError, match="sip_domains: the answer is missing"):
         _ = talk.panel.channel.guide.topology
 
 
@@ -70,7 +70,7 @@ def test_an_error_is_shown_at_its_field(talk):
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
     assert told["asked"]["problems"][0]["words"].startswith(
-        "Edge Servers: how many? (0 = none here) (site"
+        "How many Edge Servers are there in this site? (0 = none) (site"
     )
     told = talk.say("answer", site="Main", key="edge_servers", text="many")
     assert fields(told)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"
@@ -84,7 +84,7 @@ def test_it_writes_when_asked(talk, tmp_path):
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert [*tmp_path.iterdir()] == []
     assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith(
-        "no folder was given"
+        "the folder is missing"
     )
     told = talk.say("write", folder="mine", force=False)["written"]
     assert told["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."

@@ -94,7 +94,7 @@ def test_a_request_has_all_its_names(editor, tmp_path):
     certificate = editor.plan.certificates[0]
     panel = RequestPanel(editor, tmp_path / "requests")
     told = ask(panel, certificate.id)
-    assert told["title"] == f"Names of {certificate.id}"
+    assert told["title"] == f"Names on {certificate.id}"
     listed = {name for reason in told["reasons"] for name in reason["names"]}
     assert listed == {str(name) for name in certificate.names}
     assert ask(panel, "gone")["note"] == "This certificate is no longer in the plan."

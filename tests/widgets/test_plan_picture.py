@@ -71,7 +71,7 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     open_editor(lab, folder, table="picture.csv")
     page = lab.page
     lab.tab("Picture").click()
-    pool = page.get_by_role("button", name=re.compile("medpool01.contoso.net: select its servers"))
+    pool = page.get_by_role("button", name=re.compile("medpool01.contoso.net: select the servers"))
     pool.wait_for()
     assert axe_violations(page, inside=".lyncnb") == []
     pool.click()
@@ -93,5 +93,5 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     lab.tab("Picture").click()
     page.get_by_label("Which picture").select_option("coverage")
     page.get_by_text("in rows,").wait_for()
-    page.get_by_text("The same data as a table").click()
+    page.get_by_text("Data of the picture as a table").click()
     page.get_by_role("table").get_by_text("webext01.contoso.com").first.wait_for()

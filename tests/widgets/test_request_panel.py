@@ -84,13 +84,13 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
     assert "summary.html" in panel._repr_html_()
     answers = talk.say("look")
     assert not answers["look"]["is_new"]
-    assert "nothing to do" in answers["look"]["words"]
+    assert "nothing to write" in answers["look"]["words"]
 
 
 @pytest.mark.parametrize(
     ("first", "again", "words"),
     [
-        ("", "", "no passphrase was entered"),
+        ("", "", "the passphrase is missing"),
         ("short", "short", "at least 12"),
         (PASSPHRASE, "correct horse batterx", "differ"),
     ],
@@ -133,11 +133,11 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     talk = Talk(panel.view)
     look = talk.say("ready")["look"]
     assert look["other"] == (
-        "This folder has the requests of another deployment: fabrikam.com (1 server: "
-        "se01.fabrikam.com). Writing retires them and requests the certificates of contoso.com "
+        "This folder contains the requests of another deployment: fabrikam.com (1 server: "
+        "se01.fabrikam.com). If you write, lyncnb retires these requests and requests the certificates for contoso.com "
         "(1 server: med01.contoso.com)."
     )
-    consent = "Retire the requests of fabrikam.com and write those of contoso.com"
+    consent = "Retire the requests for fabrikam.com and write the requests for contoso.com"
     assert look["consent"] == consent
     given = {"passphrase": PASSPHRASE, "again": ""}
     refused = talk.say("write", **given)["refused"]
@@ -177,15 +177,15 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     talk = Talk(panel.view)
     look = talk.say("ready")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
-    assert "Not written into" in panel._repr_html_()
+    assert "The requests are not written to" in panel._repr_html_()
     talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     _until(talk, "finished")
     look = talk.heard[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
-    assert look["words"] == "The folder matches the plan: 2 requests, nothing to do."
+    assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
     again = RequestPanel(editor, tmp_path / "requests")  # of a later session
     assert "2 requests in" in again._repr_html_()
-    assert "Not written into" not in again._repr_html_()
+    assert "The requests are not written to" not in again._repr_html_()
     new_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert talk.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
     other = Talk(again.view)
@@ -248,8 +248,8 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
     while panel.job.state.progress.done < 3 and time.monotonic() < end:
         time.sleep(0.01)
     assert talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
-        "Not done: work is already in progress",
-        "What to do: wait for its end, or cancel it",
+        "Not done: other work is in progress",
+        "What to do: wait until it ends, or cancel it",
     ]
     talk.say("cancel")
     told = _until(talk, "cancelled")
@@ -291,7 +291,7 @@ def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
     with_type = {item.id for item in made.certificates if item.usages}
     scripts = {path.stem for path in (tmp_path / "requests" / "steps").glob("*.ps1")}
     assert scripts == with_type
-    assert answers["scripts"]["words"].startswith(f"{len(with_type)} scripts in ")
+    assert f"now contains {len(with_type)} scripts, and " in answers["scripts"]["words"]
     (note,) = answers["scripts"]["notes"]
     assert note.startswith("ReverseProxy-")
     assert not list((tmp_path / "requests" / "keys").iterdir())

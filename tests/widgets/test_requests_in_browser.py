@@ -24,7 +24,7 @@ pytestmark = [
 def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
     """The error is next to the button, the fields are empty, and no folder is created."""
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     for field in (first, again):
         field.fill("dir01.contoso.com")
     again.press("Enter")
@@ -38,7 +38,7 @@ def test_a_press_without_an_answer_does_not_write_later(lab, folder):
     """A kernel that does not answer for ten seconds gets no passphrase, and nothing is written."""
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
     process = int(kernel(lab, "__import__('os').getpid()"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     os.kill(process, signal.SIGSTOP)
     try:
         for field in (first, again):
@@ -63,12 +63,14 @@ def test_a_folder_of_another_deployment_needs_consent(lab, folder):
     ln.write_requests(theirs, folder / "theirs", passphrase=PASSPHRASE)
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="theirs"))
     panel = lab.page.get_by_role("group", name="Request panel for theirs")
-    panel.get_by_text("This folder has the requests of another deployment").wait_for()
+    panel.get_by_text("This folder contains the requests of another deployment").wait_for()
     write = panel.get_by_role("button", name="Write 6 requests")
     expect(write).to_be_disabled()
-    consent = panel.get_by_label("Retire the requests of fabrikam.com and write those of contoso")
+    consent = panel.get_by_label(
+        "Retire the requests for fabrikam.com and write the requests for contoso"
+    )
     assert axe_in_both_themes(lab) == []
-    panel.get_by_role("button", name="Look again").focus()
+    panel.get_by_role("button", name="Refresh").focus()
     for _ in range(12):
         if consent.evaluate("it => it === document.activeElement"):
             break

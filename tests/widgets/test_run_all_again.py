@@ -58,7 +58,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     ).wait_for()
     assert not (folder / "first").exists()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write 6 requests").click()
     panel = lab.page.get_by_role("group", name="Request panel for first")
     panel.get_by_text("Finished.").wait_for()
@@ -69,14 +69,14 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     lab.run_all()
     panel.get_by_text("nothing to do").wait_for()
     expect(lab.field("Passphrase of the folder")).to_be_visible()
-    expect(lab.field("The same passphrase again")).to_be_hidden()
+    expect(lab.field("Repeat the passphrase")).to_be_hidden()
 
 
 def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
     """No variable, no environment and no object of the kernel holds it once the run has ended."""
     show_notebook(lab, folder, "gone")
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write", exact=False).first.click()
     panel = lab.page.get_by_role("group", name="Request panel for gone")
     panel.get_by_text("Finished.").wait_for()
@@ -153,7 +153,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
     # What stands in the way is opened, and shut when it is gone.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
-    panel.get_by_text("These errors prevent writing").wait_for()
+    panel.get_by_text("Requests cannot be written because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
     lab.button("Undo").click()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
@@ -163,7 +163,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     writing = panel.locator(".lc-step").filter(has_text="Passphrase of the folder")
     writing.get_by_role("alert").get_by_text("at least 12 are required").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
-    lab.field("The same passphrase again").fill(PASSPHRASE)
+    lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write 5 requests").click()
     panel.get_by_text("Finished.").wait_for()
     expect(panel.get_by_text("The plan has changed in the editor")).to_have_count(0)

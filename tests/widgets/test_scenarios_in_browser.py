@@ -65,7 +65,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     cell.wait_for()
     lab.page.get_by_role("heading", name="“Wildcards” compared with “As planned”").wait_for()
     expect(lab.page.get_by_text("option wildcard: false -> true").first).to_be_visible()
-    lab.page.locator("summary", has_text="As a picture").click()
+    lab.page.locator("summary", has_text="Picture of the differences").click()
     lab.page.locator(".lc-block .lc-picture svg").wait_for()
     assert ln.open_scenario(place / "As planned").plan.sha256 == set_before
     assert ln.open_scenario(place / "As planned").note == "what we have"
@@ -86,7 +86,7 @@ def test_change_duplicate_remove_and_back(lab, folder, place):
     field = lab.field("Name of First copy")
     expect(field).to_be_focused()
     field.fill("Second")
-    lab.field("Note of First copy").fill("two\nlines")
+    lab.field("Note for First copy").fill("two\nlines")
     field.press("Enter")
     lab.button("Change Second").wait_for()
     assert ln.open_scenario(place / "Second").note == "two\nlines"
@@ -120,7 +120,7 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
-    panel.get_by_text("Replace the existing files; I have checked them").click()
+    panel.get_by_text("I have checked the existing files. Replace them.").click()
     lab.button("Keep", exact=True).click()
     lab.page.get_by_text("Kept as “First”").wait_for()
     assert ln.open_scenario(place / "First").options == ln.PlanOptions()
@@ -137,13 +137,13 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     expect(lab.field("Name of First")).to_have_value("Base")
     answer_late(lab, "editor.view")
     lab.field("Name of First").press("Enter")
-    lab.field("Note of Second").fill("what we")
+    lab.field("Note for Second").fill("what we")
     lab.page.get_by_text("“First” is renamed to “Base”").wait_for()
     lab.page.keyboard.type(" have")
-    expect(lab.field("Note of Second")).to_have_value("what we have")
+    expect(lab.field("Note for Second")).to_have_value("what we have")
     expect(lab.field("Compare Base")).to_be_checked()
     lab.button("Save Second").press("Enter")
-    lab.page.get_by_text("“Second” is changed").wait_for()
+    lab.page.get_by_text("“Second” is saved").wait_for()
     assert ln.open_scenario(place / "Second").note == "what we have"
     lab.page.wait_for_function(
         "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"
@@ -163,7 +163,7 @@ def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
-    panel.get_by_text("Replace the existing files; I have checked them").click()
+    panel.get_by_text("I have checked the existing files. Replace them.").click()
     (place / "Second" / "plan.toml").write_text("wildcard = true\n")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.button("Keep the changes in “Second”").click()

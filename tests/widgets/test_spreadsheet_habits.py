@@ -334,7 +334,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     expect(lab.button("Set for 1 server")).to_be_focused()
     lab.button("Undo").click()
     wait_kernel(lab, "editor.is_saved", "True")
-    lab.page.get_by_text("More for the selected servers").click()
+    lab.page.get_by_text("More actions for the selected servers").click()
     lab.button("Duplicate 1 server with the next number").click()
     lab.page.get_by_label("Select fe03.contoso.com").wait_for()
     lab.page.get_by_label("Select fe03.contoso.com").check()
@@ -351,7 +351,9 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
     open_editor(lab, folder)
     lab.tab("Certificates").click()
     block = lab.page.locator(".lc-block").filter(has_text="fe01.contoso.com").first
-    block.get_by_text("fe02.contoso.com: as above, with its own name.").wait_for()
+    block.get_by_text(
+        "fe02.contoso.com: the same names, but with the server's own name."
+    ).wait_for()
     expect(block.locator(".lc-own")).to_have_text("fe01.contoso.com", use_inner_text=True)
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover")
@@ -390,7 +392,7 @@ def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
     open_editor(lab, folder)
     click(lab, "fe01.contoso.com", "Site")
     press(lab, "?")
-    dialog = lab.page.get_by_role("dialog", name="Keys of the plan editor")
+    dialog = lab.page.get_by_role("dialog", name="Keyboard shortcuts of the plan editor")
     dialog.wait_for()
     expect(dialog).to_contain_text("Ctrl+D", use_inner_text=True)
     press(lab, "Escape")

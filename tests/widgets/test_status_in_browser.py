@@ -39,18 +39,18 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
     panel = lab.page.get_by_role("group", name="Status of refused")
     following = panel.locator(".lc-next")
-    following.get_by_text("Next: Hand 6 requests over to the CA.").wait_for()
+    following.get_by_text("Next step: Package 6 requests for the CA.").wait_for()
     found = axe_in_both_themes(lab)
     go = panel.locator(".lc-bar > button.lc-primary").first
     go.focus()
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next: Send refused-handover.zip to the CA.").wait_for()
+    following.get_by_text("Next step: Send refused-handover.zip to the CA.").wait_for()
     expect(go).to_have_text("Match the files")
     expect(go).to_be_focused()  # a second Enter goes on from here
-    panel.get_by_label("Returned files, folders or zip archives").fill("answers")
+    panel.get_by_label("Files, folders or zip archives from the CA").fill("answers")
     go.focus()
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next: Ask the CA for 2 certificates again.").wait_for()
+    following.get_by_text("Next step: Ask the CA to issue 2 certificates again.").wait_for()
     assert "serial" not in panel.inner_text()
     blind = panel.locator("summary").filter(
         has_text="(The certificate has no CRL distribution point)"
@@ -63,11 +63,15 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     found_now = panel.get_by_role("region", name="Details")
     found_now.get_by_text("Have the certificate reissued with all names").wait_for()
     assert found + axe_in_both_themes(lab) == []
-    panel.get_by_label("Why crl-distribution-point-absent of").fill("the lab has no list")
+    panel.get_by_label("Reason to accept crl-distribution-point-absent for").fill(
+        "the lab has no list"
+    )
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next: Ask the CA for 1 certificate again.").wait_for()
+    following.get_by_text("Next step: Ask the CA to issue 1 certificate again.").wait_for()
     blind.wait_for(state="detached")
-    panel.get_by_role("row").filter(has_text="Refused (The certificate is missing").first.wait_for()
+    panel.get_by_role("row").filter(
+        has_text="The certificate was refused (The certificate is missing"
+    ).first.wait_for()
     # The same filter, sort and copy as in the editor's table; nothing can be typed over.
     panel.get_by_label("Filter requests").fill("state:waiting")
     panel.get_by_text("of 6 requests shown").wait_for()
@@ -95,7 +99,9 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     opening.press("Enter")
     panel.locator(".lc-password").wait_for()
     record = panel.get_by_role("button", name="Record 6 certificates")
-    panel.get_by_text("This records 6 certificates on 5 servers since 2026-11-24.").wait_for()
+    panel.get_by_text(
+        "This records that 6 certificates on 5 servers are in use since 2026-11-24."
+    ).wait_for()
     day = panel.get_by_label("In use since")
     today = day.input_value()
     day.fill("")
@@ -104,7 +110,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     found = axe_in_both_themes(lab)
     day.fill(today)
     record.click()
-    panel.locator("summary", has_text="Details: 6 lines").click()
+    panel.locator("summary", has_text="Details (6 rows)").click()
     panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
     assert found + axe_in_both_themes(lab) == []
 
@@ -114,7 +120,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
-    panel.get_by_text("Next: Hand 6 requests over to the CA.").wait_for()
+    panel.get_by_text("Next step: Package 6 requests for the CA.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_have_text("", use_inner_text=True)
     ticked = panel.get_by_role("row").filter(has_text="FrontEnd")
     ticked.get_by_role("checkbox").first.check()
@@ -122,7 +128,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The editor's plan differs from this folder.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
-    panel.get_by_role("button", name="Pack the 1 selected request").wait_for()  # as it was ticked
+    panel.get_by_role("button", name="Package 1 selected request").wait_for()  # as it was ticked
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

@@ -59,7 +59,7 @@ def test_it_shows_every_request_with_its_state(talk, folder):
     assert told["status"]["counts"] == {"issued": 2}
     assert told["status"]["next"]["words"] == "Package 2 certificates for the servers."
     assert told["status"]["next"]["step"] == "package"
-    assert {row["needs"] for row in rows.values()} == {"Certificate received. Package it."}
+    assert {row["needs"] for row in rows.values()} == {"The certificate is issued. Package it."}
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
@@ -109,12 +109,12 @@ def test_the_second_year(folder):
     wrong = first.say("deployed", requests=told["packaged"], on="yesterday")["refused"]
     assert wrong["lines"][0] == 'Not done: "yesterday" is not a date'
     first.say("deployed", requests=told["packaged"], on=str(TODAY))
-    assert finish(first)["status"]["next"]["words"].startswith("Nothing to do.")
+    assert finish(first)["status"]["next"]["words"].startswith("All requests are complete.")
     later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
     later.say("ready")
     assert later.say("look")["status"]["next"]["step"] == "renew"
     given = {"requests": [], "passphrase": PASSPHRASE}
-    assert "no reason" in later.say("renew", reason=" ", **given)["refused"]["lines"][0]
+    assert "the reason is missing" in later.say("renew", reason=" ", **given)["refused"]["lines"][0]
     later.say("renew", reason="yearly", **given)
     told = finish(later)
     assert told["status"]["counts"] == {"waiting": 2}
@@ -135,7 +135,7 @@ def test_a_wrong_day_is_corrected_in_the_panel(folder):
         results += [row[1:4:2] for row in finish(talk)["result"]["rows"]]
     assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
     needs = {row["needs"] for row in talk.rows().values()}
-    assert needs == {f"On its servers since {days[1]}."}
+    assert needs == {f"The certificate is on all its servers since {days[1]}."}
 
 
 def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
@@ -201,22 +201,22 @@ def refused(tmp_path) -> Talk:
 def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
     """Those requests alone are packed, by the panel's one button; then their answer comes next."""
     status = refused.say("look")["status"]
-    assert status["next"]["words"] == "Ask the CA for 2 certificates again."
+    assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
     assert status["next"]["step"] == "handover"
     ids = status["next"]["requests"]
     assert sorted(ids) == sorted(one["id"] for one in status["refusals"])
     needs = {row["id"]: row["needs"] for row in refused.rows().values()}
-    blind = "Refused (The certificate has no CRL distribution point). Ask the CA for another one."
+    blind = "The certificate was refused (The certificate has no CRL distribution point). Ask the CA for another certificate."
     assert blind in [needs[one] for one in ids]
     assert sorted(set(needs.values()) - {needs[one] for one in ids}) == [
-        "Certificate received. Package it.",
-        "Waits for the CA.",
+        "The certificate is issued. Package it.",
+        "The request is waiting for the CA.",
     ]
     refused.say("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
     told = finish(refused)
     assert told["result"]["words"].startswith("2 requests in again.zip")
     assert told["status"]["next"] == {
-        "words": "Match the files when the CA has issued 2 certificates again.",
+        "words": "When the CA has issued 2 certificates again, match the files.",
         "step": "receive",
         "label": "Match the files",
         "requests": [],
@@ -232,7 +232,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
     refusals = finish(talk)["status"]["refusals"]
     assert sorted(one["earlier"] for one in refusals) == [0, 0, 0, 1, 1]  # another CA's are refused
     needs = [row["needs"] for row in talk.rows().values()]
-    good = "Certificate received. Package it. Another certificate was refused."
+    good = "The certificate is issued. Package it. Another certificate was refused."
     assert needs.count(good) == 3
     for one in refusals:
         assert one["words"].count("refused") == 1
@@ -249,7 +249,9 @@ def test_what_expired_is_not_called_refused(refused, tmp_path):
     ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
     ended = Talk(StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view)
     status = ended.say("ready")["status"]
-    assert {row["needs"] for row in ended.rows().values()} == {"Expired. Renew it."}
+    assert {row["needs"] for row in ended.rows().values()} == {
+        "The certificate has expired. Renew it."
+    }
     assert status["refusals"] == []
     issued = load_issued(ln.open_requests(bundle.folder), today=TODAY + timedelta(days=800))
     for record in bundle.requests:
@@ -266,7 +268,9 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
     )
     assert blind["reasons"][0]["acceptable"]
     ask = {"id": blind["id"], "code": "crl-distribution-point-absent"}
-    assert "no reason" in refused.say("accept", **ask, reason=" ")["refused"]["lines"][0]
+    assert (
+        "the reason is missing" in refused.say("accept", **ask, reason=" ")["refused"]["lines"][0]
+    )
     unknown = refused.say("accept", **ask | {"id": "nobody"}, reason="x")["refused"]
     assert "nobody" in unknown["lines"][0]
     refused.say("accept", **ask, reason="the lab has no list")

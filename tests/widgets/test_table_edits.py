@@ -173,5 +173,7 @@ def test_the_next_name(name, taken, wanted):
 
 def test_a_name_without_a_number_gives_an_error():
     """A name without a number has no next name."""
-    with pytest.raises(LyncnbError, match=r"edge\.contoso\.com: its name contains no number"):
+    with pytest.raises(
+        LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
+    ):
         next_name("edge.contoso.com", ())

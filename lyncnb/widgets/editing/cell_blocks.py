@@ -1,7 +1,8 @@
-"""Edits of many cells at once, as in spreadsheets, without any widget.
+"""Edit many cells at once, as in a spreadsheet, without any widget.
 
-You paste, clear or fill a block in one step. Valid texts are used, and each rejected cell has a
-reason. If servers change their pool, the values of the old pool stay with it.
+You paste, clear or fill a block in one step. lyncnb uses the valid texts and reports a
+reason for each rejected cell. If servers move to another pool, the values of the old pool
+stay in the old pool.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from ...topology.columns import topology_columns
 from ...topology.topology import Topology
 from .sheet import group_names, pool_names
 
-_NAMED_BY = ("server_fqdn", "role")  # a row needs these
+_NAMED_BY = ("server_fqdn", "role")  # Every row must have these columns.
 _NUMBER = re.compile(r"(\d+)(\D*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """A text for a cell. ``place`` is the index of the table's row."""
+    """The new text of a cell. ``place`` is the index of the table row."""
 
     place: int
     column: str
@@ -30,7 +31,7 @@ class CellText:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCell:
-    """A cell that keeps its text, the rejected text, and the reason."""
+    """A cell that does not change, with the rejected text and the reason."""
 
     place: int
     column: str
@@ -42,8 +43,8 @@ class RefusedCell:
 class TakenBlock:
     """The result of applying a block to a topology.
 
-    ``added`` counts the new rows. ``refused_rows`` are the rejected rows, by their number in the
-    block (from 1).
+    ``added`` is the number of new rows. ``refused_rows`` contains the rejected rows by their
+    number in the block, starting at 1.
     """
 
     topology: Topology
@@ -55,15 +56,16 @@ class TakenBlock:
 def take_block(
     topology: Topology, cells: Iterable[CellText], add: Sequence[Mapping[str, str]] = ()
 ) -> TakenBlock:
-    """Set cells and add rows at the end, as far as they are valid.
+    """Set the valid texts of a block, and add its new rows at the end of the table.
 
     Parameters
     ----------
     topology : Topology
-        n rows.
+        The current table of n rows.
     cells : iterable of CellText
-        A text for a column of a pool, a site or the deployment goes to the row that contains the
-        value. Of two texts for the same value, the first is used.
+        The texts to set. If a column belongs to a pool, a site or the deployment, the text goes
+        to the row that contains the value. If two texts set the same value, the first one is
+        used.
     add : sequence of mapping of str to str, optional
         The texts of each new row, by column name. A row without a valid server and role is
         rejected.
@@ -96,7 +98,9 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
             if not wrong and len(cells) == 1:
                 taken.refused.append(_refused(cells[0], _problem(error)))
                 return
-            if not wrong:  # the conflict is reported elsewhere: find the cell that causes it
+            if (
+                not wrong
+            ):  # The error is reported for a different cell, so find the cell that causes it.
                 _take_cells(taken, cells[: len(cells) // 2])
                 _take_cells(taken, cells[len(cells) // 2 :])
                 return
@@ -155,7 +159,7 @@ def _problem(error: TopologyError) -> Problem:
 def _changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Return the row for each text, and the texts that contradict an earlier text of the block."""
+    """Return the row for each text, and the texts that contradict an earlier text in the block."""
     scopes = {column.name: column.scope for column in topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = pool_moves(topology, moves)
@@ -172,7 +176,7 @@ def _changes(
             if group and texts.setdefault(group, cell.text) != cell.text:
                 scope = scopes[name]
                 problem = Problem(
-                    message=f'the block sets "{texts[group]}" above for the same {scope}',
+                    message=f'a cell above in the block sets "{texts[group]}" for the same {scope}',
                     value=cell.text,
                     hint=f"use one value for each {scope}",
                 )
@@ -184,7 +188,7 @@ def _changes(
 
 
 class _Holders:
-    """The rows that contain the value of a shared column."""
+    """Find the rows that contain the value of a column that several rows share."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
         self._groups = group_names(topology, scope) if scope != "server" else []
@@ -197,30 +201,30 @@ class _Holders:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
     def group(self, place: int) -> str:
-        """Return the pool, site or deployment that shares the column with the row, or ""."""
+        """Return the pool, site or deployment with which the row shares the column, or ""."""
         return f"{self._scope} {self._groups[place]}" if self._groups else ""
 
     def places(self, place: int) -> Sequence[int]:
-        """Return the rows to change so that this row has the value."""
+        """Return the rows to change so that this row has the new value."""
         return self._holders.get(self._groups[place], (place,))
 
 
 def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
-    """Move servers to other pools. The values of a pool stay with it.
+    """Move servers to other pools, and keep the old pools' values in the old pools.
 
     Parameters
     ----------
     topology : Topology
-        n rows.
+        The current table of n rows.
     moves : mapping of int to str
-        The new pool by index of the row. "" means a pool of its own.
+        The new pool by row index. "" removes the server from its pool.
 
     Returns
     -------
     dict
-        The texts to set, by index of the row: the pool, and values of the old pool that only a
-        moved row contained, now in a row that stays. If all rows of a pool move, its values move
-        too, unless the new pool has its own.
+        The texts to set, by row index: the new pools, and values of an old pool. If only a
+        moved row contains such a value, the value is copied to a row that stays in the pool. If
+        all rows of a pool move, its values move too, unless the new pool already has values.
     """
     changes: dict[int, dict[str, str]] = {place: {"pool_fqdn": to} for place, to in moves.items()}
     if not moves:
@@ -254,25 +258,25 @@ def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[s
 
 
 def copied_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]:
-    """Copy servers, each with the next free number in its name.
+    """Return copies of server rows, each with the next free number in the server name.
 
     Parameters
     ----------
     topology : Topology
-        n rows.
+        The current table of n rows.
     places : sequence of int
         Indices of the rows to copy.
 
     Returns
     -------
     list of dict
-        The texts of each new row, by column name. In a pool of several servers the copy uses the
-        pool's values. A server with a pool of its own is copied with all its values.
+        The texts of each new row, by column name. In a pool of several servers, the copy uses
+        the values of the pool. A server without a shared pool is copied with all its values.
 
     Raises
     ------
     LyncnbError
-        If a name contains no number.
+        If a server name contains no number.
     """
     columns = topology.columns
     scopes = {column.name: column.scope for column in topology_columns()}
@@ -298,13 +302,13 @@ def next_name(name: str, taken: Iterable[str]) -> str:
     Raises
     ------
     LyncnbError
-        If its first label contains no number.
+        If the first label of the name contains no number.
     """
     label, dot, domain = str(name).partition(".")
     match = _NUMBER.search(label)
     if match is None:
         raise LyncnbError(
-            f"lyncnb cannot number a copy of {name}: its name contains no number",
+            f"lyncnb cannot number a copy of {name}, because the name contains no number",
             hint="choose Add a server, and enter a name",
         )
     used = set(taken)

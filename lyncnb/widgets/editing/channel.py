@@ -1,7 +1,8 @@
-"""Answer the messages of a panel's page, and report errors to it.
+"""Answer the messages from a panel's page, and report errors to the page.
 
-A channel needs no notebook and no kernel. The code that shows the panel sets ``send``. Values are
-sent as messages, never as traits of a widget, so a saved notebook contains none of them.
+A channel needs no notebook and no kernel. The code that shows the panel sets ``send``.
+Values are sent as messages, never as traits of a widget. A saved notebook therefore
+contains none of the values.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
 from ...pki.passphrase import Secret
 from .messages import CellName, Number, Refused
 
-#: The JavaScript files of a page with a table of rows.
+#: The JavaScript files of a page that shows a table.
 GRID_SCRIPTS = (
     "row_store.js",
     "filter_words.js",
@@ -33,53 +34,55 @@ GRID_SCRIPTS = (
     "grid_header.js",
     "grid.js",
 )
-#: The type of the message that opens a file. All errors of the file are reported.
+#: The type of the message that opens a file. For this message, the page shows all errors.
 OPENING = "open"
-#: The type of the first message of a page, with an id of the page.
+#: The type of a page's first message, which contains the ID of the page.
 STARTING = "ready"
-TOO_LATE = "The message of the page came too late or twice, so nothing was done."
-#: The messages to a panel's page.
+TOO_LATE = "The message from the page arrived too late or twice, so nothing was done."
+#: A message to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
-#: The function that answers each ``type`` of message.
+#: The functions that answer messages, by message type.
 Answers = Mapping[str, Callable[..., object]]
 
 
 class Send(Protocol[Told_contra]):
-    """Sends a message and its buffers to the page."""
+    """A function that sends a message and its buffers to the page."""
 
     def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
-        """Send it."""
+        """Send a message and its buffers."""
 
 
 class Channel(Generic[Told]):
-    """Answers messages, and reports every error to the page.
+    """Answer the messages from a page, and report every error to the page.
 
     Parameters
     ----------
     answers : mapping of str to callable
-        The function that answers each ``type`` of message. Its keyword arguments are the parts.
+        The function that answers each message ``type``. The parts of the message are its
+        keyword arguments.
     text : str
-        Shown where the panel cannot be shown.
+        The text to show where the panel cannot be shown.
     asked : mapping of str to callable, optional
-        For each ``type`` whose parts are not the keyword arguments of the answering function, a
-        function that has these keyword arguments.
+        A function whose keyword arguments describe the parts of a message ``type``, if they
+        differ from the arguments of the answering function.
     """
 
-    #: The JavaScript files of the page, in order, after the files of every page.
+    #: The JavaScript files of the page, in order. The files that every page needs come first.
     scripts: ClassVar[tuple[str, ...]] = ()
-    #: Seconds from the number to the message that has it.
+    #: Seconds for which a number is valid. The page returns it in a message with a passphrase.
     number_valid = 30.0
-    #: Seconds. Work in the interpreter blocks the sending thread: a page waited 40 ms for 1 kB.
+    #: Seconds before deferred work starts. Work in Python delays the thread that sends messages. In
+    #: a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
         self.answers = {**answers, "number": self._send_number}
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
-        #: Called with a message and a list of its buffers.
+        #: The function that sends a message and a list of its buffers.
         self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
-        #: Called when the static form is out of date.
+        #: The function to call when the static output is out of date.
         self.update_static: Callable[[], object] = lambda: None
         #: Called when the panel closes.
         self.at_end: list[Callable[[], object]] = []
@@ -91,25 +94,26 @@ class Channel(Generic[Told]):
         self._number, self._number_end = 0, 0.0  # valid once, until this time of the clock
         #: Whether the page was reloaded since the panel was shown, so its static form is outdated.
         self.is_reloaded = False
-        #: JupyterLab answers messages in another thread. The main thread's loop runs delayed work.
+        #: JupyterLab answers messages in another thread. The event loop of the main thread runs
+        #: delayed work.
         self.turn = threading.RLock()
 
-    # -- showing
+    # -- output
     def work_ahead(self) -> None:
-        """Prepare what the page requests first, while it loads the panel. By default nothing."""
+        """Prepare the content that the page requests first, while the browser loads the panel."""
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return the static form until its first update."""
+        """Return the static output to show until its first update."""
         return self.static_form()
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel, and whether to show it with the panel.
+        """Return HTML and text for readers without a kernel, and whether the panel shows them.
 
-        By default the panel's text. Each panel returns its content.
+        By default, this is the panel's text. Each panel returns its content instead.
         """
         return tables.paragraph(self.text), self.text, True
 
-    # -- answering
+    # -- messages from the page
     def receive(self, message: object) -> None:
         """Answer a message of the page. A message of an unknown type is ignored."""
         with self.turn:
@@ -127,17 +131,17 @@ class Channel(Generic[Told]):
             self.view_id = ""
 
     def _send_number(self) -> None:
-        """Send the number that the page returns with its next message that has a passphrase.
+        """Send a number, which the page returns in its next message with a passphrase.
 
-        JupyterLab sends messages late after it has lost the connection. A passphrase must not start
-        work then.
+        After JupyterLab has lost the connection, it sends messages late. A late passphrase must not
+        start work.
         """
         self._number += 1
         self._number_end = time.monotonic() + self.number_valid
         self.send({"type": "number", "number": self._number})
 
     def _take_number(self, number: object) -> bool:
-        """Return whether a message has the last number, in time and for the first time."""
+        """Return whether the number of a message is valid. A number is valid only once."""
         is_valid = number == self._number and time.monotonic() < self._number_end
         self._number_end = 0.0
         return is_valid
@@ -152,11 +156,11 @@ class Channel(Generic[Told]):
         self.at_end.clear()
 
     def reset_page(self) -> None:
-        """Accept the next page as the one that shows the static form."""
+        """Accept the next page as the page that shows the static output."""
         self._page_id, self.is_reloaded = "", False
 
     def _report_reload(self, page: str) -> None:
-        """Warn if a page was loaded after the page in which the panel was shown."""
+        """Warn if the page is newer than the page in which the panel was first shown."""
         self._page_id = self._page_id or page
         if page != self._page_id:
             self.is_reloaded = True
@@ -170,7 +174,7 @@ class Channel(Generic[Told]):
             )
 
     def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
-        reader = RecordReader("message of the page", is_json=True)
+        reader = RecordReader("a message from the page", is_json=True)
         record = reader.record(parts_of(self.asked[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
@@ -181,18 +185,21 @@ class Channel(Generic[Told]):
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
     def once_sent(self, work: Callable[[], object]) -> None:
-        """Run work after the earlier messages are sent."""
+        """Run work after all earlier messages have been sent."""
         self.later("sent", self.until_sent, work)
 
     def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
-        """Run work after a delay, or at once without a loop. Drop waiting work of this name."""
+        """Run work after a delay, instead of waiting work with the same name.
+
+        Without an event loop, the work runs at once.
+        """
         if name in self._waiting:
             self._waiting.pop(name).cancel()
         if self.view_id:
             work = partial(self._work_for_view, self.view_id, work)
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # a thread, or no kernel
+        except RuntimeError:  # In a thread or without a kernel, there is no event loop.
             work()
         else:
             self._waiting[name] = loop.call_later(seconds, self.in_turn, "later", work)
@@ -209,7 +216,7 @@ class Channel(Generic[Told]):
     ) -> None:
         """Run work when no other message is being answered, and report an error to the page.
 
-        `cell` is the cell of the edit. It is returned so that the page can show the error there.
+        `cell` is the edited cell. The page shows the error next to it.
         """
         with self.turn:
             self._cell = cell
@@ -218,7 +225,9 @@ class Channel(Generic[Told]):
             except LyncnbError as error:
                 lines = every_line(error) if about == OPENING else error_lines(error)
                 self.refuse(about, lines, occupied=getattr(error, "occupied", False))
-            except Exception as error:  # a hidden error looks like a panel that does not respond
+            except (
+                Exception
+            ) as error:  # If an error were hidden, the panel would seem not to respond.
                 self.refuse(about, unexpected_lines(error))
             self._cell = None
 
@@ -231,7 +240,10 @@ class Channel(Generic[Told]):
         offer: str = "",
         instead: str = "",
     ) -> None:
-        """Report why something was not done, and offer an alternative as a button."""
+        """Report why something was not done.
+
+        With `offer`, the page also shows a button for an alternative.
+        """
         self.send(
             {
                 "type": "refused",
@@ -247,7 +259,7 @@ class Channel(Generic[Told]):
 
 @cache
 def parts_of(function: Callable[..., object]) -> type:
-    """Return the keyword arguments of a function as a record type that validates a message."""
+    """Return a record type for the keyword arguments of a function. It validates messages."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(
         function.__name__,
@@ -270,7 +282,7 @@ def error_lines(error: LyncnbError) -> list[str]:
         shown = problems if len(problems) == 2 else problems[:1]
         lines = [f"Not done: {error.message}", *map(_sentence, shown)]
         if len(shown) < len(problems):
-            lines.append(f"… and {len(problems) - len(shown):,} more")
+            lines.append(f"… and {len(problems) - len(shown):,} more problems")
     hints = [error.hint, *(problem.hint for problem in problems)]
     lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
     return lines[:4]
@@ -281,7 +293,7 @@ def _sentence(problem: Problem) -> str:
 
 
 def every_line(error: LyncnbError) -> list[str]:
-    """Return an error as lines with all problems, their places and hints, as for an opened file."""
+    """Return an error as lines, with all problems, their places and their hints."""
     problems = error.problems
     if len(problems) < 2:
         return error_lines(error)
@@ -291,17 +303,17 @@ def every_line(error: LyncnbError) -> list[str]:
         hint = f" What to do: {problem.hint}" if problem.hint else ""
         lines.append(f"{where}{problem.message}.{hint}")
     if len(problems) > PROBLEMS_SHOWN:
-        lines.append(f"… and {len(problems) - PROBLEMS_SHOWN:,} more")
+        lines.append(f"… and {len(problems) - PROBLEMS_SHOWN:,} more problems")
     return [*lines, f"What to do: {error.hint}"] if error.hint else lines
 
 
 def unexpected_lines(error: Exception) -> list[str]:
-    """Report an error in lyncnb with its code line, but no value, which could be a secret."""
+    """Report an error in lyncnb with its code line, but without values, which could be secret."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
-    line = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
+    line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
     return [
-        "Not done: an error in lyncnb itself. Nothing was changed.",
+        "Not done: an error occurred in lyncnb itself. Nothing was changed.",
         f"The error is {type(error).__name__}{line}.",
-        "What to do: save your work, then try another way or report these lines.",
+        "What to do: save your work. Then try a different way, or report these lines.",
     ]

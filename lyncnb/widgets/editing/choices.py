@@ -1,4 +1,4 @@
-"""Write the choices of a plan editor as Python code that repeats them, and as two files."""
+"""Write the choices in a plan editor as Python code, and as a table and an options file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-_LARGEST = 1 << 28  # bytes; 100,000 servers are about 30 MB
-Server = str | tuple[str, str]  # with the role if a server has several rows
+_LARGEST = 1 << 28  # Largest file to compare, in bytes. A table of 100,000 servers has about 30 MB.
+Server = str | tuple[str, str]  # A server name, with the role if the server has several rows.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEdits:
-    """The edits between two tables. Rows are identified by name, so their order does not matter."""
+    """The edits between two tables.
+
+    Rows are identified by server name, regardless of their order.
+    """
 
     change: tuple[tuple[tuple[Server, ...], dict[str, str]], ...] = ()
     add: tuple[dict[str, str], ...] = ()
@@ -36,7 +39,7 @@ class ServerEdits:
 
 
 def server_keys(topology: Topology) -> list[Server]:
-    """Return the key of each row: its server, with the role if the server has several rows."""
+    """Return the key of each row: the server name, with the role if the server has several rows."""
     server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
     seen: dict[str, int] = {}
     for row in topology.cells:
@@ -50,7 +53,7 @@ def server_keys(topology: Topology) -> list[Server]:
 def same_rows(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
-    """Return for each row the id of its server in the first state that has it, or a new id."""
+    """Return the ID of each row: the ID in the first state with the same server, or a new ID."""
     keys = server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
@@ -88,7 +91,7 @@ def edits_between(loaded: State, now: State) -> ServerEdits:
 
 
 def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
-    """Return the options that differ, as plain Python values."""
+    """Return the options that differ between two states, as plain Python values."""
     changed = {}
     for item in fields(PlanOptions):
         value = getattr(now, item.name)
@@ -98,7 +101,7 @@ def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """Convert an option's value to texts, numbers, tuples and dicts."""
+    """Convert the value of an option to texts, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
     if isinstance(value, Mapping):
@@ -107,11 +110,11 @@ def plain(value: object) -> object:
         return tuple(str(item) for item in value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    return str(value)  # a date
+    return str(value)  # Only a date has the method isoformat.
 
 
 def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
-    """Return the differences: server or options, column, before, after."""
+    """Return the differences as rows: server or options, column, old value, new value."""
     if now is loaded:
         return []
     rows = []
@@ -160,9 +163,9 @@ def _text(value: object) -> str:
 
 
 def to_code(loaded: State, now: State) -> str:
-    """Return Python code that creates an editor with all choices so far.
+    """Return Python code that creates an editor with all current choices.
 
-    Use it instead of the code in the editor's cell.
+    You can replace the code in the editor's cell with this code.
     """
     path = loaded.topology.path
     reading = [f"topology = ln.read_topology({_quoted(path)})"] if path else []
@@ -183,15 +186,18 @@ def to_code(loaded: State, now: State) -> str:
 
 
 def loading_line(table: Path) -> str:
-    """Return the line of a notebook that opens a table, together with the options next to it."""
+    """Return the notebook line that sets the table to open.
+
+    The options file is next to the table.
+    """
     return f"topology_file = {_quoted(table.as_posix())}"
 
 
 def saved_files(where: Path) -> tuple[Path, Path]:
-    """Return the paths that :func:`save_plan` writes: the table and its options.
+    """Return the paths that :func:`save_plan` writes: the table and the options file.
 
-    A name that ends in ``.csv`` is the table. Any other name is a folder for ``topology.csv`` and
-    ``plan.toml``.
+    If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
+    ``topology.csv`` and ``plan.toml``.
     """
     if where.suffix.lower() == ".csv":
         return where, options_file(where)
@@ -203,7 +209,7 @@ def _call(name: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _literal(value: object, depth: int) -> str:
-    """Return a value as Python code, on several lines if it is long."""
+    """Return a value as Python code. Long values have several lines."""
     flat = _flat(value)
     if (
         len(flat) + depth <= _WIDTH
@@ -240,36 +246,38 @@ def _quoted(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options to the paths of :func:`saved_files`: both or none.
+    """Write a table and its options to the paths in :func:`saved_files`: both files or neither.
 
     Parameters
     ----------
     where : Path
-        Its folder is created if necessary. It must not be reserved by a request folder.
+        The table or the folder. A missing folder is created. A path inside a request folder is
+        refused.
     now : State
         The state to write.
     known : sequence of State
-        The loaded and the previously saved states. Files with these contents are replaced.
+        The loaded state and the previously saved states. Files with these contents are
+        replaced.
     overwrite : bool
-        Whether to replace files with another table or other choices.
+        Whether to replace files that contain another table or other choices.
 
     Raises
     ------
     FileOccupied
         If such files exist and `overwrite` is False.
     LyncnbError
-        If a file cannot be written there.
+        If a file cannot be written.
     """
     tables = [(state.topology.columns, state.topology.cells) for state in (*known, now)]
     options = [state.options for state in (*known, now)]
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
         OutputKind(
-            what="the loaded table, or a table saved by this editor",
+            what="the loaded table or a saved table",
             is_ours={".csv": lambda file: _holds(file, _read_table, tables)},
         ),
         OutputKind(
-            what="the loaded options, or options saved by this editor",
+            what="the loaded options or saved options",
             is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
         ),
     )
@@ -280,14 +288,14 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise trouble(error, folder, "make the folder") from None
+        raise trouble(error, folder, "create the folder") from None
     try:
         for path, kind in zip(paths, kinds, strict=True):
             check_output(path, kind, force=overwrite)
     except FileOccupied as error:
         raise FileOccupied(
             error.message,
-            hint="save under another name, or open the file first and then replace it",
+            hint="save under another name, or open the existing file first and then replace it",
         ) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)

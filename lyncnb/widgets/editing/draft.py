@@ -1,7 +1,8 @@
-"""A topology and its options that you edit, the plan that follows them, and undo.
+"""A topology and options that you edit, the resulting plan, and undo.
 
-Every change goes through this module. If ``Topology``, ``PlanOptions`` or the planner reject it,
-nothing changes. Each state is a pair of frozen values, so undo restores the earlier pair.
+Every change goes through this module. If ``Topology``, ``PlanOptions`` or the planner
+rejects a change, nothing changes. Each state is a pair of immutable values, so undo
+restores the earlier pair.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ Parts = ParamSpec("Parts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The table and options at one moment. ``said`` names the last step.
+    """The table and the options at one point in time. ``said`` describes the last step.
 
     ``scenario`` is the name of the scenario that was last opened or kept.
     """
 
     topology: Topology
-    ids: tuple[int, ...]  # permanent ids of the rows; 0 … n-1 are the loaded rows
+    ids: tuple[int, ...]  # The permanent IDs of the rows. The loaded rows have the IDs 0 … n-1.
     options: PlanOptions
     said: str = ""
     scenario: str = ""
 
     def is_same(self, other: State) -> bool:
-        """Return whether two states have the same table and options."""
+        """Return whether two states have the same table and the same options."""
         mine, others = self.topology, other.topology
         is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
         return is_table and self.options == other.options
 
 
 class Draft:
-    """The current state with its plan, the earlier states, and the undone states.
+    """The current state with its plan, the states to undo, and the states to redo.
 
-    ``told`` is the text that an edit sends to the followers instead of the name of a step.
+    ``told`` is a text that an edit reports instead of the description of a step.
     """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
@@ -54,7 +55,7 @@ class Draft:
         self.begin(topology, rules, options)
 
     def begin(self, topology: Topology, rules: Rules, options: PlanOptions) -> None:
-        """Load a table and its options. This cannot be undone."""
+        """Load a table and its options. You cannot undo this step."""
         options = settled_options(topology, rules, options)
         ids = tuple(range(len(topology.cells)))
         self.loaded = State(topology=topology, ids=ids, options=options)
@@ -78,30 +79,36 @@ class Draft:
 
     # -- rows
     def texts(self, name: str) -> list[str]:
-        """Return the text of each row in a column, or blanks if the table does not have it."""
+        """Return the text of each row in a column.
+
+        If the table has no such column, return blanks.
+        """
         if name not in self.topology.columns:
             return [""] * len(self.topology.cells)
         at = self.topology.columns.index(name)
         return [row[at] for row in self.topology.cells]
 
     def place_of(self) -> dict[int, int]:
-        """Return the row of each id. Most changes keep the ids, so the result is cached."""
+        """Return the row index of each ID.
+
+        The result is cached, because most changes keep the IDs.
+        """
         ids = self.state.ids
         if self._places[0] is not ids:
             self._places = ids, dict(zip(ids, range(len(ids))))
         return self._places[1]
 
     def places(self, ids: Iterable[int]) -> list[int]:
-        """Return the rows of some ids in order, without removed rows."""
+        """Return the row indices of some IDs in order, and leave out removed rows."""
         place = self.place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return new ids."""
+        """Return unused row IDs."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
 
-    # -- changing
+    # -- edits
     def apply(
         self,
         edit: Callable[Concatenate[Draft, Parts], Answer],
@@ -113,19 +120,19 @@ class Draft:
         Parameters
         ----------
         edit : callable
-            One of ``lyncnb.widgets.editing.edits``, e.g. ``set_cells``.
+            A function in ``lyncnb.widgets.editing.edits``, e.g. ``set_cells``.
         **parts
-            Its keyword arguments, e.g. ``ids=(0,), column="role", value="Edge"``.
+            The keyword arguments of the edit, e.g. ``ids=(0,), column="role", value="Edge"``.
 
         Returns
         -------
         object
-            The return value of the edit, such as the ids of new rows.
+            The return value of the edit, such as the IDs of new rows.
 
         Raises
         ------
         LyncnbError
-            If the edit is not valid, or its result cannot be planned. Then nothing changes.
+            If the edit is not valid, or lyncnb cannot plan the result. Then nothing changes.
         """
         before = self.state, list(self.past), list(self.future)
         self.told = ""
@@ -159,7 +166,7 @@ class Draft:
             tell(said)
 
     def enter(self, state: State) -> None:
-        """Set a state as one step. The same table, options and scenario do not count as a step."""
+        """Set a new state as one step. If the state is the same, there is no new step."""
         if state.is_same(self.state) and state.scenario == self.state.scenario:
             return
         self.past.append(self.state)
@@ -168,11 +175,11 @@ class Draft:
         self.state = state
 
     def name_scenario(self, name: str) -> None:
-        """Set the scenario name of the state. This does not count as a step."""
+        """Set the name of the current scenario. This is not a step that you can undo."""
         self.state = replace(self.state, scenario=name)
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Rename a scenario in all states of undo and redo."""
+        """Rename a scenario in the current state and in all states of undo and redo."""
 
         def renamed(state: State) -> State:
             return replace(state, scenario=new) if state.scenario == name else state
@@ -181,7 +188,7 @@ class Draft:
         self.past, self.future = [*map(renamed, self.past)], [*map(renamed, self.future)]
 
     def adopt(self, other: Draft) -> None:
-        """Copy the state of another draft of the same table, with its undo and redo."""
+        """Copy the state of another draft of the same table, with undo and redo."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
         self._next_id = other._next_id
 

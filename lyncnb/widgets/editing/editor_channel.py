@@ -1,4 +1,4 @@
-"""The messages of a plan editor's page, and the answers to them, without a notebook."""
+"""The messages between a plan editor and its page, without a notebook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .sheet import FINDINGS, Sheet, encode_rows, pool_names
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 
-#: The view of the plan for each ``type`` of message.
+#: The function that returns a view of the plan, by message type.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
@@ -42,16 +42,17 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.changes,
     }
 )
-_REFUSED_LISTED = 500  # cells of a block, each with its reason
+_REFUSED_LISTED = 500  # The number of rejected cells in a block whose reasons are shown.
 _ROWS_LISTED = 5
 
 
 class EditorChannel(Channel[EditorTold]):
-    """Answers the page of an editor. Rows, options and results are sent as messages.
+    """Answer the page of an editor. Rows, options and results are sent as messages.
 
-    ``at_once`` is the number of rows to send, or certificates to check, before any other message:
-    about 20 ms. Checks of a whole plan count a third of its certificates. If there are more rows,
-    the first ``first`` rows are sent before the others.
+    ``at_once`` is the number of rows to send, or certificates to check, before any other
+    message. This takes about 20 ms. The check of a whole plan counts a third of its
+    certificates. If there are more rows, lyncnb sends the first ``first`` rows before the
+    others.
     """
 
     scripts = (
@@ -74,7 +75,7 @@ class EditorChannel(Channel[EditorTold]):
         "help_dialog.js",
         "plan_editor.js",
     )
-    #: Seconds between an edit and its draft.
+    #: Seconds between an edit and the writing of the draft.
     until_kept = 0.5
     at_once = 1000
     first = 200
@@ -84,11 +85,11 @@ class EditorChannel(Channel[EditorTold]):
         self._scenarios = ScenariosTab(self, scenarios)
         self._first_path = editor.path
         self._begin()
-        #: Returns the cells of a notebook whose output shows an earlier plan.
+        #: Returns the notebook cells whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
-        self._older: list[int] = []  # as sent to the page
+        self._older: list[int] = []  # The execution counts that were last sent to the page.
         self.restored: list[str] = []
-        #: Keeps unsaved edits for the planner's next kernel. None keeps nothing.
+        #: Keeps unsaved edits for the user's next kernel. If it is None, no drafts are kept.
         self.unsaved: UnsavedEdits | None = None
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
@@ -115,43 +116,46 @@ class EditorChannel(Channel[EditorTold]):
         self.at_end.append(editor.follow(self.changed))
 
     def _begin(self) -> None:
-        """Reset what the page knows, because another table is open or the page has not started."""
+        """Forget what was sent to the page, because another table is open or the page is new."""
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # the page has not requested rows yet
-        self._ahead: tuple[TableRows, list[bytes]] | None = None  # the first rows, ready to send
-        self._is_all_new = False  # all rows are new and have no findings yet
-        self._before = editor.state  # the last state sent, and the sizes of its plan
-        is_loaded = editor.state is editor.loaded  # then it need not be planned yet
+        self._is_told = False  # Whether the page has requested the rows.
+        self._ahead: tuple[TableRows, list[bytes]] | None = None  # The first rows, ready to send.
+        self._is_all_new = False  # All rows are new, so their findings are not known yet.
+        self._before = editor.state  # The last state that was sent, and the sizes of its plan.
+        is_loaded = (
+            editor.state is editor.loaded
+        )  # Without changes, the effect of a step is not needed, so the plan is not computed.
         self._sizes = None if is_loaded else editor.live.sizes()
         self.__dict__.pop("_sizes_of_loaded", None)
         self._step = ""
-        self._columns, self._groups = self._facts()  # as sent to the page
+        self._columns, self._groups = self._facts()  # The draft that was last sent to the page.
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides them."""
+        """Return HTML and text for readers without a kernel. The live panel hides both."""
         editor, page = self.editor, self.editor._repr_html_()
-        if len(editor.topology.cells) <= ROWS_SHOWN:  # with more rows it would not show all servers
+        if len(editor.topology.cells) <= ROWS_SHOWN:  # A longer table would not show all servers.
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return the static form, without plan and findings if they would delay many rows."""
+        """Return the static output. If there are many rows, leave out plan and findings."""
         editor = self.editor
         if len(editor.topology.cells) <= self.at_once:
             return self.static_form()
         self.update_static()
         words = (
-            f"{count_of(len(editor.topology.cells), 'row')}. lyncnb is still computing the plan."
+            f"The table has {count_of(len(editor.topology.cells), 'row')}. lyncnb is still "
+            "computing the plan."
         )
         return editor.page(words), words, False
 
     def work_ahead(self) -> None:
-        """Prepare the visible rows."""
+        """Compute the rows that are visible first."""
         self._ahead = self._encode_first()
 
-    # -- telling
+    # -- messages to the page
     def _start(self) -> None:
         editor = self.editor
         self._columns, self._groups = self._facts()
@@ -178,7 +182,7 @@ class EditorChannel(Channel[EditorTold]):
         self._is_told = False
         self.send(*(self._ahead or self._encode_first()))
         self._ahead = None
-        self.update_static()  # not before the rows are visible
+        self.update_static()  # Other messages wait until the rows are visible.
         self.once_sent(self._send_all_in_turn)
 
     def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
@@ -204,11 +208,11 @@ class EditorChannel(Channel[EditorTold]):
         self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
 
     def changed(self, said: str) -> None:
-        """Send a change to the browser: rows first, then findings."""
+        """Send a change to the browser: first the rows, then the findings."""
         with self.turn:
             if self._loaded is self.editor.loaded:
                 self._send_changes(said)
-            else:  # another table was opened
+            else:  # The page needs all facts again if another table was opened.
                 self._begin()
                 self.restored = []
                 self._start()
@@ -216,13 +220,19 @@ class EditorChannel(Channel[EditorTold]):
             self.later("draft", self.until_kept, self.keep_draft)
 
     def keep_draft(self) -> None:
-        """Write the unsaved edits. If that fails, report it once and stop keeping drafts."""
+        """Write the unsaved edits to a draft.
+
+        If this fails, report it once and keep no more drafts.
+        """
         if self.unsaved:
             try:
                 self.unsaved.keep()
             except LyncnbError as error:
                 self.unsaved = None
-                message = "your edits cannot be kept as a draft, so save them before you close"
+                message = (
+                    "your edits cannot be kept as a draft, so save them before you close "
+                    "the notebook"
+                )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.refuse("draft", error_lines(LyncnbError(message, problems=(problem,))))
 
@@ -240,7 +250,7 @@ class EditorChannel(Channel[EditorTold]):
             self._ahead = None
             return
         columns, groups = self._facts()
-        if groups != self._groups:  # another product has other certificate types in the form
+        if groups != self._groups:  # The form of another product has other certificate types.
             self.send({"type": "form", "groups": groups})
         is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
         self._columns, self._groups = columns, groups
@@ -253,7 +263,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_older()
 
     def _send_older(self) -> None:
-        """Send the cells whose output shows an earlier plan."""
+        """Send the list of cells whose output shows an earlier plan."""
         older = self.older_cells()
         if older != self._older:
             self._older = older
@@ -265,7 +275,10 @@ class EditorChannel(Channel[EditorTold]):
             self.send(*encode_rows(ids, columns, whole=False))
 
     def _send_rest(self, said: str) -> None:
-        """Send what depends on the rows. If the checks are slow, send the findings later."""
+        """Send the content that depends on the rows.
+
+        If the checks are slow, send the findings later.
+        """
         live, plan = self.editor.live, self.editor.plan
         if max(live.unchecked(), len(plan.certificates) // 3) > self.at_once:
             self._send_state(said, live.sizes())
@@ -332,8 +345,8 @@ class EditorChannel(Channel[EditorTold]):
         return plan_sizes(self.editor.loaded_plan.certificates)
 
     def _step_words(self, state: State, said: str) -> str:
-        """Return the last step and its effect on the plan, or "" if there was none."""
-        if state is self._before:  # saved, or sent again
+        """Describe the last step and its effect on the plan. Return "" if there was no step."""
+        if state is self._before:  # The state is the same if it was saved or sent again.
             return ""
         old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
@@ -341,7 +354,7 @@ class EditorChannel(Channel[EditorTold]):
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
         return f"{said or state.said}: {effect}" if effect else said or state.said
 
-    # -- answering
+    # -- messages from the page
     def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
@@ -360,7 +373,7 @@ class EditorChannel(Channel[EditorTold]):
             is_shared = places and all(pools.count(pools[place]) > 1 for place in places)
             if column != "role" or not is_shared:
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
-            hint = "choose the button to do both, or change the pool first"
+            hint = "choose the button to make both changes, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
             self.refuse("edit", error_lines(combined), offer="Remove from the pool and change")
@@ -409,7 +422,10 @@ class EditorChannel(Channel[EditorTold]):
                 "the table has unsaved edits, which would be lost", hint="save or undo them first"
             )
         source = editor.loaded.topology.source
-        kept = f" The edits of {source} are kept as a draft. To restore it, open that table again."
+        kept = (
+            f" The edits of {source} are kept as a draft. To restore the edits, open that "
+            "table again."
+        )
         kept = "" if editor.is_saved else kept
         editor.open(path)
         self._send_saved(f"Opened: {path}.{kept}")
@@ -420,9 +436,9 @@ class EditorChannel(Channel[EditorTold]):
         path = Path(self.editor.path)
         is_there = self._first_path and path == Path(self._first_path)
         hint = (
-            "The next session opens it, because the notebook already names this table."
+            "The next session opens this table, because the notebook already contains its name."
             if is_there
-            else "To open it in the next session, add this line to the first cell:"
+            else "To open this table in the next session, add this line to the first cell:"
         )
         line = "" if is_there else loading_line(path)
         self.send({"type": "saved", "text": text, "hint": hint, "line": line})
@@ -433,14 +449,17 @@ class EditorChannel(Channel[EditorTold]):
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_beside_the_grid(problem, "", new) for problem in error.problems)
-            message = f"the server cannot be added: {count_of(len(problems), 'problem')}"
+            message = (
+                "the server cannot be added, because the row has "
+                f"{count_of(len(problems), 'problem')}"
+            )
             raise TopologyError(message, hint=error.hint, problems=problems) from None
 
     def _change_option(self, **parts: Any) -> None:
         try:
             self._apply(change_option, **parts)
         except LyncnbError:
-            self._send_options()  # the form shows the current values again
+            self._send_options()  # After a refused option, the form shows the current values again.
             raise
 
     def _set_up(self, *, id: str, is_chosen: bool) -> None:
@@ -451,7 +470,7 @@ class EditorChannel(Channel[EditorTold]):
         if not self.editor.mend(code):
             self.refuse(
                 "mend",
-                ["No fix was applied, because each conflicts with other data. Edit the table."],
+                ["No fix was applied, because each fix conflicts with other data. Edit the table."],
             )
 
     def _restore_draft(self) -> None:
@@ -484,7 +503,7 @@ class EditorChannel(Channel[EditorTold]):
 
 
 def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
-    """Remove from a place what the grid shows: `column` of `rows`, counted as in files."""
+    """Remove the column and row number from a problem, because the grid shows the cell."""
     if problem.row in rows:
         seen = "" if problem.column == column else title(problem.column)
         return replace(problem, file="", row=0, column=seen)
@@ -492,15 +511,15 @@ def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
 
 
 def _describe_rejected(taken: TakenBlock) -> list[str]:
-    """Describe the rejected part of a block, or return nothing if all of it was used."""
+    """Describe the rejected cells and rows of a block. Return nothing if all are accepted."""
     lines = []
     if taken.refused:
         lines.append(
-            f"{count_of(len(taken.refused), 'cell')} not changed: each shows the rejected text "
-            "in red with the reason. All other cells are changed."
+            f"{count_of(len(taken.refused), 'cell')} not changed: the rejected text is shown in "
+            "red, with the reason. All other cells are changed."
         )
     for number, problem in taken.refused_rows[:_ROWS_LISTED]:
-        lines.append(f"New row {number} is not added: {problem.message}. {problem.hint}")
+        lines.append(f"New row {number} was not added: {problem.message}. {problem.hint}")
     if len(taken.refused_rows) > _ROWS_LISTED:
-        lines.append(f"… and {len(taken.refused_rows) - _ROWS_LISTED:,} more rows are not added")
+        lines.append(f"… and {len(taken.refused_rows) - _ROWS_LISTED:,} more rows were not added")
     return lines

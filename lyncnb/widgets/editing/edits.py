@@ -1,6 +1,7 @@
-"""The edits of a draft. Each edit is a function of the draft and keyword arguments.
+"""The edits of a draft. Each edit is a function with a draft and keyword arguments.
 
-The keyword arguments are also the parts of the page's message, and their annotations validate it.
+The keyword arguments are also the parts of the page's message. Their annotations validate
+the message.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RowIds = tuple[RowId, ...]
 
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
-    """Set a column of some rows, or of their pools if the column belongs to the pool."""
+    """Set a column in some rows, or in their pools if the column belongs to the pool."""
     places = _selected_places(draft, ids)
     said = f"{title(column)} of {_describe_servers(places, draft)}: {_display_text(value)}"
     if column == "pool_fqdn":
@@ -44,7 +45,7 @@ def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
     """Set a column for the whole deployment: in each row with a value, or else in the first row.
 
-    A yes/no column of pools is set for every pool that uses it.
+    A yes/no column of pools is set for every pool that uses the column.
     """
     facts = column_named(name)
     if facts.scope == "pool":
@@ -59,7 +60,7 @@ def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
 def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     """Remove servers from their pool and set one of their columns, such as the role, in one step.
 
-    The values of the old pool stay with it.
+    The values of the old pool stay in the old pool.
     """
     places = _selected_places(draft, ids)
     change = f"{title(column)}: {_display_text(value)}"
@@ -67,13 +68,13 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
         draft,
         places,
         "",
-        f"{_describe_servers(places, draft)} out of the pool; {change}",
+        f"{_describe_servers(places, draft)} removed from the pool; {change}",
         **{column: value},
     )
 
 
 def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
-    """Create a pool from some servers. Its name must be new."""
+    """Create a pool from some servers. The name must not be in use."""
     places, name = _selected_places(draft, ids), pool.strip().lower()
     if not name:
         raise LyncnbError(
@@ -82,26 +83,26 @@ def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
     if name in set(group_names(draft.topology, "pool")):
         raise LyncnbError(
             f"the pool {name} already exists",
-            hint="to add servers to it, set their column Pool",
+            hint="to add servers to this pool, set their Pool column",
         )
     _move(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
 
 
 def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
-    """Add a server at the end of the table and return the id of its row."""
+    """Add a server at the end of the table, and return the ID of the new row."""
     row = {name: text for name, text in values.items() if text}
     return _add(draft, [row], f"added {row.get('server_fqdn', '')}")
 
 
 def duplicate(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
-    """Copy servers, each with the next free number in its name, and return the new ids."""
+    """Copy servers, each with the next free number in its name, and return the new row IDs."""
     rows = copied_rows(draft.topology, _selected_places(draft, ids))
     names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
     return _add(draft, rows, f"added {names}")
 
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
-    """Remove rows. At least one row must stay."""
+    """Remove rows. The table must keep at least one row."""
     places = _selected_places(draft, ids)
     gone = set(places)
     kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
@@ -114,7 +115,7 @@ def remove_servers(draft: Draft, *, ids: RowIds) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BlockText:
-    """A text for a cell of an existing row."""
+    """The new text for a cell of an existing row."""
 
     row: RowId
     column: str
@@ -168,16 +169,16 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
 
 
 def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
-    """Change fields of ``PlanOptions``, given as values or as texts."""
+    """Change fields in ``PlanOptions``, given as values or as texts."""
     wanted: dict[str, Any] = {name: option_value(name, value) for name, value in values.items()}
     said = said or "; ".join(option_words(name, value) for name, value in wanted.items())
     draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
 
 
 def accept(draft: Draft, *, code: str, reason: str) -> None:
-    """Accept the findings of a code, or withdraw the acceptance if the reason is blank.
+    """Accept the findings with a code, or withdraw the acceptance if the reason is blank.
 
-    If an earlier acceptance has expired, the new one has no end date.
+    If an earlier acceptance has expired, the new acceptance has no end date.
     """
     options, reason = draft.options, reason.strip()
     until, only = dict(options.accepted_until), dict(options.accepted_for)
@@ -195,10 +196,10 @@ def accept(draft: Draft, *, code: str, reason: str) -> None:
 
 
 def change_option(draft: Draft, *, name: str, value: Text, key: str | None = None) -> None:
-    """Change the option or column of a field of the page.
+    """Change the option or column that belongs to a field of the page.
 
-    ``name`` is an option, or ``column:`` and a column of the whole deployment. ``key`` is the usage
-    or finding code that the text is for, if the option has a text for each.
+    ``name`` is an option, or ``column:`` followed by a column of the whole deployment. If the
+    option has several texts, ``key`` is the usage or finding code of the text to change.
     """
     kind, _, of_deployment = name.partition(":")
     if kind == "column" and of_deployment in DEPLOYMENT:
@@ -213,24 +214,24 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
         change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
 
 
-# -- whole states, undo and redo
+# -- undo, redo and whole states
 
 
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
-    """Repeat the edits of another draft, in two steps: the table, then the options."""
+    """Repeat the edits of another draft in two steps: first the table, then the options."""
     if edits:
-        edit_table(draft, edits=edits, said="earlier changes to the table")
-    change_options(draft, values=options, said="earlier changes to options")
+        edit_table(draft, edits=edits, said="repeated the earlier changes to the table")
+    change_options(draft, values=options, said="repeated the earlier changes to options")
 
 
 def reset(draft: Draft) -> None:
-    """Restore the loaded file. This step can be undone."""
+    """Restore the loaded file. You can undo this step."""
     if not draft.state.is_same(draft.loaded):
         draft.enter(replace(draft.loaded, said="restored the loaded file"))
 
 
 def undo(draft: Draft) -> str:
-    """Undo one step and return its name, or "" if there is none."""
+    """Undo one step and return its description, or "" if there is no step."""
     if not draft.past:
         return ""
     said = draft.state.said
@@ -240,7 +241,7 @@ def undo(draft: Draft) -> str:
 
 
 def redo(draft: Draft) -> str:
-    """Redo one step and return its name, or "" if there is none."""
+    """Redo one step and return its description, or "" if there is no step."""
     if not draft.future:
         return ""
     draft.past.append(draft.state)
@@ -249,7 +250,7 @@ def redo(draft: Draft) -> str:
     return draft.state.said
 
 
-#: The edit for each ``type`` of message. The message's parts are its keyword arguments.
+#: The edits by message type. The parts of the message are the keyword arguments of the edit.
 EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
@@ -267,7 +268,7 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
 )
 
 
-# -- helpers of the edits
+# -- helpers
 
 
 def _scopes() -> dict[str, str]:
@@ -286,7 +287,7 @@ def _selected_places(draft: Draft, ids: Iterable[int]) -> list[int]:
 
 
 def _describe_servers(places: Sequence[int], draft: Draft) -> str:
-    """Return the name of one row, with its role if the server has several, or a count of rows."""
+    """Return a server's name, with the role if it has several rows, or the number of servers."""
     if len(places) > 1:
         return f"{len(places):,} servers"
     names, place = draft.texts("server_fqdn"), places[0]
@@ -317,7 +318,7 @@ def _set_column(draft: Draft, name: str, places: Sequence[int], value: str, said
 
 
 def _move(draft: Draft, places: Sequence[int], pool: str, said: str, **values: str) -> None:
-    """Move servers to another pool. The values of the old pool stay with it."""
+    """Move servers to another pool. The values of the old pool stay in the old pool."""
     changes = pool_moves(draft.topology, dict.fromkeys(places, pool))
     for place in places:
         changes[place] |= values
@@ -337,7 +338,7 @@ def _place(place_of: Mapping[Server, int], server: Server) -> int:
         return place_of[key]
     several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
     hint = (
-        f"it has several rows; to select one, use {' or '.join(several)}"
+        f"the server has several rows; to select one, use {' or '.join(several)}"
         if several
         else "use the name in the column server_fqdn"
     )

@@ -1,4 +1,4 @@
-"""Views of a plan that you edit: the reasons for names, the findings and the changes."""
+"""Views of an edited plan: the reasons for names, the findings and the changes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .messages import (
 from .plan_editing import PlanEditing
 from .plan_views import few, folded_names, title_of
 
-# Findings as the browser shows them: by code, each with its meaning and its first places.
+# Findings as the browser shows them: by code, each with its meaning and first places.
 
 ITEMS_LISTED = 25
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
@@ -47,7 +47,7 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The id of the grid row that a finding is about, and the role of that row."""
+    """The ID and role of the grid row that a finding is about."""
 
     row: int
     role: str
@@ -68,17 +68,17 @@ def finding_groups(
     Parameters
     ----------
     findings : iterable of Finding
-        In the order to show them.
+        The findings in display order.
     plan : CertificatePlan
-        Its rules contain the meaning of a code, its certificates the names in messages.
+        The plan. Its rules explain the codes. Its certificates contain the names in messages.
     accepted, limits : mapping of str to str
         By code: the reason for the acceptance, and a description of its limits or "".
     over : container of str
         Codes whose acceptance has expired.
     is_open : callable
-        Returns whether a finding is not accepted.
+        A function that returns whether a finding is not accepted.
     places : mapping of str to Place, optional
-        The row to go to, by the subject of a finding.
+        The row to open for a finding, by the subject of the finding.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def _item(finding: Finding, place: Place | None) -> FindingItem:
 
 
 def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
-    """Set for each message the names of certificates in it. They link to their reasons."""
+    """Add to each message the certificate names that it contains. The page links them."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
     asked = set().union(*spoken)
     planned = {
@@ -142,12 +142,12 @@ def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 
 def in_headings(text: str) -> str:
-    """Replace the names of columns by the grid's headings."""
+    """Replace column names in a text with the headings in the grid."""
     return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
 
 
 def column_of(finding: Finding, role: str) -> str:
-    """Return the column to change for a finding: the first in its text that the role uses."""
+    """Return the column to change for a finding: the first one in its text that the role uses."""
     known = {column.name: column for column in topology_columns()}
     named = {column.title.lower(): column.name for column in topology_columns()}
     spoken = _column_words().findall(f"{finding.message} {finding.hint}")
@@ -155,7 +155,7 @@ def column_of(finding: Finding, role: str) -> str:
     return next((name for name in columns if known[name].is_used_by(role)), "")
 
 
-# "role" and "site" are also ordinary words, so only other names and headings count.
+# "role" and "site" are also ordinary words, so only their headings count.
 
 
 @cache
@@ -179,16 +179,16 @@ _ROWS_LISTED = 500
 
 
 def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
-    """Return the certificates of some rows' servers, with each name and its reasons.
+    """Return the certificates of the servers in some rows, with each name and its reasons.
 
     Parameters
     ----------
     editing : PlanEditing
-        The plan.
+        The editor with the plan.
     ids : tuple of int
-        Rows to explain. Removed rows are left out.
+        The IDs of the rows to explain. Removed rows are left out.
     total : int
-        The number of selected rows, if `ids` are only the first of them.
+        The number of selected rows. It is larger if `ids` contains only the first rows.
     """
     places = editing.places(ids)
     names = editing.texts("server_fqdn")
@@ -200,7 +200,11 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
         title = "Select a server to see its certificates"
     elif not certificates:
         is_single = len(servers) == 1
-        note = "This server needs no certificate." if is_single else "They need no certificate."
+        note = (
+            "This server needs no certificate."
+            if is_single
+            else "These servers need no certificate."
+        )
     reasons = _reasons(editing, servers)
     return {
         "type": "explain",
@@ -212,7 +216,7 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
 
 
 def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
-    """Return the names on these servers' certificates with their reasons, by certificate."""
+    """Return the names on the servers' certificates with the reasons, grouped by certificate."""
     reasons: dict[str, list[ServerName]] = {}
     for server in servers:
         explained: dict[str, list[ServerName]] = {}
@@ -225,7 +229,10 @@ def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[Ser
 
 
 def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -> ServerCertificate:
-    shared = {"pool": "one for the whole pool", "deployment": "one for the deployment"}
+    shared = {
+        "pool": "one certificate for the pool",
+        "deployment": "one certificate for the deployment",
+    }
     ca = f" ({certificate.ca})" if certificate.ca else ""
     return {
         "id": certificate.id,
@@ -255,7 +262,7 @@ def _findings_of(
 
 
 def findings(editing: PlanEditing) -> EditorFindings:
-    """Return all findings by code, each with the server to go to if there is one."""
+    """Return all findings by code, each with the server row to open, if there is one."""
     options, day = editing.options, judging_day(editing.plan)
     groups = finding_groups(
         editing.findings,
@@ -294,13 +301,15 @@ _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
 def changes(editing: PlanEditing) -> Changes:
-    """Return the changes since loading: in certificates and names, then in each cell.
+    """Return the changes since the file was loaded: certificates and names, then each cell.
 
-    At most 200 kinds of effects and 500 cells are listed. If the plan has at most 20,000
+    At most 200 groups of effects and 500 cells are listed. If the plan has at most 20,000
     certificates, each effect names the cell or option that causes it.
     """
     difference = editing.effects()
-    if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:  # 0.05 s for 1,000 and an option
+    if (
+        len(editing.plan.certificates) <= _MOST_WITH_CAUSES
+    ):  # This takes 0.05 s for 1,000 certificates and a changed option.
         difference = find_causes(difference)
     rows = change_rows(editing.loaded, editing.state)
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
@@ -317,7 +326,7 @@ def changes(editing: PlanEditing) -> Changes:
 def effects(difference: PlanDifference) -> Effects:
     """Return the certificates and names that are added, removed or requested again, with reasons.
 
-    If causes were searched for, include the cell, row or option that causes each.
+    If the causes are known, each entry includes the cell, row or option that causes it.
     """
     groups = difference.groups()
     has_causes = any(group.cause for group in groups)
@@ -346,7 +355,7 @@ def effects(difference: PlanDifference) -> Effects:
     }
 
 
-# The reasons for a name and its purpose, for a user who selects a name or request in a panel.
+# The following functions explain a name or a request that the user selects in a panel.
 
 _SERVERS_NAMED = 12
 _PLACES_LISTED = 12
@@ -354,7 +363,7 @@ _PLACES_LISTED = 12
 
 @dataclass(slots=True)
 class _RuleUses:
-    """The certificates with the names of one rule. Those of one pool and usage are one place."""
+    """The certificates with names from one rule, counted once for each pool and usage."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
@@ -374,9 +383,9 @@ def of_name(plan: CertificatePlan, name: str) -> Reasons:
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates.
+        The plan with n certificates.
     name : str
-        As in certificates.
+        The name as it appears on certificates.
 
     Returns
     -------
@@ -389,7 +398,7 @@ def of_name(plan: CertificatePlan, name: str) -> Reasons:
 
 
 def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
-    """Return the reasons for all names of one certificate, grouped by rule."""
+    """Return the reasons for all names on one certificate, grouped by rule."""
     named = (
         (certificate, str(name))
         for certificate in plan.certificates
@@ -398,26 +407,26 @@ def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
     )
     rules = _find(plan, named)
     note = "" if rules else "This certificate is no longer in the plan."
-    return _message(f"Names of {request_id}", note, rules, plan.rules.names)
+    return _message(f"Names on {request_id}", note, rules, plan.rules.names)
 
 
 def of_record(
     summary: Summary | None, names: Mapping[str, NameRule], request_id: str, others: Iterable[str]
 ) -> Reasons:
-    """Return the reasons for all names of one request, from the summary of its folder.
+    """Return the recorded reasons for all names on one request, from the folder's summary.
 
     Parameters
     ----------
     summary : Summary or None
-        The summary of the folder, or None.
+        The summary of the folder, or None if there is none.
     names : mapping of str to NameRule
-        The name rules of the folder's product, by id.
+        The name rules of the folder's product, by ID.
     request_id : str
-        The id of the request.
+        The ID of the request.
     others : iterable of str
-        The recorded names of the request, used if there is no reason on record.
+        The recorded names of the request. They are used if no reason is recorded.
     """
-    title = f"Names of {request_id}"
+    title = f"Names on {request_id}"
     for block, member in summary.members if summary else ():
         if member.id != request_id:
             continue
@@ -429,7 +438,7 @@ def of_record(
                 uses.servers.update(dict.fromkeys(member.servers))
         return _message(title, "", rules, names)
     listed = few([*others], _SERVERS_NAMED) or "none"
-    note = f"The folder contains no reasons for the names of this request: {listed}."
+    note = f"The folder records no reasons for the names on this request: {listed}."
     return _message(title, note, {}, names)
 
 
@@ -460,7 +469,7 @@ def _message(
 ) -> Reasons:
     reasons = [_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
-    if gone:  # the folder was written with earlier rules
+    if gone:  # The folder was written with earlier rules, some of which no longer exist.
         note = f"These rules no longer exist: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 

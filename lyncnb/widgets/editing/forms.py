@@ -23,10 +23,13 @@ from .sheet import FINDINGS, column_names
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
-_LEAST = {"server_fqdn": 210, "role": 136}  # pixels
-_CHARACTER, _AROUND = 8.4, 22  # of a heading, which is never truncated
+_LEAST = {"server_fqdn": 210, "role": 136}  # Largest width of a column in pixels.
+_CHARACTER, _AROUND = (
+    8.4,
+    22,
+)  # Width of a character in a heading, in pixels. Headings are never truncated.
 
-#: Columns of the table in the Deployment tab, with their kind of field.
+#: Table columns that the Deployment tab shows, with the kind of each field.
 DEPLOYMENT = {
     "sip_domains": "list",
     "meet_urls": "list",
@@ -51,7 +54,7 @@ _OWN_COLUMN: ColumnFacts = {
     "search": True,
     "least": 110,
     "share": 1,
-    "help": "your own column; lyncnb keeps it, but does not use it for planning",
+    "help": "your additional column; lyncnb keeps it, but does not use it for planning",
 }
 _FINDINGS_COLUMN: ColumnFacts = {
     "name": FINDINGS,
@@ -65,7 +68,7 @@ _FINDINGS_COLUMN: ColumnFacts = {
 
 
 def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
-    """Describe every column of the table, with Findings last, and titles in a language."""
+    """Describe every column of the table, with titles in the given language and Findings last."""
     say = translator(language)
     known = {column.name: column for column in topology_columns()}
     facts: list[ColumnFacts] = []
@@ -79,7 +82,7 @@ def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list
 
 
 def _title_width(title: str) -> int:
-    """Return the width of a heading in pixels. A Chinese character counts twice."""
+    """Return the width of a heading in pixels. A Chinese character has double width."""
     return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
 
 
@@ -119,7 +122,7 @@ def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFac
 
 
 def option_groups(rules: Rules) -> list[FieldGroup]:
-    """Describe the fields of the deployment panel, group by group."""
+    """Describe the fields of the Deployment tab, grouped as in the form."""
     known = {column.name: column for column in topology_columns()}
     fields: list[FieldFacts] = [
         {
@@ -141,16 +144,16 @@ def option_groups(rules: Rules) -> list[FieldGroup]:
 
 
 def _help(meaning: str) -> str:
-    """Convert the comment of plan.toml to the help of a field, where a check box is on or off."""
+    """Convert the comment in plan.toml to the help of a field. A check box is on or off."""
     if len(meaning) < 4:
-        return ""  # "O", "OU": the label is enough
+        return ""  # A help text such as "O" or "OU" adds nothing to the label.
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
 def _field(name: str, rules: Rules) -> FieldFacts:
-    """Describe the field of one option."""
+    """Describe the form field of one option."""
     option = OPTIONS[name]
-    choices = [[choice, choice or "as in each row"] for choice in option.choices]
+    choices = [[choice, choice or "as set in each row"] for choice in option.choices]
     if name == "product":
         choices = [[product, title] for product, title in product_titles().items()]
     kind = option.form
@@ -176,13 +179,13 @@ def _issuers(rules: Rules) -> FieldGroup:
     rows += [
         {"key": key, "label": key, "note": issuer} for key, issuer in usage_issuers(rules).items()
     ]
-    issuers = [["", "as in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
+    issuers = [["", "as set in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
     return {
         "title": "Issuer and target CA",
         "help": "A choice for one type overrides the choice for every certificate. Both override "
         "the Issuer column of the table, and that column overrides the rules.",
         "by_usage": {
-            "caption": "Issuer and CA by type of certificate",
+            "caption": "Issuer and CA by certificate type",
             "rows": rows,
             "options": [
                 {"name": "issuer", "label": "Issuer", "choices": issuers},
@@ -202,7 +205,7 @@ def usage_issuers(rules: Rules) -> dict[str, str]:
 
 
 def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
-    """Yield each deployment column with its text and a note if its values differ."""
+    """Yield each deployment column with its text, and a note if its values differ."""
     roles_at = topology.columns.index("role")
     for facts in topology_columns():
         if facts.name not in DEPLOYMENT:
@@ -217,7 +220,9 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
         texts = {}
         if facts.name in topology.columns:
             at = topology.columns.index(facts.name)
-            cells = dict.fromkeys(map(itemgetter(at, roles_at), topology.cells))  # few of 10,000
+            cells = dict.fromkeys(
+                map(itemgetter(at, roles_at), topology.cells)
+            )  # Check the few rows with a value first, because a table can have 10,000 rows.
             texts = dict.fromkeys(text for text, role in cells if text and role)
         separator = "\n" if kind == "list" else " "
         if len(texts) > 1:
@@ -227,16 +232,16 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
 
 
-# Convert text from a form or a call to the value of an option.
+# Functions that convert text from a form or a call to the value of an option.
 
 
 def entries(text: str) -> tuple[str, ...]:
-    """Split a list at blanks, line breaks, ``;``, ``,`` and ``|``."""
+    """Split a text into list entries at blanks, line breaks, ``;``, ``,`` and ``|``."""
     return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
 
 
 def option_words(name: str, value: object) -> str:
-    """Describe the new value of an option with its label in the form."""
+    """Describe the new value of an option, with the option's label in the form."""
     label = LABELS.get(name, name)
     if isinstance(value, Mapping):
         return label
@@ -247,15 +252,15 @@ def option_words(name: str, value: object) -> str:
 
 
 def option_value(name: str, value: object) -> object:
-    """Convert a planner's text to the value of an option.
+    """Convert a user's text to the value of an option.
 
     Parameters
     ----------
     name : str
-        A field of ``PlanOptions``.
+        A field in ``PlanOptions``.
     value : object
-        Its value, or a text. Separate the entries of a list by blanks, line breaks, ``;`` or
-        ``,``. Write a key as ``RSA 3072`` and a date as ``2026-01-31``. "" means no value.
+        The value, or a text. Separate list entries by blanks, line breaks, ``;`` or ``,``.
+        Enter a key as ``RSA 3072`` and a date as ``2026-01-31``. "" means no value.
 
     Raises
     ------
@@ -291,14 +296,14 @@ def _key(value: object) -> object:
     match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
     if not match:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key', hint="write it as RSA 3072 or ECDSA 256"
+            f'option key: "{value}" is not a valid key', hint="enter it as RSA 3072 or ECDSA 256"
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
             f'option key: "{value}" is not a valid key: {error}',
-            hint="write it as RSA 3072 or ECDSA 256",
+            hint="enter it as RSA 3072 or ECDSA 256",
         ) from None
 
 
@@ -311,7 +316,7 @@ def _date(name: str, value: object) -> object:
         return date.fromisoformat(value.strip())
     except ValueError:
         raise OptionsError(
-            f'option {name}: "{value}" is not a date', hint="write it as 2026-01-31"
+            f'option {name}: "{value}" is not a date', hint="enter it as 2026-01-31"
         ) from None
 
 

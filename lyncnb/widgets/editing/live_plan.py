@@ -1,4 +1,4 @@
-"""The plan and the findings of a draft, computed again only for changed parts."""
+"""The plan and findings of a draft. After an edit, only changed parts are computed again."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ Part = tuple[PlannedCertificate, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A pool's certificates and their findings."""
+    """The certificates of a pool, and their findings."""
 
     part: Part
     findings: tuple[Finding, ...]
 
 
 class LivePlan:
-    """A plan that follows a topology and options from one edit to the next.
+    """A plan that follows a topology and its options from one edit to the next.
 
     Raises
     ------
     PlanError, OptionsError
-        If they cannot be planned. A name that is too long is reported only when the plan is
-        requested, because 100,000 servers are shown before they are planned.
+        If the topology and options cannot be planned. A name that is too long is reported only
+        when the plan is used, because 100,000 servers are shown before they are planned.
     """
 
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
-        self.rules = rules  # of the current plan
+        self.rules = rules  # The certificates and findings by pool, in the current plan.
         self._begin = topology, rules, settled_options(topology, rules, options)
-        self._options = options  # the last options
-        self._first: CertificatePlan | None = None  # computed on request
+        self._options = options  # The options at the last check.
+        self._first: CertificatePlan | None = None  # The findings, computed on request.
         self._later: CertificatePlan | None = None
-        self._checked: CertificatePlan | None = None  # the plan of the next attributes
+        self._checked: CertificatePlan | None = (
+            None  # The plan for which the following attributes are valid.
+        )
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
         self._sized: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
@@ -73,19 +75,19 @@ class LivePlan:
         return self._later or self.first
 
     def sha256(self) -> str:
-        """Return the same digest as `CertificatePlan.sha256`, but encode only changed pools."""
+        """Return the same digest as `CertificatePlan.sha256`, but encode only the changed pools."""
         plan, before = self.plan, self._digested
         self._digested = {
-            # The id is unique because the part is kept.
+            # The object's id() is unique, because the cache keeps the object.
             id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
             for part in plan.by_pool
         }
         return digest_of_parts(plan.rules.product, (text for _, text in self._digested.values()))
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
-        """Plan again. Checks run on request, so the rows are shown first.
+        """Plan again. The checks run on request, so that the page shows the rows first.
 
-        If the options name another product, its rules are used.
+        If the options name another product, the rules of that product are used.
 
         Raises
         ------
@@ -101,7 +103,7 @@ class LivePlan:
             self._later = replan(self.plan, topology)
 
     def unchecked(self) -> int:
-        """Return the number of certificates that must be checked before findings are known."""
+        """Return the number of certificates to check before the findings are known."""
         plan = self.plan
         if plan is self._checked:
             return 0
@@ -114,7 +116,7 @@ class LivePlan:
         return touched
 
     def _check(self) -> None:
-        """Check the parts of the plan that are new since the last check."""
+        """Check the parts of the plan that changed since the last check."""
         plan, before = self.plan, self._checked
         if plan is before:
             return
@@ -138,7 +140,7 @@ class LivePlan:
     def _of_whole(
         self, plan: CertificatePlan, examined: Mapping[int, _Examined]
     ) -> tuple[Finding, ...]:
-        """Check the whole deployment, and then report acceptances without effect."""
+        """Check the whole deployment, then report acceptances that have no effect."""
         day = judging_day(plan)
         found = check_deployment(plan, on=day)
         if not plan.options.accepted:
@@ -168,20 +170,20 @@ class LivePlan:
 
     @property
     def findings(self) -> Findings:
-        """All findings, errors first, the same as from ``check_plan``."""
+        """All findings with errors first, the same as from ``check_plan``."""
         self._check()
         found = (*_of_parts(self._examined), *self._whole)
         return replace(sort_findings(found, judged_on=judging_day(self.plan)), plan=self.plan)
 
     def is_open(self, finding: Finding) -> bool:
-        """Return whether a finding is open, that is, the options do not accept it."""
+        """Return whether a finding is open, which means that the options do not accept it."""
         plan = self.plan
         return not (
             plan.options.accepted and reason_for(finding, plan.options, on=judging_day(plan))
         )
 
     def sizes(self) -> dict[str, int]:
-        """Return the numbers of certificates, public certificates and names, without a check."""
+        """Return the numbers of certificates, public certificates and names, without checks."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
             self._sized = plan, plan_sizes(plan.certificates)
@@ -191,7 +193,10 @@ class LivePlan:
         return self._sized[1]
 
     def counts(self) -> dict[str, int]:
-        """Return :meth:`sizes` and the findings by severity. Accepted findings count separately."""
+        """Return :meth:`sizes` and the number of findings by severity.
+
+        Accepted findings are separate.
+        """
         self._check()
         totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
         totals.update(self._kind(found) for found in {*_of_parts(self._examined), *self._whole})
@@ -203,8 +208,8 @@ class LivePlan:
     def words_by_server(self) -> Mapping[str, str]:
         """Describe the findings of each server, such as ``1 error, 2 warnings, 1 accepted``.
 
-        A finding about a certificate counts for its servers. Findings of the deployment's
-        certificates count for no server.
+        A finding about a certificate counts for each of its servers. A finding about a certificate
+        of the whole deployment counts for no server.
         """
         self._check()
         counts: dict[str, Counter[str]] = {}
@@ -220,7 +225,7 @@ class LivePlan:
         return {server: _describe_counts(found) for server, found in counts.items()}
 
     def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
-        """Return the certificates of some servers, in the order of the plan."""
+        """Return the certificates of some servers, in plan order."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 
@@ -230,7 +235,7 @@ def _of_parts(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
 
 
 def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
-    """Return a plan's certificates without the pools that are the same in both plans."""
+    """Return the certificates in pools that differ between two plans."""
     shared = set(map(id, other.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)
 

@@ -1,7 +1,8 @@
-"""The messages to the page of a plan editor: the parts of each message, by its ``type``.
+"""The messages to the page of a plan editor: the parts of each message, by ``type``.
 
-Each message is one entry of the table. ``js/messages.d.ts`` is generated from this module and from
-the arguments of the answering functions. mypy checks the kernel's messages, tsc the page's.
+Each entry of the table describes one message. ``js/messages.d.ts`` is generated from this
+module and from the arguments of the answering functions. mypy checks the kernel's messages,
+and tsc checks the page's messages.
 """
 # ruff: noqa: UP013  a class for each message would hide the table
 
@@ -12,21 +13,21 @@ from typing import Literal, NotRequired, TypedDict
 
 Counts = Mapping[str, int]
 Rows = list[list[str]]
-Choices = Sequence[Sequence[str]]  # each is a value and its text
-CellName = tuple[int, str]  # the id of a row, and a column
+Choices = Sequence[Sequence[str]]  # Each choice is a value with its label.
+CellName = tuple[int, str]  # A cell is a row ID and a column.
 
-# -- every panel
+# -- messages to every panel
 
 Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # the type of the page's message
+        "about": str,  # the type of the message from the page
         "lines": Sequence[str],
-        "cell": CellName | None,  # the cell of the edit
-        "occupied": bool,  # other files already exist there
-        "offer": str,  # label of a button with an alternative; "" for none
-        "instead": str,  # a valid name to use instead; "" for none
+        "cell": CellName | None,  # the edited cell
+        "occupied": bool,  # whether other files already exist there
+        "offer": str,  # the label of a button for an alternative, or ""
+        "instead": str,  # a valid name to use instead, or ""
     },
 )
 Number = TypedDict("Number", {"type": Literal["number"], "number": int})
@@ -37,7 +38,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # certificates that contain the names
+        "places": list[str],  # the certificates that contain the names
         "servers": str,
     },
 )
@@ -50,8 +51,8 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        "all": bool,  # false: these replace the rows with the same ids
-        "total": NotRequired[int],  # number of all rows, if these are only the first rows
+        "all": bool,  # if false, these rows replace the rows with the same IDs
+        "total": NotRequired[int],  # the number of all rows, if these are only the first rows
         "columns": list[RowsColumn],
     },
 )
@@ -60,7 +61,7 @@ ColumnFacts = TypedDict(
     {
         "name": str,
         "title": str,
-        "least": int,  # pixels
+        "least": int,  # the width in pixels
         "share": int,
         "scope": NotRequired[str],
         "help": NotRequired[str],
@@ -77,14 +78,14 @@ ColumnFacts = TypedDict(
     },
 )
 
-# -- findings, of an editor and of a request panel
+# -- findings in an editor or a request panel
 
 FindingItem = TypedDict(
     "FindingItem",
     {
         "about": str,
         "message": str,
-        "names": list[str],  # names of certificates in the message
+        "names": list[str],  # certificate names in the message
         "row": int | None,
         "column": str,
         "heading": str,
@@ -96,21 +97,21 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        "subject": str,  # several codes with this subject are one entry; "" for none
+        "subject": str,  # the entry that combines several codes, or ""
         "meaning": str,
         "hint": str,
         "source": str,
         "accepted": str,
         "limits": str,
-        "over": bool,  # the acceptance has expired
+        "over": bool,  # whether the acceptance has expired
         "count": int,
-        "open": int,  # those that are not accepted
+        "open": int,  # the findings that are not accepted
         "mendable": int,
         "items": list[FindingItem],
     },
 )
 
-# -- the table and the form of an editor
+# -- the table and form of an editor
 
 FieldFacts = TypedDict(
     "FieldFacts", {"name": str, "label": str, "kind": str, "help": str, "choices": Choices}
@@ -139,7 +140,7 @@ EditorStart = TypedDict(
         "source": str,
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
-        "help": Rows,  # its headings first
+        "help": Rows,  # the first row contains the headings
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})
@@ -149,17 +150,17 @@ Options = TypedDict(
     {
         "type": Literal["options"],
         "values": Mapping[str, object],
-        "odd": Mapping[str, str],  # fields with several values, and the reason
+        "odd": Mapping[str, str],  # fields with several values, and the reason for them
     },
 )
 EditorState = TypedDict(
     "EditorState",
     {
         "type": Literal["state"],
-        "counts": Counts,  # without findings until the checks are done
+        "counts": Counts,  # without findings until the checks are finished
         "before": Counts,
         "said": str,  # the step that was undone or redone
-        "done": str,  # the step, and its effect on the plan
+        "done": str,  # the step and its effect on the plan
         "undo": str,
         "redo": str,
         "changes": int,
@@ -167,7 +168,7 @@ EditorState = TypedDict(
     },
 )
 Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
-Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # the ids of new rows
+Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # the IDs of the new rows
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
 RefusedCells = TypedDict(
@@ -179,10 +180,10 @@ Code = TypedDict(
     {
         "type": Literal["code"],
         "code": str,
-        "path": str,  # of the open table; "" for none
-        "options": str,  # the file of its options
-        "is_written": bool,  # whether Save can write it
-        "files": Sequence[str],  # tables that can be opened
+        "path": str,  # the file of the open table, or ""
+        "options": str,  # the file of the table's options
+        "is_written": bool,  # whether Save can write the file
+        "files": Sequence[str],  # the tables that can be opened
     },
 )
 Saved = TypedDict(
@@ -191,13 +192,13 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        "line": str,  # for the notebook; "" if the notebook has it
+        "line": str,  # the line to add to the notebook, or "" if it is there
     },
 )
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",
-    {"type": Literal["draft"], "words": str},  # "" if there is no draft
+    {"type": Literal["draft"], "words": str},  # a description of the draft, or "" if there is none
 )
 DraftChanges = TypedDict(
     "DraftChanges",
@@ -209,7 +210,9 @@ DraftChanges = TypedDict(
         "note": str,
     },
 )
-Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})  # execution counts
+Older = TypedDict(
+    "Older", {"type": Literal["older"], "cells": list[int]}
+)  # the execution counts of cells
 
 # -- views of the plan
 
@@ -281,14 +284,14 @@ Names = TypedDict(
 PlannedGroup = TypedDict(
     "PlannedGroup",
     {
-        "id": str,  # of the first certificate
+        "id": str,  # the names on the first certificate
         "title": str,
         "owner": str,
         "issuer": str,
         "key": str,
         "subject": str,
         "names": list[str],
-        "own": list[str],  # names that differ between the servers of the group
+        "own": list[str],  # names that differ between the servers in the group
         "servers": list[str],
         "count": int,
         "at_set_up": bool,
@@ -335,7 +338,7 @@ ScenarioList = TypedDict(
         "rows": list[KeptScenario],
         "removed": str,
         "most": int,
-        "old": bool,  # the comparison is out of date
+        "old": bool,  # whether the comparison is out of date
     },
 )
 ScenarioDone = TypedDict(

@@ -1,4 +1,4 @@
-"""Change a topology and its options by calls, save and repeat edits, all without a browser."""
+"""Change a topology and its options in code, save the changes and repeat them."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from .choices import (
 from .draft import Draft, State
 from .forms import SHOWN
 
-# Tables that lyncnb reads, but does not write.
+# Table formats that lyncnb can read but not write.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
-    """A topology and options that you edit, with the plan that follows them.
+    """A topology and options that you edit, with the resulting plan.
 
-    ``earlier`` is the editor whose edits could not be repeated when the cell was run again.
+    When a cell runs again, ``earlier`` is the editor whose edits could not be repeated.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class PlanEditing(Draft):
     ):
         super().__init__(topology, rules or rules_for(topology, options), options)
         self._saved = self.state
-        #: The file of the table, or "" if the table has no file yet.
+        #: The path of the table, or "" if the table is not in a file yet.
         self.path = topology.path
         self.earlier: PlanEditing | None = None
 
-    # -- reading
+    # -- values
     @property
     def saved(self) -> State:
-        """The last saved state, or the loaded state."""
+        """The state that was last saved, or the loaded state."""
         return self._saved
 
     @property
@@ -83,18 +83,18 @@ class PlanEditing(Draft):
         return self.live.findings
 
     def changes(self) -> tables.DataFrame:
-        """Return the changes since loading, one row for each cell or option, with 4 columns."""
+        """Return the changes since the file was loaded, with one row for each cell or option."""
         return tables.to_frame(CHANGE_COLUMNS, change_rows(self.loaded, self.state))
 
     def effects(self) -> PlanDifference:
-        """Compare the plan of the loaded file with the current plan: certificates and names."""
+        """Compare the plan of the loaded file with the current plan."""
         return compare_plans(self.loaded_plan, self.plan)
 
     def code(self) -> str:
-        """Return Python code that repeats all choices, for the editor's cell."""
+        """Return Python code for the editor's cell that repeats all choices."""
         return to_code(self.loaded, self.state)
 
-    # -- changing
+    # -- changes
     def edit(
         self,
         *,
@@ -107,12 +107,12 @@ class PlanEditing(Draft):
         Parameters
         ----------
         change : iterable of (servers, values), optional
-            Names of servers and the new texts of their cells, by column. If a server has several
+            Names of servers, and the new texts of their cells by column. If a server has several
             rows, add the role: ``("fe01.contoso.com", "FrontEnd")``.
         add : iterable of mappings, optional
             The texts of each new server, by column.
         remove : iterable of servers, optional
-            Names of servers, as in `change`.
+            Names of servers, in the same form as in `change`.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class PlanEditing(Draft):
         Parameters
         ----------
         **values
-            Fields of ``PlanOptions``. Texts are possible, such as ``key="RSA 3072"`` or
+            Fields in ``PlanOptions``. A value can also be a text, such as ``key="RSA 3072"`` or
             ``planned_issue_date="2026-01-31"``.
 
         Raises
@@ -140,9 +140,9 @@ class PlanEditing(Draft):
         self.apply(edits.change_options, values=values)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the findings of a code, or withdraw the acceptance if the reason is blank.
+        """Accept the findings with a code, or withdraw the acceptance if the reason is blank.
 
-        If an earlier acceptance has expired, the new one has no end date.
+        If an earlier acceptance has expired, the new acceptance has no end date.
 
         Raises
         ------
@@ -152,7 +152,9 @@ class PlanEditing(Draft):
         self.apply(edits.accept, code=code, reason=reason)
 
     def mend(self, *codes: str) -> Findings:
-        """Fix findings that have one safe fix, in one step. A fix causes no new finding.
+        """Apply the fixes of findings that have one safe fix, in one step.
+
+        A fix causes no new finding.
 
         Parameters
         ----------
@@ -162,7 +164,7 @@ class PlanEditing(Draft):
         Returns
         -------
         Findings
-            The fixed findings.
+            The resolved findings.
         """
         fixed_plan, state = fix_plan(self.plan, codes=codes), self.state
         if fixed_plan.fixed:
@@ -173,39 +175,39 @@ class PlanEditing(Draft):
         return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
 
     def undo(self) -> str:
-        """Undo the last change and return its name, or "" if there is none."""
+        """Undo the last change and return its description, or "" if there is none."""
         return self.apply(edits.undo)
 
     def redo(self) -> str:
-        """Redo the last undone change and return its name, or "" if there is none."""
+        """Redo the last undone change and return its description, or "" if there is none."""
         return self.apply(edits.redo)
 
     def reset(self) -> None:
-        """Restore the loaded file. You can undo this."""
+        """Restore the loaded file. You can undo this step."""
         self.apply(edits.reset)
 
     def name_scenario(self, name: str) -> None:
-        """Set the scenario name of the state."""
+        """Set the name of the current scenario."""
         super().name_scenario(name)
-        self._tell(f"Kept as scenario {name}")
+        self._tell(f"Kept the scenario {name}")
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Rename a scenario in the states, or remove its name if the new name is ""."""
+        """Rename a scenario in all states. If the new name is "", remove the scenario's name."""
         super().rename_scenario(name, new)
         self._tell(f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed")
 
     def open(self, table: str | Path) -> None:
-        """Load another table and the options next to it. They replace this table and its edits.
+        """Load another table and the options next to it, instead of this table and its edits.
 
         Parameters
         ----------
         table : path
-            As for ``ln.read_topology``.
+            The table, as for ``ln.read_topology``.
 
         Raises
         ------
         LyncnbError
-            If it cannot be read or planned. Then the editor does not change.
+            If the table cannot be read or planned. Then the editor does not change.
         """
         topology, options = read_topology(table), PlanOptions.beside(table)
         self.begin(topology, rules_for(topology, options), options)
@@ -218,8 +220,8 @@ class PlanEditing(Draft):
         Parameters
         ----------
         where : path, optional
-            ``TABLE.csv``, with its options in ``TABLE.plan.toml``. Or a folder for
-            ``topology.csv`` and ``plan.toml``, created if necessary. The default is the file
+            Either ``TABLE.csv``, with the options in ``TABLE.plan.toml``, or a folder for
+            ``topology.csv`` and ``plan.toml``. A missing folder is created. The default is the file
             that was last loaded or saved.
         overwrite : bool, optional
             Whether to replace a table or options that this editor neither loaded nor saved.
@@ -227,7 +229,7 @@ class PlanEditing(Draft):
         Returns
         -------
         tuple of Path
-            The table, with unknown columns included, and the options.
+            The paths of the table and the options. The table includes unknown columns.
 
         Raises
         ------
@@ -237,11 +239,11 @@ class PlanEditing(Draft):
         where = Path(where or self.path or ".")
         if not self.path and where == Path("."):
             raise LyncnbError(
-                "this table has no file yet", hint="enter a file name that ends in .csv"
+                "this table is not in a file yet", hint="enter a file name that ends in .csv"
             )
         if where.suffix.lower() in _NOT_WRITTEN:
             raise LyncnbError(
-                f"the plan editor writes tables as CSV, and {where.name} is not a CSV file",
+                f"the plan editor saves tables as CSV, but {where.name} is not a CSV file",
                 hint=f"save as {where.with_suffix('.csv')}; {where.name} does not change",
             )
         known = (self.loaded, self._saved)
@@ -253,7 +255,7 @@ class PlanEditing(Draft):
 
     @property
     def has_changes(self) -> bool:
-        """Whether the state differs from the loaded state."""
+        """Whether the current state differs from the loaded state."""
         return not self.loaded.is_same(self.state)
 
     @property
@@ -262,17 +264,18 @@ class PlanEditing(Draft):
         return self._saved.is_same(self.state)
 
     def take_over(self, earlier: PlanEditing) -> bool:
-        """Repeat the changes of an earlier editor of the same source.
+        """Repeat the changes of an earlier editor for the same source.
 
         Parameters
         ----------
         earlier : PlanEditing
-            If it was created from the same table and options, its steps can be undone here.
+            The earlier editor. If it had the same table and options, its steps can be undone in
+            this editor.
 
         Returns
         -------
         bool
-            Whether it was created from the same table and options.
+            Whether the earlier editor had the same table and options.
 
         Raises
         ------
@@ -291,7 +294,7 @@ class PlanEditing(Draft):
         self.apply(edits.make_again, edits=edits_between(before, after), options=options)
         return False
 
-    # -- showing
+    # -- output
     def to_frame(self) -> tables.DataFrame:
         """Return the current table of the topology."""
         return self.topology.to_frame()

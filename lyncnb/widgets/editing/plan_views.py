@@ -1,4 +1,4 @@
-"""The plan next to the table: certificates, names and pictures, as the page shows them."""
+"""Views of the plan for the page: certificates, names and pictures."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-_USES_LOOKED_AT = 200  # certificates of one name; a name on all certificates would take seconds
+# Number of certificates to list for a name. Listing all certificates of a common name takes
+# seconds.
+_USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 
 
 def overview(editing: PlanEditing) -> dict[str, int | str]:
-    """Return the counts of the plan, of its findings by severity, and the plan's digest.
+    """Return the counts of the plan, the findings by severity, and the plan's digest.
 
     Returns
     -------
     dict
         ``certificates``, ``public``, ``names``, ``errors``, ``warnings``, ``notices`` and
-        ``accepted`` are integers. ``digest`` is the plan's SHA-256. It contains no names.
+        ``accepted`` are integers. ``digest`` is the SHA-256 digest of the plan. The result
+        contains no names.
     """
     counts = editing.live.counts()
     return {
@@ -44,20 +47,20 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
 
 
 def by_name(editing: PlanEditing, *, search: Text) -> Names:
-    """List the names with their certificates, the servers and the reasons.
+    """List the names in the plan with their certificates, servers and reasons.
 
     Parameters
     ----------
     editing : PlanEditing
-        The plan.
+        The editor with the plan.
     search : str
-        A part of the names to list, or "" for all names.
+        A text that the listed names must contain, or "" for all names.
 
     Returns
     -------
     dict
-        The first 100 names, sorted by domain, each with up to 12 entries. Certificates of a pool
-        that have the name for the same reason are one entry.
+        The first 100 names, sorted by domain, each with up to 12 entries. Certificates of a
+        pool that have the name for the same reason share one entry.
     """
     plan, wanted = editing.plan, search.strip().lower()
     uses: dict[str, list[PlannedCertificate]] = {}
@@ -92,7 +95,7 @@ def _by_domain(name: str) -> list[str]:
 def _uses(
     name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
 ) -> tuple[list[NameUse], int]:
-    """Return the entries of a name, grouped by pool and reason, and the number of certificates."""
+    """Return the entries for a name, grouped by pool and reason, and the number of certificates."""
     first: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
     for certificate in certificates[:_USES_LOOKED_AT]:
@@ -109,7 +112,7 @@ def _uses(
 
 
 def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
-    """Join the first texts, and add how many more there are."""
+    """Join the first texts, and add the number of remaining texts."""
     return first_of(words, most)
 
 
@@ -125,7 +128,7 @@ def _use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    if not reasons:  # only the subject: use the rule of the certificate
+    if not reasons:  # A name that is only the subject name has the rule of its certificate.
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
@@ -142,8 +145,8 @@ def _use(
 def certificates(editing: PlanEditing) -> Certificates:
     """List the plan's certificates with their names, in at most 150 groups.
 
-    Certificates of one pool that differ only in the server's own name are one group. The first is
-    listed in full, the others by name.
+    Certificates of one pool that differ only in the server's name share one group. The group
+    shows the first certificate in full, and the others by name.
     """
     plan = editing.plan.certificates
     rows = _rows_of_servers(editing)
@@ -160,7 +163,7 @@ def certificates(editing: PlanEditing) -> Certificates:
 
 
 def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
-    """Return the ids to request at set-up, with or without the group of one certificate."""
+    """Return the IDs to request during setup, with or without the group of one certificate."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_alike(certificate), set()).add(certificate.id)
@@ -170,7 +173,7 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
 
 
 def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Return the key that is equal for certificates in one group."""
+    """Return the key that is equal for all certificates in one group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
     own = subject.common_name in certificate.servers
@@ -209,7 +212,7 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
 
 
 def title_of(certificate: PlannedCertificate) -> str:
-    """Return the title of a certificate: its usages, or its role."""
+    """Return the title of a certificate: its usages, or the role if it has no usages."""
     return ", ".join(certificate.usages) or certificate.role
 
 
@@ -228,7 +231,7 @@ def _rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> lis
 
 
 def folded_names(names: Iterable[DnsName | str]) -> list[str]:
-    """Join consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
+    """Combine consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
     runs: list[list[str]] = []
     for name in map(str, names):
         if runs and _follows(runs[-1][-1], name):
@@ -248,7 +251,8 @@ def _follows(name: str, next_name: str) -> bool:
     return next_number.isdigit() and int(next_number) == int(number) + 1
 
 
-# The plan as a picture, drawn when the page asks for it. A pool in it leads to its rows.
+# The plan as a picture, which is drawn when the page requests it. A click on a pool selects its
+# rows.
 
 _TITLES = {
     "topology": "Connections between servers",
@@ -259,21 +263,21 @@ _ROWS_LISTED = 200
 
 
 def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
-    """Draw the plan. In the picture of connections, mark changes against the loaded file.
+    """Draw the plan. In the picture of connections, mark the changes since the file was loaded.
 
     Parameters
     ----------
     editing : PlanEditing
-        The plan.
+        The editor with the plan.
     shows : str
-        One of ``KINDS``. Any other value means the first.
+        A key in ``KINDS``. Any other value means the first key.
     site : str
-        The site to show. All sites if the topology does not have it.
+        The site to show. If the topology does not have this site, all sites are shown.
 
     Returns
     -------
     dict
-        The picture, its description and the same data as a table of at most 200 rows.
+        The picture, its description, and the same data as a table of at most 200 rows.
     """
     kind = shows if shows in KINDS else DEFAULT
     sites = sorted({pool.site for pool in editing.plan.topology.pools} - {""})
@@ -297,7 +301,7 @@ def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
 
 
 def pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
-    """Return the ids of the rows of some pools, given as role and name like in the picture."""
+    """Return the row IDs of some pools, given by role and name as in the picture."""
     wanted, ids = set(pools), editing.state.ids
     return [
         ids[computer.row]

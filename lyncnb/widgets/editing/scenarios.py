@@ -18,7 +18,7 @@ from .choices import same_rows
 from .draft import Draft, State
 from .plan_editing import PlanEditing
 
-#: The name of the editor's content in a list of kept scenarios.
+#: The name for the content of the editor in a list of scenarios.
 NOW = "in the editor now"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
@@ -28,7 +28,7 @@ _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 class _Read:
     """A scenario as last read or written. Its plan and findings are computed once."""
 
-    held: dict[str, bytes]  # its files, to detect changes by other people
+    held: dict[str, bytes]  # The contents of the files, to detect changes by other people.
     scenario: Scenario
     findings: Findings | None = None
 
@@ -41,7 +41,8 @@ class EditorScenarios(Table):
     editing : PlanEditing
         The editor.
     folder : Path
-        Contains a folder for each scenario. Created when you keep the first scenario.
+        The folder that contains a subfolder for each scenario. lyncnb creates it when you keep
+        the first scenario.
     """
 
     def __init__(self, editing: PlanEditing, folder: Path):
@@ -60,15 +61,18 @@ class EditorScenarios(Table):
 
     @property
     def current(self) -> str:
-        """The scenario that was last opened or kept, or "" if there is none or it was removed."""
+        """The scenario that was last opened or kept.
+
+        "" means that there is none or it was removed.
+        """
         name = self._editing.state.scenario
         return name if name and is_scenario(self.folder / name) else ""
 
     @property
     def has_changes(self) -> bool:
-        """Whether the editor differs from the current scenario as last read."""
+        """Whether the editor's content differs from the current scenario as last read."""
         name = self.current
-        if name and name not in self._read:  # the cell was run again
+        if name and name not in self._read:  # If the cell ran again, the scenario is not read yet.
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
@@ -84,7 +88,7 @@ class EditorScenarios(Table):
         return Scenario(name=NOW, topology=self._editing.topology, options=self._editing.options)
 
     def is_up_to_date(self, scenario: Scenario) -> bool:
-        """Return whether a compared scenario still equals the kept one, or the editor's content."""
+        """Return whether a compared scenario still equals the kept one or the editor's content."""
         if scenario.name == NOW:
             return scenario.is_same(self._held())
         known = self._read.get(scenario.name)
@@ -96,9 +100,9 @@ class EditorScenarios(Table):
         Parameters
         ----------
         name : str, optional
-            The name. The default is the current scenario's name.
+            The name of the scenario. The default is the current scenario.
         note : str, optional
-            A reason. By default the existing note stays.
+            A note, such as the reason for the scenario. By default, the existing note stays.
         replace : bool, optional
             Whether to replace another scenario with this name. The current scenario is always
             replaced, unless its files changed since the editor read them.
@@ -113,7 +117,7 @@ class EditorScenarios(Table):
         FileOccupied
             If another scenario has this name.
         ScenarioError
-            If the name is not valid for a folder or is in use. The editor does not change.
+            If the name is not valid for a folder, or is in use. The editor does not change.
         """
         name = name or self.current
         there = self.kept.files(name) if name in self.names() else {}
@@ -137,14 +141,15 @@ class EditorScenarios(Table):
         return made
 
     def open(self, name: str) -> Scenario:
-        """Load a scenario's table and options into the editor. This step can be undone.
+        """Load the table and options of a scenario into the editor. You can undo this step.
 
         Raises
         ------
         ScenarioError
-            If its files have errors, with all of them. The editor does not change.
+            If the files of the scenario have errors. The exception lists all errors, and the editor
+            does not change.
         LyncnbError
-            If the planner rejects them. The editor does not change.
+            If the planner rejects the table or options. The editor does not change.
         """
         scenario = self.read(name)
         editing = self._editing
@@ -162,18 +167,19 @@ class EditorScenarios(Table):
         return scenario
 
     def read(self, name: str) -> Scenario:
-        """Read a scenario. If its files are unchanged, its plan is not computed again.
+        """Read a scenario. If its files are unchanged, do not compute its plan again.
 
         Raises
         ------
         ScenarioError
-            If it does not exist, or with all errors of its files.
+            If the scenario does not exist, or its files have errors. The exception lists all
+            errors.
         """
         held = self.kept.files(name)
         known = self._read.get(name)
         if known is None or _plan_files(known.held) != _plan_files(held):
             self._read[name] = known = _Read(held, self.kept.open(name))
-        elif known.held != held:  # only the note changed
+        elif known.held != held:  # If only the note changed, the plan is still valid.
             known.held = held
             known.scenario = known.scenario.called(name, note=self.kept.note(name))
         return known.scenario
@@ -184,7 +190,7 @@ class EditorScenarios(Table):
         Raises
         ------
         ScenarioError
-            If it does not exist, or the new name is in use or not valid.
+            If the scenario does not exist, or the new name is in use or not valid.
         """
         return self.kept.duplicate(name, new)
 
@@ -194,7 +200,7 @@ class EditorScenarios(Table):
         Raises
         ------
         ScenarioError
-            If it does not exist, or the new name is in use or not valid.
+            If the scenario does not exist, or the new name is in use or not valid.
         """
         self.kept.rename(name, new)
         if name in self._read:
@@ -209,7 +215,7 @@ class EditorScenarios(Table):
         Raises
         ------
         ScenarioError
-            If it does not exist, or the note cannot be written.
+            If the scenario does not exist, or the note cannot be written.
         """
         self.kept.set_note(name, note)
 
@@ -219,7 +225,7 @@ class EditorScenarios(Table):
         Raises
         ------
         ScenarioError
-            If it does not exist, or its folder contains other files.
+            If the scenario does not exist, or its folder contains other files.
         """
         held = self.kept.remove(name)
         self._editing.rename_scenario(name, "")
@@ -231,7 +237,7 @@ class EditorScenarios(Table):
         Raises
         ------
         ScenarioError
-            If its name is now in use.
+            If the name is now in use.
         """
         self.kept.put_back(name, held)
 
@@ -241,13 +247,14 @@ class EditorScenarios(Table):
         Parameters
         ----------
         *names : str or Scenario
-            Two or more. One scenario is compared with the editor's content. Without names, the
-            loaded table and options are compared with it. "" means the editor's content.
+            Two or more scenarios. "" means the editor's content. One scenario is compared with the
+            editor's content. Without names, the loaded table and options are compared with the
+            editor's content.
 
         Raises
         ------
         ScenarioError
-            If a scenario does not exist, or with all errors of its files.
+            If a scenario does not exist, or its files have errors. The exception lists all errors.
         """
         chosen: list[str | Scenario] = [*names]
         if len(chosen) < 2:

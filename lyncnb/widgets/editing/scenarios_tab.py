@@ -1,4 +1,4 @@
-"""The messages of the Scenarios tab, and the answers to them."""
+"""The messages between the Scenarios tab and the kernel."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .channel import Answers, Channel, every_line
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
-_MOST = 3  # side by side: more do not valid on a page
+_MOST = 3  # Number of scenarios side by side. A page has no space for more.
 
 
 class ScenariosTab:
-    """Answers the tab. ``editor.scenarios`` does the work.
+    """Answer the messages from the tab. ``editor.scenarios`` does the work.
 
     Parameters
     ----------
     channel : Channel
-        Sends the messages.
+        The channel that sends the messages.
     scenarios : EditorScenarios
         The scenarios of the editor.
     """
@@ -62,7 +62,7 @@ class ScenariosTab:
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
     def words(self) -> str:
-        """Describe the scenario in the editor, for the head of the panel."""
+        """Describe the scenario in the editor, for the top of the panel."""
         name = self._scenarios.current
         if not name:
             return ""
@@ -74,7 +74,7 @@ class ScenariosTab:
         shown = self._compared.scenarios if self._compared else ()
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
-    # -- messages
+    # -- messages to the page
     def _list(self) -> None:
         kept = self._scenarios
         self._channel.send(
@@ -104,7 +104,7 @@ class ScenariosTab:
         return do
 
     def _in_full(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
-        """Return a function that does the work and reports every problem of a rejected scenario."""
+        """Return a function that does the work and reports every problem of a refused scenario."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -136,7 +136,7 @@ class ScenariosTab:
         if new != name:
             self._scenarios.rename(name, new)
         self._scenarios.set_note(new, note.strip())
-        return f"“{new}” is changed." if new == name else f"“{name}” is renamed to “{new}”."
+        return f"“{new}” is saved." if new == name else f"“{name}” is renamed to “{new}”."
 
     def _remove(self, *, name: str) -> str:
         self._removed = name, self._scenarios.remove(name)
@@ -173,10 +173,10 @@ class ScenariosTab:
         )
 
     def _picture(self, *, place: int) -> None:
-        """Draw the differences between a scenario of the last comparison and the first scenario."""
+        """Draw the differences between a compared scenario and the first scenario."""
         comparison = self._compared
         if comparison is None or not 0 <= place < len(comparison.differences):
-            raise PlanError("there is no comparison to draw", hint="compare two scenarios first")
+            raise PlanError("there is no comparison to show", hint="compare two scenarios first")
         drawn = figure(comparison.differences[place])
         self._channel.send(
             {
@@ -190,7 +190,7 @@ class ScenariosTab:
 
 
 def _offer_name(name: str) -> dict[str, str]:
-    """Offer a valid folder name instead of an invalid one."""
+    """Offer a valid folder name instead of a name that is not valid."""
     valid = folder_name(name)
     return {"instead": valid, "offer": f"Keep as “{valid}”"} if valid and valid != name else {}
 

@@ -1,4 +1,4 @@
-"""The table as a planner sees it: the text of each cell, or the inherited value of a blank cell."""
+"""The table as users see it: the text of each cell, or the inherited value of a blank cell."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
 # Rows are sent to the browser as bytes: each column is a list of distinct texts and their codes.
-#
-# 10,000 rows of 20 columns are about 200 kB instead of 3 MB of JSON, which is faster to write and
-# read. None of this is a trait of a widget, so none of it is saved in a notebook.
+# For 10,000 rows of 20 columns, this takes about 200 kB instead of 3 MB of JSON, and is faster to
+# write and read. The rows are not a trait of a widget, so a notebook does not save them.
 
-INHERITED = "\x01"  # prefix of a text that a blank cell inherits from its pool, site or default
+INHERITED = (
+    "\x01"  # Prefix of a text that a blank cell inherits from its pool or site, or from a default.
+)
 
 
 def encode_rows(
@@ -27,18 +28,18 @@ def encode_rows(
     Parameters
     ----------
     ids : sequence of int
-        n permanent numbers of the rows.
+        The n permanent IDs of the rows.
     columns : mapping of str to sequence of str
-        m columns of n texts without NUL.
+        The m columns, each with n texts without NUL.
     whole : bool
-        Whether these are all rows. If not, they replace the rows with the same ids.
+        Whether these are all rows. If not, they replace the rows with the same IDs.
 
     Returns
     -------
     message : dict
-        Names of the columns and bytes per code.
+        The column names, and the number of bytes per code.
     buffers : list of bytes
-        The ids (4 bytes each). Then for each column its distinct texts, joined by NUL, and n
+        The IDs (4 bytes each). For each column, the distinct texts joined by NUL, and then n
         codes.
     """
     buffers = [_numbers(ids, 4)]
@@ -59,7 +60,7 @@ def _numbers(values: Iterable[int], width: int) -> bytes:
 
 CHANGED = "_changed"
 FINDINGS = "_findings"
-# These decide the pool and role of a row, and so which columns it uses and inherits.
+# These columns decide the pool and role of a row, and so the columns that it uses and inherits.
 _PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
@@ -69,7 +70,7 @@ class Sheet:
     Parameters
     ----------
     loaded : Topology
-        Changes are counted from this topology. Its n rows have the ids 0 … n-1.
+        The loaded topology, with which changes are compared. Its n rows have the IDs 0 … n-1.
     """
 
     def __init__(self, loaded: Topology):
@@ -77,20 +78,22 @@ class Sheet:
         self._known = {column.name: column for column in topology_columns()}
         self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
-        self._grouped: Topology | None = None  # the topology of the names below
+        self._grouped: Topology | None = (
+            None  # The topology for which the following attributes are valid.
+        )
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
-        self.changes = 0  # cells changed, rows added, rows removed
+        self.changes = 0  # The numbers of changed cells, added rows and removed rows.
 
     def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
-        """Return the texts of the first rows, by column, before :meth:`rebuild` computes all."""
+        """Return the texts of the first rows by column, before :meth:`rebuild` computes all."""
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
         return {**self._texts(places), FINDINGS: [""] * len(places)}
 
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
-        """Compute every row again."""
+        """Compute the texts of every row again."""
         self.topology, self.ids = topology, ids
         self.columns = self._texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
@@ -99,14 +102,14 @@ class Sheet:
         self.changes += sum(map(self._count_changes, ids, self.columns[CHANGED]))
 
     def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
-        """Update to a topology with the same rows.
+        """Update the texts to a topology with the same rows.
 
         Returns
         -------
         places : list of int
-            Rows with different texts, and all rows of the same pools.
+            The rows with different texts, and all rows in the same pools.
         columns : dict of str to list of str
-            Their texts by column name, for columns with a difference only.
+            The new texts by column name, only for columns with a difference.
         """
         before, self.topology = self.topology, topology
         edited, names = _edited(before, topology)
@@ -129,7 +132,7 @@ class Sheet:
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
-        """Set the findings of servers in their rows. None means all servers.
+        """Set the findings in the rows of some servers. None means all servers.
 
         Returns
         -------
@@ -149,20 +152,20 @@ class Sheet:
         return places
 
     def _count_changes(self, row_id: int, changed: str) -> int:
-        """Return the number of changed columns of a row. A new row counts as one change."""
+        """Return the number of changed columns in a row. A new row counts as one change."""
         if row_id >= len(self._loaded.cells):
             return 1
         return changed.count(" ") + 1 if changed else 0
 
     def changed_columns(self, place: int) -> list[str]:
-        """Return the columns in which a row differs from the loaded file. New rows were blank."""
+        """Return the columns in which a row differs from the loaded file or a blank new row."""
         columns, row_id = self.topology.columns, self.ids[place]
         loaded = self._loaded_rows()
         before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
         return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
 
     def _loaded_rows(self) -> Sequence[tuple[str, ...]]:
-        """Return the loaded rows with the current columns."""
+        """Return the loaded rows, arranged in the current columns."""
         columns = self.topology.columns
         if columns == self._loaded.columns:
             return self._loaded.cells
@@ -175,7 +178,7 @@ class Sheet:
         return self._rearranged[columns]
 
     def _touched(self, before: Topology, edited: Sequence[int], names: Set[str]) -> list[int]:
-        """Return the rows that may have different texts: edited rows and their whole pools."""
+        """Return the rows whose texts may differ: edited rows, and all rows in their pools."""
         after = self.topology
         widely = before.columns != after.columns or any(
             name == "site" or self._scope(name) in ("site", "deployment") for name in names
@@ -221,7 +224,7 @@ class Sheet:
     def _fill_inherited(
         self, column: Column, texts: list[str], roles: list[str], places: Sequence[int]
     ) -> list[str]:
-        """Fill blanks with the value of the pool, site or deployment, or with the default."""
+        """Fill blank cells with the value of the pool, site or deployment, or with the default."""
         if "" not in texts:
             return texts
         defaults = _defaults(column, roles)
@@ -243,7 +246,7 @@ class Sheet:
         return self._names[scope]
 
     def _groups(self, column: Column, places: Sequence[int]) -> tuple[list[str], dict[str, str]]:
-        """Return the group of each row that shares a column, and the text of each group."""
+        """Return the group in which each row shares a column, and the text of each group."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else places
         names = self._group_names(column.scope)
         at, cells = _place(self.topology, column.name), self.topology.cells
@@ -258,14 +261,14 @@ class Sheet:
 
 
 def _defaults(column: Column, roles: Sequence[str]) -> list[str]:
-    """Return the meaning of a blank cell of a column for each of these roles."""
+    """Return the default value of a blank cell in a column, for each of these roles."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
 
 
 def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
-    """Return the rows with different cells, and the columns with a difference."""
+    """Return the rows with changed cells, and the columns with a change."""
     if before.columns != after.columns:
         return list(range(len(after.cells))), set(after.columns)
     places: list[int] = []
@@ -280,7 +283,7 @@ def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
 
 
 def pool_names(topology: Topology) -> list[str]:
-    """Return the pool of each row, which is the server itself if none is given."""
+    """Return the pool of each row. The default is the server itself."""
     server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
@@ -288,7 +291,7 @@ def pool_names(topology: Topology) -> list[str]:
 
 
 def group_names(topology: Topology, scope: str) -> list[str]:
-    """Return for each row the pool or site that shares a column of this scope, or ""."""
+    """Return for each row the pool or site that shares a column with this scope, or ""."""
     if scope == "pool":
         return pool_names(topology)
     if scope == "site":
@@ -300,7 +303,7 @@ def group_names(topology: Topology, scope: str) -> list[str]:
 
 
 def column_names(topology: Topology) -> tuple[str, ...]:
-    """Return the table's columns, then the other possible columns."""
+    """Return the columns in the table, then the other possible columns."""
     known = [column.name for column in topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 

@@ -1,4 +1,4 @@
-"""The tables in the workspace that a page offers to open."""
+"""Find the tables in the workspace that a page offers to open."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
     Parameters
     ----------
     beside : str, optional
-        The other table.
+        The path of the other table.
     scenarios : bool, optional
-        Whether to list the folder instead of a table that is kept with its options.
+        Whether to list the scenario folder instead of its table, if a table is in one.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def _siblings(table: str) -> Iterator[Path]:
 
 
 def _with_its_options(path: Path) -> Path:
-    """Return the folder of a table that is kept with its options, as in a scenario."""
+    """Return the folder of a table if its options are in the same folder, as in a scenario."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
     return folder if is_kept and folder != Path() else path
 
 
 def _is_of_a_folder(path: Path) -> bool:
-    """Return whether a file is in a request folder. Its summary is not a topology."""
+    """Return whether a file is in a request folder. The summary there is not a topology."""
     return any((folder / "manifest.json").exists() for folder in path.parents)

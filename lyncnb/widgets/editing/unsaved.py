@@ -1,9 +1,9 @@
-"""Keep unsaved edits in a file next to the notebook. The next kernel offers to restore them.
+"""Keep unsaved edits in a file next to the notebook, so that the next kernel can restore them.
 
-A draft contains the edits from the saved table and options to the current ones. It contains no
-secret, because an editor has none, and only its owner can read it. The file is replaced as a whole.
-It is removed when the edits are saved, undone or discarded. lyncnb never overwrites a draft of
-another kernel.
+A draft contains the edits from the saved table and options to the current ones. It contains
+no secret, because an editor has none. Only the owner can read the file. The file is always
+replaced as a whole. lyncnb removes it when the edits are saved, undone or discarded. lyncnb
+never overwrites the draft of another kernel.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from .edits import make_again
 from .plan_editing import PlanEditing
 
 _FORMAT = "lyncnb-draft/1"
-_LARGEST = 1 << 28  # bytes, as for a table
-_MOST = 100  # files to read
+_LARGEST = 1 << 28  # Largest size of a draft in bytes, the same as for a table.
+_MOST = 100  # Largest number of drafts to read.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftServer:
-    """The key of a row: its server, with the role if the server has several rows."""
+    """The key of a row: the server name, with the role if the server has several rows."""
 
     server: str
     role: str = ""
 
     @classmethod
     def of(cls, key: Server) -> DraftServer:
-        """Describe the key of a row."""
+        """Create the key from its text or its server and role."""
         return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
 
     @property
     def key(self) -> Server:
-        """The key of the row."""
+        """The key of the row as a text or a tuple."""
         return (self.server, self.role) if self.role else self.server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """Servers, and the new texts of their cells."""
+    """Servers, and the new texts in their cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -62,14 +62,17 @@ class ChangedServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedServer:
-    """The texts of a row to add."""
+    """The texts of a new row."""
 
     values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftFile:
-    """The content of a draft. ``table`` and ``table_sha256`` identify the start of the edits."""
+    """The content of a draft file.
+
+    ``table`` and ``table_sha256`` identify the table before the edits.
+    """
 
     format: str
     table: str
@@ -79,11 +82,11 @@ class DraftFile:
     change: tuple[ChangedServers, ...]
     add: tuple[AddedServer, ...]
     remove: tuple[DraftServer, ...]
-    options: str  # all of them, as in plan.toml
+    options: str  # All options, in the form of plan.toml.
 
     @property
     def edits(self) -> ServerEdits:
-        """The edits of the table."""
+        """The edits to the table."""
         return ServerEdits(
             change=tuple(
                 (tuple(server.key for server in part.servers), dict(part.values))
@@ -95,7 +98,7 @@ class DraftFile:
 
     @classmethod
     def between(cls, table: str, saved: State, now: State) -> DraftFile:
-        """Describe the edits from the saved state to the current state."""
+        """Create the content of a draft: the edits from the saved state to the current state."""
         edits = edits_between(saved, now)
         return cls(
             format=_FORMAT,
@@ -113,27 +116,27 @@ class DraftFile:
         )
 
     def words(self, state: State) -> str:
-        """Describe the draft: the number of changes and the time."""
+        """Describe the draft by the number of changes and the time."""
         day, _, time = self.written.partition("T")
         today = time_text(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
         words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
         if self.table_sha256 != table_digest(state):
-            return f"{words}. {state.topology.source} or its options changed since then."
+            return f"{words}. {state.topology.source} or its options have changed since then."
         return f"{words}."
 
 
 class UnsavedEdits:
-    """Keeps the unsaved edits of one editor, and finds those of an earlier kernel.
+    """Keep the unsaved edits of one editor, and find the edits of an earlier kernel.
 
     Parameters
     ----------
     editor : PlanEditing
         The editor.
     place : str, optional
-        Identifies the editor in this kernel, such as the id of its cell.
+        An identifier of the editor in this kernel, such as the ID of its cell.
     folder : Path, optional
-        The folder of the drafts. It is created for the first draft.
+        The folder for drafts. lyncnb creates it for the first draft.
     """
 
     def __init__(self, editor: PlanEditing, place: str = "", folder: Path = Path(DRAFT_FOLDER)):
@@ -146,7 +149,7 @@ class UnsavedEdits:
         return self._editor.path or self._editor.loaded.topology.source
 
     def find(self) -> tuple[Path, DraftFile] | None:
-        """Return the newest draft of this table that another kernel has left, if there is one."""
+        """Return the newest draft for this table that another kernel left, or None."""
         state = self._editor.saved
         table, digest = self._table, None
         found = []
@@ -165,7 +168,7 @@ class UnsavedEdits:
                     yield path, draft
 
     def keep(self) -> None:
-        """Write the unsaved edits, or remove the draft if there are none.
+        """Write the unsaved edits to the draft, or remove the draft if there are none.
 
         Raises
         ------
@@ -184,7 +187,7 @@ class UnsavedEdits:
                 self._remove(old)
 
     def restore(self) -> None:
-        """Repeat the edits of the draft, and keep them as this editor's draft.
+        """Repeat the edits in the draft, and keep them as this editor's draft.
 
         Raises
         ------
@@ -198,17 +201,17 @@ class UnsavedEdits:
             self._remove(path)
 
     def discard(self) -> None:
-        """Remove the draft."""
+        """Delete the draft file."""
         if found := self.find():
             self._remove(found[0])
 
     def compare(self) -> list[tuple[str, str, str, str]]:
-        """List the changes in the draft: server or options, column, before, after.
+        """List the changes in the draft: server or options, column, old value, new value.
 
         Raises
         ------
         LyncnbError
-            As :meth:`restore` does.
+            In the same cases as in :meth:`restore`.
         """
         found = self.find()
         if found is None:
@@ -224,12 +227,12 @@ class UnsavedEdits:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # it contains other drafts
+        with suppress(OSError):  # The folder stays if it contains other drafts.
             self._folder.rmdir()
 
 
 def table_digest(state: State) -> str:
-    """Return the SHA-256 of a table and its options, as they would be saved."""
+    """Return the SHA-256 digest of a table and its options in their saved form."""
     digest = hashlib.sha256(state.topology.to_csv())
     digest.update(state.options.to_toml().encode())
     return digest.hexdigest()
@@ -237,12 +240,12 @@ def table_digest(state: State) -> str:
 
 @cache
 def _kernel() -> str:
-    """Return a name for this kernel: the time of its first draft."""
+    """Return a name for this kernel, which is the time of its first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _read(path: Path) -> DraftFile | None:
-    """Read a draft, or return None if the file is damaged, of a later version or not a draft."""
+    """Read a draft. Return None if the file is damaged, of a later version or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
         values = json.loads(files.read_named(path, limit=_LARGEST, error=BundleError))

@@ -1,6 +1,6 @@
 // @ts-check
-// The control of an open cell: a list if the kernel sends choices, a box with one line for each value
-// if the cell has several values, or else a line of text.
+// The control of an open cell: a list if the column has choices, a text box with one line per value if
+// the cell has several values, and a line of text otherwise.
 
 const LIST_PARTS = /[\s;,|]+/;
 
@@ -8,13 +8,13 @@ const LIST_PARTS = /[\s;,|]+/;
 const listEntries = (text) => text.split(LIST_PARTS).filter(Boolean);
 
 /**
- * @param {ColumnFacts} column @param {string} value @param {string} name its label
+ * @param {ColumnFacts} column @param {string} value @param {string} name the label of the control
  * @param {RowStore} store @param {HTMLDataListElement} suggestions filled with the texts of other rows
  * @returns {Control}
  */
 function makeCellControl(column, value, name, store, suggestions) {
   if (column.strict) {
-    const blank = column.required ? [] : [["", `blank: ${column.fallback || "none"}`]];
+    const blank = column.required ? [] : [["", `blank (${column.fallback || "none"})`]];
     const choices = [...blank, ...(column.choices ?? [])];
     if (value && !choices.some(([key]) => key === value)) choices.unshift([value, value]);
     return choose(choices, value, { "aria-label": name, class: "lc-control" });
@@ -24,7 +24,7 @@ function makeCellControl(column, value, name, store, suggestions) {
     return h("textarea", { class: "lc-control lc-lines", "aria-label": name, spellcheck: false,
       value: entries.join("\n"), rows: Math.max(3, Math.min(10, entries.length + 1)) });
   }
-  const known = column.always ? [] : store.distinct(column.name); // no two servers have one name
+  const known = column.always ? [] : store.distinct(column.name); // names of servers are unique, so suggest none
   const texts = [...(column.choices ?? []).map(([key]) => key), ...known];
   suggestions.replaceChildren(...texts.slice(0, 300).map((text) => h("option", { value: text })));
   const input = h("input", { type: "text", value, "aria-label": name, class: "lc-control",
@@ -45,7 +45,7 @@ function controlText(control, column, before) {
 }
 
 /**
- * Begins with the key that opened the cell: a new text, or the first choice with that letter.
+ * Enters the key that opened the cell as a new text, or selects the first choice with that letter.
  * @param {Control} control @param {string} key
  */
 function beginWith(control, key) {

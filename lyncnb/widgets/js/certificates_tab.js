@@ -1,6 +1,6 @@
 // @ts-check
-// The plan next to the table: each certificate with its names. Certificates that differ only in the
-// server's own name are one entry.
+// The certificates in the plan with their names. Certificates that differ only in the server's name
+// share one entry.
 
 /** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} actions */
 function makeCertificatesTab({ send, goTo, reasons }) {
@@ -10,7 +10,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
   function setUp(group) {
     const box = h("input", { type: "checkbox", checked: group.at_set_up });
     box.onchange = () => send({ type: "set_up", id: group.id, is_chosen: box.checked });
-    return h("label", { class: "lc-facts" }, box, " Request at set-up, not in advance");
+    return h("label", { class: "lc-facts" }, box, " Request during setup, not in advance");
   }
 
   /** @param {PlannedGroup} group */
@@ -25,7 +25,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
       h("ul", { class: "lc-names", "aria-label": `Names on the certificate of ${group.owner}` },
         ...group.names.map((name) => h("li", { class: `lc-name-chip${own.has(name) ? " lc-own" : ""}` }, reasons.link(name)))),
       group.servers.length ? h("p", { class: "lc-folded" },
-        `${group.servers.join(", ")}: as above, ${group.count === 2 ? "with its" : "each with its"} own name.`)
+        `${group.servers.join(", ")}: the same names, but ${group.count === 2 ? "with the server's" : "each with its"} own name.`)
         : null,
       setUp(group));
   }
@@ -38,7 +38,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
       refill(body, ...message.groups.map(block));
       if (!message.total) body.append(h("p", { class: "lc-hint" }, "The plan contains no certificates."));
       if (message.shown < message.total) {
-        body.append(h("p", { class: "lc-hint" }, `The first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. To see the others, select their servers in the Servers tab.`));
+        body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. To see the others, select their servers in the Servers tab.`));
       }
     },
   };

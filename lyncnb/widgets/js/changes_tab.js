@@ -1,5 +1,5 @@
 // @ts-check
-// The changes since loading: first the effects on certificates and names, then the changed cells.
+// The changes since the file was loaded: first certificates and names, then cells.
 
 /** @param {Send<EditorAsked>} send @param {NameReasons} reasons */
 function makeChanges(send, reasons) {

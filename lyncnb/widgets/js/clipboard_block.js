@@ -34,7 +34,7 @@ function parseBlock(text) {
   return rows;
 }
 
-// A text that looks like a formula gets the spreadsheets' text mark (OWASP, CSV Injection).
+// A text that looks like a formula gets the text mark of spreadsheets, an apostrophe (OWASP, CSV Injection).
 const FORMULA = /^[=+\-@＝＋－＠\t\r]/;
 
 /** @param {string[][]} rows */

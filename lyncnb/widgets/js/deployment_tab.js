@@ -65,7 +65,7 @@ function makeForm(send) {
    * @param {Control} control @param {string} value @param {string} [odd]
    */
   function setText(control, value, odd) {
-    if (typing.has(control)) return; // another answer must not overwrite what the user is typing
+    if (typing.has(control)) return; // an answer from the kernel must not overwrite typed text
     control.value = odd ? "" : value;
     if (!(control instanceof HTMLSelectElement)) {
       control.placeholder = odd ? `${odd}: change it in the table` : "";

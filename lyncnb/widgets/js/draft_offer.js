@@ -1,5 +1,5 @@
 // @ts-check
-// Offers the unsaved edits of an earlier kernel. They are never loaded automatically.
+// Offers the unsaved edits of an earlier kernel. lyncnb never loads these edits automatically.
 
 /** @param {Send<EditorAsked>} send */
 function makeDraftOffer(send) {

@@ -1,8 +1,8 @@
 // @ts-check
-// Elements and texts for all panels. Text is inserted as text, never as markup.
+// Creates elements and texts for all panels. Text is inserted as text, never as markup.
 
 /**
- * Elements: h("button", {class: "x", onclick: f}, "Save"). A known property is set as a property.
+ * Creates an element, such as h("button", {class: "x", onclick: f}, "Save").
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Props} [props]
@@ -26,7 +26,7 @@ function h(tag, props = {}, ...kids) {
   return element;
 }
 
-// Every panel is a separate module on the same page, so a number alone is not unique.
+// Every panel is a separate module on the same page, so a number alone would not be unique.
 const moduleKey = Math.random().toString(36).slice(2, 9);
 let uniqueNumber = 0;
 /** @param {string} stem */
@@ -110,7 +110,7 @@ function refill(part, ...kids) {
     else if (isTyped(one) && before && isTyped(before)) one.value = before.value;
   }
   const again = focused && place >= 0 ? alike(focused)[place] : undefined;
-  if (place >= 0 && !again) { // the button no longer exists: Tab continues from its list
+  if (place >= 0 && !again) { // the button no longer exists, so Tab continues from its list
     part.tabIndex = -1;
     part.focus({ preventScroll: true });
   }

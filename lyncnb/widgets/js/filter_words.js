@@ -1,6 +1,6 @@
 // @ts-check
-// The text of the filter: words in any column, "role:Edge" in one column, "-site:Taipei" for rows
-// without Taipei, "site:" with "" for blank cells. Quotation marks keep words together.
+// Parses the filter: words search any column, "role:Edge" searches one column, "-site:Taipei" excludes
+// Taipei, and "site:" with "" finds blank cells. Quotation marks keep words together.
 
 const FILTER_PARTS = /(-?)(?:([^\s:"]+):)?(?:"([^"]*)"?|(\S+))/g;
 
@@ -18,7 +18,7 @@ function parseFilter(text, columns, names) {
     [[asHeading(column.name), column.name], [asHeading(column.title), column.name]]));
   const terms = [];
   const unknown = [];
-  // "role:" without a value filters nothing yet.
+  // Ignore a column without a value, such as "role:", because the user is still typing.
   const whole = text.replace(/(^|\s)-?([^\s:"]+):(?=\s|$)/g, (all, _, heading) =>
     (known.has(asHeading(heading)) ? " " : all));
   for (const [, minus, heading, quoted, word] of whole.matchAll(FILTER_PARTS)) {
@@ -27,7 +27,7 @@ function parseFilter(text, columns, names) {
     if (heading !== undefined && !column) unknown.push(heading);
     if (!value && !column) continue;
     terms.push({
-      // A word that only looks like a column, such as "https://…", is an ordinary word.
+      // If the text before the colon is not a column, as in "https://…", the whole word is searched.
       text: heading !== undefined && !column ? `${heading.toLowerCase()}:${value}` : value,
       names: column ? [column] : names,
       negated: minus === "-",

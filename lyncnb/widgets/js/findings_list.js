@@ -1,5 +1,5 @@
 // @ts-check
-// Findings by code, each with its meaning and its places. You accept errors here.
+// Findings by code, each with its meaning and its places. The user can accept errors.
 
 /**
  * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (code: string) => void,
@@ -12,34 +12,35 @@ function makeFindings({ send, reasons, mend, goTo }) {
   /** @param {FindingGroup} group */
   function acceptance(group) {
     if (group.accepted && !group.over) {
-      const open = group.open ? ` ${plural(group.open, "other")} still ${group.open === 1 ? "counts"
-        : "count"}.` : "";
+      const open = group.open ? ` ${plural(group.open, "finding")} with this code ${group.open === 1 ? "is"
+        : "are"} not accepted.` : "";
       return h("div", { class: "lc-accept" },
         `${["Accepted", group.limits].filter(Boolean).join(" ")}: ${group.accepted}${open && "."}${open} `,
         button("Do not accept", () => send({ type: "option", name: "accepted", key: group.code,
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
     const over = group.over ? h("p", { class: "lc-accept" },
-      `Accepted ${group.limits}. The acceptance has expired, so the finding is open again.`
+      `This finding was accepted ${group.limits}. The acceptance has expired, so the finding is open again.`
       + (group.accepted ? ` The reason was: ${group.accepted}` : "")) : null;
     if (group.severity !== "error") return over;
     const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
-      "aria-label": `Why ${group.code} is accepted` });
+      "aria-label": `Reason to accept ${group.code}` });
     const accept = () => reason.value.trim() && send({ type: "option", name: "accepted",
       key: group.code, value: reason.value.trim() });
     reason.onkeydown = (event) => { if (event.key === "Enter") accept(); };
     return h("div", {}, over, h("div", { class: "lc-accept" },
-      group.over ? "Accept it again, without an end date, because: " : "Accept it because: ", reason,
+      group.over ? "Reason to accept the finding again, without an end date: "
+        : "Reason to accept the finding: ", reason,
       button("Accept", accept, { "aria-label": `Accept ${group.code}` }),
       group.limits && !group.over ? h("span", { class: "lc-help" },
-        ` It is accepted only ${group.limits}.`) : null));
+        ` The acceptance applies only ${group.limits}.`) : null));
   }
 
   /** @param {FindingGroup} group */
   function block(group) {
     const rows = group.items.map((item) => [
       goTo && item.row !== null ? button(item.about, () => goTo(item.row ?? 0, item.column), {
-        class: "lc-link", title: item.heading ? `Go to ${item.heading} of this server`
+        class: "lc-link", title: item.heading ? `Go to the column ${item.heading} of this server`
           : "Go to this server in the table" }) : item.about,
       h("span", {}, ...reasons.within(item.message, item.names)),
     ]);
@@ -48,15 +49,15 @@ function makeFindings({ send, reasons, mend, goTo }) {
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
       mend && group.mendable ? h("p", {}, button("Fix", () => mend(group.code), { "aria-label": `Fix ${group.code}` }),
-      ` lyncnb knows one safe fix. You can undo it.`) : null,
+      " This finding has one safe fix. You can undo the fix.") : null,
       acceptance(group),
       table(`Places: ${group.title}`, ["About", "Finding"], rows),
       group.count > rows.length
-        ? h("p", { class: "lc-hint" }, `The first ${rows.length} of ${group.count}.`) : null,
+        ? h("p", { class: "lc-hint" }, `Showing the first ${rows.length} of ${plural(group.count, "finding")}.`) : null,
       h("p", { class: "lc-source" }, group.source));
   }
 
-  /** Groups on one subject are one expandable entry at the place of the first group.
+  /** Combines groups on one subject to an expandable entry, at the position of the first group.
    *  @param {FindingGroup[]} groups */
   function blocks(groups) {
     /** @param {FindingGroup} group */

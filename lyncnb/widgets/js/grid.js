@@ -1,10 +1,10 @@
 // @ts-check
-// The table of rows. Only visible rows are in the page, so 100,000 rows cost as much as 100. The grid
-// itself has the focus and names its active cell (aria-activedescendant), so the focus is never lost
-// when rows change.
+// The table of rows. Only visible rows are in the page, so 100,000 rows are as fast as 100. The grid
+// element has the focus and refers to the active cell (aria-activedescendant), so the focus is never
+// lost when rows change.
 //
-// As in a spreadsheet, the active cell is where a range of cells began, and `end` is its other
-// corner. Selected rows are independent: they stay selected while you move, sort and filter.
+// As in a spreadsheet, a range of cells begins at the active cell, and `end` is the opposite corner.
+// Selected rows are independent of the range and stay selected while you move, sort and filter.
 
 const ROW_HEIGHT = 28;
 /** @type {ColumnFacts} */
@@ -23,7 +23,7 @@ const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 function makeGrid({ label, store, selected, nameOf, actions }) {
   let columns = [SELECT_COLUMN];
   /** @type {ColumnFacts[]} */
-  let known = []; // a pasted heading may name a hidden column
+  let known = []; // all columns, because a pasted heading may name a hidden column
   /** @type {number[]} */
   let view = [];
   /** @type {Corner} */
@@ -31,13 +31,13 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @type {Corner} */
   let end = { row: 0, column: 1 };
   /** @type {number | undefined} */
-  let activeId; // the row of the active cell, also after a sort or filter
+  let activeId; // the ID of the active cell's row, which stays the same after a sort or filter
   /** @type {OpenCell | null} */
   let editing = null;
   /** @type {number | null} */
   let tickedLast = null; // row from which Shift extends the selection
   /** @type {number | null} */
-  let tabbedFrom = null; // column where a run of Tab began; Enter returns to it
+  let tabbedFrom = null; // the column in which the user first pressed Tab; Enter returns to it
   /** @type {{id: number, k: number} | null} */
   let left = null; // the cell whose text was just sent, until the next action
   let frozen = true;
@@ -64,7 +64,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   const suggestions = h("datalist", { id: unique("list") });
   const overlay = h("div", { class: "lc-overlay" });
   /** @type {RowElement[]} */
-  const pool = []; // row elements, reused: row n lives in element n modulo their number
+  const pool = []; // reused row elements: row n uses element n modulo the number of elements
   const refused = makeRefusedCells({
     onClose() { grid.focus({ preventScroll: true }); draw(); },
     offerOf: (offer, cell, text) => {
@@ -118,7 +118,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     countSelected();
   }
 
-  // As high as its rows, up to 12 rows. A height set by the user stays.
+  // Set the height to the number of rows, up to 12. Keep a height that the user set.
   function fit() {
     if (grid.style.height !== fitted) return;
     const rows = Math.max(4, view.length) + 1;
@@ -232,8 +232,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   }
 
   /**
-   * The content of a cell stays the same element while its text is the same: between press and release of
-   * the mouse nothing under it may be replaced, or the browser sends no click.
+   * Replaces the content of a cell only if its text differs. If the element under the pointer were
+   * replaced between press and release of the mouse button, the browser would send no click.
    * @param {RowElement} row @param {number} k @param {ColumnFacts} column @param {number} at
    * @param {number} id @param {string[]} changed
    */
@@ -255,7 +255,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     /** @type {Node[]} */
     const parts = [column.name === "_findings" && text ? findingsTag(text)
       : h("span", { class: "lc-text" }, text)];
-    if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Rejected: "));
+    if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Rejected text: "));
     if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (inherited from the ${column.scope})`));
     if (isChanged) {
       parts.push(h("span", { class: "lc-mark", "aria-hidden": "true" }, "✎"),
@@ -337,12 +337,12 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     if (event.ctrlKey || event.metaKey) tick(row.n, !selected.has(store.id(row.at)), false);
     row.pressedAgain = wasHere && active.row === row.n && active.column === k
       && Boolean(columns[k].editable);
-    // No scrolling while the pointer is down, or the second press of a double-click would miss.
+    // Do not scroll while the mouse button is down, because the second press of a double-click would miss.
     move(row.n, k, false);
     drag();
   }
 
-  // While the button is down, the range follows the pointer. Beyond an edge the table scrolls.
+  // While the mouse button is down, the range follows the pointer, and the table scrolls at its edges.
   function drag() {
     let [x, y] = [NaN, NaN];
     const follow = () => {
@@ -369,10 +369,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     window.addEventListener("mouseup", done, true);
   }
 
-  /** @param {number} x of the page @returns {number} */
+  /** @param {number} x a position on the page @returns {number} */
   function columnAt(x) {
     const cells = pool[active.row % pool.length]?.cells ?? [];
-    // From the left, because frozen cells cover scrolled cells.
+    // Search from the left, because frozen cells cover scrolled cells.
     const found = cells.findIndex((cell) => x < cell.getBoundingClientRect().right);
     return found < 0 ? columns.length - 1 : Math.max(1, found);
   }
@@ -408,7 +408,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       return;
     }
     stop(true);
-    // A range that begins here stays, so that Ctrl+Enter can fill it.
+    // Keep a range that begins at this cell, so that Ctrl+Enter can fill it.
     if (active.row !== n || active.column !== k) move(n, k);
     else bringIntoSight(active);
     const at = view[n];
@@ -448,17 +448,17 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     control.focus({ preventScroll: true });
     if (typed) {
       beginWith(control, typed);
-      return; // an open list would handle the Enter of the cell
+      return; // do not open the list, because it would handle the Enter key
     }
     if (!(control instanceof HTMLSelectElement)) control.select();
     if (control instanceof HTMLTextAreaElement) return;
-    try { control.showPicker(); } catch { /* the list opens with Alt+Down where this is not allowed */ }
+    try { control.showPicker(); } catch { /* if not allowed, the user opens the list with Alt+Down */ }
   }
 
   /** @param {HTMLTextAreaElement} control */
   function linesBox(control) {
     return h("div", { class: "lc-lines-box" }, control,
-      h("div", { class: "lc-help" }, "One value per line. Alt+Enter begins a line, Enter saves the cell."));
+      h("div", { class: "lc-help" }, "Enter one value per line. Alt+Enter begins a new line, and Enter saves the cell."));
   }
 
   /** @param {KeyboardEvent} event */
@@ -482,7 +482,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       grid.focus({ preventScroll: true });
       draw();
     } else if (arrow && overwrites && control instanceof HTMLInputElement) {
-      leave(row + arrow[0], k + arrow[1]); // after replacing text the arrow keys move on
+      leave(row + arrow[0], k + arrow[1]); // if the user replaced the text, arrow keys move to the next cell
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -566,14 +566,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   function clearCells() {
     const cells = chosenCells().filter(({ at, column }) => !store.inherited(at, column.name)
       && store.text(at, column.name) !== "");
-    if (!cells.length) actions.say?.("Nothing to clear. Grey italics are inherited from the pool, site or deployment.");
+    if (!cells.length) actions.say?.("There is nothing to clear. Values in gray italics are inherited from the pool, site or deployment.");
     else {
       give({ cells: cells.map(({ id, column }) => ({ row: id, column: column.name, text: "" })), add: [],
         said: `cleared ${plural(cells.length, "cell")}` });
     }
   }
 
-  // As in spreadsheets: the first row of the range, or the row above a single one.
+  // As in a spreadsheet, copy the first row of the range down, or the row above if the range has one row.
   function fillDown() {
     const { top, bottom, left: first, right } = range();
     const from = top === bottom ? top - 1 : top;
@@ -606,7 +606,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const hasHeadings = rows[0].length > 1 && headings.every(Boolean);
     if (hasHeadings) rows.shift();
     const { top, bottom, left: first, right } = range();
-    // One cell, or a block that fits several times, fills the whole range.
+    // Repeat a single cell, or a block that fits several times, to fill the whole range.
     const [height, width] = [rows.length, Math.max(...rows.map((row) => row.length))];
     const tall = !hasHeadings && (bottom - top + 1) % height === 0 ? bottom - top + 1 : height;
     const wide = !hasHeadings && (right - first + 1) % width === 0 ? right - first + 1 : width;
@@ -658,7 +658,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   // -- rejected cells
   /**
    * @param {number} id @param {string} name @param {string[]} lines @param {string} [offer]
-   * @param {string} [given] the text, where it was given with others
+   * @param {string} [given] the rejected text, if it was part of a block
    */
   function refuse(id, name, lines, offer, given) {
     const text = given ?? pending.get(`${id} ${name}`);
@@ -670,14 +670,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     refused.keep(id, name, { text, lines, offer });
     refused.show(id, name);
     draw();
-    // If the user has not moved on, the cell opens again with the typed text.
+    // If the user is still at the cell, open it again with the typed text.
     const stays = left ? left.id === id && left.k === k : activeId === id && active.column === k;
     if (given === undefined && document.activeElement === grid && stays) start(n, k);
     left = null;
     return true;
   }
 
-  // Outside the grid, which may contain only rows, so it must move when the grid scrolls.
+  // The overlay is outside the grid, which may contain only rows. It must move when the grid scrolls.
   function placeOverlay() {
     if (refused.shown) {
       const [id, name] = refused.shown;
@@ -740,7 +740,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       tickedLast = end.row;
       tickRows(top, bottom, !ids.every((id) => selected.has(id)));
     } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
-      return true; // runs a cell in the notebook; here it opens nothing
+      return true; // prevent the notebook from running the cell
     } else if (key === "enter" || key === "f2") start(row, column);
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
@@ -769,9 +769,9 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   return {
     element: h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions), grid,
     setColumns, setView, draw, countSelected, refuse,
-    // The kernel has answered, and its values are shown.
+    // The kernel has answered, so show its values.
     settled() { pending.clear(); draw(); },
-    // Another action followed.
+    // After another action, forget all rejected texts.
     forgiveAll() {
       if (!refused.size) return;
       refused.clear();
@@ -785,7 +785,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       const k = columns.findIndex((column) => column.name && column.name === name);
       if (n >= 0) move(n, k > 0 ? k : active.column);
     },
-    // The rows of another table will follow.
+    // Remove all rows before the rows of another table arrive.
     empty() { stop(false); view = []; },
     /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
     setLayout(layout) {

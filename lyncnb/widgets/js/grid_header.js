@@ -1,6 +1,6 @@
 // @ts-check
-// The headings of a table: one tab stop, and arrow keys between them. Sort by one or two columns, and
-// change the width of a column.
+// The column headings of a table: one tab stop, and arrow keys that move between them. The user can sort
+// by one or two columns and change the column widths.
 
 const LEAST_WIDTH = 56; // pixels
 
@@ -43,7 +43,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
       mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? place + 1 : ""}`;
     }
     cell.append(h("button", { type: "button", class: "lc-sort",
-      title: [column.help, "Click: sort. Shift+click: sort by this column second. Alt+← or Alt+→: change the width"].filter(Boolean)
+      title: [column.help, "Click to sort. Shift+click to sort by this column second. Alt+← or Alt+→ changes the width"].filter(Boolean)
         .join(". "),
       onclick: (event) => sortBy(column.name, event.shiftKey) }, column.title, mark));
     if (onWidth) cell.append(handle(cell, column));

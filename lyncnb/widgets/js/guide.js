@@ -1,11 +1,11 @@
 // @ts-check
-// The questions for a first plan, one small group at a time, next to the plan so far. The last page
-// shows the resulting plan and writes it.
+// The questions for a first plan, in small groups, next to the current plan. The last page shows the
+// resulting plan and writes it.
 
 const RESULT = "The first plan";
 
 /**
- * A field that stays as long as its question, so that typed text is not lost.
+ * A field that is not replaced while its question stays, so that typed text is not lost.
  * @param {GuideField} facts @param {(text: string) => void} tell
  */
 function makeQuestion(facts, tell) {
@@ -48,7 +48,7 @@ function makeQuestion(facts, tell) {
     /** Shows an error at each missing required answer. */
     isAnswered() {
       if (!missing || control.value.trim()) return true;
-      complain("This answer is needed.");
+      complain("This answer is required.");
       control.focus();
       return false;
     },
@@ -83,7 +83,7 @@ export default {
     const groups = new Map();
     /** @type {string[]} the pages in order, by title */
     let pages = [RESULT];
-    let page = ""; // the title of the one that is shown
+    let page = ""; // the title of the current page
     /** @type {Map<string, string[]>} page -> the ids of its questions */
     let onPage = new Map();
     const form = h("div", { class: "lc-form" });
@@ -102,16 +102,16 @@ export default {
     const inside = frame.attachShadow({ mode: "open" });
     const lines = h("div", {});
     const servers = h("div", { class: "lc-stacks" });
-    const code = h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "The same in Python" });
-    const python = h("details", {}, h("summary", {}, "The same in Python"), code);
+    const code = h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python code for this plan" });
+    const python = h("details", {}, h("summary", {}, "Python code for this plan"), code);
     const leftOut = h("details", {});
     const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const goOn = h("div", {});
-    let asked = ""; // the requested folder, whose files are replaced
+    let asked = ""; // the folder of the last request, whose files can be replaced
     /** @param {boolean} force */
     const send = (force) => {
       speaker.clear();
-      speaker.say(""); // the earlier result does not apply
+      speaker.say(""); // remove the result of an earlier request
       asked = folder.value;
       kernel.send({ type: "write", folder: asked, force });
     };
@@ -122,13 +122,13 @@ export default {
     const result = h("fieldset", { class: "lc-group" }, h("legend", {}, RESULT), lines, servers, python, speaker.box,
       h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut);
     const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
-      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "A first plan by questions"),
+      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Questions for a first plan"),
         h("span", { class: "lc-grow" }), help.button),
-      h("p", { class: "lc-hint" }, "A blank field uses the grey value in it. lyncnb writes nothing until you choose the button on the last page."),
+      h("p", { class: "lc-hint" }, "If a field is blank, lyncnb uses the gray value in it. lyncnb writes no file until you choose the button on the last page."),
       kernel.line,
       h("div", { class: "lc-beside" },
         h("div", {}, progress, form, h("div", { class: "lc-bar" }, back, next, toPlan)),
-        h("section", { "aria-label": "The plan so far" }, words, problems, frame)),
+        h("section", { "aria-label": "Current plan" }, words, problems, frame)),
       help.dialog);
     guardKeys(root);
 
@@ -208,7 +208,7 @@ export default {
     }
 
     /**
-     * Nodes that stay are not removed, because they would lose the focus.
+     * Replaces the children only if they differ, because a replaced node loses the focus.
      * @param {HTMLElement} parent @param {HTMLElement[]} kids
      */
     function putAll(parent, kids) {
@@ -221,8 +221,8 @@ export default {
         folder.value ||= message.folder;
         help.show(message.help[0], message.help.slice(1));
         leftOut.replaceChildren(
-          h("summary", {}, "What Microsoft's Planning Tool included and this guide does not"),
-          table("Microsoft's Planning Tool", ["Planning Tool", "Here", "Source"], message.left_out));
+          h("summary", {}, "Parts of Microsoft's Planning Tool that this guide does not include"),
+          table("Microsoft's Planning Tool", ["Planning Tool", "In lyncnb", "Source"], message.left_out));
       },
       asked(message) {
         ask(message.fields);
@@ -244,7 +244,7 @@ export default {
       written(message) {
         speaker.say(message.words);
         goOn.replaceChildren(...(message.python ? [h("p", {}, "To change the plan, run this in the next cell:"),
-          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python code to continue with" }, message.python)]
+          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python code that opens the plan" }, message.python)]
           : []));
       },
       refused(message) {

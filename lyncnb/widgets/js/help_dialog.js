@@ -1,5 +1,5 @@
 // @ts-check
-// "What you can do": a button in each panel lists every task with its panel and its command.
+// The button "What you can do" in each panel. It lists every task with its panel and command.
 
 function makeHelp() {
   const list = h("div", {});
@@ -8,7 +8,7 @@ function makeHelp() {
     button("Close", () => dialog.close()));
   const open = button("What you can do", () => dialog.showModal(), { "aria-haspopup": "dialog" });
   dialog.addEventListener("close", () => open.focus({ preventScroll: true }));
-  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // not for Jupyter's shortcuts
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // keeps keys from Jupyter's shortcuts
   return {
     button: open,
     dialog,

@@ -1,17 +1,17 @@
 // @ts-check
-// Messages to and from the kernel, and messages to the reader or a screen reader.
+// Messages to and from the kernel, and messages to users and screen readers.
 
 /** @param {string[]} lines */
 const alertLines = (lines) => lines.map((line, n) =>
   h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
 
-const LATE = 10; // seconds after which a press no longer counts
-// Another value after each reload of the page, in which the kernel's earlier outputs are not updated.
+const LATE = 10; // seconds after which the press of a button no longer counts
+// A new value after each reload of the page, because the kernel cannot update outputs of earlier pages.
 const PAGE = `${Date.now()}-${Math.random()}`;
 let views = 0;
 
 /**
- * Sends messages to the kernel, which answers between cells. A longer wait is explained.
+ * Sends messages to the kernel, which answers between cells. The page explains a longer wait.
  * @param {Model} model @returns {Connection<any, any>}
  */
 function connect(model) {
@@ -34,8 +34,8 @@ function connect(model) {
     answers[message.type]?.(message, buffers);
   };
   model.on("msg:custom", listen);
-  // JupyterLab keeps messages while it has no connection and sends them later. A passphrase must not
-  // be among them: it is sent only after the kernel has answered, and the kernel accepts it once.
+  // Without a connection, JupyterLab keeps messages and sends them later. It must not keep a passphrase,
+  // so the page sends a passphrase only after the kernel has answered. The kernel accepts it once.
   /** @param {number} number */
   const sendNumbered = (number) => {
     if (!waiting) return;
@@ -58,11 +58,11 @@ function connect(model) {
     } catch { // the panel's kernel no longer exists
       waiting = undefined;
       line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
-        + "Choose Run > Run All Cells. The panel then offers your unsaved edits again.";
+        + "Choose Run > Run All Cells. The panel then offers to restore your unsaved edits.";
       return;
     }
     timer = setTimeout(() => {
-      line.textContent = "No answer yet. The kernel is busy with a cell, or the connection is lost. "
+      line.textContent = "There is no answer yet. The kernel is running a cell, or the connection is lost. "
         + "This panel responds when the kernel answers.";
     }, 1200);
   };
@@ -102,7 +102,7 @@ function makeSpeaker() {
     say(words) { if (status.textContent !== words) status.textContent = words; },
     /**
      * @param {string[]} lines @param {string} [instead] label of a button with an alternative
-     * @param {() => unknown} [act] that
+     * @param {() => unknown} [act] the alternative
      */
     refuse(lines, instead = "", act) {
       text.replaceChildren(...alertLines(lines));

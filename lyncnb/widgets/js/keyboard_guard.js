@@ -1,5 +1,5 @@
 // @ts-check
-// The keys of a panel, which must not run the notebook's shortcuts.
+// Prevents keys that are pressed in a panel from running the notebook's shortcuts.
 
 /**
  * Jupyter's shortcuts act on the keys that a panel does not handle: "d d" on a focused list deletes
@@ -17,9 +17,9 @@ function guardKeys(root) {
       || (command && !ours.has(key) && !key.startsWith("arrow"));
   };
   /**
-   * Notebook 7 takes keys on their way down, before a panel sees them ("y", "i i", "l" …). The
-   * attribute is Lumino's, which looks for it from the target upwards; the window comes before the
-   * document that it listens on.
+   * Notebook 7 handles keys such as "y" and "l" in the capture phase, before a panel gets them. Lumino
+   * ignores a key if the target or a parent has this attribute. Lumino listens on the document, so
+   * this listener is on the window, which comes first.
    * @param {KeyboardEvent} event
    */
   const mark = (event) => {
@@ -29,10 +29,10 @@ function guardKeys(root) {
   root.addEventListener("focusin", () => window.addEventListener("keydown", mark, true));
   root.addEventListener("focusout", () => window.removeEventListener("keydown", mark, true));
   root.addEventListener("keydown", (event) => { if (!passes(event)) event.stopPropagation(); });
-  // After a key that JupyterLab gets, it waits for the field's input, and drops a line end in a cell.
-  // The panel handles the key before the field, in the capture phase.
+  // After a key event, JupyterLab waits for input in the field, and removes a line break from a cell.
+  // The capture phase stops the input event before JupyterLab gets it.
   root.addEventListener("beforeinput", (event) => event.stopPropagation(), true);
-  // The notebook must not get copy and paste events of the panel.
+  // The notebook must not get copy and paste events from the panel.
   for (const kind of ["copy", "cut", "paste"]) {
     root.addEventListener(kind, (event) => event.stopPropagation());
   }

@@ -1,8 +1,8 @@
 // @ts-check
-// The reasons for a name and its purpose. A click on a name in any tab or panel opens a dialog, and the
-// kernel sends its content.
+// The reasons for a name and its purpose. When the user selects a name, the kernel sends the content of
+// a dialog.
 
-// A long name breaks after a dot, where it stays readable. The name of an option breaks after "_".
+// Allow a line break after a dot in a long name, and after "_" in the name of an option.
 /** @param {string} text */
 const atDots = (text) => text.split(/(?<=[._])/).flatMap((part) => [part, h("wbr")]);
 
@@ -14,7 +14,7 @@ function makeNameReasons(send) {
   const dialog = h("dialog", { class: "lc-why", "aria-labelledby": title.id },
     h("div", { class: "lc-bar" }, title, h("span", { class: "lc-grow" }), close), body);
   dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // outside the dialog
-  // Otherwise JupyterLab moves the focus from the panel to the cell.
+  // If JupyterLab got Escape, it would move the focus from the panel to the cell.
   dialog.onkeydown = (event) => { if (event.key === "Escape") event.stopPropagation(); };
 
   /** @param {string} heading @param {...Kid} parts */

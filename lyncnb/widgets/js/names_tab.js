@@ -44,10 +44,10 @@ function makeNamesTab({ send, goTo, reasons }) {
       ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
       refill(body, rows.length
         ? table("Names, their certificates, and the reasons",
-          ["Name", "On the certificate of", "Where and why"], rows)
-        : h("p", { class: "lc-hint" }, "No certificate contains such a name."));
+          ["Name", "On the certificate of", "Location and reason"], rows)
+        : h("p", { class: "lc-hint" }, "No certificate contains a name with this text."));
       const left = message.found - message.names.length;
-      if (left) body.append(h("p", { class: "lc-hint" }, `The first ${message.names.length}; ${left.toLocaleString("en")} more. To find others, enter more of the name.`));
+      if (left) body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.names.length} names. ${left.toLocaleString("en")} more match. To find them, enter a longer part of the name.`));
     },
     destroy: () => clearTimeout(timer),
   };

@@ -1,6 +1,6 @@
 // @ts-check
-// The notebook around an editor: marks cells whose output shows an older plan. The kernel sends their
-// execution counts, and this code finds the cells by their prompts.
+// Marks the cells of the notebook whose output shows an older plan. The kernel sends the execution
+// counts of the cells, and this code finds the cells by their prompts.
 
 const OLDER = "This output shows an older plan. To update it, run the cell again.";
 
@@ -65,7 +65,7 @@ function watchNotebook(root) {
         + `${named.map((count) => `[${count}]`).join(", ")}. To update, run the cell again.` : "";
   }
 
-  // A cell that is run again gets a new count.
+  // Draw again when a prompt changes, because a cell that runs again gets a new execution count.
   const watcher = new MutationObserver(draw);
   return {
     words,

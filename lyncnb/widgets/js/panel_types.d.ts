@@ -1,5 +1,5 @@
-// Types shared by the panels' scripts. The messages from and to the kernel are in messages.d.ts.
-// Used by editors and tsc, never by a browser.
+// Types that the scripts of all panels share. The messages from and to the kernel are in messages.d.ts.
+// Editors and tsc use this file, but browsers do not.
 
 type Kid = Node | string | number | null | undefined | false;
 type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
@@ -19,7 +19,7 @@ interface Tab {
   name: string;
   title: string;
   panel: HTMLElement;
-  /** asks the kernel for what it shows */
+  /** requests the content of the tab from the kernel */
   ask?: () => void;
   head?: HTMLElement;
   words?: HTMLElement;
@@ -61,7 +61,7 @@ interface SortKey {
   descending: boolean;
 }
 
-/** A word of the filter: the columns to search, and whether the word must be missing. */
+/** A word in the filter: the columns to search, and whether rows with the word are excluded. */
 interface FilterTerm {
   text: string;
   names: string[];
@@ -69,7 +69,7 @@ interface FilterTerm {
   exact: boolean;
 }
 
-/** The result of a paste, clear or fill: texts for existing cells, and rows to add. */
+/** The texts of a paste, clear or fill: new texts for existing cells, and new rows. */
 interface Block {
   cells: BlockText[];
   add: BlockRow[];
@@ -94,6 +94,6 @@ interface Layout {
   widths: Record<string, number>;
   sorts: SortKey[];
   frozen: boolean;
-  /** the table of the sort */
+  /** the table to which the sort order applies */
   source: string;
 }

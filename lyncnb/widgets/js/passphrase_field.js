@@ -1,6 +1,6 @@
 // @ts-check
-// Fields for a passphrase. It stays in its field until it is sent as a message, and it is never in a
-// model or a trait. So no notebook saves it.
+// Fields for a passphrase. The passphrase stays in its field until it is sent as a message. It is never
+// in a model or a trait, so no notebook saves it.
 
 /** @param {string} label @param {string} help @param {() => unknown} onEnter */
 function secretField(label, help, onEnter) {
@@ -8,7 +8,7 @@ function secretField(label, help, onEnter) {
     spellcheck: false });
   input.onkeydown = (event) => {
     if (event.key === "Enter") {
-      event.preventDefault(); // otherwise Enter also presses the button that gets the focus
+      event.preventDefault(); // without this, Enter also presses the button that gets the focus
       onEnter();
     }
     if (event.key === "Escape" && input.value) {

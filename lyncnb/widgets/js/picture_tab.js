@@ -1,8 +1,8 @@
 // @ts-check
-// The plan as a picture. The kernel draws it when the tab is open. A pool in it links to its rows, and
-// a name to its reasons.
+// The plan as a picture. The kernel draws it when the tab is open. Pools link to their rows, and names
+// link to their reasons.
 
-const NAME_COLUMNS = new Set(["Name", "By name"]); // in the table of the same data
+const NAME_COLUMNS = new Set(["Name", "By name"]); // columns that contain names, in the table below the picture
 
 /** @param {{send: Send<EditorAsked>, reasons: NameReasons}} actions */
 function makePictureTab({ send, reasons }) {
@@ -14,7 +14,7 @@ function makePictureTab({ send, reasons }) {
   const words = h("p", { class: "lc-hint" });
   const hint = h("p", { class: "lc-hint" });
   const rows = h("div", {});
-  const data = h("details", {}, h("summary", {}, "The same data as a table"), rows);
+  const data = h("details", {}, h("summary", {}, "Data of the picture as a table"), rows);
   const panel = h("div", { class: "lc-panel" },
     h("div", { class: "lc-bar" }, kinds, sites), words, hint, frame, data);
 
@@ -58,7 +58,7 @@ function makePictureTab({ send, reasons }) {
     const what = named.length === 1 ? named[0].split("/")[1] : plural(named.length, "pool");
     part.setAttribute("role", "button");
     part.setAttribute("tabindex", n ? "-1" : "0");
-    part.setAttribute("aria-label", name ? `${name}: why it is there` : `${label}, ${what}: select its servers`);
+    part.setAttribute("aria-label", name ? `Show the reasons for ${name}` : `${label}, ${what}: select the servers`);
     const go = () => send(name ? { type: "why", name } : { type: "pools", pools: named });
     part.onclick = go;
     part.onkeydown = (event) => {
@@ -90,7 +90,7 @@ function makePictureTab({ send, reasons }) {
         row.map((cell, k) => (NAME_COLUMNS.has(message.headings[k]) ? reasons.links(cell) : cell)))));
       if (message.total > message.rows.length) {
         rows.append(h("p", { class: "lc-hint" },
-          `The first ${message.rows.length} of ${plural(message.total, "row")}.`));
+          `Showing the first ${message.rows.length} of ${plural(message.total, "row")}.`));
       }
     },
   };
@@ -98,13 +98,13 @@ function makePictureTab({ send, reasons }) {
 
 /**
  * A picture in the notebook's light or dark theme, not in the system's theme.
- * @param {HTMLElement} frame where it will be @param {string} svg
+ * @param {HTMLElement} frame the element that will contain it @param {string} svg
  */
 function pictureOf(frame, svg) {
   const media = getComputedStyle(frame).colorScheme === "dark" ? "screen" : "not all";
   const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
   const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-  // A title would show as a tooltip everywhere. Both texts are next to the picture.
+  // The browser would show a title as a tooltip everywhere. The page shows both texts next to the picture.
   for (const words of picture.querySelectorAll("title,desc")) words.remove();
   picture.setAttribute("role", "group");
   picture.removeAttribute("aria-labelledby");

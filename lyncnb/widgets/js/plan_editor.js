@@ -1,8 +1,8 @@
 // @ts-check
-// The plan editor: the live result, and tabs below it. The kernel sends all its data and gets every
+// The plan editor: the counts of the plan, and tabs below them. The kernel sends all data and gets every
 // request. A rejected request changes nothing.
 
-// Messages that only ask for a view.
+// Messages that request a view and change nothing.
 const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "picture", "pools",
   "changes", "code", "scenarios", "picture_scenario", "draft_compare"]);
 
@@ -55,7 +55,7 @@ export default {
     const certificates = makeCertificatesTab({ send, goTo, reasons });
     const names = makeNamesTab({ send, goTo, reasons });
     const picture = makePictureTab({ send, reasons });
-    const tabs = makeTabs("Parts of the plan editor", [
+    const tabs = makeTabs("Sections of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
       { name: "options", title: "Deployment", panel: form.panel },
       { name: "certificates", title: "Certificates", panel: certificates.panel, ask: certificates.ask },
@@ -113,7 +113,7 @@ export default {
 
     /** @param {EditorState} message */
     function showState(message) {
-      if (message.done && isSince) speaker.clear(); // a change followed the error
+      if (message.done && isSince) speaker.clear(); // the plan changed after the error
       before = message.before;
       said.textContent = message.done;
       keep.changed(message);
@@ -178,7 +178,7 @@ export default {
       draft_changes: (message) => draft.compare(message),
       older: (message) => notebook.mark(message.cells),
       refused(message) {
-        isSince = false; // an earlier request must not remove the error
+        isSince = false; // the result of an earlier request must not remove the error
         const instead = scenarios.refused(message);
         if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);

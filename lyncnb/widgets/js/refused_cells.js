@@ -19,7 +19,7 @@ function makeRefusedCells({ onClose, offerOf }) {
   const close = button("Close", () => {
     if (shown) forgive(...shown);
     onClose();
-  }, { "aria-label": "Close this message and put the cell back", class: "lc-button lc-quiet" });
+  }, { "aria-label": "Close this message and restore the cell", class: "lc-button lc-quiet" });
   const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true },
     h("div", { class: "lc-alert" }, text, offer), close);
 

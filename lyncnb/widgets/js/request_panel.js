@@ -4,9 +4,9 @@
 /** @param {() => unknown} onEnter */
 function makePassphrase(onEnter) {
   const first = secretField("Passphrase of the folder",
-    "At least 12 characters. It encrypts every key.", onEnter);
-  const again = secretField("The same passphrase again",
-    "Needed for a new folder. With a typing error you would lose its keys.", onEnter);
+    "Enter at least 12 characters. The passphrase encrypts every key.", onEnter);
+  const again = secretField("Repeat the passphrase",
+    "A new folder needs the passphrase twice. With a typing error, you would lose its keys.", onEnter);
   return {
     fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
     /** @param {boolean} isNew */
@@ -27,11 +27,11 @@ export default {
     const speaker = makeSpeaker();
     const reasons = makeNameReasons(send);
     const help = makeHelp();
-    let other = ""; // the folder's deployment if it is not the plan's
-    let ready = false; // ready to write: the preview is done and has no problems
+    let other = ""; // the folder's deployment, if it differs from the plan's deployment
+    let ready = false; // whether the preview is finished and has no problems
     let busy = false;
-    let asked = false; // write was requested and is not answered yet: a second press would have no passphrase
-    let blocked = true; // by the last preview
+    let asked = false; // whether write is not answered yet; a second press would send no passphrase
+    let blocked = true; // whether the last preview prevents writing
     let cancelHadFocus = false;
     let openErrors = 0;
     let keyAsked = "";
@@ -44,7 +44,7 @@ export default {
     const changed = h("div", { role: "status", class: "lc-changed-plan" });
     const foreseen = h("p", {});
     const rows = h("div", {});
-    const again = button("Look again", () => send({ type: "look" }));
+    const again = button("Refresh", () => send({ type: "look" }));
     const findings = makeFindings({ send, reasons });
     const foundWords = h("summary", {});
     const found = h("details", {}, foundWords, findings.panel);
@@ -59,7 +59,7 @@ export default {
     keyFile.onkeydown = (event) => { if (event.key === "Enter") nameKey.click(); };
     const recovery = h("details", {}, h("summary", {}, "Recovery key"),
       h("p", { class: "lc-hint" }, "A recovery key opens the folder if the passphrase is lost. "
-        + "To create one, run “lyncnb recovery new FILE”. Enter only the public key, FILE.pub, here."),
+        + "To create a recovery key, run “lyncnb recovery new FILE”. Then enter the public key, FILE.pub, below."),
       h("div", { class: "lc-bar lc-end" }, labelled("Public recovery key", keyFile), nameKey),
       keyNamed);
     const computer = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
@@ -68,9 +68,9 @@ export default {
     const toScripts = button("Write scripts", () => {
       send({ type: "scripts", computer: computer.value, template: template.value });
     });
-    const otherRoute = h("details", {}, h("summary", {}, "Request on a computer with the administrative tools instead"),
+    const otherRoute = h("details", {}, h("summary", {}, "Alternative: make the requests on a computer with the administrative tools"),
       h("p", { class: "lc-hint" }, "lyncnb creates no key and needs no passphrase. Each script requests one "
-        + "certificate on that computer, with an exportable key. For certificates without a type, use Write above."),
+        + "certificate on the computer where you run it, with an exportable key. For certificates without a type, use Write above."),
       labelled("Computer", computer, "Optional: the computer that runs the scripts, such as tools01.contoso.com"),
       labelled("Template", template, "Optional: the name of the AD CS template for the internal CA"),
       h("div", { class: "lc-bar" }, toScripts), scripted);
@@ -87,7 +87,7 @@ export default {
 
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button), kernel.line, plan, changed, speaker.box,
-      step("1", "Preview: nothing is written yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
+      step("1", "Preview", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
       places.write = step("3", "Write", otherBox, passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog, help.dialog);
@@ -134,26 +134,26 @@ export default {
         const total = message.groups.reduce((sum, group) => sum + group.count, 0);
         foundWords.textContent = message.open.length
           ? `${plural(message.open.length, "type")} of error to correct or accept`
-          : `${plural(total, "finding")}, none of which prevents writing`;
-        // The user may have closed it on purpose.
+          : `${plural(total, "finding")}, but no error that prevents writing`;
+        // Do not open the findings again if the user closed them.
         if (message.open.length > openErrors && !found.open) found.open = openedForErrors = true;
         else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
         openErrors = message.open.length;
       },
       look(message) {
-        if (changed.textContent) changed.textContent = "The plan has changed in the editor. The preview shows what a run would do now.";
+        if (changed.textContent) changed.textContent = "The plan has changed in the editor. The preview is up to date.";
         ready = message.ready;
         blocked = !ready;
         plan.textContent = message.plan;
         start.textContent = message.label;
         foreseen.textContent = message.words;
         refill(rows,
-          message.rows.length ? h("details", {}, h("summary", {}, "Request by request"),
-            table("What a run would do", ["What", "Request", "Why"], message.rows.map(
+          message.rows.length ? h("details", {}, h("summary", {}, "Changes to each request"),
+            table("Changes that a run would make", ["Change", "Request", "Reason"], message.rows.map(
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);
-        if (other !== message.other) agreed.checked = false; // the confirmation was for another text
+        if (other !== message.other) agreed.checked = false; // the user confirmed a different text
         other = message.other;
         otherBox.hidden = !other;
         otherWords.textContent = other;
@@ -166,7 +166,7 @@ export default {
       reasons: (message) => reasons.show(message),
       recovery({ fingerprints }) {
         const words = fingerprints.length
-          ? `After the next run, this key can open the folder: ${fingerprints.join(", ")}.` : "";
+          ? `After the next run, these recovery keys can open the folder: ${fingerprints.join(", ")}.` : "";
         if (words && words !== keyNamed.textContent) recovery.open = true;
         keyNamed.textContent = words;
         if (keyFile.value.trim() === keyAsked) keyFile.value = "";
@@ -182,7 +182,7 @@ export default {
         bar.max = message.total || 1;
         bar.value = message.done;
         bar.hidden = !message.total;
-        cancel.textContent = message.state === "stopping" ? "Cancelling …" : "Cancel";
+        cancel.textContent = message.state === "stopping" ? "Canceling …" : "Cancel";
         refresh();
         if (busy) result.hidden = true;
         if (busy && pressed) cancel.focus(); // start is disabled now and had the focus
@@ -197,8 +197,8 @@ export default {
         changed.textContent = "";
         result.replaceChildren(h("strong", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
-          h("p", {}, message.cancelled ? "To complete the rest, write again."
-            : "Next: open the summary below, then hand the requests to the CA."));
+          h("p", {}, message.cancelled ? "To write the missing requests, choose Write again."
+            : "Next step: open the summary below, then send the requests to the CA."));
       },
       scripts(message) {
         scripted.replaceChildren(h("p", {}, message.words),

@@ -1,7 +1,7 @@
 // @ts-check
-// The rows of the table in the browser. As in the kernel's messages, each column is a list of distinct
-// texts and their codes. Filters and sorts use the distinct texts, so 100,000 rows respond at once.
-// The kernel decides the content of every cell.
+// Stores the rows of the table in the browser. As in the kernel's messages, each column is a list of
+// distinct texts and their codes. Filters and sorts use the distinct texts, so that a table with 100,000
+// rows responds at once. The kernel decides the content of every cell.
 
 const INHERITED = "\x01"; // prefix of a text that a blank cell inherits from the pool, site or deployment
 
@@ -15,7 +15,7 @@ function decodeTexts(view) {
 
 /** @param {DataView} view @param {number} width bytes of a number */
 function decodeNumbers(view, width) {
-  // A copy: the buffer of a message need not start at a multiple of the width.
+  // Copy the bytes, because the buffer of a message may not start at a multiple of the width.
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice().buffer;
   return width === 1 ? new Uint8Array(bytes) : width === 2 ? new Uint16Array(bytes)
     : new Uint32Array(bytes);
@@ -60,7 +60,7 @@ function makeStore() {
       place = new Map(ids.map((id, n) => [id, n]));
       columns = new Map(arrived.map((column) => [column.name, {
         texts: column.texts,
-        // Uint32, so that later texts always find a code.
+        // Use Uint32, so that there is always a code for later texts.
         codes: Uint32Array.from(column.codes),
         codeOf: new Map(column.texts.map((text, code) => [text, code])),
         rank: null,
@@ -135,7 +135,7 @@ function makeStore() {
       const order = column.texts.map((entry, code) => [entry.replace(INHERITED, ""), code]);
       // Blanks are last in both directions, so a sort never starts with them.
       order.sort((a, b) => Number(a[0] === "") - Number(b[0] === "") || collator.compare(a[0], b[0]));
-      // The same text has one rank, own or inherited, so that the second column can decide.
+      // A text has the same rank whether it is inherited or not, so that the second column can decide.
       const rank = new Uint32Array(order.length);
       let last = 0;
       order.forEach(([shown, code], n) => {

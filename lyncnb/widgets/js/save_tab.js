@@ -10,14 +10,14 @@ function makeSaveTab(send) {
   const result = h("div", { class: "lc-result", role: "status" });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
-    " Replace the existing files; I have checked them");
+    " I have checked the existing files. Replace them.");
   /** @type {string | undefined} */
-  let asked; // the requested file: the check box applies to this file only
+  let asked; // the requested file, the only file to which the check box applies
   /** @param {string} name "" for the open file */
   function write(name) {
     const overwrite = over.checked && name === asked;
     asked = name;
-    result.replaceChildren(); // the earlier result does not apply
+    result.replaceChildren(); // remove the result of an earlier request
     send({ type: "save", path: name, overwrite });
   }
   const save = button("Save", () => write(""), { class: "lc-button lc-primary" });
@@ -39,8 +39,8 @@ function makeSaveTab(send) {
     h("div", { class: "lc-bar lc-end" },
       labelled("Table file", path, "To save, enter a name that ends in .csv, or a folder."), open, saveAs, files),
     result,
-    h("details", {}, h("summary", {}, "As Python"),
-      h("p", { class: "lc-hint" }, "To get the same plan with Run All, replace the code of the editor's "
+    h("details", {}, h("summary", {}, "Python code"),
+      h("p", { class: "lc-hint" }, "To get the same plan with Run All, replace the code in the editor's "
         + "cell with this code."),
       code, copyBar(code)));
   return {
@@ -49,8 +49,8 @@ function makeSaveTab(send) {
     show(message) {
       code.textContent = message.code;
       now.textContent = message.path
-        ? `Open: ${message.path}. Its options are in ${message.options}, in the same folder.`
-        : "This table has no file yet. Save it under a name that ends in .csv.";
+        ? `The open table is ${message.path}. Its options are in ${message.options}, in the same folder.`
+        : "This table is not in a file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
       save.title = message.is_written || !message.path ? ""
         : "The editor writes tables as CSV. Choose Save as. Your file does not change.";
@@ -78,7 +78,7 @@ function makeSaveTab(send) {
 function copyBar(source) {
   const copied = h("span", { role: "status", class: "lc-hint" });
   return h("div", { class: "lc-bar" }, button("Copy to the clipboard", async () => {
-    copied.textContent = (await copyText(source)) ? "Copied." : "Selected: press Ctrl+C.";
+    copied.textContent = (await copyText(source)) ? "Copied." : "The code is selected. Press Ctrl+C.";
   }), copied);
 }
 
@@ -87,7 +87,7 @@ async function copyText(element) {
   try {
     await navigator.clipboard.writeText(element.textContent ?? "");
     return true;
-  } catch { // no permission or no secure page: use the older method
+  } catch { // without permission or a secure page, use the older method
     const range = document.createRange();
     range.selectNodeContents(element);
     const chosen = getSelection();

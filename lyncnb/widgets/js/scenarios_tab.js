@@ -1,8 +1,8 @@
 // @ts-check
 // Scenarios: keep the editor's content under a name, open scenarios, and compare two or three.
 
-const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name, change something, "
-  + "keep it under another name, and then compare the two here.";
+const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name. Then change the plan, "
+  + "keep it under another name, and compare the two scenarios.";
 
 /** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */
 function makeScenariosTab({ send, retitle }) {
@@ -17,14 +17,14 @@ function makeScenariosTab({ send, retitle }) {
   /** @type {ScenarioList | null} */
   let list = null;
   let asked = ""; // the scenario to keep
-  let occupied = ""; // the existing scenario: the check box applies to it only
+  let occupied = ""; // the existing scenario that the check box may replace
 
   const name = h("input", { type: "text", class: "lc-control", autocomplete: "off",
-    placeholder: "e.g. With Directors" });
+    placeholder: "such as With Directors" });
   const note = h("textarea", { class: "lc-control lc-scenario-note", rows: 2 });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
-    " Replace the existing files; I have checked them");
+    " I have checked the existing files. Replace them.");
   const keep = button("Keep", () => keepAs(name.value.trim(), note.value.trim()),
     { class: "lc-button lc-primary" });
   name.onkeydown = (event) => { if (event.key === "Enter") keep.click(); };
@@ -73,9 +73,9 @@ function makeScenariosTab({ send, retitle }) {
     compare.disabled = !fits;
     compare.textContent = ticked.length > 1 ? `Compare ${ticked.length}` : "Compare";
     const first = ticked[0] === "" ? list?.now : ticked[0];
-    hint.textContent = !list?.rows.length ? "" : fits ? `The others are compared with “${first}”.`
-      : ticked.length > most ? `Select at most ${most}.`
-        : "Select two or three. The others are compared with the first one that you select.";
+    hint.textContent = !list?.rows.length ? "" : fits ? `lyncnb compares the others with “${first}”.`
+      : ticked.length > most ? `Select at most ${most} scenarios.`
+        : "Select two or three scenarios. lyncnb compares the others with the first one that you select.";
   }
 
   /** @param {string} which @param {string} label */
@@ -95,7 +95,7 @@ function makeScenariosTab({ send, retitle }) {
     if (changed) return changingRow(changed);
     const here = one.name === all.current;
     const words = here ? h("div", { class: "lc-hint" }, all.changed
-      ? "◆ in the editor, with changes" : "◆ in the editor") : null;
+      ? "◆ open in the editor, with changes" : "◆ open in the editor") : null;
     return [ticker(one.name, one.name),
       h("div", {}, h("strong", {}, one.name), words),
       h("div", { class: "lc-scenario-words" }, one.note),
@@ -116,7 +116,7 @@ function makeScenariosTab({ send, retitle }) {
       "aria-label": `Name of ${it.name}`,
       oninput: () => { it.value = called.value; } });
     const why = h("textarea", { class: "lc-control lc-scenario-note", rows: 2, value: it.note,
-      "aria-label": `Note of ${it.name}`,
+      "aria-label": `Note for ${it.name}`,
       oninput: () => { it.note = why.value; } });
     const save = button("Save", () => {
       if (waiting) return;
@@ -133,7 +133,7 @@ function makeScenariosTab({ send, retitle }) {
       else if (event.key === "Escape") leave();
     };
     return ["", called, why, h("div", { class: "lc-bar" }, save, button("Cancel", leave,
-      { "aria-label": `Cancel the change of ${it.name}` }))];
+      { "aria-label": `Cancel the change to ${it.name}` }))];
   }
 
   /** @param {string} label */
@@ -154,7 +154,7 @@ function makeScenariosTab({ send, retitle }) {
       : all.changed ? `“${all.current}”, changed since it was kept` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
-      ? table(`Kept in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],
+      ? table(`Scenarios in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],
         [first, ...all.rows.map((one) => row(one, all))])
       : h("p", { class: "lc-hint" }, NEVER_KEPT));
     compare.hidden = !all.rows.length;
@@ -173,7 +173,7 @@ function makeScenariosTab({ send, retitle }) {
     const frame = h("div", { class: "lc-picture", "data-place": place });
     frame.attachShadow({ mode: "open" });
     const about = h("p", { class: "lc-hint" });
-    const picture = h("details", {}, h("summary", {}, "As a picture"), about, frame);
+    const picture = h("details", {}, h("summary", {}, "Picture of the differences"), about, frame);
     picture.ontoggle = () => {
       if (picture.open && !about.textContent) send({ type: "picture_scenario", place });
     };
@@ -193,7 +193,7 @@ function makeScenariosTab({ send, retitle }) {
       list = message;
       const known = new Set(["", ...message.rows.map((one) => one.name)]);
       const [before, after] = [saving?.name ?? "", saving?.value ?? ""];
-      if (!known.has(before) && known.has(after)) { // it has the new name now
+      if (!known.has(before) && known.has(after)) { // the scenario was renamed
         ticked = ticked.map((one) => (one === before ? after : one));
       }
       ticked = ticked.filter((one) => known.has(one));
@@ -230,7 +230,7 @@ function makeScenariosTab({ send, retitle }) {
         differing.length ? matrix(differing, headings, title)
           : h("p", { class: "lc-next" }, "All options and counts are the same."),
         h("details", {}, h("summary", {}, `${alike.length} options and counts are the same`),
-          matrix(alike, headings, "The same in all scenarios")),
+          matrix(alike, headings, "Options and counts that are the same in all scenarios")),
         ...message.differences.map(difference));
       compared.scrollIntoView({ block: "nearest" });
     },

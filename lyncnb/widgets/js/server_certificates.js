@@ -19,7 +19,7 @@ function makeDetail(reasons) {
     return h("details", { class: "lc-certificate", open },
       h("summary", {}, h("strong", {}, found.title), ` for ${found.owner} `,
         h("span", { class: "lc-facts" }, facts)),
-      table(`Names on ${found.id}`, ["Name", "Where", "Why", "Source"], rows));
+      table(`Names on ${found.id}`, ["Name", "Location", "Reason", "Source"], rows));
   }
 
   /** @param {Explanation["findings"][number]} found */

@@ -13,12 +13,12 @@ function makeServers({ send, say, reasons }) {
   /** @type {Layout} */
   let layout = { shown: [], widths: {}, sorts: [], frozen: true, source: "" };
   let askTimer = 0;
-  let total = 0; // number of all rows; more than loaded while only the first rows are shown
+  let total = 0; // number of all rows, which is larger than the store until all rows are loaded
   /** @type {HTMLElement | null} */
   let asker = null; // the pressed button, which gets the focus back
 
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
-    "aria-label": "Filter servers", placeholder: "Filter: words, role:Edge, -site:Taipei" });
+    "aria-label": "Filter servers", placeholder: "Filter, such as role:Edge or -site:Taipei" });
   const show = choose([["all", "All servers"], ["selected", "Selected servers"],
     ["changed", "Changed servers"], ["found", "Servers with findings"]], "all",
   { class: "lc-control", "aria-label": "Which servers to show" });
@@ -69,13 +69,13 @@ function makeServers({ send, say, reasons }) {
   });
   const poolName = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false,
     "aria-label": "Name of the new pool", placeholder: "Name of the new pool" });
-  const poolMake = button("New pool from them", () => {
+  const poolMake = button("New pool from the servers", () => {
     asker = poolMake;
     once({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });
   });
   poolName.onkeydown = (event) => { if (event.key === "Enter") poolMake.click(); };
   const bulkMore = h("details", { class: "lc-more" },
-    h("summary", {}, "More for the selected servers"),
+    h("summary", {}, "More actions for the selected servers"),
     h("div", { class: "lc-bar" }, copies, h("span", { class: "lc-grow" }), poolName, poolMake));
   const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers",
     hidden: true },
@@ -158,7 +158,7 @@ function makeServers({ send, say, reasons }) {
     keepLayout(layout);
     refresh();
     const words = sorts.map((sort) => titleOf(sort.name) + (sort.descending ? ", descending" : ""));
-    say(words.length ? `Sorted by ${words.join("; then by ")}` : "In the order of the file");
+    say(words.length ? `Sorted by ${words.join("; then by ")}` : "Rows are in the order of the file");
   }
 
   /** @param {string} name */
@@ -175,8 +175,8 @@ function makeServers({ send, say, reasons }) {
       ...columns.filter((column) => column.search).map((column) => column.name)])];
     const { terms, unknown } = parseFilter(find.value, columns, searched);
     grid.sayEmpty(!store.size ? "The table has no servers." : unknown.length
-      ? `No server matches; the table has no column “${unknown[0]}”. Clear the filter, or show all servers.`
-      : "No server matches. Clear the filter, or show all servers.");
+      ? `No server matches the filter, because the table has no column “${unknown[0]}”. Clear the filter, or show all servers.`
+      : "No server matches the filter. Clear the filter, or show all servers.");
     grid.setView(store.view({ terms, keep: kept[show.value], sorts: layout.sorts }), layout.sorts);
     refreshWords();
   }
@@ -186,7 +186,7 @@ function makeServers({ send, say, reasons }) {
     const inSight = n ? seen().length : 0;
     const unseen = n - inSight;
     count.textContent = total > store.size
-      ? `The first ${store.size.toLocaleString("en")} of ${plural(total, "server")}. Loading the others …`
+      ? `Showing the first ${store.size.toLocaleString("en")} of ${plural(total, "server")}. Loading the others …`
       : `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
     bulkWords.textContent = `${plural(n, "server")} selected`
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
@@ -196,10 +196,10 @@ function makeServers({ send, say, reasons }) {
     for (const control of [bulkRemove, copies, poolMake, poolName]) control.disabled = !inSight;
     bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
     const shownServers = plural(inSight, unseen ? "shown server" : "server");
-    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove: none of them is shown"
+    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove (no selected server is shown)"
       : `Remove ${shownServers}`;
     copies.textContent = inSight ? `Duplicate ${shownServers} with the next number` : "Duplicate";
-    poolMake.textContent = inSight ? `New pool from ${shownServers}` : "New pool from them";
+    poolMake.textContent = inSight ? `New pool from ${shownServers}` : "New pool from the servers";
   }
 
   function changedSelection() {
@@ -252,7 +252,7 @@ function makeServers({ send, say, reasons }) {
     grid.setColumns(columns.filter((column) => layout.shown.includes(column.name)), columns);
   }
 
-  // -- certificates of the servers: requested when the planner pauses
+  // -- certificates of the selected servers, requested when the user pauses
   const detail = makeDetail(reasons);
   function ask() {
     clearTimeout(askTimer);
@@ -265,16 +265,16 @@ function makeServers({ send, say, reasons }) {
 
   const over = h("div", { class: "lc-over" }, speaker.box);
   const shortcuts = makeShortcutList();
-  const keys = button("Keys (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
+  const keys = button("Shortcuts (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
   const panel = h("div", { class: "lc-panel lc-servers" },
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
     addForm, over, bulkList, grid.element, bulk,
     h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. Copy, paste and "
-      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. For all keys, press ?. ",
-    h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Grey italics are values that a blank "
-      + "cell inherits from its pool, site or deployment."),
+      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. For all shortcuts, press ?. ",
+    h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Values in gray italics are inherited from "
+      + "the pool, site or deployment."),
     detail.panel, shortcuts.dialog);
   panel.addEventListener("keydown", (event) => {
     const typing = event.target instanceof Element
@@ -299,7 +299,7 @@ function makeServers({ send, say, reasons }) {
       const first = !columns.length;
       columns = facts;
       if (first || source !== layout.source) {
-        if (!first) { // sort and filter belong to the earlier table
+        if (!first) { // the filter belongs to the earlier table
           find.value = "";
           show.value = "all";
         }
@@ -344,7 +344,7 @@ function makeServers({ send, say, reasons }) {
       if (!asker) grid.grid.focus();
     },
     /**
-     * Shows an error where the request was made, or returns false if it was elsewhere.
+     * Shows an error next to the control that sent the request. Returns false if this tab did not send it.
      * @param {Refused} message
      */
     refused(message) {
@@ -370,7 +370,7 @@ function makeServers({ send, say, reasons }) {
         grid.refuse(...cell, lines, undefined, text);
       }
       if (!message.lines.length) return;
-      over.classList.add("lc-upward"); // so the red cells stay visible
+      over.classList.add("lc-upward"); // shows the message above the table, so that the red cells stay visible
       speaker.refuse(message.lines);
     },
     /** @param {boolean} isSince whether the request followed the last error */
@@ -383,11 +383,11 @@ function makeServers({ send, say, reasons }) {
       if (asker?.isConnected) asker.focus();
       asker = null;
     },
-    // After undo or redo, typed text belongs to another state.
+    // After undo or redo, typed text belongs to another state, so discard it.
     forget() { speaker.clear(); addSpeaker.clear(); grid.forgiveAll(); },
     /**
-     * Goes to the cell that a finding is about: its row selected, its column shown, in focus. Of
-     * several rows the first is gone to and all are selected.
+     * Goes to the cell that a finding is about, shows its column and selects its row. If there are
+     * several rows, selects all of them and goes to the first one.
      * @param {number[]} ids @param {string} name
      */
     go(ids, name) {

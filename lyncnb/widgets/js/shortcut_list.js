@@ -1,5 +1,5 @@
 // @ts-check
-// The list of keys that "?" shows. When it closes, the focus returns.
+// The list of keyboard shortcuts that "?" shows. When the list closes, the focus returns.
 
 const SHORTCUTS = [
   ["Arrows, Page Up, Page Down", "move between cells; with Ctrl, move to the end"],
@@ -7,13 +7,13 @@ const SHORTCUTS = [
   ["A letter", "replace the text of the cell"],
   ["Enter or F2", "edit the text of the cell"],
   ["Enter, Tab", "save the cell, and move down or right; with Shift, move up or left"],
-  ["Ctrl+Enter", "save the text in every cell of the range"],
+  ["Ctrl+Enter", "save the text in every cell in the range"],
   ["Alt+Enter", "begin a new line in a cell with several values"],
   ["Escape", "discard the edit of the cell"],
-  ["Delete", "clear the cells of the range"],
-  ["Ctrl+C, Ctrl+X, Ctrl+V", "copy, cut or paste cells, also from and to Excel and LibreOffice; rows after the last row are added"],
-  ["Ctrl+D", "fill the range with its first row"],
-  ["Space", "select the server, or all servers of the range"],
+  ["Delete", "clear the cells in the range"],
+  ["Ctrl+C, Ctrl+X, Ctrl+V", "copy, cut or paste cells, also from and to Excel and LibreOffice; pasting below the last row adds rows"],
+  ["Ctrl+D", "copy the first row of the range to its other rows"],
+  ["Space", "select the server, or all servers in the range"],
   ["Ctrl+A", "select every cell and every server that is shown"],
   ["Ctrl+Z, Ctrl+Y", "undo or redo"],
   ["On a heading: Enter, Shift+Enter", "sort by this column; sort by this column second"],
@@ -24,11 +24,11 @@ const SHORTCUTS = [
 function makeShortcutList() {
   /** @type {Element | null} */
   let before = null;
-  const dialog = h("dialog", { class: "lyncnb lc-shortcuts", "aria-label": "Keys of the plan editor" },
-    table("Keys of the plan editor", ["Keys", "What they do"],
+  const dialog = h("dialog", { class: "lyncnb lc-shortcuts", "aria-label": "Keyboard shortcuts of the plan editor" },
+    table("Keyboard shortcuts of the plan editor", ["Keys", "Action"],
       SHORTCUTS.map(([keys, what]) => [h("kbd", {}, keys), what])),
-    h("p", { class: "lc-hint" }, "Filter: words in any column, role:Edge in one column, -site:Taipei for rows "
-      + "without Taipei, or site:\"\" for blank cells."));
+    h("p", { class: "lc-hint" }, "In the filter, enter words to search all columns, role:Edge to search one column, "
+      + "-site:Taipei to exclude Taipei, or site:\"\" to find blank cells."));
   dialog.append(button("Close", () => dialog.close()));
   dialog.addEventListener("close", () => {
     if (before instanceof HTMLElement) before.focus({ preventScroll: true });

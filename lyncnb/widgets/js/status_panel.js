@@ -1,6 +1,6 @@
 // @ts-check
-// The status panel: what each request needs, the next step with its button, and all steps from handing
-// over to renewal. Only the next step is open.
+// The status panel: the state of each request, a button for the next step, and all steps from
+// packaging the requests to renewal. Only the next step is open.
 
 export default {
   /** @param {Host} host */
@@ -26,18 +26,18 @@ export default {
     /** @type {NextStep} */
     let wanted = { words: "", step: "", label: "", requests: [] };
     const go = button("", goOn, { class: "lc-button lc-primary", hidden: true });
-    let today = ""; // as sent by the kernel
-    let wentOn = false; // with that button, which is disabled while the step runs
+    let today = ""; // the date that the kernel sent
+    let wentOn = false; // whether the button started the step, because it is disabled while the step runs
     const refused = h("div", { class: "lc-refusals" });
     const odd = h("div", {});
     const behind = h("div", { role: "status", class: "lc-changed-plan" });
     let lookTimer = 0;
-    const look = button("Look again", () => send({ type: "look" }));
+    const look = button("Refresh", () => send({ type: "look" }));
     const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
-      "aria-label": "Filter requests", placeholder: "Filter: words in any column" });
+      "aria-label": "Filter requests", placeholder: "Filter by words in any column" });
     const count = h("span", { class: "lc-count", role: "status" });
     const grid = makeGrid({
-      label: "Requests of the folder", store, selected,
+      label: "Requests in the folder", store, selected,
       nameOf: (at) => store.text(at, "id"),
       actions: {
         ticked: refreshWords,
@@ -52,8 +52,8 @@ export default {
     find.oninput = refresh;
     /** @param {number} id of a row */
     const requestOf = (id) => store.text(store.at(id) ?? 0, "id");
-    const names = button("Names and why", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
-      title: "Show the names of the active request, their reasons, and who needs them" });
+    const names = button("Names and reasons", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
+      title: "Show the names on the active request, the reasons for them, and who needs them" });
     /** @param {number | undefined} id */
     function tellNames(id) {
       const at = id === undefined ? undefined : store.at(id);
@@ -61,7 +61,7 @@ export default {
     }
 
     function refresh() {
-      grid.sayEmpty(store.size ? "No request matches." : "The folder has no requests.");
+      grid.sayEmpty(store.size ? "No request matches the filter." : "The folder has no requests.");
       const { terms } = parseFilter(find.value, columns, columns.map((column) => column.name));
       grid.setView(store.view({ terms, sorts }), sorts);
       refreshWords();
@@ -69,14 +69,14 @@ export default {
     function refreshWords() {
       count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "request")} shown`
         + (selected.size ? `, ${selected.size.toLocaleString("en")} selected` : "");
-      pack.textContent = selected.size ? `Pack the ${plural(selected.size, "selected request")}`
-        : "Pack all waiting requests";
+      pack.textContent = selected.size ? `Package ${plural(selected.size, "selected request")}`
+        : "Package all waiting requests";
       refreshRecord();
-      renew.textContent = selected.size ? `Renew the ${plural(selected.size, "selected certificate")}`
-        : "Renew what is due";
+      renew.textContent = selected.size ? `Renew ${plural(selected.size, "selected certificate")}`
+        : "Renew all due certificates";
     }
 
-    /** The certificates to record: the selected ones, or all packaged ones. */
+    /** The certificates to record: the selected certificates, or all packaged certificates. */
     const toRecord = () => (selected.size ? [...selected].map((id) => store.at(id) ?? 0)
       : [...Array(store.size).keys()].filter((at) => store.text(at, "state") === "packaged"));
     function refreshRecord() {
@@ -85,8 +85,8 @@ export default {
       const certificates = plural(places.length, "certificate");
       record.textContent = places.length ? `Record ${certificates}` : "Record as deployed";
       recorded.textContent = places.length
-        ? `This records ${certificates} on ${plural(servers.size, "server")} since ${since.value}.`
-        : "Select the certificates that are on their servers.";
+        ? `This records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "is" : "are"} in use since ${since.value}.`
+        : "Select the certificates that are installed on their servers.";
     }
 
     /** @type {HTMLButtonElement[]} */
@@ -95,7 +95,7 @@ export default {
     function begin(control) {
       const part = control.closest("details");
       speaker.clear();
-      words.textContent = ""; // "Finished." of another step must not appear here
+      words.textContent = ""; // the result of another step must not appear here
       result.replaceChildren();
       part?.append(working);
       if (part) part.open = true;
@@ -139,20 +139,20 @@ export default {
           h("p", {}, reason.message, h("span", { class: "lc-source" }, ` ${reason.code}`)),
           h("p", { class: "lc-help" }, `What to do: ${reason.hint}`),
           reason.acceptable ? accepting(one.id, reason.code) : null]),
-        h("p", { class: "lc-source" }, `${one.file}, serial ${one.serial}`, one.earlier
+        h("p", { class: "lc-source" }, `File ${one.file}, serial number ${one.serial}`, one.earlier
           ? `; ${plural(one.earlier, "earlier certificate")} also refused` : ""));
     }
     /** @param {string} id @param {string} code */
     function accepting(id, code) {
       const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
-        "aria-label": `Why ${code} of ${id} is accepted` });
+        "aria-label": `Reason to accept ${code} for ${id}` });
       const accept = button("Accept", () => {
         if (busy) return;
         begin(follow.receive.control);
         send({ type: "accept", id, code, reason: reason.value });
-      }, { "aria-label": `Accept ${code} of ${id}` });
+      }, { "aria-label": `Accept ${code} for ${id}` });
       reason.onkeydown = (event) => { if (event.key === "Enter") accept.click(); };
-      return h("div", { class: "lc-accept" }, "Accept it because: ", reason, accept);
+      return h("div", { class: "lc-accept" }, "Reason to accept the finding: ", reason, accept);
     }
 
     /** @param {string} label @param {string} [help] */
@@ -162,31 +162,31 @@ export default {
     };
 
     const out = text("Package for the CA (.zip)");
-    const issuer = text("Only for this issuer", "internal, public, or the name of a CA. Blank means all.");
+    const issuer = text("Only for this issuer", "Enter internal, public, or the name of a CA. If blank, all requests are packaged.");
     /** @param {string[]} requests */
     function handOver(requests) {
       begin(pack);
       send({ type: "handover", out: out.control.value, issuer: issuer.control.value, requests });
     }
-    const pack = action("Pack all waiting requests", () => handOver([...selected].map(requestOf)));
+    const pack = action("Package all waiting requests", () => handOver([...selected].map(requestOf)));
 
     const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
-    const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
+    const receive = action("Match certificates", () => send({ type: "receive", paths: paths.value }));
 
     const system = h("select", { class: "lc-control" });
     const phrase = secretField("Passphrase of the folder", "", () => make.click());
-    const make = action("Make the packages", () => send({ type: "package",
+    const make = action("Create packages", () => send({ type: "package",
       passphrase: phrase.take(), target_os: system.value }));
 
     const which = h("select", { class: "lc-control" });
     const opening = secretField("The folder's passphrase", "", () => reveal.click());
-    let isAsked = false; // another view of the panel also gets the answer
-    const reveal = action("Show its password", () => {
+    let isAsked = false; // whether this view requested the password; other views get the answer too
+    const reveal = action("Show password", () => {
       isAsked = true;
       send({ type: "password", id: which.value, passphrase: opening.take() });
     });
     const shown = h("output", { class: "lc-password", hidden: true });
-    const hide = button("Hide", forget, { hidden: true });
+    const hide = button("Hide password", forget, { hidden: true });
     let timer = 0;
     which.onchange = forget; // the password must not appear next to the name of another package
     function forget() {
@@ -195,9 +195,9 @@ export default {
       shown.hidden = hide.hidden = true;
     }
 
-    const effective = text("Rolled-over certificates take effect at", "local time of the servers, such as "
-      + "2026-12-01T08:00. Blank if nothing is rolled over.");
-    const steps = action("Write the steps", () => send({ type: "steps",
+    const effective = text("Rolled-over certificates take effect at", "Enter the local time of the servers, "
+      + "such as 2026-12-01T08:00. Leave the field blank if no certificate is rolled over.");
+    const steps = action("Write deployment steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
     const since = h("input", { type: "date", class: "lc-control", onchange: refreshRecord });
@@ -205,9 +205,9 @@ export default {
     const record = action("Record as deployed", () => send({ type: "deployed", on: since.value,
       requests: toRecord().map((at) => requestOf(store.id(at))) }));
 
-    const reason = text("Reason", "For the folder's history, such as yearly renewal");
+    const reason = text("Reason", "The folder's history records the reason, such as yearly renewal.");
     const opener = secretField("Passphrase of the folder", "", () => renew.click());
-    const renew = action("Renew what is due", () => send({ type: "renew",
+    const renew = action("Renew all due certificates", () => send({ type: "renew",
       requests: [...selected].map(requestOf), reason: reason.control.value,
       passphrase: opener.take() }));
 
@@ -222,13 +222,13 @@ export default {
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
     const follow = {
       handover: { control: pack,
-        part: fold("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)) },
+        part: fold("1", "Package the requests for the CA", fields(out.field, issuer.field), line(pack)) },
       receive: { control: receive,
-        part: fold("2", "Match the CA's certificates", fields(labelled("Returned files, folders or zip archives",
-          paths, "One per line, as received from the CA")), line(receive)) },
+        part: fold("2", "Match the CA's certificates", fields(labelled("Files, folders or zip archives from the CA",
+          paths, "Enter one path per line.")), line(receive)) },
       package: { control: make,
         part: fold("3", "Package for the servers", fields(
-          labelled("Windows Server of all servers", system, "It decides the encryption of the packages"),
+          labelled("Windows Server version of all servers", system, "The version determines the encryption of the packages."),
           phrase.field),
         line(make),
         h("details", {}, h("summary", {}, "Password of one package"),
@@ -236,9 +236,9 @@ export default {
       steps: { control: steps,
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
       deployed: { control: record,
-        part: fold("5", "Record that the servers have them", h("p", { class: "lc-help" },
+        part: fold("5", "Record installed certificates", h("p", { class: "lc-help" },
           "A certificate counts as in use until its successor is recorded. Keys do not change. "
-          + "To correct a day, select the certificates and record them again with the right day."),
+          + "To correct a date, select the certificates and record them again with the correct date."),
         fields(labelled("In use since", since)), recorded, line(record)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
@@ -254,12 +254,12 @@ export default {
 
     /** @param {NextStep} now */
     function tellNext(now) {
-      next.textContent = `Next: ${now.words}`;
+      next.textContent = `Next step: ${now.words}`;
       go.textContent = now.label;
       go.hidden = !now.label;
       if (now.step !== wanted.step) {
         for (const [name, { part }] of Object.entries(follow)) {
-          // The result of a step stays visible, and so does typed text.
+          // Keep a section open if it contains the result of a step or the focused field.
           if (name === now.step) part.open = true;
           else if (!part.contains(working) && !part.contains(document.activeElement)) part.open = false;
         }
@@ -275,7 +275,7 @@ export default {
         columns = message.columns;
         help.show(message.help[0], message.help.slice(1));
         system.replaceChildren(...message.systems.map((one) =>
-          h("option", { value: one }, one || "as in the table")));
+          h("option", { value: one }, one || "as set in the table")));
         paths.value ||= message.returned;
         out.control.value ||= message.out;
       },
@@ -295,14 +295,14 @@ export default {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
-        // A typed day stays.
+        // Keep a date that the user entered.
         if (!since.value || since.value === today) since.value = message.today;
         since.max = today = message.today;
         refreshRecord();
         tellNext(message.next);
         behind.textContent = message.behind;
         refill(refused, ...message.refusals.map(refusalOf), message.more_refusals
-          ? h("p", { class: "lc-hint" }, `${message.more_refusals.toLocaleString("en")} more are in the table.`)
+          ? h("p", { class: "lc-hint" }, `The table contains ${plural(message.more_refusals, "more refused certificate")}.`)
           : "");
         refill(odd, message.problems.length ? h("details", { open: true }, h("summary", {}, severityTag("error",
           `${plural(message.problems.length, "file")} to check`)),
@@ -315,7 +315,7 @@ export default {
         else forget();
         reveal.disabled = busy || !message.packaged.length;
       },
-      // The editor has another plan. A new look tells whether the folder differs from it.
+      // The editor's plan has changed, so compare it with the folder again.
       changed() {
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
@@ -334,7 +334,7 @@ export default {
       },
       result(message) {
         result.replaceChildren(h("strong", {}, message.words),
-          message.rows.length ? h("details", {}, h("summary", {}, `Details: ${plural(message.rows.length, "line")}`),
+          message.rows.length ? h("details", {}, h("summary", {}, `Details (${plural(message.rows.length, "row")})`),
             table("Details", message.headings, message.rows)) : "");
       },
       reasons: (message) => reasons.show(message),
@@ -349,7 +349,7 @@ export default {
         hide.focus();
       },
       refused(message) {
-        isAsked = false; // the next answer may belong to another view
+        isAsked = false; // the next answer may be for another view of the panel
         speaker.refuse(message.lines);
       },
     });

@@ -1,7 +1,7 @@
 // @ts-check
-// The layout of the table: visible columns, their widths, the sort, and the frozen server column. The
-// browser keeps it across reloads and new kernels. It contains only the names of the table and of
-// columns. The sort belongs to that table only.
+// The layout of the table: visible columns, column widths, the sort order, and the frozen server column.
+// The browser keeps the layout across reloads and new kernels. The layout contains only the names of the
+// table and of its columns. The sort order applies only to this table.
 
 const LAYOUT_KEY = "lyncnb-editor-layout";
 
@@ -20,7 +20,7 @@ function keptLayout(columns, source) {
     const known = new Set(columns.map((column) => column.name));
     const always = columns.filter((column) => column.always).map((column) => column.name);
     return {
-      // In the order of the current table.
+      // Keep the column order of the current table.
       shown: columns.map((column) => column.name).filter((name) =>
         always.includes(name) || kept.shown.includes(name)),
       widths: Object.fromEntries(Object.entries(kept.widths).filter(([name, width]) =>
@@ -28,7 +28,7 @@ function keptLayout(columns, source) {
       sorts: kept.source === source ? kept.sorts.filter((sort) => known.has(sort.name)).slice(0, 2) : [],
       frozen: kept.frozen !== false, source,
     };
-  } catch { // the page has no storage, or the text is not a layout
+  } catch { // use the default if the page has no storage or the text is not a layout
     return usual;
   }
 }
@@ -37,5 +37,5 @@ function keptLayout(columns, source) {
 function keepLayout(layout) {
   try {
     localStorage.setItem(LAYOUT_KEY, JSON.stringify(layout));
-  } catch { /* no storage on this page: the layout lasts as long as the page */ }
+  } catch { /* without storage, the layout is lost when the page closes */ }
 }

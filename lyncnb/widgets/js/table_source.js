@@ -17,7 +17,7 @@ export default {
       speaker.clear();
       kernel.send({ type: "open", path: path.value, pasted: pasted.value, folder: folder.value });
     }, { class: "lc-button lc-primary" });
-    const ask = button("No table yet: answer questions", () => {
+    const ask = button("Answer questions instead", () => {
       speaker.clear();
       kernel.send({ type: "ask", folder: folder.value });
     });
@@ -27,9 +27,9 @@ export default {
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Plan the certificates of a deployment")),
       kernel.line, speaker.box,
       h("div", { class: "lc-fields" },
-        labelled("Table in the workspace", path, "CSV, XLSX, ODS, a Topology Builder document, or the folder of a scenario or first plan"),
-        labelled("Or paste rows", pasted, "with their headings, copied from a spreadsheet"),
-        labelled("Request folder", folder, "lyncnb writes nothing until you choose Write below")),
+        labelled("Table in the workspace", path, "A CSV, XLSX or ODS file, a Topology Builder document, or the folder of a scenario or first plan"),
+        labelled("Pasted rows (instead of a file)", pasted, "Copy the rows with their headings from a spreadsheet."),
+        labelled("Request folder", folder, "lyncnb writes no requests until you choose Write below.")),
       h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
     guardKeys(root);
 

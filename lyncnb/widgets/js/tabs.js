@@ -1,5 +1,5 @@
 // @ts-check
-// Tabs as in WAI-ARIA: one tab stop, and arrow keys between the tabs.
+// Tabs that follow WAI-ARIA: one tab stop, and arrow keys that move between the tabs.
 
 /** @param {string} label @param {Tab[]} tabs */
 function makeTabs(label, tabs) {
