@@ -155,12 +155,12 @@ def progress_words(state: JobState) -> str:
     if total and name != READY:
         words += f" {done:,} of {total:,}"
         if rate and done < total and name == RUNNING:
-            words += f", {rate:,.1f} per second, about {_duration(left)} remaining"
+            words += f", {rate:,.1f} per second, about {_format_duration(left)} remaining"
         words += "."
     return words
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

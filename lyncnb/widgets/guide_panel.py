@@ -75,7 +75,7 @@ class GuideChannel(Channel[GuideTold]):
             {
                 "type": "written",
                 "words": f"{words} The plan is shown below." if is_shown else words,
-                "python": "" if is_shown else _to_go_on(folder),
+                "python": "" if is_shown else _make_next_code(folder),
             }
         )
 
@@ -123,7 +123,7 @@ class GuideChannel(Channel[GuideTold]):
         )
 
 
-def _to_go_on(folder: str) -> str:
+def _make_next_code(folder: str) -> str:
     table, options = (
         json.dumps(Path(folder, name).as_posix(), ensure_ascii=False)
         for name in (TOPOLOGY_FILE, OPTIONS_FILE)

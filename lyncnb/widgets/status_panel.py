@@ -164,7 +164,7 @@ class FolderWork:
                 self._issued(),
                 passphrase=secret,
                 target_os=target_os,
-                progress=_counting(report),
+                progress=_add_rate(report),
                 today=self.today,
             )
 
@@ -254,7 +254,7 @@ class FolderWork:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
 
-def _counting(report: Report) -> Callable[[int, int], None]:
+def _add_rate(report: Report) -> Callable[[int, int], None]:
     """Return a callback that adds the rate and the remaining time to a progress of two numbers."""
     begin = time.monotonic()
 

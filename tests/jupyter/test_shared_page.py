@@ -328,7 +328,7 @@ def test_clean_takes_several_notebooks(shell):
         notebook.metadata["widgets"] = {"x": 1}
         write_notebook(notebook, path, kind=CLEAN_COPY)
     assert shell("clean", *paths).out.count("cleaned") == 2
-    assert shell("clean", *paths).out.count("nothing to clean") == 2
+    assert shell("clean", *paths).out.count("already clean") == 2
 
 
 def test_the_hook_calls_a_command_that_there_is():

@@ -545,7 +545,7 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("Repeat the passphrase").fill(PASSPHRASE)
     lab.button("Write 100 requests").click()
-    lab.page.get_by_text(re.compile("Working … .* per second, about .* left")).wait_for()
+    lab.page.get_by_text(re.compile("Working … .* per second, about .* remaining")).wait_for()
     expect(lab.field("Passphrase of the folder")).to_have_value("")
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
@@ -601,7 +601,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Stopping. Keys in progress").wait_for()
     (folder / "pressed.go").touch()
-    panel.get_by_text("Cancelled.").wait_for()
+    panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
     # The look after a run has been taken: one at a folder half taken away asks for nothing.
     panel.get_by_text(re.compile("after the run: .*kept")).wait_for()
@@ -626,7 +626,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     lab.button("Cancel").click()
     lab.wait_text("Stopping. Keys in progress are finished")
     (folder / "reloaded.go").touch()
-    lab.wait_text("Cancelled.")
+    lab.wait_text("Canceled.")
     assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 100
 
 

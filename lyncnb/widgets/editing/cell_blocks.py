@@ -84,7 +84,7 @@ def take_block(
 
 def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
     while cells:
-        changes, doubled = _changes(taken.topology, cells)
+        changes, doubled = _list_changes(taken.topology, cells)
         if doubled:
             taken.refused += doubled
             gone = {(cell.place, cell.column) for cell in doubled}
@@ -156,7 +156,7 @@ def _problem(error: TopologyError) -> Problem:
     return error.problems[0] if error.problems else Problem(message=error.message, hint=error.hint)
 
 
-def _changes(
+def _list_changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
     """Return the row for each text, and the texts that contradict an earlier text in the block."""

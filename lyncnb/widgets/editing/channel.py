@@ -277,10 +277,10 @@ def error_lines(error: LyncnbError) -> list[str]:
     """Return an error as at most four lines: what happened, where, and what to do."""
     problems = error.problems
     if len(problems) == 1:
-        lines = [f"Not done: {_sentence(problems[0])}"]
+        lines = [f"Not done: {_describe_problem(problems[0])}"]
     else:
         shown = problems if len(problems) == 2 else problems[:1]
-        lines = [f"Not done: {error.message}", *map(_sentence, shown)]
+        lines = [f"Not done: {error.message}", *map(_describe_problem, shown)]
         if len(shown) < len(problems):
             lines.append(f"… and {len(problems) - len(shown):,} more problems")
     hints = [error.hint, *(problem.hint for problem in problems)]
@@ -288,7 +288,7 @@ def error_lines(error: LyncnbError) -> list[str]:
     return lines[:4]
 
 
-def _sentence(problem: Problem) -> str:
+def _describe_problem(problem: Problem) -> str:
     return f"{problem.message} ({problem.where})" if problem.where else problem.message
 
 

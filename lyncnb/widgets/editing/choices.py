@@ -168,15 +168,15 @@ def to_code(loaded: State, now: State) -> str:
     You can replace the code in the editor's cell with this code.
     """
     path = loaded.topology.path
-    reading = [f"topology = ln.read_topology({_quoted(path)})"] if path else []
+    reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
     lines = ["import lyncnb as ln", "", *reading, "editor = ln.PlanEditor(topology)"]
     options = option_changes(DEFAULT_OPTIONS, now.options)
     if options:
-        arguments = [f"{name}={_literal(value, 4)}" for name, value in options.items()]
+        arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
         lines += _call("editor.change_options", arguments)
     edits = edits_between(loaded, now)
     arguments = [
-        f"{item.name}={_literal(value, 4)}"
+        f"{item.name}={_format_value(value, 4)}"
         for item in fields(ServerEdits)
         if (value := getattr(edits, item.name))
     ]
@@ -190,7 +190,7 @@ def loading_line(table: Path) -> str:
 
     The options file is next to the table.
     """
-    return f"topology_file = {_quoted(table.as_posix())}"
+    return f"topology_file = {_quote_text(table.as_posix())}"
 
 
 def saved_files(where: Path) -> tuple[Path, Path]:
@@ -208,9 +208,9 @@ def _call(name: str, arguments: Sequence[str]) -> list[str]:
     return [f"{name}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def _literal(value: object, depth: int) -> str:
+def _format_value(value: object, depth: int) -> str:
     """Return a value as Python code. Long values have several lines."""
-    flat = _flat(value)
+    flat = _format_flat(value)
     if (
         len(flat) + depth <= _WIDTH
         or isinstance(value, str)
@@ -219,26 +219,30 @@ def _literal(value: object, depth: int) -> str:
         return flat
     inner = " " * (depth + 4)
     if isinstance(value, dict):
-        items = [f"{_quoted(key)}: {_literal(item, depth + 4)}" for key, item in value.items()]
+        items = [
+            f"{_quote_text(key)}: {_format_value(item, depth + 4)}" for key, item in value.items()
+        ]
         opening, closing = "{", "}"
     else:
-        items = [_literal(item, depth + 4) for item in value]
+        items = [_format_value(item, depth + 4) for item in value]
         opening, closing = "(", ")"
     return "\n".join([opening, *(f"{inner}{item}," for item in items), " " * depth + closing])
 
 
-def _flat(value: object) -> str:
+def _format_flat(value: object) -> str:
     if isinstance(value, str):
-        return _quoted(value)
+        return _quote_text(value)
     if isinstance(value, tuple):
-        inner = ", ".join(map(_flat, value))
+        inner = ", ".join(map(_format_flat, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_quoted(k)}: {_flat(v)}" for k, v in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_quote_text(k)}: {_format_flat(v)}" for k, v in value.items()) + "}"
+        )
     return repr(value)
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     plain_text = str(text)
     if plain_text.isprintable() and '"' not in plain_text and "\\" not in plain_text:
         return f'"{plain_text}"'
@@ -274,11 +278,11 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
     kinds = (
         OutputKind(
             what="the loaded table or a saved table",
-            is_ours={".csv": lambda file: _holds(file, _read_table, tables)},
+            is_ours={".csv": lambda file: _contains_known(file, _read_table, tables)},
         ),
         OutputKind(
             what="the loaded options or saved options",
-            is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
+            is_ours={".toml": lambda file: _contains_known(file, PlanOptions.from_toml, options)},
         ),
     )
     paths = saved_files(where)
@@ -306,7 +310,9 @@ def _read_table(data: bytes) -> object:
     return topology.columns, topology.cells
 
 
-def _holds(file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]) -> bool:
+def _contains_known(
+    file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]
+) -> bool:
     """Return whether a file contains one of the known tables or options."""
     try:
         content = read(file.read(_LARGEST))

@@ -368,7 +368,7 @@ class EditorChannel(Channel[EditorTold]):
         except TopologyError as error:
             places = self.editor.places(ids)
             rows = {place + 2 for place in places}
-            problems = tuple(_beside_the_grid(p, column, rows) for p in error.problems)
+            problems = tuple(_remove_location(p, column, rows) for p in error.problems)
             pools = pool_names(self.editor.topology)
             is_shared = places and all(pools.count(pools[place]) > 1 for place in places)
             if column != "role" or not is_shared:
@@ -448,7 +448,7 @@ class EditorChannel(Channel[EditorTold]):
             self._apply(add_server, **parts)
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
-            problems = tuple(_beside_the_grid(problem, "", new) for problem in error.problems)
+            problems = tuple(_remove_location(problem, "", new) for problem in error.problems)
             message = (
                 "the server cannot be added, because the row has "
                 f"{count_of(len(problems), 'problem')}"
@@ -502,7 +502,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_code()
 
 
-def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
+def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
     """Remove the column and row number from a problem, because the grid shows the cell."""
     if problem.row in rows:
         seen = "" if problem.column == column else title(problem.column)

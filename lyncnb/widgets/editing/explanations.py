@@ -160,17 +160,17 @@ def column_of(finding: Finding, role: str) -> str:
 
 @cache
 def _column_names() -> re.Pattern[str]:
-    return _any_of(column.name for column in topology_columns() if "_" in column.name)
+    return _match_any(column.name for column in topology_columns() if "_" in column.name)
 
 
 @cache
 def _column_words() -> re.Pattern[str]:
     columns = topology_columns()
     headings = (column.title for column in columns if " " in column.title)
-    return _any_of(itertools.chain((c.name for c in columns if "_" in c.name), headings))
+    return _match_any(itertools.chain((c.name for c in columns if "_" in c.name), headings))
 
 
-def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+def _match_any(words: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(words, key=len, reverse=True)
     return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
 
@@ -271,12 +271,12 @@ def findings(editing: PlanEditing) -> EditorFindings:
         limits={code: limits_of(code, options) for code in options.accepted},
         over={code for code in options.accepted if is_over(code, options, on=day)},
         is_open=editing.live.is_open,
-        places=_places(editing),
+        places=_find_places(editing),
     )
     return {"type": "findings", "groups": groups}
 
 
-def _places(editing: PlanEditing) -> dict[str, Place]:
+def _find_places(editing: PlanEditing) -> dict[str, Place]:
     """Return the row of each server, and for each certificate the row of its server and role."""
     state = editing.state
     at = state.topology.columns.index("role")

@@ -282,7 +282,7 @@ def option_value(name: str, value: object) -> object:
     if kind == "int | None":
         return _number(name, value)
     if kind.startswith("tuple"):
-        return _texts(value)
+        return _convert_texts(value)
     if kind == "bool" and value in ("true", "false"):
         return value == "true"
     if isinstance(value, Mapping):
@@ -332,7 +332,7 @@ def _number(name: str, value: object) -> object:
     return int(value)
 
 
-def _texts(value: object) -> object:
+def _convert_texts(value: object) -> object:
     if isinstance(value, str):
         return entries(value)
     return tuple(value) if isinstance(value, Iterable) else value

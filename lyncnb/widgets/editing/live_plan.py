@@ -124,7 +124,7 @@ class LivePlan:
         if not same:
             self._examined = {}
         examined, fresh = self._examine(plan)
-        whole = self._of_whole(plan, examined)
+        whole = self._check_deployment(plan, examined)
         gone = [found for key, found in self._examined.items() if key not in examined]
         touched = {
             server
@@ -137,7 +137,7 @@ class LivePlan:
         self._checked, self._examined, self._whole = plan, examined, whole
         self._touched = self._touched | touched if same and self._touched is not None else None
 
-    def _of_whole(
+    def _check_deployment(
         self, plan: CertificatePlan, examined: Mapping[int, _Examined]
     ) -> tuple[Finding, ...]:
         """Check the whole deployment, then report acceptances that have no effect."""
@@ -145,7 +145,7 @@ class LivePlan:
         found = check_deployment(plan, on=day)
         if not plan.options.accepted:
             return found
-        return found + check_acceptances(plan, (*_of_parts(examined), *found), on=day)
+        return found + check_acceptances(plan, (*_list_part_findings(examined), *found), on=day)
 
     def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
         kept: dict[int, _Examined] = {}
@@ -172,7 +172,7 @@ class LivePlan:
     def findings(self) -> Findings:
         """All findings with errors first, the same as from ``check_plan``."""
         self._check()
-        found = (*_of_parts(self._examined), *self._whole)
+        found = (*_list_part_findings(self._examined), *self._whole)
         return replace(sort_findings(found, judged_on=judging_day(self.plan)), plan=self.plan)
 
     def is_open(self, finding: Finding) -> bool:
@@ -188,7 +188,10 @@ class LivePlan:
         if before is None:
             self._sized = plan, plan_sizes(plan.certificates)
         elif plan is not before:
-            gone, new = (plan_sizes(_beyond(*pair)) for pair in ((before, plan), (plan, before)))
+            gone, new = (
+                plan_sizes(_list_different_certificates(*pair))
+                for pair in ((before, plan), (plan, before))
+            )
             self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
         return self._sized[1]
 
@@ -199,7 +202,9 @@ class LivePlan:
         """
         self._check()
         totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
-        totals.update(self._kind(found) for found in {*_of_parts(self._examined), *self._whole})
+        totals.update(
+            self._kind(found) for found in {*_list_part_findings(self._examined), *self._whole}
+        )
         return {**self.sizes(), **totals}
 
     def _kind(self, finding: Finding) -> str:
@@ -230,11 +235,13 @@ class LivePlan:
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 
 
-def _of_parts(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
+def _list_part_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
     return (finding for part in examined.values() for finding in part.findings)
 
 
-def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
+def _list_different_certificates(
+    plan: CertificatePlan, other: CertificatePlan
+) -> Iterator[PlannedCertificate]:
     """Return the certificates in pools that differ between two plans."""
     shared = set(map(id, other.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)

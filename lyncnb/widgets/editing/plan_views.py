@@ -77,7 +77,7 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
             "more": len(uses[name]) - count,
         }
         for name in matches[:_NAMES_LISTED]
-        for listed_uses, count in [_uses(name, uses[name], plan.rules, rows)]
+        for listed_uses, count in [_list_uses(name, uses[name], plan.rules, rows)]
     ]
     return {
         "type": "names",
@@ -92,14 +92,14 @@ def _by_domain(name: str) -> list[str]:
     return name.split(".")[::-1]
 
 
-def _uses(
+def _list_uses(
     name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
 ) -> tuple[list[NameUse], int]:
     """Return the entries for a name, grouped by pool and reason, and the number of certificates."""
     first: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
     for certificate in certificates[:_USES_LOOKED_AT]:
-        use = _use(name, certificate, rules, rows)
+        use = _describe_use(name, certificate, rules, rows)
         alike = (use["certificate"], use["issuer"], use["place"], use["why"])
         key = (certificate.pool or certificate.id, *alike)
         first.setdefault(key, use)
@@ -116,7 +116,7 @@ def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
     return first_of(words, most)
 
 
-def _use(
+def _describe_use(
     name: str, certificate: PlannedCertificate, rules: Rules, rows: Mapping[str, int]
 ) -> NameUse:
     reasons = [
@@ -152,7 +152,7 @@ def certificates(editing: PlanEditing) -> Certificates:
     rows = _rows_of_servers(editing)
     groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
     for certificate in plan:
-        groups.setdefault(_alike(certificate), []).append(certificate)
+        groups.setdefault(_group_key(certificate), []).append(certificate)
     listed = [_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]]
     return {
         "type": "certificates",
@@ -166,13 +166,13 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
     """Return the IDs to request during setup, with or without the group of one certificate."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
-        groups.setdefault(_alike(certificate), set()).add(certificate.id)
+        groups.setdefault(_group_key(certificate), set()).add(certificate.id)
     group: set[str] = next((ids for ids in groups.values() if certificate_id in ids), set())
     chosen = set(editing.options.at_set_up)
     return tuple(sorted(chosen | group if is_chosen else chosen - group))
 
 
-def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
+def _group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return the key that is equal for all certificates in one group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
@@ -234,14 +234,14 @@ def folded_names(names: Iterable[DnsName | str]) -> list[str]:
     """Combine consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
     runs: list[list[str]] = []
     for name in map(str, names):
-        if runs and _follows(runs[-1][-1], name):
+        if runs and _is_next_name(runs[-1][-1], name):
             runs[-1].append(name)
         else:
             runs.append([name])
     return [run[0] if len(run) == 1 else f"{run[0].partition('.')[0]}–{run[-1]}" for run in runs]
 
 
-def _follows(name: str, next_name: str) -> bool:
+def _is_next_name(name: str, next_name: str) -> bool:
     label, _, domain = name.partition(".")
     next_label, _, next_domain = next_name.partition(".")
     stem = label.rstrip("0123456789")

@@ -76,7 +76,8 @@ class EditorScenarios(Table):
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
-            name not in self._read or not self._read[name].scenario.is_same(self._held())
+            name not in self._read
+            or not self._read[name].scenario.is_same(self._read_editor_content())
         )
 
     @property
@@ -84,13 +85,13 @@ class EditorScenarios(Table):
         """The content of the editor, as a scenario."""
         return Scenario.of_plan(NOW, self._editing.plan)
 
-    def _held(self) -> Scenario:
+    def _read_editor_content(self) -> Scenario:
         return Scenario(name=NOW, topology=self._editing.topology, options=self._editing.options)
 
     def is_up_to_date(self, scenario: Scenario) -> bool:
         """Return whether a compared scenario still equals the kept one or the editor's content."""
         if scenario.name == NOW:
-            return scenario.is_same(self._held())
+            return scenario.is_same(self._read_editor_content())
         known = self._read.get(scenario.name)
         return known is None or known.scenario.is_same(scenario)
 

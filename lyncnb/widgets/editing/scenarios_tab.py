@@ -48,10 +48,10 @@ class ScenariosTab:
         }
         return {
             "scenarios": self._list,
-            "compare_scenarios": self._in_full("compare_scenarios", self._compare),
+            "compare_scenarios": self._report_all_errors("compare_scenarios", self._compare),
             "picture_scenario": self._picture,
             **{
-                name: self._in_full(name, self._action(name, work))
+                name: self._report_all_errors(name, self._action(name, work))
                 for name, work in actions.items()
             },
         }
@@ -69,7 +69,7 @@ class ScenariosTab:
         state = "as kept" if self.is_kept else "changed since it was kept"
         return f"scenario {name}, {state}"
 
-    def _is_old(self) -> bool:
+    def _is_outdated(self) -> bool:
         """Return whether the comparison is out of date."""
         shown = self._compared.scenarios if self._compared else ()
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
@@ -87,7 +87,7 @@ class ScenariosTab:
                 "rows": [{"name": name, "note": kept.kept.note(name)} for name in kept.names()],
                 "removed": self._removed[0] if self._removed else "",
                 "most": _MOST,
-                "old": self._is_old(),
+                "old": self._is_outdated(),
             }
         )
 
@@ -103,7 +103,7 @@ class ScenariosTab:
 
         return do
 
-    def _in_full(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
+    def _report_all_errors(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
         """Return a function that does the work and reports every problem of a refused scenario."""
 
         @wraps(work)
@@ -160,8 +160,8 @@ class ScenariosTab:
                 "type": "compared",
                 "title": f"{MARK.strip()} marks differences from “{first}”",
                 "headings": ["Of", "What", *comparison.names],
-                "differing": [*_cells(comparison.differing())],
-                "alike": [*_cells(comparison.alike())],
+                "differing": [*_list_cells(comparison.differing())],
+                "alike": [*_list_cells(comparison.alike())],
                 "differences": [
                     {
                         **explanations.effects(pair.difference),
@@ -195,6 +195,6 @@ def _offer_name(name: str) -> dict[str, str]:
     return {"instead": valid, "offer": f"Keep as “{valid}”"} if valid and valid != name else {}
 
 
-def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
+def _list_cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
     for fact in facts:
         yield [fact.of, fact.what, *map(tables.cell_text, fact.marked())]

@@ -112,8 +112,8 @@ class Sheet:
             The new texts by column name, only for columns with a difference.
         """
         before, self.topology = self.topology, topology
-        edited, names = _edited(before, topology)
-        places = self._touched(before, edited, names)
+        edited, names = _find_edited_cells(before, topology)
+        places = self._find_touched_rows(before, edited, names)
         placing = names & _PLACING or before.columns != topology.columns
         fresh = self._texts(places, column_names(topology) if placing else sorted(names))
         different = {}
@@ -177,7 +177,9 @@ class Sheet:
             ]
         return self._rearranged[columns]
 
-    def _touched(self, before: Topology, edited: Sequence[int], names: Set[str]) -> list[int]:
+    def _find_touched_rows(
+        self, before: Topology, edited: Sequence[int], names: Set[str]
+    ) -> list[int]:
         """Return the rows whose texts may differ: edited rows, and all rows in their pools."""
         after = self.topology
         widely = before.columns != after.columns or any(
@@ -206,7 +208,7 @@ class Sheet:
             at = _place(topology, name)
             column = self._known.get(name)
             if at is None:
-                shown[name] = _defaults(self._known[name], roles)
+                shown[name] = _list_defaults(self._known[name], roles)
                 continue
             texts = [row[at] for row in rows]
             shown[name] = (
@@ -227,11 +229,11 @@ class Sheet:
         """Fill blank cells with the value of the pool, site or deployment, or with the default."""
         if "" not in texts:
             return texts
-        defaults = _defaults(column, roles)
+        defaults = _list_defaults(column, roles)
         if column.scope == "server":
             return [text or default for text, default in zip(texts, defaults)]
         is_used = {role: column.is_used_by(role) for role in set(roles)}
-        groups, values = self._groups(column, places)
+        groups, values = self._group_rows(column, places)
         inherited = {group: INHERITED + text for group, text in values.items()}
         return [
             text or ((inherited.get(group) or default) if is_used[role] else "")
@@ -245,7 +247,9 @@ class Sheet:
             self._names[scope] = group_names(self.topology, scope)
         return self._names[scope]
 
-    def _groups(self, column: Column, places: Sequence[int]) -> tuple[list[str], dict[str, str]]:
+    def _group_rows(
+        self, column: Column, places: Sequence[int]
+    ) -> tuple[list[str], dict[str, str]]:
         """Return the group in which each row shares a column, and the text of each group."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else places
         names = self._group_names(column.scope)
@@ -260,14 +264,14 @@ class Sheet:
         return [names[place] for place in places], values
 
 
-def _defaults(column: Column, roles: Sequence[str]) -> list[str]:
+def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
     """Return the default value of a blank cell in a column, for each of these roles."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
 
 
-def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
+def _find_edited_cells(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
     """Return the rows with changed cells, and the columns with a change."""
     if before.columns != after.columns:
         return list(range(len(after.cells))), set(after.columns)

@@ -29,7 +29,7 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
     list of str
         At most 200 paths, in alphabetical order.
     """
-    paths = [*Path().rglob("*"), *_siblings(beside)]
+    paths = [*Path().rglob("*"), *_list_siblings(beside)]
     tables = (
         path
         for path in paths
@@ -40,7 +40,7 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
     return sorted({(_with_its_options(p) if scenarios else p).as_posix() for p in tables})[:_LISTED]
 
 
-def _siblings(table: str) -> Iterator[Path]:
+def _list_siblings(table: str) -> Iterator[Path]:
     folder = Path(table).parent
     return folder.iterdir() if table and folder.is_dir() else iter(())
 

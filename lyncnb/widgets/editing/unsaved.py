@@ -142,7 +142,7 @@ class UnsavedEdits:
     def __init__(self, editor: PlanEditing, place: str = "", folder: Path = Path(DRAFT_FOLDER)):
         self._editor, self._folder = editor, folder
         place = hashlib.sha256(place.encode()).hexdigest()[:6]
-        self._end = f"-{_kernel()}-{place}.json"
+        self._end = f"-{_name_kernel()}-{place}.json"
 
     @property
     def _table(self) -> str:
@@ -164,7 +164,7 @@ class UnsavedEdits:
     def _others(self) -> Iterator[tuple[Path, DraftFile]]:
         with suppress(OSError):
             for path in sorted(self._folder.glob("*-*.json"))[-_MOST:]:
-                if not path.name.endswith(self._end) and (draft := _read(path)):
+                if not path.name.endswith(self._end) and (draft := _read_draft(path)):
                     yield path, draft
 
     def keep(self) -> None:
@@ -239,12 +239,12 @@ def table_digest(state: State) -> str:
 
 
 @cache
-def _kernel() -> str:
+def _name_kernel() -> str:
     """Return a name for this kernel, which is the time of its first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
-def _read(path: Path) -> DraftFile | None:
+def _read_draft(path: Path) -> DraftFile | None:
     """Read a draft. Return None if the file is damaged, of a later version or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
