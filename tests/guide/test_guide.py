@@ -232,7 +232,7 @@ def test_clients_sign_in_at_one_pool():
             "Enter a number for",
         ),
         ({"of_site": {"code": "台"}}, "is not valid in a host name", "letters a to z"),
-        ({"of_site": {"drectors": 1}}, "Unknown key in 'site[0].drectors'", "mean directors"),
+        ({"of_site": {"drectors": 1}}, "Unknown key: 'site[0].drectors'", "mean directors"),
         (
             {"of_site": {"branch_servers": ["A", "a"]}},
             "differ only in letter case",
@@ -473,7 +473,7 @@ def test_what_was_decided_unasked_is_said():
         ),
         (
             '"Tai\\u202epei"',
-            "'site[1].name' is not valid: \"Tai<U+202E>pei\" changes its reading direction",
+            "'site[1].name' is not valid: \"Tai<U+202E>pei\" contains characters that change the reading",
         ),
         ('"New  York"', "'site[1].name' is \"New York\" a second time"),
         ('" , "', "'site[1].name' is not valid: the name is missing"),
