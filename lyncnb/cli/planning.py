@@ -94,17 +94,13 @@ def plan_command(
     if is_figure:
         check_kind(figure_kind or DEFAULT)
         if output is None:
-            raise UsageProblem(
-                "--figure and --site need a file", hint="specify the file: -o FILE.svg"
-            )
+            raise UsageProblem("--figure and --site need a file", hint="specify -o FILE.svg")
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
     if save is not None:
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
-            raise UsageProblem(
-                f"-o and --save have the same file {save}", hint="specify two different files"
-            )
+            raise UsageProblem(f"-o and --save are both {save}", hint="specify two different files")
     saved = _read_given_plan(topology, product, choices=(options_file, on, save))
     if saved is None:
         plan, findings = make_plan(topology, product, options_file, on=on)
