@@ -506,6 +506,7 @@ class Summary:
     valid_for: str = AS_LONG_AS_GIVEN  # the requested validity, in words
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC; "" without a folder
     origin: Origin = UNKNOWN
+    support: str = ""  # when the product's support ends, with the source
     asks: tuple[Ask, ...] = ()
     saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
@@ -584,6 +585,8 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
     yield "Servers", _counted_servers(summary) + (sites if summary.sites else "")
+    if summary.support:
+        yield "Support by Microsoft", summary.support
     yield "Certificates", summary.totals
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
@@ -625,6 +628,8 @@ def _approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, s
     yield "Saved plan", saved.name
     yield "sha256sum", saved.sha256
     yield from summary.origin.facts()
+    if summary.support:
+        yield "Support by Microsoft", summary.support
     yield "Certificates", summary.totals
     counted = {
         name: sum(len(block.members) for block in blocks)

@@ -15,6 +15,7 @@ from ...plan.spellings import spellings
 from ...plan.totals import origin_of, totals, why_none
 from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
+from ...rules.support import support_of
 from ..figures import figure
 from ..timeline_figure import plan_facts
 from .content import (
@@ -63,11 +64,13 @@ def summarise(
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
     origin = origin_of(plan, judged_on=getattr(findings, "judged_on", None))
+    support = support_of(plan.rules.product)
     summary = Summary(
         title=f"{TITLE}{plan.rules.title}",
         product=plan.rules.title,
         deployment=origin.deployment,
         origin=origin,
+        support=support.words(origin.judged_on) if support else "",
         sip_domains=domains,
         lang=plan.options.lang,
         terms=plan.options.renewal_terms,

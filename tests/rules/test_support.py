@@ -1,0 +1,36 @@
+"""The end of support of each product, as data with its source."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from lyncnb.errors import RulesError
+from lyncnb.rules.rule_files import products
+from lyncnb.rules.support import parse_support, support_of
+
+
+@pytest.mark.parametrize(
+    ("product", "ends"),
+    [("lync2013", "2023-04-11"), ("sfb2015", "2025-10-14"), ("sfb2019", "2025-10-14")],
+)
+def test_end_of_support_has_a_source(product, ends):
+    """The words say whether support has ended by the evaluation date, and who says so."""
+    support = support_of(product)
+    assert product in products()
+    assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")
+    assert support.words(support.ends).startswith(f"ends on {ends}")
+
+
+def test_a_product_without_a_fixed_end_has_none():
+    """Subscription Edition has no last day, and a planner's own product is not in the list."""
+    assert support_of("sfbse") is None
+    assert support_of("mine") is None
+
+
+def test_a_wrong_file_is_reported():
+    """Each mistake is listed with its place."""
+    with pytest.raises(RulesError, match=r"support\.toml has mistakes") as caught:
+        parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
+    assert any("ends" in str(one) for one in caught.value.problems)
