@@ -177,11 +177,11 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     write_notebook(folder / "busy.ipynb", EDITOR.format(table="small.csv"), busy)
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
-    lab.page.get_by_text("The kernel is busy with a cell").wait_for()
+    lab.page.get_by_text("The kernel is running a cell").wait_for()
     expect(lab.button("Set")).to_be_hidden()  # nothing can be pressed before there is something
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
-    expect(lab.page.get_by_text("The kernel is busy with a cell")).to_have_count(0)
+    expect(lab.page.get_by_text("The kernel is running a cell")).to_have_count(0)
 
 
 def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):

@@ -170,7 +170,7 @@ def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
 def test_hand_over_says_when_nothing_waits(talk, tmp_path):
     """All requests are answered, so there is nothing for a CA."""
     talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
-    assert "waits" in " ".join(finish(talk)["refused"]["lines"])
+    assert "no waiting request" in " ".join(finish(talk)["refused"]["lines"])
     assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
         "Not done: the package has no name",
         "What to do: enter a name that ends in .zip",
