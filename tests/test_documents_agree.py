@@ -205,6 +205,51 @@ def test_before_a_folder_there_is_no_number(planner):
     assert "No." not in planner("plan", "t.csv").out
 
 
+def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
+    """Server, usage, thumbprint, serial number, issuer and end are those on record."""
+    for stage in STAGES:
+        advance(planner, stage)
+        folder = planner.folder / "requests"
+        issued = [one for one in read_manifest(folder).requests if one.issued]
+        data = (folder / "summary.xlsx").read_bytes()
+        if not issued:
+            assert "Inventory" not in openpyxl.load_workbook(io.BytesIO(data)).sheetnames
+            continue
+        shown = {
+            (row["Server"], row["Type"], row["Thumbprint"], row["Serial number"], row["Issuer"],
+             row["Valid until"])
+            for row in sheet_rows(data, "Inventory")
+        }  # fmt: skip
+        assert shown == {
+            (server, usage, one.issued.thumbprint_sha1, one.issued.serial, one.issued.issuer,
+             one.issued.not_after[:10])
+            for one in issued
+            for server in one.plan.servers
+            for usage in one.plan.usages or (one.plan.role,)
+        }, stage  # fmt: skip
+        assert all(issuer for *_, issuer, _ in shown)
+        recorded = {row["On the server since"] for row in sheet_rows(data, "Inventory")}
+        assert (recorded == {None}) == (stage != "deployed")
+
+
+def test_a_public_ca_gets_the_domains_to_validate(planner):
+    """Each domain is there once, with its names and the methods that may validate it."""
+    advance(planner, "requested")
+    assert planner("handover", "requests", "out.zip").status == 0
+    with zipfile.ZipFile(planner.folder / "out.zip") as archive:
+        public = text_of(archive.read("public/README.html"), ".html")
+        internal = text_of(archive.read("internal/README.html"), ".html")
+    assert "Domains to validate" not in internal
+    table_text = public.partition("Domains to validate")[2].partition("SHA-256")[0]
+    lines = [line.strip() for line in table_text.splitlines() if line.strip()]
+    assert lines.count("contoso.com") == 1
+    assert any(line.startswith("DNS; ") for line in lines)
+    assert "each name by itself: " in table_text
+    names = {n for one in read_manifest(planner.folder / "requests").requests
+             if one.plan.issuer == "public" for n in one.plan.san}  # fmt: skip
+    assert names <= set(lines)
+
+
 OPTIONS = """\
 title = "Contoso <Taipei> & co"
 planner = "Ana Li, ana@contoso.com"

@@ -460,6 +460,7 @@ def _update_record(
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
         judgement=_build_judgement(placement, part, now) if placement.is_current else None,
+        issuer=held.issuer if held else issued.issuer_name,  # An earlier record has no issuer.
     )
     archived = tuple(
         generation

@@ -15,6 +15,7 @@ from importlib.resources import files as package_files
 from typing import ClassVar
 
 from ..base.certificate_fields import NAMES_HEADING
+from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
@@ -254,6 +255,7 @@ def part_page(part: Part, *, cover: Cover) -> str:
         others=[acme] if words.acme else [],
         back=[_fill_in(line, filled) for line in words.back],
         rows=[_build_request_line(record, words, filled) for record in part.requests],
+        domains=list(_list_domains(part, today)),
         revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
         withdrawn=list(_list_withdrawn(part.requests)),
         replaced=[_fill_in(line, filled) for line in words.replaced],
@@ -305,16 +307,48 @@ def _describe_lifetimes(ca: str, today: date) -> str:
     return f"{words}."
 
 
-def _describe_wildcards(today: date) -> str:
-    """Describe the methods with which a public CA may validate a wildcard."""
+def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
+    """List the kinds of proof that a public CA may use, each with its last day if it has one."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
-        if not method.only_the_name_itself and end > today:
+        if method.only_the_name_itself == only_the_name_itself and end > today:
             last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
     always = date.max - timedelta(days=1)
     latest_first = sorted(last.items(), key=lambda item: (-item[1].toordinal(), item[0]))
-    words = [by if end == always else f"{by} until {end}" for by, end in latest_first]
+    return [by if end == always else f"{by} until {end}" for by, end in latest_first]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainLine:
+    """A domain that a public CA validates, the names that need it, and the kinds of proof."""
+
+    domain: str
+    names: tuple[str, ...]
+    methods: str
+
+
+def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
+    """Yield each domain to validate once, as the CA requires: each name, or the domain above."""
+    if part.issuer != "public":
+        return
+    each_name = ca_rules().validates_each_name(part.ca)
+    names: dict[str, set[str]] = {}
+    for record in part.requests:
+        for name in map(DnsName, record.plan.san):
+            domain = name.removeprefix("*.") if each_name else str(name.registrable or name)
+            names.setdefault(domain, set()).add(str(name))
+    whole = "; ".join(_list_kinds(today, only_the_name_itself=False))
+    single = "; ".join(_list_kinds(today, only_the_name_itself=True))
+    for domain, found in sorted(names.items()):
+        is_wildcard = any(name.startswith("*.") for name in found)
+        also = f"; each name by itself: {single}" if single and not is_wildcard else ""
+        yield DomainLine(domain=domain, names=tuple(sorted(found)), methods=f"{whole}{also}")
+
+
+def _describe_wildcards(today: date) -> str:
+    """Describe the methods with which a public CA may validate a wildcard."""
+    words = _list_kinds(today, only_the_name_itself=False)
     return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
 

@@ -168,6 +168,7 @@ class IssuedRecord(_ValidOnRecord):
     file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     judgement: Judgement | None = field(default=None, metadata=SINCE_2)
+    issuer: Line = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = others_field()
 
 

@@ -85,6 +85,7 @@ def test_received(folder, tmp_path):
             file_sha256=hashlib.sha256(pem(certificate)).hexdigest(),
             chain_sha256=hashlib.sha256(pem(*CA.chain)).hexdigest(),
             judgement=record.issued.judgement,
+            issuer=facts.issuer_name,
         )
         assert record.issued.judgement == Judgement(
             certificate=facts.sha256,

@@ -226,6 +226,9 @@ class Member:
     assign_commands: tuple[str, ...] = ()
     is_at_set_up: bool = False  # whether it is requested when its server is set up, not in advance
     stage: str = ""  # how far its newest request is; "" before there is a folder
+    thumbprint: str = ""  # SHA-1 of the certificate in use, as Windows shows it
+    serial: str = ""
+    issued_by: str = ""  # the name of its issuing CA
     number: str = ""  # in the folder, and in all its documents; "" before there is a folder
 
     @property

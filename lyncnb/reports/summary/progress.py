@@ -185,7 +185,7 @@ def _on_record(
     )
     if held is not None:
         told = replace(
-            told,
+            _with_identity(told, held),
             valid_from=held.not_before[:10],
             valid_until=held.not_after[:10],
             renew_from=renew_from(held),
@@ -200,7 +200,7 @@ def _on_record(
 def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     until = cover.not_after[:10]
     return replace(
-        member,
+        _with_identity(member, cover),
         csr_file=f"no request: covered by {cover.thumbprint_sha1} until {until}",
         key_file="",
         covered_by=cover.thumbprint_sha1,
@@ -208,6 +208,16 @@ def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
         valid_from=cover.not_before[:10],
         valid_until=until,
         renew_from=renew_from,
+    )
+
+
+def _with_identity(member: Member, held: HeldFacts) -> Member:
+    """Add what an inventory shows of a certificate; a record may lack thumbprint and issuer."""
+    return replace(
+        member,
+        thumbprint=getattr(held, "thumbprint_sha1", ""),
+        serial=getattr(held, "serial", ""),
+        issued_by=getattr(held, "issuer", ""),
     )
 
 

@@ -31,9 +31,9 @@ def summary_workbook(summary: Summary) -> bytes:
     Returns
     -------
     bytes
-        Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Approval,
-        Documents, Files, without empty sheets. If there are more names than a sheet holds, Names
-        ends with a sentence about it.
+        Sheets Cover, Certificates, Names, Servers, Inventory, Findings, Spellings, Renewals,
+        Approval, Documents, Files, without empty sheets. If there are more names than a sheet
+        holds, Names ends with a sentence about it.
 
     Raises
     ------
@@ -98,6 +98,7 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             ("Windows", "target_os", 10),
             ("Certificates", partial(_needs, summary.labels), 52),
         ),
+        _inventory_sheet(summary),
         _sheet(
             "Findings",
             # A row for each code, to filter by.
@@ -180,6 +181,39 @@ def _all_names(summary: Summary) -> Iterator[Row]:
                     yield (member.number, block.owner, member.servers[0], "names", *because)
             for name in group.names:
                 yield (block.numbers, block.owner, name, where or "names", *because)
+
+
+def _inventory_sheet(summary: Summary) -> Sheet:
+    """Return the sheet of the certificates in use, a row for each server and type."""
+    return _sheet(
+        "Inventory",
+        lambda: _inventory(summary),
+        ("Server", 0, 30),
+        ("Type", 1, 26),
+        ("No.", 2, 6),
+        ("Subject name", 3, 30),
+        ("Thumbprint", 4, 44),
+        ("Serial number", 5, 40),
+        ("Issuer", 6, 34),
+        ("Valid until", 7, 12),
+        ("On the server since", 8, 14),
+    )
+
+
+def _inventory(summary: Summary) -> list[Row]:
+    """Return a row for each server and type of the certificates in use, by server."""
+    return sorted(
+        (
+            *(server, usage, line.member.number, line.block.subject_words),
+            *(line.member.thumbprint, line.member.serial),
+            line.member.issued_by or line.block.authority,
+            *(line.member.valid_until, line.member.deployed_on),
+        )
+        for line in summary.members
+        if line.member.valid_until
+        for server in line.member.servers
+        for usage in line.block.usages or (line.block.role,)
+    )
 
 
 def _needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
