@@ -128,7 +128,16 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     single = re.finditer(r"^(\d+) · .*?^csr/([\w-]+)\.csr$", page, re.MULTILINE | re.DOTALL)
     several = re.finditer(r"^(\d+)\s+[\w.]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
     found["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
+    if (folder / "steps").is_dir():
+        found["steps"] = numbers_in_steps(folder)
     return found | numbers_for_cas(planner)
+
+
+def numbers_in_steps(folder: Path) -> dict[str, str]:
+    """Return the numbers of the packages on the checklists of all servers."""
+    pattern = re.compile(r"^- No\. (\d+): Package `([\w-]+?)(?:-g\d+)?\.pfx`", re.MULTILINE)
+    texts = (path.read_text("utf-8") for path in (folder / "steps").rglob("*.md"))
+    return {m[2]: m[1] for text in texts for m in pattern.finditer(text)}
 
 
 def numbers_for_cas(planner) -> dict[str, dict[str, str]]:

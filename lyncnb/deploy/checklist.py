@@ -134,8 +134,8 @@ def _markdown_server(steps: DeploymentSteps, server: ServerSteps) -> list[str]:
     for package in server.packages:
         what = escape_markdown(", ".join(package.usages) or package.role)
         lines.append(
-            f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`, "
-            f"valid {valid_of(package)}"
+            f"- {package.numbered}Package `{package.file}` for {what}, "
+            f"thumbprint `{package.thumbprint}`, valid {valid_of(package)}"
         )
     if len(steps.pages) > 1:
         own = of_server(steps, server)

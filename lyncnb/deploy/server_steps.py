@@ -58,6 +58,7 @@ class ServerPackage:
     ``key_holder`` is the computer that has its key, if the key is not in the folder: the package is
     exported there, so its ``sha256`` is not known yet. ``eku`` are its planned extended key usages;
     blank if the plan is not known. ``san`` are its DNS names.
+    ``number`` is that of the certificate in the folder, 0 if it has none.
     ``superseded`` is the serial number and issuer of the certificate that it replaces, if known.
     """
 
@@ -83,6 +84,12 @@ class ServerPackage:
     eku: tuple[str, ...] = ()
     san: tuple[str, ...] = ()
     superseded: str = ""
+    number: int = 0
+
+    @property
+    def numbered(self) -> str:
+        """The number that every document of the folder has for it, e.g. ``No. 12: ``; or blank."""
+        return f"No. {self.number}: " if self.number else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

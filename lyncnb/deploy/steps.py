@@ -249,6 +249,7 @@ def _server_package(
             f"serial {replaced.serial_hex} of {name_text(replaced.issuer)}" if replaced else ""
         ),
         key_holder=record.key_holder,
+        number=record.number,
     )
 
 

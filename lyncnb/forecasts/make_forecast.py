@@ -579,6 +579,10 @@ def _list_notes(read: _Read, options: PlanOptions) -> Iterator[str]:
                 "plan.toml has no validity_days and "
                 f"no earlier validity is recorded; {limit.source}"
             )
+    yield (
+        "the number of orders assumes that each certificate is renewed when a third of its "
+        "validity is left, for example a certificate of 365 days after 243 days"
+    )
     public = [
         certificate for certificate in read.plan.certificates if certificate.issuer == "public"
     ]
