@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,15 @@ def office_pdf(path: Path, folder: Path) -> Path:
     command = [OFFICE, profile, "--headless", "--convert-to", "pdf", "--outdir", str(folder)]
     subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=120)
     return folder / f"{path.stem}.pdf"
+
+
+def unmarked(page: str) -> str:
+    """Return a page without the marks that keep its words in one line, or let them break."""
+    return re.sub(
+        r'<wbr>|<span class="(?:whole|whole day|long)">([^<]*(?:<wbr>[^<]*)*)</span>',
+        lambda mark: (mark[1] or "").replace("<wbr>", ""),
+        page,
+    )
 
 
 @contextmanager
@@ -135,3 +144,45 @@ def axe_violations(
         (violation["id"], [node["html"][:120] for node in violation["nodes"]])
         for violation in answer["violations"]
     ]
+
+
+_NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+|[A-Z][a-z]+-[A-Z]\w+|(?<![\w-])--?[A-Za-z][\w-]*")
+_DATE = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)")
+_GAP = 7.0  # points between two words of a line, at most; columns are further apart
+_INDENT = 25.0  # points by which a line may begin before the one above it
+
+
+def torn_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
+    """List the dates that go on in the next line of a PDF, and those of some names that do.
+
+    Names are those of hosts, cmdlets and flags.
+    """
+    known = frozenset(names)
+    told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
+    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
+    space = "{http://www.w3.org/1999/xhtml}"
+    torn = []
+    for page in root.iter(f"{space}page"):
+        lines: dict[int, list[tuple[float, float, float, float, str]]] = {}
+        for word in page.iter(f"{space}word"):
+            x, y, end, low = (float(word.get(k)) for k in ("xMin", "yMin", "xMax", "yMax"))
+            lines.setdefault(round(y), []).append((x, end, y, low, word.text or ""))
+        begins = {
+            y: [w for w in words if not any(w[0] - _GAP < v[1] <= w[0] + 1 for v in words)]
+            for y, words in lines.items()
+        }
+        for words in lines.values():
+            for x, end, y, low, text in words:
+                if any(end - 1 <= w[0] < end + _GAP for w in words):
+                    continue
+                left, height = x, low - y
+                while before := [w[0] for w in words if left - _GAP < w[1] <= left + 1]:
+                    left = min(before)
+                for at in range(round(y + height * 0.6), round(y + height * 2) + 1):
+                    for _, _, _, _, other in (
+                        w for w in begins.get(at, ()) if left - _INDENT <= w[0] <= left + _GAP
+                    ):
+                        found = [*_NAME.finditer(text + other), *_DATE.finditer(text + other)]
+                        across = [m for m in found if m.start() < len(text) < m.end()]
+                        torn += [m[0] for m in across if m.re is _DATE or m[0] in known]
+    return torn

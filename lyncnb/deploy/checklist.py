@@ -6,12 +6,13 @@ It shows what a script runs: both come from the same steps.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..base.disk import outputs
 from ..base.disk.file_names import file_name
 from ..base.shown.html_page import render
-from ..base.shown.tables import escape_markdown, linked_markdown
+from ..base.shown.tables import escape_markdown, first_of, linked_markdown
 from ..pki.certificates import Certificate, name_text
 from ..rules.procedure import Cmdlet
 from .fill_steps import store_of
@@ -43,6 +44,9 @@ _START = (
     "second unblocks a file that was downloaded from the internet. If a Group Policy allows only "
     "signed scripts, have your organization sign the script first."
 )
+
+
+_NAMED = 3  # of the certificates that lack a package for one reason
 
 
 def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
@@ -106,8 +110,8 @@ def to_markdown(steps: DeploymentSteps) -> str:
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
     lines += [escape_markdown(steps.summary()), ""]
     lines += [steps.parts, ""] if steps.parts else []
-    lines += [f"- {_not_packaged(one)}" for one in steps.missing]
-    lines += [f"- {_covered(one)}" for one in steps.covered]
+    lines += [f"- {_not_packaged(one)}" for one in together(steps.missing)]
+    lines += [f"- {_covered(one)}" for one in together(steps.covered)]
     if once := once_for_all(steps):
         lines += ["", "## Once for all servers", ""]
         for one in once:
@@ -164,6 +168,22 @@ def _markdown_item(item: Item) -> list[str]:
     return [*lines, f"  Expected result: {escape_markdown(item.expected)}", ""]
 
 
+def together(missing: Sequence[MissingPackage]) -> tuple[MissingPackage, ...]:
+    """Join requests that lack a package for the same reason: the reason once, with their number."""
+    requests: dict[str, list[str]] = {}
+    for one in missing:
+        requests.setdefault(one.why, []).append(one.request)
+    return tuple(
+        MissingPackage(
+            request=names[0]
+            if len(names) == 1
+            else f"{len(names):,} certificates ({first_of(names, _NAMED)})",
+            why=why,
+        )
+        for why, names in requests.items()
+    )
+
+
 def _not_packaged(one: MissingPackage) -> str:
     return f"**Not packaged**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
@@ -208,6 +228,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         name_text=name_text,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=used_cmdlets(steps),
+        together=together,
         script=f"A script {_SCRIPT} {_START}",
         start_of=start_of,
         script_of=script_of,

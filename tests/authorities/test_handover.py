@@ -13,6 +13,7 @@ import pytest
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
 from folders import PASSPHRASE, TODAY, answer_all, find_id, make_folder, make_plan
+from printing import unmarked
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
@@ -82,8 +83,10 @@ def test_page(folder, tmp_path):
     """The page says what to do and why no SAN attribute is needed, and escapes a CA's name."""
     hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
-    internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
-    public = entries["public-litware-public-ca/README.html"].decode()
+    internal = unmarked(
+        entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
+    )
+    public = unmarked(entries["public-litware-public-ca/README.html"].decode())
     assert "Do not enable EDITF_ATTRIBUTESUBJECTALTNAME2" in internal
     assert "Enroll permission for the template WebServer" in internal
     assert "Litware &lt;Public&gt; CA" in public
@@ -112,7 +115,7 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
     """The page has the smallest of a CA's limits, and e-mail validates a wildcard for a while."""
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
     hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
-    (page,) = (data.decode() for name, data in contents(tmp_path / "out.zip").items()
+    (page,) = (unmarked(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
     assert "A wildcard name can be validated by DNS, " in page
@@ -124,9 +127,11 @@ def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
     """For the CA, the page repeats the date on the cover of the folder's summary."""
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
-    assert "<td>2026-12-15</td>" in contents(tmp_path / "out.zip")["internal/README.html"].decode()
+    assert "<td>2026-12-15</td>" in unmarked(
+        contents(tmp_path / "out.zip")["internal/README.html"].decode()
+    )
     hand_over(tmp_path / "requests", tmp_path / "other.zip", needed_by=TODAY)
-    page = contents(tmp_path / "other.zip")["internal/README.html"].decode()
+    page = unmarked(contents(tmp_path / "other.zip")["internal/README.html"].decode())
     assert f"<td>{TODAY}</td>" in page
 
 
@@ -135,7 +140,7 @@ def test_page_counts_from_its_own_day(tmp_path):
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
-    page = contents(tmp_path / "out.zip")["public/README.html"].decode()
+    page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
     assert page.count("2027-01-28") == 2  # the evaluation date: in the table and in the margin
     assert "not specified: ask the sender" in page
     assert (
@@ -149,8 +154,8 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
     place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
-    page = contents(tmp_path / "with.zip")[place].decode()
-    plain = contents(tmp_path / "without.zip")[place].decode()
+    page = unmarked(contents(tmp_path / "with.zip")[place].decode())
+    plain = unmarked(contents(tmp_path / "without.zip")[place].decode())
     assert "Ana &lt;ana@contoso.com&gt;" in page
     assert f"<td>{TODAY}</td>" in page
     assert "not specified: ask the sender" in plain
@@ -175,8 +180,7 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
     """Each request has its template or its kind of certificate, its key and its use."""
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
-    internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
-    public = entries["public-litware-public-ca/README.html"].decode()
+    internal = unmarked(
     assert internal.count("Template LyncWeb, with the subject and the names from the request") == 5
     assert internal.count("Validity period: the maximum that the template and the CA allow") == 5
     assert "Requested extended key usage: serverAuth" in public
@@ -461,7 +465,7 @@ def test_page_says_what_to_revoke_now(folder, tmp_path):
     words = f"Revoke serial number {serial}, reason keyCompromise (RFC 5280 5.3.1)"
     made = hand_over(folder, tmp_path / "out.zip")
     (part,) = made.parts
-    page = contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode()
+    page = unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
     assert words in text_of(page)
     assert f"certutil -revoke {serial} 1" in text_of(page)
     assert "superseded" not in text_of(page)
@@ -483,7 +487,9 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
     renew(folder, name, reason="a test", withdraw=True, passphrase=PASSPHRASE, today=TODAY)
     made = hand_over(folder, tmp_path / "out.zip")
     pages = {
-        part.folder: text_of(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
+        part.folder: text_of(
+            unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
+        )
         for part in made.parts
     }
     assert [place for place, page in pages.items() if before in page] == [made.parts[0].folder]

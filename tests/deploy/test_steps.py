@@ -26,6 +26,7 @@ from folders import (
 )
 from places import DATA
 from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
+from printing import unmarked
 from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 
 from lyncnb.authorities.certificates_on_record import load_issued
@@ -370,11 +371,22 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
     for server in steps.servers:
         told = int(server.server in missing.servers)
         assert len(of_server(steps, server).missing) == told
-        page = re.sub("<wbr>", "", to_html(of_server(steps, server)))
+        page = unmarked(to_html(of_server(steps, server)))
         assert page.count(f"Not packaged</span>: {missing.request}") == told
-    page = re.sub("<wbr>", "", to_html(steps))
+    page = unmarked(to_html(steps))
     assert page.count(f"Not packaged</span>: {missing.request}") == 3
     assert to_markdown(steps).count("Not packaged") == 3
+
+
+def test_one_reason_is_given_once(steps):
+    """Three hundred certificates that are not packaged are one notice with their number."""
+    missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
+    other = MissingPackage(request="Other-1", why="no certificate was issued yet")
+    lacking = replace(steps, missing=(*missing, other))
+    for page in (unmarked(to_html(lacking)), to_markdown(lacking)):
+        assert page.count("it is not packaged yet") == 1
+        assert "300 certificates (Edge-0, Edge-1, Edge-2 and 297 more)" in page.replace("\\", "")
+        assert "Other-1" in page.replace("\\", "")
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
@@ -532,7 +544,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
     server = of(steps, EDGE)
     alone = of_server(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
-        plain = re.sub(r"<wbr>|</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", page)
+        plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", unmarked(page))
         assert "edge01.contoso.net.ps1" in plain
         assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
         assert "Get-UMService" not in plain

@@ -812,7 +812,7 @@ def test_a_day_is_not_divided(plan, findings):
     """Days on the cover do not break at their hyphens."""
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     page = formats.write_plan_table(replace(plan, options=options), findings, ".html").decode()
-    assert 'by <span style="white-space:nowrap">2026-04-01</span>' in page
+    assert 'by <span class="whole day">2026-04-01</span>' in page
 
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,17 @@ _BREAK_AFTER = "./_@\\-"
 _HASH_DIGITS = 16
 _LONG_HASH = re.compile(r"[0-9a-f]{16}(?=[0-9a-f])")
 
-_DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
+
+# On paper a word of a name, date, flag or command goes to the next line as a whole. A tag, or an
+# element whose text is not shown as words, ends a word; a place where it may break does not.
+_NO_WORDS = re.compile(r"<(style|title|script|svg)\b.*?</\1>|<(?!wbr>)[^>]*>", re.DOTALL)
+_WORD = re.compile(r"(?:[!-%'-;=?-~]|&[#\w]+;|<wbr>)+")
+_DAY = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d")
+_MAY_BREAK = re.compile(
+    rf"<wbr>|{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
+)
+_FITS = 44  # characters; a longer word may be wider than its column …
+_PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")  # … and may break after these
 
 
 @cache
@@ -41,7 +51,6 @@ def _create_environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["breakable"] = breakable
-    made.filters["whole_days"] = whole_days
     made.filters["css_text"] = css_text
     made.globals["linked_parts"] = linked_parts
     return made
@@ -79,14 +88,6 @@ def css_text(text: object) -> Markup:
     return Markup(f'"{"".join(plain)}"')
 
 
-@lru_cache(maxsize=1024)  # Most certificates on a page have the same text.
-def whole_days(text: object) -> Markup:
-    """Escape a text, and prevent line breaks in dates such as 2026-12-01."""
-    from markupsafe import Markup, escape
-
-    return Markup(_DAY.sub(r'<span style="white-space:nowrap">\1</span>', str(escape(str(text)))))
-
-
 def references(sources: Iterable[str]) -> dict[str, Markup]:
     """Return a link for each source to its entry in a list that is numbered from 1."""
     from markupsafe import Markup
@@ -113,7 +114,32 @@ def render(template: str, **values: Any) -> str:
         scripts and loads no external content.
     """
     # HTML does not allow NUL, and a browser would show a replacement character.
-    return _create_environment().get_template(template).render(values).replace("\0", "")
+    return _with_whole_words(
+        _create_environment().get_template(template).render(values).replace("\0", "")
+    )
+
+
+def _with_whole_words(page: str) -> str:
+    """Mark the words of a page that could break, so that paper keeps them in one line."""
+
+    def marked(word: re.Match[str]) -> str:
+        is_long = len(word[0].replace("<wbr>", "")) > _FITS
+        if not is_long and not _MAY_BREAK.search(word[0]):
+            return word[0]
+        parts = _PART.findall(word[0]) if is_long else [word[0]]
+        return "<wbr>".join(f'<span class="{_size(part)}">{part}</span>' for part in parts)
+
+    parts, place = [], 0
+    for found in _NO_WORDS.finditer(page):
+        parts += [_WORD.sub(marked, page[place : found.start()]), found[0]]
+        place = found.end()
+    return "".join(parts) + page[place:]
+
+
+def _size(part: str) -> str:
+    if len(part.replace("<wbr>", "")) > _FITS:
+        return "long"
+    return "whole day" if _DAY.search(part) else "whole"
 
 
 def to_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:

@@ -1,0 +1,156 @@
+"""Every document of both samples on paper and on a phone: nothing is torn, long, or cut off."""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import pytest
+from deploy.walk import NOON, OLD_END, packages_of
+from folders import make_folder
+from lab_driver import CHROMIUM
+from places import DATA
+from printing import PDF_TOOLS, opened, page_count, torn_tokens, words_in
+
+import lyncnb as ln
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.trust.trust_plan import trust
+from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.base.shown.report import write_report
+from lyncnb.deploy.checklist import to_html
+from lyncnb.deploy.request_scripts import request_scripts
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.forecasts.forecast_files import forecast_report
+from lyncnb.reports.compare import compare_plans
+from lyncnb.reports.comparison_report import Comparison, comparison_report
+from lyncnb.reports.find_causes import find_causes
+from lyncnb.reports.summary.formats import write_plan_table
+from lyncnb.rules.procedure import load_procedure
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+RULES = ln.load_rules()
+DAY = date(2026, 11, 25)
+CONTOSO, LITWARE = "contoso.csv", "litwareinc-global.csv"
+
+#: The most pages of each document on A4, for 13 and for 52 servers.
+MOST_PAGES = {
+    "summary": (5, 12),
+    "trust": (3, 5),
+    "checklist": (34, 112),
+    "requests": (15, 44),
+    "comparison": (10, 14),
+    "forecast": (12, 20),
+    "handover internal": (4, 11),
+    "handover public": (2, 3),
+}
+
+
+@cache
+def plan_of(sample):
+    """Return the plan of a sample with its days."""
+    options = ln.PlanOptions(planned_issue_date=date(2026, 12, 1), validity_days=199)
+    return ln.plan_certificates(ln.read_topology(DATA / sample), RULES, options=options)
+
+
+def compared(plan):
+    """Compare a plan with that of a table with another SIP domain."""
+    cells = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
+    table = plan.topology.with_cells(cells)
+    new = ln.plan_certificates(table, RULES, options=ln.PlanOptions(wildcard=True))
+    return Comparison(
+        difference=find_causes(compare_plans(plan, new)),
+        old_findings=ln.check_plan(plan, on=DAY),
+        new_findings=ln.check_plan(new, on=DAY),
+    )
+
+
+def handover(plan, place, issuer):
+    """Return the page for the people of a CA."""
+    folder = make_folder(place / "requests", plan).folder
+    sender = "Ana Li, Contoso IT, ana@contoso.com"
+    hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
+    with zipfile.ZipFile(place / "out.zip") as archive:
+        return archive.read(f"{issuer}/README.html")
+
+
+DOCUMENTS = {
+    "summary": lambda plan, _: write_plan_table(plan, ln.check_plan(plan, on=DAY), ".html"),
+    "trust": lambda plan, _: write_report(trust_report(trust(plan)), ".html"),
+    "checklist": lambda plan, _: to_html(
+        procedure_of(packages_of(plan, OLD_END), RULES, now=NOON)
+    ).encode(),
+    "requests": lambda plan, _: to_html(request_scripts(plan)).encode(),
+    "comparison": lambda plan, _: write_report(comparison_report(compared(plan)), ".html"),
+    "forecast": lambda plan, _: write_report(
+        forecast_report(ln.forecast(plan, start=DAY)), ".html"
+    ),
+    "handover internal": lambda plan, place: handover(plan, place, "internal"),
+    "handover public": lambda plan, place: handover(plan, place, "public"),
+}
+
+
+def tokens(plan):
+    """Return the names that must not be torn: of servers and services, of cmdlets and flags."""
+    names = {name for one in plan.certificates for name in (*one.names, *one.servers, one.pool)}
+    names |= {one.subject.common_name for one in plan.certificates}
+    for cmdlet in load_procedure(RULES).cmdlets:
+        names |= {cmdlet.name, *cmdlet.parameters}
+    return names | {"--plan", "--save", "--target-os", "--show-password", "--effective"}
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, document, number):
+    """A host name, date, flag or cmdlet is on one line of paper, and nothing leaves the sheet."""
+    plan = plan_of((CONTOSO, LITWARE)[number])
+    path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
+    path.write_bytes(DOCUMENTS[document](plan, tmp_path))
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), format="A4")
+    assert torn_tokens(pdf, tokens(plan)) == []
+    assert page_count(pdf) <= MOST_PAGES[document][number]
+    assert words_in(pdf)
+
+
+# What is wider than the screen, and in nothing that scrolls; then what scrolls and is no table.
+_WIDER = """() => {
+    const scrolls = element => /auto|scroll/.test(getComputedStyle(element).overflowX);
+    const inside = element => element.closest('table') && scrolls(element.closest('table'));
+    const width = document.documentElement.clientWidth, all = [...document.querySelectorAll('main *')];
+    document.querySelectorAll('details').forEach(one => { one.open = true; });
+    return [document.documentElement.scrollWidth - width,
+        ...all.filter(e => e.getBoundingClientRect().right > width + 1 && !inside(e)
+            || scrolls(e) && !e.matches('table'))
+            .map(e => e.tagName + ': ' + e.textContent.slice(0, 60))];
+}"""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, document):
+    """At 390 and 320 pixels the page is as wide as the screen, whatever is opened on it."""
+    path = tmp_path / "page.html"
+    path.write_bytes(DOCUMENTS[document](plan_of(CONTOSO), tmp_path))
+    for width in (390, 320):
+        with opened(chromium, path, scripts=True, width=width) as page:
+            assert page.evaluate(_WIDER) == [0]
+
+
+def test_a_torn_token_is_found(chromium, tmp_path):
+    """The count is not 0 for a page whose columns are too narrow for its names."""
+    path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
+    path.write_text(
+        "<p style='width:7em'>fe01.<wbr>contoso.<wbr>net</p><p style='width:3em'>2026-11-25</p>"
+        "<p style='width:1em'>-PrivateKeyExportable self-signed</p>",
+        "utf-8",
+    )
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), format="A4")
+    names = {"fe01.contoso.net", "-PrivateKeyExportable"}
+    assert {*torn_tokens(pdf, names)} == {"2026-11-25", *names}
