@@ -20,6 +20,7 @@ import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, answer_all, quick_cipher  # noqa: F401  (a fixture)
+from printing import unmarked
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -72,7 +73,7 @@ def advance(planner, stage: str) -> None:
 def text_of(data: bytes, name: str) -> str:
     """Return the text of a document without its layout."""
     if name.endswith(".html"):
-        body = data.decode("utf-8").partition("</style>")[2]
+        body = unmarked(data.decode("utf-8").partition("</style>")[2])
         return re.sub(r"<wbr>|&#\d+;", "", re.sub(r"<(?!wbr)[^>]+>", "\n", body))
     if name.endswith(".docx"):
         document = docx.Document(io.BytesIO(data))

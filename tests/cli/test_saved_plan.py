@@ -9,6 +9,7 @@ import re
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, answer_all
+from printing import unmarked
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
@@ -79,7 +80,7 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
     planner("plan", "t.csv", "-o", page)
     assert "ssh-keygen" not in page.read_text()
     planner("plan", "t.csv", "--save", "p.json", "-o", page)
-    text = re.sub(r"<wbr>|\\", "", page.read_text())
+    text = unmarked(page.read_text()).replace("\\", "")
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
     assert hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest() in text
     assert "not who approved it" in text

@@ -19,6 +19,7 @@ from folders import (
     with_extra,
     write,
 )
+from printing import unmarked
 from shell_kit import make_shell
 from standing_certificates import MIDNIGHT, Stored, authority, export_of, random_estate, stand_for
 
@@ -186,7 +187,7 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     assert f"{FIRST} is not requested, because it is {words}" in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
-        text = (folder / name).read_text("utf-8").replace("<wbr>", "")
+        text = unmarked((folder / name).read_text("utf-8"))
         assert f"no request: {words}" in text, name
     assert "Installed certificates cover 1 more." in (folder / "summary.md").read_text("utf-8")
     assert f"csr/{FIRST}" not in (folder / "summary.html").read_text("utf-8")
@@ -202,7 +203,7 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     assert [one.request for one in steps.covered] == [FIRST]
     ln.write_steps(steps, folder)
     for name in ("checklist.md", "checklist.html"):
-        page = (folder / "steps" / name).read_text("utf-8").replace("<wbr>", "")
+        page = unmarked((folder / "steps" / name).read_text("utf-8"))
         assert str(words) in page, name
     assert FIRST in {one.request_id for one in ln.list_renewals(folder, today=TODAY)}
 
