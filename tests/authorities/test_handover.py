@@ -181,6 +181,9 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
     internal = unmarked(
+        entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
+    )
+    public = unmarked(entries["public-litware-public-ca/README.html"].decode())
     assert internal.count("Template LyncWeb, with the subject and the names from the request") == 5
     assert internal.count("Validity period: the maximum that the template and the CA allow") == 5
     assert "Requested extended key usage: serverAuth" in public
