@@ -48,7 +48,7 @@ MOST_PAGES = {
     "comparison": (10, 14),
     "forecast": (12, 20),
     "handover internal": (4, 11),
-    "handover public": (2, 3),
+    "handover public": (3, 4),
 }
 
 
