@@ -88,16 +88,18 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
 def folder_origin(folder: Path, manifest: Manifest) -> Origin:
     """Return the origin of a document about a folder: its plan's, on the day of its last change."""
     options, judged_on = PlanOptions(), None
+    domains: tuple[str, ...] = ()
     try:
         saved = read_saved_json(read_plan_bytes(folder, manifest), source=PLAN_NAME, whole=False)
         options, judged_on = saved.options, saved.judged_on
+        domains = tuple(map(str, saved.topology.sip_domains))
     except LyncnbError:  # an earlier folder keeps no plan
         pass
     table = manifest.table.name if manifest.table else ""
     return origin_of_table(
         table or folder.name,
         options,
-        domains=(),
+        domains=domains,
         judged_on=judged_on,
         made_on=last_change(manifest.requests),
     )

@@ -47,6 +47,8 @@ def origin_of_table(
     A table without a file has the name of its first SIP domain.
     """
     table = re.split(r"[/\\]", source)[-1]
+    if table.endswith(".json"):  # A saved plan does not record the name of its table.
+        table = ""
     stem = table.rpartition(".")[0]
     return Origin(
         deployment=options.title or stem or (domains[0] if domains else table),

@@ -107,7 +107,8 @@ def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
 def deployment_of(folder: Path, manifest: Manifest) -> str:
     """Return the name of a folder's deployment: the plan's title, else the name of its table."""
     table = re.split(r"[/\\]", manifest.table.name)[-1] if manifest.table else ""
-    return _read_options(folder, manifest).title or table.rpartition(".")[0] or folder.name
+    stem = "" if table.endswith(".json") else table.rpartition(".")[0]  # not that of a saved plan
+    return _read_options(folder, manifest).title or stem or folder.name
 
 
 def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
