@@ -1,1 +1,1 @@
-"""Modules that do not depend on certificates: names, values, tables, files, worker processes."""
+"""Modules that do not depend on certificates: names, values, tables, files, and processes."""

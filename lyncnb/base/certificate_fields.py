@@ -33,7 +33,7 @@ SUBJECT_OIDS = {
 }
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
-#: All key types that a plan can contain, as text.
+#: This tuple contains all key types that a plan can contain, as text.
 KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
 # Short name (RFC 4514 section 3) and maximum length (RFC 5280 appendix A.1) of each field.
@@ -76,7 +76,7 @@ class KeyParameters:
             raise ValueError(f"{self.algorithm!r} is not a valid key algorithm; use RSA or ECDSA")
         if (
             type(self.bits) is not int or self.bits not in sizes
-        ):  # The float 2048.0 is equal to 2048, but is not a valid size.
+        ):  # The float 2048.0 is equal to the integer 2048, but is not a valid key size.
             listed = ", ".join(map(str, sizes))
             raise ValueError(
                 f"{self.bits!r} is not a valid {self.algorithm} key size; use {listed}"
@@ -114,7 +114,7 @@ class DistinguishedName:
         )
 
     def of_host(self, name: str) -> DistinguishedName:
-        """Return the same subject with another common name; without one if the name is blank."""
+        """Return this subject with another common name, or without a common name if it is blank."""
         return DistinguishedName(
             common_name=name,
             organization=self.organization,
@@ -174,7 +174,7 @@ def _reject_control(short: str, value: str) -> None:
 
 
 def _escape(value: str) -> str:
-    """Escape a value as RFC 4514 section 2.4 requires."""
+    """Escape special characters in the value of a subject field (RFC 4514 section 2.4)."""
     text = "".join(f"\\{c}" if c in ',+"\\<>;=' else c for c in value)
     if text[:1] in ("#", " "):
         text = f"\\{text}"

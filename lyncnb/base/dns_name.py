@@ -55,7 +55,7 @@ class DnsName(str):
     def parse(
         cls, text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
     ) -> DnsName:
-        """Return a name from text, without the notes that :func:`parse_name` returns."""
+        """Return a host name from text, without the notes of :func:`parse_name`."""
         return parse_name(
             text, allow_wildcard=allow_wildcard, allow_single_label=allow_single_label
         )[0]
@@ -127,8 +127,8 @@ class DnsName(str):
 def odd_names(texts: Iterable[str]) -> list[str]:
     """Return the texts that :func:`parse_name` must check, in the same order, with duplicates.
 
-    A single regular expression search finds them. Every other text is a valid name, and ``DnsName``
-    can use the text without changes.
+    A single regular expression finds them. Every other text is a valid name, from which ``DnsName``
+    can be created directly.
     """
     texts = list(texts)
     if not texts:
@@ -194,7 +194,7 @@ def parse_name(
     _reject_address(name, bare)
     rest = _strip_wildcard(name, bare, allowed=allow_wildcard)
     labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
-    # The check for registries validates the name after the asterisk.
+    # The name after the asterisk is validated by the check for registries below.
     single = allow_single_label or rest != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
@@ -212,7 +212,7 @@ def parse_name(
 
 
 def name_libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide which names are valid and public.
+    """Return the versions of the libraries that decide which host names are valid and public.
 
     The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
     """
@@ -225,7 +225,7 @@ def name_libraries() -> dict[str, str]:
 def _load_public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import (
         PublicSuffixList,
-    )  # The import takes 30 ms, and most commands do not need it.
+    )  # The import takes 30 ms, and most commands do not need the list.
 
     return PublicSuffixList(accept_unknown=False)
 
@@ -287,7 +287,7 @@ def _reject_address(text: str, written: str) -> None:
 
 
 def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
-    """Return the name without a leading ``*.``, and reject an asterisk in any other position."""
+    """Return a host name without a leading ``*.``, and reject an asterisk in any other position."""
     if "*" not in name:
         return name
     rest = name[2:]
@@ -314,7 +314,7 @@ def _reject_registry(parent: DnsName, written: str) -> None:
 
 
 def _to_ascii_label(label: str, written: str) -> str:
-    """Validate a label, and return its ASCII form."""
+    """Validate one label of a host name, and return the label in ASCII form."""
     if not label:
         raise BadName(
             f"{shown(written)} starts with a dot, or has two dots in a row",

@@ -24,7 +24,7 @@ def no_collection() -> Iterator[None]:
         if was_on:
             if (
                 not gc.get_freeze_count()
-            ):  # If objects are already frozen, the application itself uses freeze.
+            ):  # If some objects are already frozen, the application itself uses freeze().
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

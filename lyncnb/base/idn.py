@@ -14,7 +14,7 @@ import idna
 
 from .pasted_text import BadName, shown
 
-#: The version of the library.
+#: The version of the library idna.
 VERSION = idna.__version__
 
 # Scripts that a single language uses together: Unicode Technical Standard 39, section 5.2.
@@ -64,7 +64,7 @@ def to_a_label(label: str, written: str) -> str:
     Raises
     ------
     BadName
-        If the label is not valid. The message contains ``written``, which is the complete name.
+        If the label is not valid. The message contains ``written``, the complete name.
     """
     try:
         if label.isascii():
@@ -79,7 +79,7 @@ def to_a_label(label: str, written: str) -> str:
 
 
 def to_unicode(name: str) -> str:
-    """Return a name with all valid A-labels decoded to Unicode."""
+    """Return a host name with all valid A-labels decoded to Unicode."""
     labels = name.split(".")
     for index, label in enumerate(labels):
         if label.startswith("xn--"):

@@ -8,11 +8,11 @@ import re
 from typing import Any
 
 # Surrogates can appear as an escape sequence, which may be half of a valid pair, or as bytes.
-# Python's decoder accepts these bytes, although they are not valid UTF-8.
+# Python's decoder accepts the bytes of a surrogate, although they are not valid UTF-8.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
-# The last line of a saved plan.
+# The last line of a saved plan contains the digest of all previous lines.
 _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
@@ -21,12 +21,12 @@ class NotJson(ValueError):
 
 
 def may_hold_surrogates(data: bytes) -> bool:
-    """Return whether a document may contain an unpaired surrogate and needs a full check."""
+    """Return whether a JSON document may contain an unpaired surrogate and needs a full check."""
     return bool(_HALF.search(data))
 
 
 def has_its_digest(data: bytes) -> bool:
-    """Return whether the last line contains the SHA-256 digest of all previous lines."""
+    """Return whether a document's last line is the SHA-256 digest of all previous lines."""
     start = max(data.rfind(b'\n"sha256": "'), 0)
     match = _DIGEST.fullmatch(data, start)
     expected = hashlib.sha256(data[: start + 1]).hexdigest().encode()

@@ -8,17 +8,18 @@ import unicodedata
 _JOINERS = "\u200c\u200d"
 # Unicode's Bidi_Control characters change the order in which text is displayed.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Direction marks at the start or end do not change the order of the text. Dialog boxes insert them.
+# Direction marks at the start or end do not change the order of the text. Windows dialog boxes
+# insert such marks.
 _MARKS = "\u061c\u200e\u200f"
 _MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 
 
-#: The beginning of the note about invisible characters.
+#: The note about removed invisible characters begins with this text.
 INVISIBLE = "invisible character"
 
 
 class BadName(ValueError):
-    """The text is not valid; ``message`` contains the reason, and ``hint`` the solution."""
+    """The error for invalid text; ``message`` contains the reason, and ``hint`` the solution."""
 
     def __init__(self, message: str, hint: str = ""):
         super().__init__(message)
@@ -27,7 +28,7 @@ class BadName(ValueError):
 
 
 def shown(text: str) -> str:
-    """Return a text for a message: quoted, shortened, and with invisible characters replaced."""
+    """Quote a text for a message, shorten it, and replace its invisible characters."""
     short = text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
     return f'"{visible(short)}"'
 
@@ -58,7 +59,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         If the text contains a control character, or a character that changes the reading direction.
         The request would then differ from the text that the user sees.
     """
-    # isprintable() is False for every character that this function changes or rejects.
+    # isprintable() is False for every character that clean_text changes or rejects.
     if text.isprintable() and text == text.strip() and not _has_more_invisible(text):
         return text, ()
     notes = []

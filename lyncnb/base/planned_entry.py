@@ -1,7 +1,7 @@
-"""The record of a planned certificate in request folders, saved plans, and plan documents.
+"""Define the record of a planned certificate for request folders and saved plans.
 
-All of them use the same record, so that lyncnb can compare an issued certificate with the record in
-any of these places.
+Plan documents use the same record, so that lyncnb can compare an issued certificate with
+all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from .dns_name import is_host_name
 from .records import BLANK_IS_NONE, SINCE_2, Check, Line, Text, matching, number_in, others_field
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# lyncnb uses ids as file names, so a changed manifest must not refer to a file outside the folder.
+# lyncnb uses the ids as file names, so a changed manifest must not refer to a file outside the
+# folder.
 Id = Annotated[str, Check("a request id", matching(ID_PATTERN))]
 # lyncnb uses the server's name as the file name of the server's page and script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
@@ -25,7 +26,10 @@ Bits = Annotated[int, number_in(0, 1 << 20)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedKey:
-    """Algorithm and size of a requested key pair; keys for imported requests can have any size."""
+    """The algorithm and size of a requested key pair.
+
+    Keys for imported requests can have any size.
+    """
 
     algorithm: Line
     bits: Bits
@@ -41,7 +45,8 @@ class PlannedEntry:
     certificate is requested during server setup, so that lyncnb creates no request.
     """
 
-    # The file contains all keys, even if the values are blank because there is no plan.
+    # The JSON file contains all of these keys, even if the values are blank because there is no
+    # plan.
     whole: ClassVar = True
 
     id: Id
@@ -63,7 +68,7 @@ class PlannedEntry:
 
     @property
     def common_name(self) -> str:
-        """The common name in the subject; blank if there is none."""
+        """The common name in the certificate's subject; blank if there is none."""
         return self.subject.get("CN", "")
 
 

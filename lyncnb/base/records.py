@@ -52,19 +52,19 @@ def others_field() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition for a value in addition to its type; ``what`` completes the phrase "must be"."""
+    """A condition for a value; in the error message, ``what`` completes the phrase "must be"."""
 
     what: str
     holds: Callable[[Any], object]
 
 
 def matching(pattern: str) -> Callable[[str], object]:
-    """Return a function that checks whether a complete text matches a pattern."""
+    """Return a function that checks whether a complete text matches a regular expression."""
     return re.compile(pattern).fullmatch
 
 
 def number_in(lowest: int, highest: int) -> Check:
-    """Return a check that a whole number is in a range, including both ends."""
+    """Return a check that a whole number is in a range. Both ends belong to the range."""
     return Check(
         f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
     )
@@ -75,7 +75,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_line(text: str) -> bool:
-    """Return whether a text contains no control character."""
+    """Return whether a text is a single line without control characters."""
     return text.isprintable() or not _CONTROL.search(text)
 
 
@@ -87,7 +87,7 @@ BLANK_IS_NONE = object()
 
 
 def value_words(value: object) -> str:
-    """Describe a value in a TOML document for a message."""
+    """Describe a value in a TOML document for an error message."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, bool):
@@ -100,7 +100,7 @@ def value_words(value: object) -> str:
 
 
 class Placed(dict[str, object]):
-    """A table that stores its place, because it is merged with tables from other files."""
+    """A TOML table that stores its place, because it is merged with tables from other files."""
 
     __slots__ = ("place",)
 
@@ -110,12 +110,12 @@ class Placed(dict[str, object]):
 
 
 def place_of(table: object, where: str) -> str:
-    """Return the place that is stored in a table, or otherwise the specified place."""
+    """Return the place that a table stores, or the specified place if the table stores none."""
     return table.place if isinstance(table, Placed) else where
 
 
 def inside(where: str, key: str) -> str:
-    """Return the place of a key in a table, such as ``certificate[3].source``."""
+    """Return the place of a key in a TOML table, such as ``certificate[3].source``."""
     return f"{where}.{key}" if where and not where.endswith(": ") else f"{where}{key}"
 
 
@@ -141,7 +141,7 @@ class RecordReader:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, message: str, hint: str = "") -> None:
-        """Add a problem."""
+        """Add a problem to the list of problems in the file."""
         self.problems.append(Problem(message=message, file=self.source, hint=hint))
 
     def record(
@@ -220,7 +220,7 @@ class RecordReader:
         return records
 
     def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:
-        """Return a value converted to the type of a field, or None if it is invalid."""
+        """Return a value converted to the type of a field, or None if the value is not valid."""
         if required and value == "" and hint is str:
             self.problem(f"Missing required value: '{where}'")
             return None
@@ -276,11 +276,11 @@ def plain_record(record: Any) -> dict[str, object]:
 
 
 class Told:
-    """An object that can be written as JSON: all its fields, or the values in ``told``.
+    """An object that can be written as JSON: all fields, or only the values in ``told``.
 
-    ``told`` contains the keys of the document in their order, as ``key`` or ``key=attribute``.
+    ``told`` contains the keys of the JSON document in their order, as ``key`` or ``key=attribute``.
     ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
-    ``items.id,why`` means both attributes. A method is called.
+    ``items.id,why`` means both attributes. If an attribute is a method, its result is written.
     """
 
     __slots__ = ()
@@ -335,7 +335,8 @@ def _make_document_readers(
 
 def _make_value_reader(kind: Any, path: str) -> Callable[[Any], Any]:
     if path.isidentifier() and not callable(getattr(kind, path, None)):
-        # This is the fastest way, because a large document has a million of these values.
+        # Reading a plain attribute is the fastest way, because a large document has a million such
+        # values.
         return attrgetter(path)
     names = path.split(".")
     return lambda noun: reduce(_read_attribute, names, noun)
@@ -348,14 +349,15 @@ _Take = Callable[[object], Any]
 
 
 class _InvalidValue(Exception):
-    """The value is invalid; the message follows the place of the value."""
+    """The error for a value that is not valid; the message follows the place of the value."""
 
 
 class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    # This function is for a value without records. Its place is created only for a message.
+    # This function reads a value without records. The place of the value is created only for a
+    # message.
     take: _Take | None
     is_needed: bool
     may_not_be_blank: bool
@@ -371,7 +373,7 @@ class _WrittenItem(NamedTuple):
 class _Shape(NamedTuple):
     read: tuple[_ReadItem, ...]
     written: tuple[_WrittenItem, ...]
-    keys: KeysView[str]  # The keys are in the order of the fields.
+    keys: KeysView[str]  # The keys are in the same order as the fields.
     keeps_others: bool
     named_by: _Take | None
 
@@ -416,7 +418,7 @@ def _fits(take: _Take, value: object) -> bool:
 
 @cache
 def _make_reader(hint: Any) -> _Read:
-    """Return the function that reads values of a type, which can contain records."""
+    """Return the function that reads values of a type whose values can contain records."""
     take = _make_taker(hint)
     if take is not None:
 
@@ -449,7 +451,7 @@ def _make_reader(hint: Any) -> _Read:
             for key, item in value.items()
         }
         # All plans share the rules, so they are read-only. Records in a manifest are copied and
-        # sent to worker processes.
+        # sent to worker processes, so they are a normal dict.
         return result if reader.is_json else MappingProxyType(result)
 
     return read_mapping

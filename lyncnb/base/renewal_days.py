@@ -20,9 +20,10 @@ EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# Number of additional days in the table, for renewals that are due at the end of the period.
+# The number of days that the table contains after the period, for renewals that are due at the end
+# of the period.
 _AFTER = 400
-# Number of years before and after a renewal in which lyncnb searches for a possible date.
+# lyncnb searches for a possible date in this number of years before and after a renewal.
 _YEARS = 3
 
 
@@ -31,7 +32,8 @@ class Days:
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last planned day. The table contains another year after this day.
+        #: The number of the last planned day. The table also contains the year after the last
+        #: planned day.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -49,28 +51,31 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: For each day: the next and the previous day on which changes are allowed, including the
-        #: day itself.
+        #: For each day, these lists contain the next and the previous day on which changes are
+        #: allowed. If changes are allowed on the day itself, they contain the day itself.
         self.next_change = next_flagged(may_change)
         self.last_change = last_flagged(may_change)
         self.next_unfrozen = next_flagged(bytearray(not day for day in self.frozen))
 
     def number(self, day: date) -> int:
-        """Return the number of a day."""
+        """Return the number of a day in the table. The first day has the number 0."""
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Return the day with a number, but at most the last day that Python supports."""
+        """Return the date of a day number, but at most the last date that Python supports."""
         ordinal = self.begin.toordinal() + number
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
     def up_to(self, deadline: int) -> int:
-        """Return the last day up to `deadline` that allows changes; -1 if there is none."""
+        """Return the last day up to `deadline` on which changes are allowed; -1 if none."""
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
 def next_flagged(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the next day with a flag or the day itself; the length if none."""
+    """Return, for each day, the day itself or the next day that has a flag.
+
+    If there is no such day, the value is the number of days.
+    """
     days = [len(flags)] * (len(flags) + 1)
     for day in range(len(flags) - 1, -1, -1):
         days[day] = day if flags[day] else days[day + 1]
@@ -78,7 +83,7 @@ def next_flagged(flags: Sequence[int]) -> list[int]:
 
 
 def last_flagged(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the previous day with a flag, including the day itself; -1 if none."""
+    """Return, for each day, the day itself or the previous day that has a flag; -1 if none."""
     days, last = [], -1
     for day, flag in enumerate(flags):
         last = day if flag else last
@@ -87,14 +92,14 @@ def last_flagged(flags: Sequence[int]) -> list[int]:
 
 
 class Ways(NamedTuple):
-    """For each day, the next and the previous day on which a certificate can be issued."""
+    """The days on which a certificate can be issued: the next and the previous one for each day."""
 
     next: list[int]
     last: list[int]
 
 
 def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) -> int | None:
-    """Return the issue date of the renewed certificate.
+    """Return the day on which the CA must issue the renewed certificate.
 
     The renewed certificate is installed on the first allowed day on or after `renew`, and issued as
     late as possible before it. If there is no such day, the last allowed day before `renew` is
@@ -120,18 +125,19 @@ def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) 
     if last < first:
         return None
     renew = min(renew, days.count)
-    # A certificate that is issued after the last work day before `renew` is installed later.
+    # A certificate that is issued after the last work day before `renew` is installed on a later
+    # day.
     earliest = max(first, days.last_change[renew - 1] + 1 if renew > 0 else 0)
     issue = ways.next[earliest] if earliest < days.count else days.count
     if issue <= last:
         return ways.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        return None  # The day is after the end of the table.
+        return None  # The issue date is after the end of the table.
     return ways.last[last] if ways.last[last] >= first else None
 
 
 class Renewing(NamedTuple):
-    """The date to order the renewed certificate, and the date to install it on the servers."""
+    """The date to order a renewed certificate, and the date to install it on the servers."""
 
     order_on: date
     change_on: date
@@ -166,7 +172,7 @@ class RenewalTerms:
     def renewing(
         self, begins: datetime, ends: datetime, issuer: str, *, share: float = EXPIRING_SHARE
     ) -> Renewing:
-        """Return when to order and install the renewed certificate.
+        """Return when to order and when to install the renewed certificate.
 
         Parameters
         ----------
@@ -204,7 +210,7 @@ class RenewalTerms:
         return self._days[year]
 
     def _find_issue_dates(self, year: int, lead: int) -> Ways:
-        """Return the issue dates that leave time to order and to change the servers."""
+        """Return the days on which a CA can issue a certificate in time for the installation."""
         if (year, lead) not in self._ways:
             days = self._days_around(year)
             good = bytearray(
@@ -217,12 +223,12 @@ class RenewalTerms:
         return self._ways[year, lead]
 
 
-#: Terms without lead times, freezes, and windows.
+#: These terms have no lead times, no freezes, and no maintenance windows.
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
 def renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
-    """Return the first day in the last share of a validity period."""
+    """Return the first day in the last share of a validity period, on which the renewal is due."""
     end = later(ends, _SECOND)
     return (end - (end - begins) * share).date()
 

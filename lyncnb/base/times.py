@@ -1,4 +1,4 @@
-"""Calculate with dates and times from other sources, within the range that Python supports."""
+"""Calculate with dates and times from other sources, within the range of Python."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
 
 
 def time_text(time: datetime) -> str:
-    """Return a time in the manifest's format: ISO 8601, UTC, in seconds."""
+    """Return a time as text in the format of request folders: ISO 8601, UTC, in seconds."""
     # Some certificates begin before the year 1000, and strftime omits the leading zeros of such
     # years.
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -7,20 +7,20 @@ import tomllib
 
 
 class NotToml(ValueError):
-    """The bytes are not valid TOML; ``hint`` explains how to correct the file."""
+    """The error for bytes that are not valid TOML; ``hint`` explains how to correct the file."""
 
     def __init__(self, message: str, hint: str):
         super().__init__(message)
         self.hint = hint
 
 
-# The parsing time in tomllib grows quadratically with the parts of a key. A host name has at most
-# 127 labels.
+# The parsing time in tomllib grows quadratically with the number of parts in a key. A host name has
+# at most 127 labels.
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
 # tomllib accepts hexadecimal, octal, and binary numbers of any length, but Python cannot convert
-# such
-# long numbers back to text. Numbers in TOML have 64 bits, so no valid file contains so many digits.
+# such long numbers back to text. Numbers in TOML have 64 bits, so no valid file contains so many
+# digits.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 
@@ -53,7 +53,7 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     except (
         RecursionError,
         ValueError,
-    ):  # The document has thousands of brackets, or a number that is too long.
+    ):  # tomllib fails if the document has thousands of brackets, or a number that is too long.
         raise NotToml(
             "lyncnb cannot read this TOML file: its brackets are nested too deeply, or a "
             "number is too long",

@@ -1,4 +1,4 @@
-"""Change freezes and maintenance windows: the days on which work on servers is allowed.
+"""Parse change freezes and maintenance windows, which define when work on servers is allowed.
 
 Each text is parsed only once.
 """
@@ -22,7 +22,7 @@ _WEEKLY = "saturday, second saturday, or last sunday"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A period from its first day to its last day, inclusive, with the name that the user set."""
+    """A change freeze: its name, first day, and last day (inclusive)."""
 
     name: str
     begins: date
@@ -69,7 +69,10 @@ class Weekday:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkDays:
-    """All change freezes and maintenance windows; without windows, any day allows changes."""
+    """All change freezes and maintenance windows.
+
+    Without windows, changes are allowed on any day.
+    """
 
     freezes: tuple[tuple[str, tuple[Span, ...]], ...] = ()
     windows: tuple[tuple[str, tuple[Span | Weekday, ...]], ...] = ()

@@ -20,10 +20,10 @@ from typing import IO, Any, NamedTuple
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
-#: A task for a child process contains only plain values, because a pipe transfers them.
+#: A task for a child process contains only plain values, because it goes through a pipe.
 Task = Sequence[tuple[object, ...]]
-#: The function receives the first message to a child, and returns the function that creates the
-#: items.
+#: A function of this type receives the first message to a child process, and returns the function
+#: that creates the items.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
@@ -66,7 +66,8 @@ class WorkerProcesses:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            # The buffer still contains the data that the ended child process did not read.
+            # The buffer still contains the data that the child process did not read before it
+            # ended.
             with suppress(BrokenPipeError):
                 child.tasks.close()
         for child in self._all:
@@ -74,7 +75,7 @@ class WorkerProcesses:
             child.answers.close()
 
     def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
-        """Create all items of a task, in order, in the same child process."""
+        """Create all items of a task in the same child process, in the order of the task."""
         return self._threads.submit(self._ask, task)
 
     def _ask(self, task: Task) -> list[tuple[Any, ...]]:
@@ -102,11 +103,11 @@ class WorkerProcesses:
 
 
 def start_child(command: str, *, hidden: str) -> Child:
-    """Start Python with a command, without the environment variable `hidden`."""
+    """Start a Python process with a command, without the environment variable `hidden`."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    # The child has a separate session, so that Ctrl+C stops only the main process, which ends its
-    # children.
+    # The child process has a separate session, so that Ctrl+C stops only the main process. The main
+    # process then ends its child processes.
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", command],
         stdin=subprocess.PIPE,
@@ -114,7 +115,8 @@ def start_child(command: str, *, hidden: str) -> Child:
         env=environment,
         start_new_session=True,
     )
-    assert process.stdin is not None  # Popen created both pipes, as its arguments request.
+    # Popen created both pipes, because its arguments request them.
+    assert process.stdin is not None
     assert process.stdout is not None
     return Child(process, process.stdin, process.stdout)
 

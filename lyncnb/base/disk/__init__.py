@@ -1,1 +1,1 @@
-"""Write files and folders safely: complete, protected from other users, and with locks."""
+"""Write files and folders safely: completely, protected from other users, and with locks."""

@@ -25,7 +25,7 @@ _DEVICES = frozenset(
 _LONGEST = 200
 
 
-# Host names and request ids contain only these characters.
+# The names of hosts and the ids of requests contain only these characters.
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
 
 
@@ -70,8 +70,9 @@ def file_name(name: str, suffix: str) -> str:
 
 
 _RESERVED = '<>:"/\\|?*'
-_LONGEST_GIVEN = 100  # The unit is characters.
-# The unit is bytes in UTF-8. Linux allows 255, and a character needs up to four.
+_LONGEST_GIVEN = 100  # The maximum length of a name that the user specifies, in characters.
+# The maximum length of a stored name, in bytes of UTF-8. Linux allows 255 bytes, and a character
+# needs up to four.
 _LONGEST_STORED = 200
 
 
@@ -106,7 +107,7 @@ def folder_name(text: str, *, end: str = "") -> str:
 
 
 def same_name(first: str, second: str) -> bool:
-    """Return whether some systems treat two names as the same name."""
+    """Return whether two file names mean the same file on Windows or macOS."""
     return _fold_case(first) == _fold_case(second)
 
 

@@ -73,8 +73,8 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         if not is_shut and current & ~mode & 0o777:
             with suppress(PermissionError):
                 system_calls.chmod(path, current & mode)
-            # Some disks reject or ignore this call. The folder then has the permissions of the
-            # disk.
+            # Some disks reject or ignore chmod(). The folder then has the permissions that the disk
+            # sets for all folders.
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
             if left and not folder_access.keeps_no_modes(path):
                 raise BundleError(
@@ -99,7 +99,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def sync(path: str | os.PathLike[str], flags: int) -> None:
-    """Save the content of a file to the disk; raise OSError if this fails."""
+    """Write the content of an open file to the disk; raise OSError if this fails."""
     descriptor = system_calls.open(path, flags)
     try:
         system_calls.fsync(descriptor)
@@ -136,7 +136,7 @@ def temp_name() -> str:
 
 
 def discard(temp: Path) -> None:
-    """Remove a temporary file. If this fails, a later run recognizes the file by its name."""
+    """Remove a temporary file. If this fails, the next run of lyncnb finds and removes the file."""
     with suppress(OSError):
         system_calls.unlink(temp)
 
@@ -145,7 +145,7 @@ def give_name(temp: Path, path: Path) -> None:
     """Give a complete temporary file its final name, without overwriting another file."""
     try:
         if system_calls.link is None or system_calls.WINDOWS:
-            system_calls.rename(temp, path)  # On Windows, this call fails if the name exists.
+            system_calls.rename(temp, path)  # On Windows, rename() fails if the name exists.
             return
         try:
             system_calls.link(temp, path)
@@ -162,8 +162,8 @@ def give_name(temp: Path, path: Path) -> None:
 
 
 def _rename_to_free_name(temp: Path, path: Path) -> None:
-    # Another program could create the same name between the two calls. Another lyncnb process
-    # cannot, because it waits for the lock.
+    # Another program could create the same name between lstat() and rename(). Another lyncnb
+    # process cannot, because it waits for the folder's lock.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -440,7 +440,10 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
 
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the temporary files of interrupted runs; requires the lock."""
+    """Return the temporary files that interrupted runs left in a folder.
+
+    The caller must lock the folder.
+    """
     return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
 
 
@@ -463,9 +466,9 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
 
 # Write many new files, sync them together, and then give them their names in order.
 
-# 16 threads share the commits of the file system's journal, which takes a third of the time of
-# separate fsync calls (on ext4, 73 instead of 250 microseconds per file). A sync of the complete
-# disk would not report errors for each file.
+# With 16 threads, the file system writes several files in one commit of the journal. This takes a
+# third of the time of separate fsync calls (on ext4, 73 instead of 250 microseconds per file).
+# sync(), which writes the complete disk, would not report errors for each file.
 _SYNC_THREADS = 16
 
 
@@ -474,8 +477,8 @@ class FileBatch:
 
     All files in an earlier `stage` have their names on the disk before a file in a later stage gets
     its name. With keys in stage 0 and requests in stage 1, a request never exists without its key.
-    Use the object as a context manager, which removes files that are not committed, and only in one
-    thread.
+    Use the object as a context manager, in a single thread. At the end of the ``with`` block, files
+    that are not committed are removed.
     """
 
     def __init__(self) -> None:
@@ -521,7 +524,7 @@ class FileBatch:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the files that are not committed."""
+        """Remove the temporary files that :meth:`commit` has not given their final names."""
         for stage in self._files.values():
             for temp, _ in stage:
                 discard(temp)

@@ -19,14 +19,15 @@ from pathlib import Path
 from ...errors import BundleError
 from . import system_calls
 
-with suppress(ImportError):  # Windows does not have this module.
+with suppress(ImportError):  # The module grp does not exist on Windows.
     import grp
 
 TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# On other systems than Linux, this flag would open a folder for writing, which they reject.
+# Outside Linux, O_DIRECTORY replaces O_TMPFILE: the system then refuses to open the folder for
+# writing, and lyncnb tests the disk in another way.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -40,7 +41,7 @@ class _Rule:
     group: int
 
 
-# The rules for the folders to which this process writes, by the folder's real path.
+# The rules for the folders to which this process writes, by the real path of the folder.
 _rules: dict[str, _Rule] = {}
 
 
@@ -100,7 +101,7 @@ def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        with suppress(OSError):  # lyncnb wrote no data to this file, so no data can be lost.
+        with suppress(OSError):  # The file is empty, so an error in close() cannot lose data.
             system_calls.close(descriptor)
 
 
@@ -121,7 +122,7 @@ def _is_open_to_all(folder: Path) -> bool:
 
 @contextmanager
 def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """In this context, give new files and subfolders in a folder the folder's owner and group."""
+    """In a ``with`` block, give new files in a folder the owner and group of the folder."""
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
         status = system_calls.lstat(folder)
@@ -165,7 +166,7 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
     if rule.owner != -1:
         with suppress(PermissionError):  # The disk does not store owners.
             system_calls.fchown(descriptor, rule.owner, rule.group)
-    if rule.is_team:  # This call sets the permissions that the umask removed.
+    if rule.is_team:  # fchmod() sets the permissions that the umask removed.
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
 
@@ -240,7 +241,7 @@ def group_number(group: str) -> int:
 
 
 def team_of(folder: str | os.PathLike[str]) -> str:
-    """Return the group whose members can write to a folder; "" if it is not a team folder."""
+    """Return the group whose members can write to a team folder; "" if the folder has no team."""
     try:
         status = system_calls.lstat(folder)
     except (OSError, ValueError):
@@ -254,7 +255,7 @@ def team_of(folder: str | os.PathLike[str]) -> str:
 
 
 def is_the_team(folder: str | os.PathLike[str], group: str) -> bool:
-    """Return whether a team folder belongs to a group with a name or number."""
+    """Return whether a team folder belongs to the group with a name or number."""
     status = system_calls.lstat(folder)
     try:
         return bool(group) and group_number(group) == status.st_gid

@@ -29,10 +29,10 @@ LOCK_NAME = "lyncnb.lock"
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# Earlier versions cannot write to a folder with such a manifest.
+# Versions of lyncnb that use only the old lock cannot write to a folder with such a manifest.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
-_LOOK_EVERY = 0.2  # The unit is seconds.
+_LOOK_EVERY = 0.2  # The time between two attempts to get the lock, in seconds.
 
 # The real path of each folder that this process has locked, and the token in the folder's note.
 _held: dict[str, str] = {}
@@ -113,14 +113,14 @@ def confirm(folder: Path) -> None:
 
 
 def owner(folder: Path) -> str:
-    """Return the description of the writing process in a folder's note."""
+    """Return which process is writing to a folder, according to the note in the folder."""
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
 def _acquire_lock(
     folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Get the kernel locks and write the note; return False if this must be repeated."""
+    """Try to get the kernel locks and write the note; return False if the caller must try again."""
     note = folder / OWNER_NAME
     try:
         for guard in guards.values():
@@ -152,7 +152,10 @@ def _raise_in_use(folder: Path, hint: str) -> None:
 
 
 def _is_alive(text: str) -> bool:
-    """Return whether the process in a note may still be running; requires the kernel lock."""
+    """Return whether the process in a note may still be running.
+
+    The caller must hold the kernel lock.
+    """
     match = _NOTE.fullmatch(text)
     if match is None:
         return False
@@ -161,8 +164,8 @@ def _is_alive(text: str) -> bool:
         return True
     if int(process) == os.getpid():
         return token in _held.values()
-    # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
-    # the process in the note must still exist.
+    # If the disk supports kernel locks, no other process on this computer has the lock. If it does
+    # not, the process in the note must still exist.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 

@@ -49,12 +49,13 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# The styles before the mark of a notebook's page fit into this size.
+# In a notebook's page, styles precede the mark by which lyncnb recognizes the page. They fit into
+# this size.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# The compression methods in lyncnb's archives. Other methods raise other errors.
+# The compression methods in lyncnb's archives. Python raises other errors for other methods.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Every page that lyncnb creates contains this text in its head, including the pages of notebooks.
@@ -82,7 +83,7 @@ class OutputKind:
 
 
 def first_line(start: bytes, end: bytes = b"") -> Test:
-    """Return a function that checks how the first line of a file starts and ends."""
+    """Return a function that checks how the first line of a file begins and ends."""
 
     def is_ours(file: IO[bytes]) -> bool:
         line = file.readline(_LINE_BYTES).rstrip(b"\r\n")
@@ -92,7 +93,7 @@ def first_line(start: bytes, end: bytes = b"") -> Test:
 
 
 def mentions(*marks: bytes) -> Test:
-    """Return a function that checks whether the first 4 MiB of a file contain all marks."""
+    """Return a function that checks whether a file's first 4 MiB contain all of these marks."""
 
     def is_ours(file: IO[bytes]) -> bool:
         head = file.read(_HEAD_BYTES)
@@ -107,7 +108,7 @@ def is_page(*marks: bytes) -> Test:
 
 
 def packs(member: str, content: Test) -> Test:
-    """Return a function that applies `content` to a ZIP archive's first file with an extension."""
+    """Return a function that applies a check to a ZIP archive's first file with an extension."""
 
     def is_ours(file: IO[bytes]) -> bool:
         with suppress(*READ_ERRORS):
@@ -163,7 +164,7 @@ def check_output(
 
 
 def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
-    """Reject a file name extension that a type of file cannot have; ``place`` begins the message.
+    """Reject an extension that a type of file cannot have; the error message begins with ``place``.
 
     Raises
     ------
@@ -212,7 +213,7 @@ def write_output(
     target, facts = Path(path), _find_status(path)
     try:
         if facts is None:
-            # This call fails if another program created the file in the meantime.
+            # write_new() fails if another program created the file in the meantime.
             files.write_new(target, data, 0o644)
         else:
             files.replace(target, data, stat.S_IMODE(facts.st_mode))
@@ -227,13 +228,13 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If the path is or contains such a name, also through ``..``, a symbolic link, or another
-        letter case. Also if the path is not a valid file name.
+        If the path is or contains the name of such a file, also through ``..``, a symbolic link, or
+        another letter case. Also if the path is not a valid file name.
     """
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    except ValueError:  # An unpaired surrogate also raises ValueError.
+    except ValueError:  # The method also raises ValueError for an unpaired surrogate.
         raise OutputError(
             f"{shown(os.fsdecode(path))} is not a valid file name", hint="enter the file name again"
         ) from None
@@ -306,4 +307,4 @@ def _is_ours(path: str | os.PathLike[str], kind: OutputKind) -> bool:
         with files.open_plain(path) as file:
             return kind.is_ours[Path(path).suffix.lower()](file)
     except (OSError, BundleError):
-        return False  # A file that cannot be read may belong to another program.
+        return False  # If lyncnb cannot read the file, the file may belong to another program.

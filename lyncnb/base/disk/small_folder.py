@@ -23,7 +23,7 @@ _FOLDER_MODE = 0o755
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Create a folder with all of these files, or nothing.
+    """Create a folder with a few text files; if this fails, create nothing.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
-    """Read files in a folder.
+    """Read some of the files in a folder.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
         mode = system_calls.lstat(folder).st_mode
     except OSError as error:
         raise system_calls.trouble(error, folder, "access the folder") from None
-    except ValueError:  # The path contains a character that is not allowed in names.
+    except ValueError:  # The path contains a character that is not valid in a path.
         raise BundleError(
             f"{shown(str(folder))} is not a valid folder name", hint="enter the folder name again"
         ) from None
@@ -90,7 +90,7 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
 
 
 def rename_folder(folder: Path, target: Path) -> None:
-    """Rename a folder in the same parent folder, but never to an existing name.
+    """Rename a folder in its parent folder, but never to an existing name.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def rename_folder(folder: Path, target: Path) -> None:
         If the name exists, or the system reports an error.
     """
     try:
-        # The same name in another letter case can be the same folder.
+        # On Windows and macOS, the same name in another letter case can be the same folder.
         if os.path.lexists(target) and not os.path.samefile(folder, target):
             raise BundleError(f"{target} already exists", hint="choose another name")
         system_calls.rename(folder, target)
@@ -108,7 +108,7 @@ def rename_folder(folder: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path, names: Collection[str]) -> None:
-    """Remove a folder that contains only these files and lyncnb's hidden files.
+    """Remove a folder that contains only the specified files and lyncnb's hidden files.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""All calls to the operating system that write, with clear messages for their errors.
+"""Call the functions of the operating system that write, and describe their errors clearly.
 
 Other modules call ``system_calls.fsync``, never ``os.fsync``. A test can therefore make each call
 in ``CALLS`` fail, and compare the calls with a trace from the operating system.
@@ -23,9 +23,10 @@ link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
 
-# On macOS, fsync() leaves data in the disk's cache. This fcntl() command writes the cache, too.
+# On macOS, fsync() leaves data in the disk's cache. The fcntl() command F_FULLFSYNC also writes the
+# cache.
 full_sync: int | None = None
-with suppress(ImportError):  # Windows does not have this module.
+with suppress(ImportError):  # The module fcntl does not exist on Windows.
     import fcntl
 
     full_sync = getattr(fcntl, "F_FULLFSYNC", None)
@@ -34,7 +35,7 @@ with suppress(ImportError):  # Windows does not have this module.
 def fsync(descriptor: int) -> None:
     """Write a file to the disk, and also write the disk's cache if the system supports it."""
     if full_sync is not None:
-        # Network shares and some file systems do not support this command.
+        # Network shares and some file systems do not support F_FULLFSYNC.
         with suppress(OSError):
             fcntl.fcntl(descriptor, full_sync)
             return
@@ -44,7 +45,7 @@ def fsync(descriptor: int) -> None:
 WINDOWS = os.name == "nt"
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
-# If the file is a named pipe, this flag prevents waiting for a writer.
+# If the file is a named pipe, O_NONBLOCK prevents lyncnb from waiting for a writer.
 READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
 # The error numbers of link() on file systems without hard links (FAT, some network shares).
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}

@@ -18,8 +18,8 @@ _BLOCK = 512
 _MAGIC = b"ustar"
 _REGULAR = (b"0", b"\0", b"7")
 _LONG_NAME = b"L"
-# These entries describe the next entry (pax) or the complete archive. They are skipped, because the
-# names in the other headers are sufficient.
+# These entries describe the next entry (pax) or the complete archive. lyncnb skips them, because
+# the names in the other headers are sufficient.
 _DESCRIPTIONS = (b"x", b"g", b"X", b"K")
 
 
@@ -28,7 +28,7 @@ class BadTar(ValueError):
 
 
 class TarEntry(NamedTuple):
-    """An entry in an archive: its name, whether it is a regular file, and its content."""
+    """An entry in a tar archive: its name, whether it is a regular file, and its content."""
 
     name: str
     is_file: bool
@@ -61,7 +61,7 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
 
 
 def tar_entries(data: bytes) -> Iterator[TarEntry]:
-    """Yield all entries in an archive except folders, in their order.
+    """Yield all entries in a tar archive except folders, in the order of the archive.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def tar_entries(data: bytes) -> Iterator[TarEntry]:
 
 
 def _read_prefix(header: bytes) -> str:
-    # Old GNU archives ("ustar  ") contain times in this field.
+    # Old GNU archives, which have "ustar  " in the header, contain times in this field.
     return _decode_text(header[345:500]) if header[257:263] == b"ustar\0" else ""
 
 
@@ -103,7 +103,7 @@ def _decode_text(field: bytes) -> str:
 
 
 def _parse_number(field: bytes, offset: int) -> int:
-    if field[0] & 0x80:  # Numbers for more than 8 GB use base 256.
+    if field[0] & 0x80:  # Numbers for files of more than 8 GB use base 256.
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0") or b"0"
     try:

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-# The date is fixed, so that the same files result in the same bytes.
+# All files in an archive have this fixed date, so that the same files result in the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)
 
 
@@ -68,11 +68,11 @@ _PIECE = 1 << 16
 
 
 class BadArchive(ValueError):
-    """An archive cannot be read or must be rejected; the text contains the reason."""
+    """The error for an archive that lyncnb cannot read or must reject, with the reason."""
 
 
 def contents_trouble(data: bytes, most: int) -> str:
-    """Return why an archive must be rejected, based on its list of entries; "" if it can be read.
+    """Return why lyncnb must reject a ZIP archive, based on its list of entries; "" if valid.
 
     ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
     memory of a computer. lyncnb therefore checks the end record first (APPNOTE.TXT 4.3.16).
@@ -97,7 +97,7 @@ def contents_trouble(data: bytes, most: int) -> str:
 
 
 def archive_reason(error: Exception) -> str:
-    """Return the problem with an archive in plain English."""
+    """Return a sentence that explains why an archive cannot be read."""
     text = str(error)
     if "CRC" in text:
         return "the checksum is wrong"

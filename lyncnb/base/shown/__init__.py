@@ -1,1 +1,1 @@
-"""Tables, pages, and pictures for any content."""
+"""Write tables, pages, and pictures that do not depend on certificates."""

@@ -18,7 +18,7 @@ from ..toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
-# The language code in an option, and the language code of a page.
+# The language code for Traditional Chinese in an option, and in an HTML page.
 _CHINESE = ("zh-TW", "zh-Hant-TW")
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
@@ -38,7 +38,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """The content of ``documents.toml``."""
+    """The content of the file ``documents.toml``: all documents with a web address."""
 
     document: tuple[Document, ...]
 
@@ -60,7 +60,7 @@ def parse_documents(text: str) -> Documents:
 
 @cache
 def document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Return the web address of each document by its title, in English if not translated."""
+    """Return each document's web address by title; English pages if there is no translation."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {

@@ -69,7 +69,7 @@ class Figure(Table):
         return self.title
 
     def to_svg(self) -> bytes:
-        """Return the content of an ``.svg`` file."""
+        """Return the picture as the content of an ``.svg`` file."""
         return self.svg.encode("utf-8")
 
     def to_html(self) -> str:

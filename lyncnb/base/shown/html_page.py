@@ -46,7 +46,8 @@ def _create_environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(lambda name: root.joinpath(name).read_text("utf-8")),
         autoescape=True,
-        undefined=StrictUndefined,  # A missing value is an error, instead of blank text.
+        # A missing value in a template is an error, instead of blank text.
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -89,7 +90,7 @@ def css_text(text: object) -> Markup:
 
 
 def references(sources: Iterable[str]) -> dict[str, Markup]:
-    """Return a link for each source to its entry in a list that is numbered from 1."""
+    """Return a link for each source to the source's number in the list of sources."""
     from markupsafe import Markup
 
     link = Markup('&nbsp;<a href="#s{0}" aria-label="source {0}">[{0}]</a>')

@@ -13,7 +13,7 @@ from ..toml_text import parse_toml
 
 _DATA = Path(__file__).with_name("languages.toml")
 
-#: The languages that users can choose. Texts without a translation are in English.
+#: Users can choose one of these languages. Texts without a translation are in English.
 LANGUAGES = ("en", "zh-TW")
 _OF_PAGES = {"en": "en", "zh-TW": "zh-Hant-TW"}
 
@@ -40,5 +40,5 @@ def translator(language: str) -> Callable[[str], str]:
 
 
 def page_language(language: str) -> str:
-    """Return the language code for HTML and Word, with the script."""
+    """Return the language code for HTML and Word, which includes the script for Chinese."""
     return _OF_PAGES[language]

@@ -1,7 +1,8 @@
-"""Where a document comes from: deployment, planner, table, and the days that it is for.
+"""Describe the origin of a document: deployment, planner, table, and dates.
 
-Every document and every printed sheet names it. Nothing in it is today's date: a document of a
-folder has the day of the folder's last change, any other the day in ``SOURCE_DATE_EPOCH``.
+Every document and every printed sheet shows its origin. The origin never contains today's date, so
+that the same input results in the same document. A document about a request folder has the date of
+the folder's last change. Any other document has the date in ``SOURCE_DATE_EPOCH``.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-#: Names the day of a document without a folder, in seconds since 1970.
+#: This environment variable sets the date of documents that are not about a request folder, in
+#: seconds since 1970.
 VARIABLE = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who made a document, for which deployment, from which table and on which days.
+    """The origin of a document: the deployment, planner, table, creation date, and evaluation date.
 
-    ``made_on`` is a day, or a time in UTC such as ``2026-12-01 08:00 UTC``; blank if it is not
+    ``made_on`` is a date, or a time in UTC such as ``2026-12-01 08:00 UTC``; blank if it is not
     known. ``judged_on`` is the evaluation date.
     """
 
@@ -30,7 +32,7 @@ class Origin:
     judged_on: date | None = None
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Yield a heading and a text for each fact that is known."""
+        """Yield a heading and a text for each known detail of the origin."""
         judged_on = f"{self.judged_on}" if self.judged_on else ""
         told = (
             ("Deployment", self.deployment),
@@ -43,14 +45,14 @@ class Origin:
 
     @property
     def line(self) -> str:
-        """The facts in one line, for the margin of a printed sheet; "" if none is known."""
+        """The origin in one line, for the margin of a printed sheet; "" if no detail is known."""
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")
         return " · ".join([*([first] if first else []), *(f"{k}: {v}" for k, v in facts.items())])
 
     @property
     def author(self) -> str:
-        """The author in the properties of a document."""
+        """The author in a document's properties: the planner, or lyncnb if there is none."""
         return self.planner or "lyncnb"
 
     @property
@@ -62,12 +64,12 @@ class Origin:
             return None
 
 
-#: Where nothing is known of a document's origin.
+#: The origin of a document for which no detail is known.
 UNKNOWN = Origin()
 
 
 def source_date() -> str:
-    """Return the day that the environment gives for documents; "" if it gives none."""
+    """Return the date for documents from the environment variable; "" if it is not set."""
     try:
         return f"{datetime.fromtimestamp(int(os.environ.get(VARIABLE, '')), UTC).date()}"
     except (ValueError, OverflowError, OSError):

@@ -25,8 +25,9 @@ _PROSE = (".md", ".html")
 _WHOLE_DAYS = (
     "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
 )
-_HEAD_BYTES = 256  # The number of bytes at the start of a JSON document.
-_HEADINGS_IN_MARK = 4  # The first columns of a CSV file. Later versions can add columns after them.
+_HEAD_BYTES = 256  # lyncnb recognizes a JSON document by this number of bytes at its start.
+# A report's CSV file begins with these columns. Later versions can add columns after them.
+_HEADINGS_IN_MARK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +53,14 @@ class ReportKind(OutputKind):
 
 
 class Sentence(NamedTuple):
-    """A paragraph that appears only in the formats with these extensions."""
+    """A paragraph of a report that appears only in the formats with these file name extensions."""
 
     text: str
     formats: Collection[str] = _PROSE
 
 
 class Picture(NamedTuple):
-    """A picture that lyncnb draws only for the formats with these extensions."""
+    """A picture that lyncnb draws only for the formats with these file name extensions."""
 
     draw: Callable[[], Figure]
     formats: Collection[str] = (".html", ".svg")
@@ -167,12 +168,12 @@ def report_kind(
 
 
 def report_document(report: Report) -> dict[str, object]:
-    """Return the JSON document of a report, with records and dates converted to JSON values."""
+    """Return the JSON document of a report; records and dates become JSON values."""
     return {"format": report.kind.form, **report.document()}
 
 
 def write_report(report: Report, suffix: str) -> bytes:
-    """Return a report in the format with a file name extension; equal reports have equal bytes.
+    """Write a report in the format with a file name extension; equal reports result in equal bytes.
 
     Raises
     ------
@@ -184,14 +185,14 @@ def write_report(report: Report, suffix: str) -> bytes:
 
 
 def lines_left(number: int) -> list[str]:
-    """Return a line with the number of rows that are not shown, or no line if all are shown."""
+    """Return a line with the number of rows that are not shown; no line if all rows are shown."""
     return (
         [f"… and {number:,} more; use --json or -o FILE to show all of them"] if number > 0 else []
     )
 
 
 def parts_html(parts: Iterable[Part]) -> Iterator[str]:
-    """Yield the parts that appear on a page, as escaped HTML."""
+    """Yield the sections of a report that appear on a page, as escaped HTML."""
     for part in parts:
         if ".html" not in part.formats:
             continue
@@ -205,7 +206,7 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
             caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
-                # The empty rows are counted, but not shown.
+                # These empty rows are counted, but not shown.
                 [*rows, *[()] * (len(items) - len(rows))],
                 caption="" if part.is_folded else caption,
                 limit=part.limit,
@@ -283,20 +284,20 @@ def _is_titled(kind: ReportKind) -> Test:
 
 
 def _has_format(kind: ReportKind) -> Test:
-    # The pattern matches any version of the format, but only at the start, because a report of
-    # another type can contain this report.
+    # The pattern matches any version of the format. It matches only at the start of the file,
+    # because a report of another type can contain this report.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
     return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
 
 
 class Format(NamedTuple):
-    """How to write a report in a format, and how to recognize a file in this format."""
+    """The functions that write a report in a format, and recognize a file in this format."""
 
     write: Callable[[Report], bytes]
     is_ours: Callable[[ReportKind], Test]
 
 
-#: All formats for reports, by file name extension.
+#: This mapping contains all formats for reports, by file name extension.
 FORMATS: Mapping[str, Format] = {
     ".csv": Format(_write_csv, _has_headings),
     ".xlsx": Format(_write_xlsx, _is_titled),

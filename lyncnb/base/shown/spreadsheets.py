@@ -32,10 +32,13 @@ _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 CELL_LENGTH = 32_767
 SHEET_ROWS = 1_048_576
 
-# A fixed date in the file, so that the same table has the same bytes. ZIP supports no earlier year.
+# All workbooks contain this fixed date, so that the same table results in the same bytes. It is a
+# date that ZIP archives support.
 _CREATED = datetime(2000, 1, 1)
 
-_WIDEST = 60  # The unit is characters. Longer cells are truncated on the screen, not in the file.
+# The maximum width of a column in characters. Longer cells are truncated on the screen, not in the
+# file.
+_WIDEST = 60
 _MEASURED_ROWS = 500
 
 
@@ -131,7 +134,8 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
         UTF-8 with BOM (without it, Excel does not detect UTF-8), CRLF, with quotation marks around
         every cell, and at most 32,767 characters in each cell (see :func:`fitting`).
     """
-    # Each row is encoded separately, because the text of 100,000 rows would need the memory twice.
+    # Each row is encoded separately, because the text of 100,000 rows would otherwise be in memory
+    # twice.
     buffer = io.BytesIO(codecs.BOM_UTF8)
     buffer.seek(0, io.SEEK_END)
     buffer.write(_format_csv_line(columns).encode("utf-8", "replace"))
@@ -140,7 +144,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-# The pattern matches a row, joined by `","`, in which at least one cell needs escaping.
+# This pattern matches a row, joined by `","`, in which at least one cell needs escaping.
 _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
@@ -205,7 +209,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
         for name in frame.namelist():
             entry, part = _make_entry(name), frame.read(name)
             if name == _PROPERTIES and origin.created is None:
-                part = _DATES.sub(b"", part)  # No date is better than a wrong one.
+                # The current date, which the library would write, is not the date of the document.
+                part = _DATES.sub(b"", part)
             match = _SHEET_FILE.fullmatch(name)
             if match is None:
                 packed.writestr(entry, part)
@@ -219,7 +224,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
 def _make_entry(name: str) -> ZipInfo:
     entry = ZipInfo(
         name, (1980, 1, 1, 0, 0, 0)
-    )  # The earliest date in ZIP files replaces the current date.
+    )  # The earliest date that ZIP archives support replaces the current date.
     entry.compress_type = ZIP_DEFLATED
     return entry
 
@@ -231,7 +236,8 @@ _DATES = re.compile(rb"<dcterms:(created|modified)\b[^>]*>[^<]*</dcterms:\1>")
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
-@lru_cache(maxsize=8)  # A folder's workbook is often written again with other rows.
+# The result is cached, because lyncnb often writes a folder's workbook again with other rows.
+@lru_cache(maxsize=8)
 def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> bytes:
     """Return a workbook with headings and layout, and a blank row in place of the rows."""
     import xlsxwriter
@@ -271,7 +277,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
     return buffer.getvalue()
 
 
-# The last row in which a form offers choices. Lower rows accept any text.
+# A form offers choices up to this row. Rows below it accept any text.
 _FORM_ROWS = 5_000
 
 
@@ -312,7 +318,8 @@ _A4 = 9  # The number for A4 in the XLSX format.
 def _lay_out_for_paper(worksheet: Any, line: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    worksheet.fit_to_pages(1, 0)  # The sheet is one page wide, with any number of pages.
+    # A printed sheet is one page wide and can have any number of pages.
+    worksheet.fit_to_pages(1, 0)
     worksheet.repeat_rows(0)
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
     # A footer has at most 255 characters; "&" begins a code, and "&&" is the character.
@@ -320,8 +327,8 @@ def _lay_out_for_paper(worksheet: Any, line: str) -> None:
     worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&RPage &P of &N")
 
 
-# This thread makes many small writes and seldom releases the interpreter lock, so a notebook would
-# not respond for a second after 10,000 rows.
+# This thread makes many small writes and seldom releases the interpreter lock. Without pauses, a
+# notebook would not respond for a second after 10,000 rows.
 _ROWS_IN_ONE_GO = 100
 
 
@@ -363,7 +370,10 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 class _Cells:
-    """Writes the cells of rows. A column without a separate style uses the style of column A."""
+    """Write rows as the XML of cells.
+
+    A column without a separate style uses the style of column A.
+    """
 
     def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
         letters = [*map(column_letters, range(columns))]

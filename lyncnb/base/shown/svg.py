@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-# Character widths in DejaVu Sans, in thousandths of the font size. It is the widest font in the
-# list, so text that fits in this font fits in all of them.
+# The widths of characters in DejaVu Sans, in thousandths of the font size. DejaVu Sans is the
+# widest font in the list, so a text that fits in this font fits in all of them.
 _NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
 _WIDE = dict.fromkeys("mwMW@%", 980)
 _CAPITAL, _LETTER, _FULL = 730, 630, 1000
@@ -125,7 +125,7 @@ class Drawing:
         anchor: str = "start",
         name: str = "",
     ) -> None:
-        """Write a line of text at the baseline ``y``; a click on the text reports ``name``."""
+        """Write a line of text with the baseline at ``y``; a click on the text reports ``name``."""
         cls = f' class="{kind}"' if kind else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
         about = f' data-name="{_escape(name)}"' if name else ""
@@ -162,7 +162,7 @@ class Drawing:
         )
 
     def half_disc(self, x: float, y: float, radius: float) -> None:
-        """Draw a circle with a filled left half."""
+        """Draw a circle whose left half is filled."""
         self.disc(x, y, radius, "open")
         top, bottom, r = _number(y - radius), _number(y + radius), _number(radius)
         self._shapes.append(

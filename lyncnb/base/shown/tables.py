@@ -27,14 +27,14 @@ else:
     # The name is only for annotations, which Python does not evaluate.
     DataFrame = "pandas.DataFrame"
 
-#: The maximum number of rows in a notebook's table.
+#: A table in a notebook shows at most this number of rows.
 ROWS_SHOWN = 200
 
-# The maximum number of items that a cell shows, so that a row is not higher than the screen.
+# A cell shows at most this number of items, so that a row is not higher than the screen.
 _CHIPS_OPEN = 6
 
-#: The number of visible rows. The other rows in a longer table are collapsed under a line with
-#: their number.
+#: A longer table shows this number of rows. The other rows are collapsed under a line with their
+#: number.
 ROWS_OPEN = 10
 
 #: This style is part of every table's HTML, for pages that remove ``<style>`` from the content.
@@ -54,11 +54,11 @@ TABLE_STYLE = (
 
 # A name can break after these characters, and a word such as WebServicesInternal before a capital.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # Shorter words never need a break.
+_LONG = re.compile(r"\S{19,}")  # Words that are shorter than this never need a break.
 # In a table with at least this number of columns, shorter words also need a break.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# The maximum number of letters without a break in such a table.
+# In such a table, a word has a break after at most this number of letters.
 _LONGEST_PART = 20
 
 
@@ -76,7 +76,10 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Lines in a cell that are collapsed under a line of plain text, also on paper, and items."""
+    """A cell's collapsed lines under a line of plain text, and the items of the cell.
+
+    The lines are also collapsed on paper.
+    """
 
     summary: str
     lines: tuple[str, ...]
@@ -109,20 +112,20 @@ _MARKDOWN = str.maketrans(
 
 
 class PlanMark(NamedTuple):
-    """Identifies the plan in an output; ``name`` is the scenario or demonstration, or ""."""
+    """Identifies the plan in an output; ``name`` is a scenario, a demonstration, or ""."""
 
     digest: str
     name: str = ""
 
 
 class Marked(Protocol):
-    """A plan with an identification for outputs."""
+    """A plan that provides an identification for outputs."""
 
     def mark(self) -> PlanMark:
-        """Return the identification of the plan."""
+        """Return the identification of this plan for outputs."""
 
 
-#: The CSS class of a paragraph that explains how to show a panel instead of its copy.
+#: This CSS class marks a paragraph that explains how to show a panel instead of its static copy.
 NEEDS_CLASS = "lyncnb-needs"
 #: The HTML attribute that identifies the plan in a notebook's output.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
@@ -131,7 +134,7 @@ _PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 
 
 def marked(page: str, plan: Marked | PlanMark | None) -> str:
-    """Mark HTML with the plan that it shows, and add a line with the name if the plan has one."""
+    """Mark HTML with the plan that it shows. If the plan has a name, add a line with the name."""
     if plan is None:
         return page
     digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
@@ -144,7 +147,10 @@ def marked(page: str, plan: Marked | PlanMark | None) -> str:
 
 
 def shown_plans(page: str) -> list[str]:
-    """Return the plans that HTML shows, as marked by :func:`marked`, without exempt ones."""
+    """Return the plans that HTML shows, as marked by :func:`marked`.
+
+    Demonstrations are left out.
+    """
     return _PLAN.findall(page)
 
 
@@ -170,12 +176,12 @@ def _make_getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any
 
 
 def headings_of(columns: Iterable[Column]) -> list[str]:
-    """Return the headings of columns."""
+    """Return the headings of table columns."""
     return [column.heading for column in columns]
 
 
 def rows_of(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield a row with the value in each column for each item."""
+    """Yield a row for each item, with the value in each column."""
     values = [column.value for column in columns]
     if len(values) > 1 and all(isinstance(value, attrgetter) for value in values):
         # A large table has millions of cells, so a single call returns a complete row.
@@ -207,7 +213,7 @@ class Table(ABC):
     def _summary(self) -> str: ...
 
     def _shown_plan(self) -> Marked | PlanMark | None:
-        """Return the plan that this table shows, or None."""
+        """Return the plan that this table shows, or None if it shows no plan."""
         return None
 
     def to_frame(self) -> DataFrame:
@@ -298,7 +304,7 @@ def count_of(number: int, noun: str) -> str:
 
 
 def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
-    """Join the first texts, and add the number of the other texts: "a, b and 3 more"."""
+    """Join the first texts, and add the number of the other texts, as in "a, b and 3 more"."""
     left = len(texts) - shown
     return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
 
@@ -495,13 +501,13 @@ def _add_links(value: Any) -> str:
 
 
 def folded(summary: str, fragment: str, *, on_paper: bool = True) -> str:
-    """Collapse escaped HTML under a line of plain text, and expand it on paper by default."""
+    """Collapse escaped HTML under a line of plain text. By default, it is expanded on paper."""
     mark = ' class="lyncnb-more"' if on_paper else ""
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
 def left_out(shown: int, total: int) -> str:
-    """Return a sentence that shows how many rows of a table are visible."""
+    """Return a sentence that shows how many of a table's rows are visible."""
     return f"Only the first {shown:,} of {total:,} rows are shown."
 
 
@@ -541,7 +547,7 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def escape_markdown(value: Any) -> str:
-    """Escape a value, so that Markdown shows it unchanged."""
+    """Escape a text, so that Markdown shows it unchanged."""
     return cell_text(value).translate(_MARKDOWN)
 
 

@@ -105,7 +105,7 @@ def _measure_longest_word(text: str) -> int:
 
 
 def _share_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
-    """Divide the width among the columns, or return None if the longest words do not fit."""
+    """Divide the width among a table's columns; return None if the longest words do not fit."""
     widths = [*least]
     spare = available - sum(widths)
     if spare < 0:
@@ -127,7 +127,7 @@ def _wrap_cell(cell: str, width: int) -> list[str]:
 
 
 def _format_paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
-    """Yield a row as ``first value: Heading value; Heading value``, without blank values."""
+    """Yield a table row as ``first value: Heading value; Heading value``, without blank values."""
     pairs = zip(columns[1:], row[1:], strict=True)
     text = "; ".join(f"{heading} {value}" for heading, value in pairs if value)
     yield from wrap(f"{row[0]}: {text}", width)
