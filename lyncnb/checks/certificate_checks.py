@@ -1,4 +1,4 @@
-"""Checks of one planned certificate, or of one name on it, with one short function for each check.
+"""Check one planned certificate, or one name on it, with one short function for each check.
 
 Each function yields messages that contain the value. A function for names returns one message, or
 "" if there is no finding. The rules of the product and of the CAs define the code, severity, hint,
@@ -21,7 +21,7 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # share of a CA's limit from which a check reports the size
+NEARLY_PERCENT = 95  # A check reports a size that exceeds this share of the CA's limit.
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
@@ -47,7 +47,7 @@ def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule)
 
 
 def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a common name that is longer than X.520 allows."""
+    """Find a certificate whose common name is longer than X.520 allows."""
     name = c.subject.common_name
     if c.subject.too_long:
         yield f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}'
@@ -56,7 +56,7 @@ def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule)
 def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that exceed the size limit of AD CS."""
+    """Find a certificate whose alternative names exceed the size limit of AD CS."""
     size = _size_over_limit(c, rule.limit)
     if size:
         yield (
@@ -68,7 +68,7 @@ def san_too_large_for_ad_cs(
 def san_nearly_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that almost reach the size limit of AD CS."""
+    """Find a certificate whose alternative names almost reach the size limit of AD CS."""
     size = _size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
@@ -78,7 +78,7 @@ def san_nearly_too_large_for_ad_cs(
 
 
 def _size_over_limit(c: PlannedCertificate, limit: int) -> int:
-    """Return the size of a certificate's alternative names if it exceeds a limit, or 0."""
+    """Return the size of a certificate's alternative names if it exceeds a limit; otherwise, 0."""
     entries = c.subject_alt_name
     # A name has at most 253 bytes, so most certificates are clearly below the limit.
     if len(entries) * (253 + 3) < limit:
@@ -90,7 +90,7 @@ def _size_over_limit(c: PlannedCertificate, limit: int) -> int:
 def subject_name_not_in_san(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject name that is missing from the alternative names."""
+    """Find a certificate whose subject name is not among its alternative names."""
     name = c.subject.common_name
     # The internal Edge certificate correctly has no alternative names, so the check applies only to
     # certificates with alternative names.
@@ -102,7 +102,7 @@ def subject_name_not_in_san(
 def wildcard_in_subject_name(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject name that is a wildcard."""
+    """Find a certificate whose subject name is a wildcard."""
     if "*" in c.subject.common_name:
         yield f'the subject name is "{c.subject.common_name}"'
 
@@ -116,7 +116,7 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
 
 
 def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a wildcard that is allowed but not necessary."""
+    """Find a wildcard that is allowed on a certificate but not necessary."""
     for name in view.wildcards(c):
         yield f'"{name}" is on {view.label(c)}'
 
@@ -124,7 +124,7 @@ def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
 def av_edge_name_on_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find the A/V Edge name on a certificate, unless another service has the same name."""
+    """Find a certificate with the A/V Edge name, unless another service has the same name."""
     pool = view.pool(c)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
@@ -155,7 +155,7 @@ def hash_not_listed_for_clients(
 def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a required name that no wildcard on the certificate covers."""
+    """Find a certificate with a required name that none of its wildcards covers."""
     wildcards = view.wildcards(c)
     if wildcards:
         for name in view.uncovered(c, rule.names):
@@ -163,19 +163,19 @@ def wildcard_does_not_cover(
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a required name that no name on the certificate covers."""
+    """Find a certificate on which no name covers a required name."""
     for name in view.uncovered(c, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
 def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a required name that is missing from a certificate without wildcards."""
+    """Find a certificate without wildcards on which a required name is missing."""
     if not view.wildcards(c):
         yield from needed_name_missing(c, view, rule)
 
 
 def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an OAuthTokenIssuer key that is not an RSA key of at least 2048 bits."""
+    """Find an OAuthTokenIssuer certificate whose key is not an RSA key of at least 2048 bits."""
     if c.key.algorithm != "RSA" or c.key.bits < OAUTH_KEY_BITS:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
@@ -183,30 +183,30 @@ def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def key_size_not_documented(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an RSA key size that Microsoft does not list."""
+    """Find a certificate with an RSA key size that Microsoft does not list."""
     if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
         yield f"the key is RSA {c.key.bits}"
 
 
 def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an elliptic curve key on a server that assigns certificates with cmdlets."""
+    """Find an elliptic curve key on a server whose certificates are assigned with cmdlets."""
     if c.key.algorithm != "RSA" and c.usages:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
 
 def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a key that the rule lists as rejected."""
+    """Find a certificate with a key type that the rule rejects."""
     if str(c.key) in rule.keys:
         yield f"{view.label(c)} has the key {c.key}"
 
 
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that is not allowed for the role or usage of a certificate."""
+    """Find a certificate whose issuer is not allowed for its role or usage."""
     yield f"the issuer of {view.label(c)} is {c.issuer}"
 
 
 def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that is possible but not recommended for the role or usage."""
+    """Find a certificate whose issuer is possible but not recommended for its role or usage."""
     yield f"the issuer of {view.label(c)} is {c.issuer}"
 
 
@@ -229,7 +229,7 @@ def wildcard_and_desk_phones(
 
 
 def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a certificate with more names than the rule's limit."""
+    """Find a certificate with more names than the limit in the rule."""
     count = len(c.subject_alt_name)
     if count > rule.limit:
         yield f"{view.label(c)} has {count:,} names; the limit is {rule.limit}"
@@ -238,7 +238,7 @@ def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> It
 def servers_share_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a shared certificate where the rules plan one for each server."""
+    """Find a certificate that several servers share, if the rules plan one for each server."""
     rules = view.plan.rules.certificates
     shared = c.shared_by == "pool" and len(c.servers) > 1
     if shared and any(item.id == c.rule and item.per_pool_if for item in rules):
@@ -248,7 +248,7 @@ def servers_share_certificate(
 def organization_without_place(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject with an organization but no location."""
+    """Find a certificate whose subject has an organization but no location."""
     subject = c.subject
     if subject.organization and not (subject.locality or subject.state):
         yield f"the subject {subject} has an O, but neither L nor ST"
@@ -259,21 +259,21 @@ def organization_without_place(
 def place_without_organization(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject with a location but no organization."""
+    """Find a certificate whose subject has a location but no organization."""
     subject = c.subject
     if (subject.locality or subject.state) and not subject.organization:
         yield f"the subject {subject} has a location, but no O"
 
 
 def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a subject with fields other than the common name."""
+    """Find a certificate whose subject has other fields than the common name."""
     subject = c.subject
     if subject.organization or subject.locality or subject.state or subject.country:
         yield f"the subject is {subject}"
 
 
 def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find each certificate in the scope of the rule."""
+    """Report each certificate to which the rule applies."""
     yield f"{view.label(c)} is planned"
 
 
@@ -286,7 +286,7 @@ def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule
 def unit_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject with an organizational unit."""
+    """Find a certificate whose subject has an organizational unit."""
     if c.subject.organizational_unit:
         yield f'the subject {c.subject} has the OU "{c.subject.organizational_unit}"'
 
@@ -304,7 +304,7 @@ def no_san_on_public_certificate(
 def common_name_not_a_san_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a common name that is not among the alternative names."""
+    """Find a certificate whose common name is not among its alternative names."""
     name = c.subject.common_name
     if name and c.subject_alt_name and name not in c.names:
         yield f'"{name}" is not one of the {len(c.names)} alternative names'
@@ -313,14 +313,14 @@ def common_name_not_a_san_on_public_certificate(
 def validity_asked_over_limit(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a planned validity that exceeds the limit on the planned issue date."""
+    """Find a certificate whose planned validity exceeds the limit on the planned issue date."""
     days = view.plan.options.validity_for(c.issuer)
     if days and days > rule.limit:
         yield f"{days:,} days are planned; on that day the limit is {rule.limit:,} days"
 
 
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name in one of the DNS zones that the rule lists."""
+    """Find a name in a DNS zone that the rule lists."""
     for zone in rule.suffixes:
         if name == zone or name.endswith(f".{zone}"):
             return f'"{name}" is in {zone}'
@@ -328,7 +328,7 @@ def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name outside the public DNS on a certificate from a public CA."""
+    """Find a name on a public CA's certificate that does not exist in the public DNS."""
     return f'"{name}" does not end in a registered domain' if view.is_internal(name) else ""
 
 
@@ -338,12 +338,12 @@ def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find an internationalized label in its encoded form."""
+    """Find a name with an internationalized label in its encoded form (``xn--…``)."""
     return f'"{name}" is the encoded form of an internationalized name' if name.is_idn else ""
 
 
 def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a single-label name."""
+    """Find a name that has only one label."""
     return "" if "." in name else f'"{name}" has no domain'
 
 
@@ -384,9 +384,8 @@ CERTIFICATE_TESTS = _functions_by_name(
     too_many_names,
     servers_share_certificate,
 )
-# These checks depend only on role, usages, issuer, CA, and ``PlanView.features``. Their messages
-# may
-# contain the name of the certificate.
+# The results of these checks depend only on the role, usages, issuer, CA, and
+# ``PlanView.features``. Their messages may contain the name of the certificate.
 FEATURE_TESTS = _functions_by_name(
     certificate_planned,
     client_authentication,
@@ -407,7 +406,7 @@ FEATURE_TESTS = _functions_by_name(
     place_without_organization,
     subject_fields_planned,
 )
-# Checks of single names. The message about a name is the same for every certificate.
+# These checks examine single names. The message about a name is the same for every certificate.
 NAME_TESTS = _functions_by_name(
     internal_name_on_public_certificate,
     underscore_in_name,

@@ -33,7 +33,8 @@ from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-#: The role, usages, issuer, and CA of a certificate, which determine the checks that apply.
+#: A key contains the role, usages, issuer, and CA of a certificate. They determine which checks
+#: apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -112,7 +113,7 @@ def check_certificates(
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
-    """Run the checks of the deployment as a whole."""
+    """Run the checks that examine the deployment as a whole."""
     with no_collection():
         return tuple(_check_whole_deployment(PlanView(plan, on=on)))
 
@@ -120,7 +121,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_acceptances(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Find acceptances in the options that have no effect on the other findings."""
+    """Find accepted findings in the options that the plan does not have."""
     return tuple(_check_acceptances_of(PlanView(plan, on=on), findings))
 
 
@@ -133,7 +134,7 @@ def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterat
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding, and add its fix if there is exactly one safe fix."""
+    """Create a finding. If it has exactly one safe fix, add the fix."""
     finding = finding_of(rule, about, message)
     fix = FIXES.get(_function_of(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
@@ -142,7 +143,8 @@ def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> 
 def _check_each_certificate(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Many certificates are the same for some checks and have the same names, so results are reused.
+    # Many certificates have the same names or are the same for some checks, so lyncnb reuses their
+    # results.
     kinds: dict[_Kind, _CheckSet] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _CheckSet] = {}
     for certificate in certificates:
@@ -168,7 +170,7 @@ def _check_each_certificate(
 
 @dataclass(frozen=True, slots=True)
 class _CheckSet:
-    """The checks that apply to certificates with the same role, usages, issuer, and CA."""
+    """The checks for certificates with the same role, usages, issuer, and CA."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
@@ -188,7 +190,7 @@ class _CheckSet:
         )
 
     def without_silent_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
-        """Leave out the checks that report nothing about certificates with the same features."""
+        """Return the checks that report something about this certificate, or that may do so."""
         reporting = [
             (rule, test)
             for rule, test in self.of_certificate
@@ -197,7 +199,7 @@ class _CheckSet:
         return replace(self, of_certificate=reporting)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
-        """Return the messages about a name, each with its check."""
+        """Return the messages about a name on a certificate, each with its check."""
         results = [(rule, test(name, view, rule)) for rule, test in self.of_name]
         self.remarks_by_name[name] = [(rule, message) for rule, message in results if message]
         return self.remarks_by_name[name]

@@ -23,7 +23,7 @@ from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, judging_day
 
-#: The mark in front of each value that differs from the first scenario.
+#: This mark appears in front of each value that differs from the first scenario.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
@@ -102,11 +102,11 @@ class ScenarioComparison(Table):
         )
 
     def differing(self) -> tuple[ScenarioFact, ...]:
-        """Return the facts that differ between the scenarios."""
+        """Return the rows whose values differ between the scenarios."""
         return tuple(fact for fact in self.facts if fact.differs)
 
     def alike(self) -> tuple[ScenarioFact, ...]:
-        """Return the facts that are the same in all scenarios."""
+        """Return the rows whose value is the same in all scenarios."""
         return tuple(fact for fact in self.facts if not fact.differs)
 
     def _headings(self) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ def _list_facts(
         _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
     ]
     for what in dict.fromkeys(what for item in counts for what in item):
-        # A missing count means 0, except for yearly renewals: they are unknown without
+        # A missing count means 0. Only the number of yearly renewals is unknown without
         # validity_days.
         absent = None if what == "yearly renewal" else 0
         values = tuple(item.get(what, absent) for item in counts)

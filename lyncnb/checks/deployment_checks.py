@@ -1,4 +1,4 @@
-"""Checks of the whole deployment, with one short function for each check.
+"""Check the whole deployment, with one short function for each check.
 
 Each function yields pairs. The first item is the id of a certificate, or the first server in the
 affected pools. The second item is the message. Roles are identified by their traits in the rules.
@@ -25,7 +25,7 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web name that several pools share."""
+    """Find an external web services name that several pools share."""
     owners: dict[str, list[Pool]] = defaultdict(list)
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn:
@@ -38,7 +38,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web name that is not on any reverse proxy certificate."""
+    """Find an external web services name that is not on any reverse proxy certificate."""
     published = view.names_on("reverse_proxy")
     if not view.pools_with("reverse_proxy"):
         return
@@ -52,7 +52,7 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find external web names in a deployment that has no reverse proxy."""
+    """Find external web services names in a deployment that has no reverse proxy."""
     if view.pools_with("reverse_proxy"):
         return
     pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
@@ -62,7 +62,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a reverse proxy in a site without external web names."""
+    """Find a reverse proxy in a site that has no external web services names."""
     sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
     for proxy in view.pools_with("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
@@ -70,7 +70,7 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an overridden internal web name on a server that must use its own name."""
+    """Find an overridden internal web services name on a server that must use its own name."""
     for pool in view.pools_with("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
@@ -78,7 +78,7 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an overridden internal web name on a pool with a single server."""
+    """Find an overridden internal web services name on a pool with a single server."""
     for pool in view.plan.topology.pools:
         name = pool.web_internal_fqdn
         if pool.role in rule.roles and len(pool.computers) == 1 and name not in (None, pool.fqdn):
@@ -86,7 +86,7 @@ def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs
 
 
 def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name that is also the name of another server, pool, or web service."""
+    """Find an internal web services name that another server, pool, or web service has."""
     pools = view.pools_with("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
     if not named:
@@ -131,7 +131,7 @@ def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a certificate that must be from the same CA as the internal servers' certificates."""
+    """Find a certificate that the CA of the internal servers must issue, but another CA issues."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
@@ -156,7 +156,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find several certificates where the rules require one shared certificate."""
+    """Find several certificates that the rules require to be one shared certificate."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
     for certificate in view.certificates_for(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
@@ -196,7 +196,7 @@ def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool with web services but no external web name."""
+    """Find a pool that has web services but no external web services name."""
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
             yield view.place(pool), f"web_external_fqdn is blank in every row of {pool.fqdn}"
@@ -356,8 +356,10 @@ def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
         if not facts.roles or facts.name not in topology.columns:
             continue
         if not facts.kind.startswith("fqdn"):
-            continue  # An export may fill a yes/no column, but a name is entered on purpose.
-        # Collocated roles have the same pool name and share the pool's values.
+            # An export may fill a yes/no column automatically, but a person enters a name on
+            # purpose.
+            continue
+        # Collocated roles have the same pool name and use the same values of the pool.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
         idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
         if idle:
@@ -390,7 +392,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find columns that lyncnb does not read, except headings that are almost known."""
+    """Find columns that lyncnb does not read, except for similar names of known columns."""
     near = {heading for heading, _ in nearly_known_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:

@@ -1,4 +1,4 @@
-"""Fix a ``CertificatePlan`` with every fix that introduces no new finding.
+"""Apply every fix to a ``CertificatePlan`` that causes no new finding.
 
 Each fix is first applied to a copy of the plan. It is used only if its finding disappears and no
 new finding appears.
@@ -18,14 +18,14 @@ from ..plan.planner import plan_certificates
 from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
 from .check_plan import check_plan
 
-# After one fix another may become possible, for example for two names in one cell. Each round fixes
+# One fix can make another fix possible, for example if two names are in one cell. Each round fixes
 # at least one finding.
 _ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedPlan:
-    """A plan after its findings were fixed.
+    """A plan after lyncnb has fixed its findings.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class FixedPlan:
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
-        """The edits to options, without duplicates."""
+        """The edits to the plan's options, without duplicates."""
         return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, in the order of the fixes."""
+        """All edits to cells, headings, and options, in the order of the fixes."""
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
@@ -132,7 +132,7 @@ def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     try:
         plan = with_edits(before.plan, edits)
     except (TopologyError, OptionsError, PlanError):
-        return None  # The fix contradicts another value, for example in another row.
+        return None  # The new value contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
     if _count_findings(findings) - _count_findings(before.findings) or set(wanted) & set(findings):
         return None
@@ -140,7 +140,7 @@ def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[str, str]]:
-    # A fix may change a message about the whole deployment, such as a number of names.
+    # After a fix, the message about another finding may be different, such as a number of names.
     return Counter((finding.code, finding.about) for finding in findings)
 
 

@@ -1,4 +1,4 @@
-"""Fixes for findings that have exactly one safe fix, as edits to the table or to an option.
+"""Create fixes for findings that have exactly one safe fix, as edits to the table or to an option.
 
 A fix is safe if it writes down what the plan already contains, or what the product requires.
 ``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function receives the
@@ -43,7 +43,10 @@ def web_internal_fqdn_overridden(
 def pool_name_differs_from_server(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Clear the pool name of a single-server pool. Other pool names may be intended."""
+    """Clear the pool name of a single-server pool that has another name than the server.
+
+    Other pool names may be intended.
+    """
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     servers = {_cell_text(view, row, "server_fqdn").casefold() for row in rows}
@@ -125,7 +128,9 @@ def av_edge_name_on_certificate(
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        return ()  # The name is from another column, so there is nothing to remove.
+        # The name comes from another column than the additional names, so there is nothing to
+        # remove.
+        return ()
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
         for row in _find_rows(view, pool)
@@ -136,11 +141,11 @@ def av_edge_name_on_certificate(
 def validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Set the allowed validity, if this does not shorten a certificate from another CA."""
+    """Set the allowed validity, unless this shortens the certificates of another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
         return ()
     if view.plan.options.validity:
-        return ()  # An edit can set only a whole option, not a single key in a section.
+        return ()  # An edit sets a complete option. It cannot set a single key in a section.
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 
@@ -179,7 +184,7 @@ def acceptance_counts_for_nothing(
 
 
 def _find_rows(view: PlanView, pool: Pool) -> Iterator[int]:
-    """Yield the rows of a pool and of its collocated roles, which share the pool's values."""
+    """Yield the table rows of a pool and of its collocated roles, which use the same values."""
     for other in view.pools_named(pool.fqdn):
         for computer in other.computers:
             yield computer.row
@@ -197,11 +202,11 @@ def _clear_cells(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]
 
 
 def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    """Format pairs of usage and value as the text of a cell."""
+    """Format pairs of a usage and a value as the text of a table cell."""
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-#: The fixes, by the name of the check function that reports the finding.
+#: This mapping contains the fixes by the name of the check function that reports the finding.
 FIXES: dict[str, Fix] = {
     fix.__name__: fix
     for fix in (

@@ -1,4 +1,4 @@
-"""Checks of the options, for example for options that do not change the plan."""
+"""Check the options of a plan, for example for options that do not change the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-#: The code for a planned issue date in the past, which every plan has after some time.
+#: The code of the finding about a planned issue date in the past. Every plan has this finding after
+#: some time.
 LATE = "planned-issue-date-passed"
 
 # These options apply to every certificate or only to the evaluation. They do not change which
@@ -100,7 +101,7 @@ def _keep_two_servers(topology: Topology) -> Topology:
 
 
 def _list_contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
-    """Return the content of all requests, without rules and reasons."""
+    """Return the content of all planned requests, without the rules and reasons."""
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
 
@@ -139,11 +140,11 @@ def format_expired_acceptance(code: str, until: date) -> str:
 
 
 def format_unneeded_acceptance(code: str) -> str:
-    """Format the message that the plan does not have an accepted finding."""
+    """Format the message that the plan does not have the accepted finding."""
     return f"{code} is accepted, but the plan does not have this finding"
 
 
-#: This check runs after all others, because it needs their findings.
+#: This check runs last, because it needs the findings of all other checks.
 LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
 

@@ -21,13 +21,13 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-#: The required names, each with the ids of the rules that require it.
+#: This type contains the required names, each with the ids of the rules that require it.
 _RequiredNames = Mapping[DnsName, frozenset[str]]
-#: Functions that find the names of one pool, with their rule ids; and the names that all pools
-#: need.
+#: The functions find the names of one pool, with the ids of the rules. The mapping contains the
+#: names that all pools need.
 _RequiredParts = tuple[list[tuple[Finder, frozenset[str]]], _RequiredNames]
 _NO_REQUIRED_NAMES: _RequiredNames = MappingProxyType({})
-#: The roles, usages, issuers, and CAs to which a check applies.
+#: This type contains the roles, usages, issuers, and CAs to which a check applies.
 _Scope = tuple[tuple[str, ...], ...]
 
 
@@ -40,19 +40,20 @@ def _merge_names(names: _RequiredNames, more: _RequiredNames) -> _RequiredNames:
 
 
 class _CertificateNames(NamedTuple):
-    """The alternative names of a certificate, and the names that the rules require for it."""
+    """The alternative names of a certificate, and the names that the rules require on it."""
 
     present: frozenset[DnsName]
     wildcards: list[DnsName]
     needed: _RequiredNames
-    lacks: bool  # whether a required name is missing; a wildcard may still cover it
+    # This value shows whether a required name is missing; a wildcard may still cover the name.
+    lacks: bool
 
 
 _NO_NAMES = _CertificateNames(frozenset(), [], _NO_REQUIRED_NAMES, False)
 
 
 class PlanView:
-    """Look-ups in a plan, created once for all checks in a run."""
+    """A plan with its look-ups, which are created once for all checks in a run."""
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
@@ -78,19 +79,20 @@ class PlanView:
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
-        # The required names in the documents, for any profile, with or without wildcards.
+        # These documents contain the required names for any profile, with or without wildcards.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _RequiredParts] = {}
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
-        # The positions of certificates with the same role, usages, issuer, and CA.
+        # This mapping contains the positions of certificates with the same role, usages, issuer,
+        # and CA.
         self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
 
-    # -- look-ups
+    # -- Look up pools, certificates, and traits.
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
         """Return the pool of a certificate, or None for the certificate of the whole deployment."""
         if not self._pools:
@@ -98,14 +100,14 @@ class PlanView:
         return self._pools.get((certificate.role, certificate.pool))
 
     def pools_named(self, name: str) -> list[Pool]:
-        """Return all pools with a name. There are several if roles are collocated."""
+        """Return all pools that have this name. There are several if roles are collocated."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
         return self._by_name.get(name, [])
 
     def certificate(self, id_: str) -> PlannedCertificate | None:
-        """Return the certificate with an id."""
+        """Return the certificate that has this id."""
         if not self._by_id:
             self._by_id = {certificate.id: certificate for certificate in self.certificates}
         return self._by_id.get(id_)
@@ -153,15 +155,15 @@ class PlanView:
             self._asked[scope] = [self.certificates[index] for index in indices]
         return self._asked[scope]
 
-    # -- names
+    # -- Look up names.
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
-        """Return the subject name and the alternative names, without duplicates."""
+        """Return a certificate's subject name and alternative names, without duplicates."""
         names = [entry.name for entry in certificate.subject_alt_name]
         subject = DnsName(certificate.subject.common_name)
         return names if not subject or subject in names else [subject, *names]
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
-        """Return the names that the rules require and that no name on the certificate covers."""
+        """Return the names that the rules require on a certificate, but no name on it covers."""
         here = self._load_names(certificate)
         if not here.lacks:
             return []
@@ -173,11 +175,11 @@ class PlanView:
         ]
 
     def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
-        """Return the alternative names that are wildcards."""
+        """Return the alternative names of a certificate that are wildcards."""
         return self._load_names(certificate).wildcards
 
     def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Return the other features of a certificate, besides role, usages, issuer, and CA.
+        """Return the features of a certificate besides its role, usages, issuer, and CA.
 
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.
@@ -197,7 +199,7 @@ class PlanView:
         )
 
     def _load_names(self, certificate: PlannedCertificate) -> _CertificateNames:
-        # Several checks in a row use the same certificate, so the last result is kept.
+        # Several checks in a row use the same certificate, so lyncnb keeps the last result.
         if certificate is not self._last[0]:
             names = [entry.name for entry in certificate.subject_alt_name]
             present, needed = frozenset(names), self._find_required_names(certificate)
@@ -207,7 +209,7 @@ class PlanView:
         return self._last[1]
 
     def _find_required_names(self, certificate: PlannedCertificate) -> _RequiredNames:
-        """Return the names that the rules require, each with the ids of these rules."""
+        """Return the names that rules require on a certificate, each with the ids of the rules."""
         pool, needed = self.pool(certificate), _NO_REQUIRED_NAMES
         if pool is None:
             return needed
@@ -215,11 +217,11 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._find_required_parts(resolved)
-            # In most cases the required names are complete and the same for every pool with the
-            # role.
+            # In most cases, no required name is missing, and the names are the same for every pool
+            # with the role.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
-                # These names are the same for every server in the pool, so any server will do.
+                # Every server in the pool has the same names, so lyncnb uses the first server.
                 more = find(pool, pool.computers[0].fqdn)
                 needed = _merge_names(needed, dict.fromkeys(more, why)) if more else needed
         return needed
@@ -282,7 +284,7 @@ class PlanView:
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
-    # -- issuers
+    # -- Look up issuers.
     def requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
         """Return the requested issuers from the options or, by default, from the servers' rows.
 
@@ -315,12 +317,12 @@ class PlanView:
                 servers.setdefault((role, key), []).append(fqdn)
         return servers
 
-    # -- servers that represent several certificates in a finding
+    # -- Find the server that represents several certificates in a finding.
     def place(self, pool: Pool) -> str:
         """Return the first server in a pool, which represents the pool in a finding."""
         return pool.computers[0].fqdn
 
-    # -- sites
+    # -- Look up sites.
     def sites(self) -> tuple[Site, ...]:
         """Return the sites. Sites that share the deployment's simple URLs count as one site."""
         seen: dict[object, Site] = {}
@@ -343,7 +345,7 @@ class PlanView:
         """Format the name of a site for use in a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
-    # -- texts for messages
+    # -- Format texts for messages.
     def label(self, certificate: PlannedCertificate) -> str:
         """Format the name of a certificate for use in a sentence."""
         owner, usages = certificate.owner, ", ".join(certificate.usages)

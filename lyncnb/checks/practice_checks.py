@@ -1,4 +1,4 @@
-"""Checks for cases in which practice differs from the documentation."""
+"""Check for cases in which practice differs from the documentation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains that a pool name does not match, if the certificate has no sip names."""
+    """Find SIP domains that the pool name does not match, if the certificate has no sip names."""
     for pool in view.pools_with("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
@@ -74,7 +74,7 @@ def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
 
 
-_SHOWN = 5  # maximum number of names in a message
+_SHOWN = 5  # A message contains at most this number of names.
 
 
 def _is_within(name: str, domain: DnsName) -> bool:

@@ -1,4 +1,4 @@
-"""Checks that report what the public certificates in a plan require from domain owners.
+"""Report what the public certificates in a plan require from the owners of domains.
 
 Each check yields at most one pair: the first affected certificate, and a message about all of them.
 The CA rules (``cas/*.toml``) contain the CAs, dates, and limits. No message contains the evaluation
@@ -16,11 +16,12 @@ from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-_SHOWN = 5  # maximum number of names in a message
+_SHOWN = 5  # A message contains at most this number of names.
 _BEFORE = timedelta(
     days=398
-)  # Certificates that were ordered earlier than this are no longer in use.
-_AHEAD = timedelta(days=366)  # One or two renewals: dates after this are reported later.
+)  # Certificates that were ordered before this time are no longer in use.
+# The period contains one or two renewals. The check does not report later dates yet.
+_AHEAD = timedelta(days=366)
 
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
@@ -125,7 +126,7 @@ def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the same day of a later month, or the last day of that month."""
+    """Return the same day in a later month, or the last day of a shorter month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)
@@ -136,7 +137,7 @@ def _join_names(names: Iterable[str]) -> str:
     return first_of(list(dict.fromkeys(names)), _SHOWN)
 
 
-# The messages of checks that report only the domains or the number of certificates.
+# These messages belong to checks that report only the domains or the number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in {domains}"
@@ -151,7 +152,7 @@ _MESSAGES = {
 
 
 def _make_check(message: str) -> DeploymentTest:
-    """Create a check that reports one message for all certificates in its scope."""
+    """Create a check that reports one message for all certificates to which it applies."""
 
     def report(view: PlanView, rule: CheckRule) -> Pairs:
         certificates = view.certificates_for(rule)

@@ -94,7 +94,7 @@ class SavedPlan(Table):
 
     @property
     def digest(self) -> str:
-        """The digest in the last line of the file, which a request folder records."""
+        """The digest in the last line of the file, which a request folder also records."""
         return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
@@ -131,7 +131,7 @@ class SavedPlan(Table):
 
     @property
     def identity(self) -> str:
-        """The path, the evaluation date, and the SHA-256, which identify the file."""
+        """The path, the evaluation date, and the SHA-256, which together identify the file."""
         return f"{self.path}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
 
     def _summary(self) -> str:
@@ -252,19 +252,20 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             hint=_HINT,
         ) from None
     findings = check_plan(plan, on=document.judged_on)
-    # Another version of a library is of no interest if it produces the same plan.
+    # A different version of a library does not matter if it produces the same plan.
     again = saved_plan_values(
         plan, findings, judged_on=document.judged_on, libraries=_library_versions(document.values)
     )
     written = saved_plan_bytes(again)
     if written != data:
-        # This reports content that no plan can have before all other problems.
+        # If the file contains data that no plan can have, this error is reported before all others.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
             and saved_plan_bytes(document.values) == data
             and json.dumps(_without_texts(document.values))
-            == json.dumps(_without_texts(again))  # The comparison includes the order.
+            # The comparison includes the order of the entries.
+            == json.dumps(_without_texts(again))
         )
         if document.is_whole and document.values["rules"] != again["rules"]:
             raise _report_outdated(path, document.values, again)
@@ -288,7 +289,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
 def _report_outdated(
     path: Path, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> PlanOutdated:
-    """Report the certificates and names that differ under the installed rules."""
+    """Report the certificates and names that differ because the installed rules are newer."""
     changed = tuple(_compare_entries(before["certificates"], after["certificates"], "id"))
     libraries = tuple(_compare_libraries(before))
     what = (
@@ -304,7 +305,7 @@ def _report_outdated(
 
 
 def _library_versions(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the versions of libraries in a saved plan, or none if they are not valid."""
+    """Return the versions of libraries in a saved plan, or no versions if they are not valid."""
     libraries = values.get("libraries")
     if not isinstance(libraries, dict) or not all(
         isinstance(version, str) for version in libraries.values()
@@ -314,7 +315,7 @@ def _library_versions(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Report the libraries that have another version now, with both versions."""
+    """Report the libraries whose installed version differs from the version in a saved plan."""
     installed = name_libraries()
     for library, version in _library_versions(values).items():
         if version != installed.get(library):
@@ -328,7 +329,7 @@ _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
 def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a saved plan without texts for people."""
+    """Return the content of a saved plan without the texts that only people read."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
@@ -340,7 +341,7 @@ def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """List the texts that differ, each with the old and the new text."""
+    """List the texts in a saved plan that differ from the new texts, each with both texts."""
     for old, new in zip(before["findings"], after["findings"], strict=True):
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
@@ -358,7 +359,7 @@ def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ite
 
 
 def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
-    """List the differences between the file and the new plan, the most important one last."""
+    """List the differences between a saved plan and the new plan, the most important one last."""
     if not document.is_whole:
         yield Problem(message=f"the file {ALTERED}")
     before = document.values
@@ -393,7 +394,7 @@ def _compare_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Itera
 def _compare_entries(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
 ) -> Iterator[Problem]:
-    """Compare the certificates, or the reasons, one by one."""
+    """Compare two lists of certificates, or of reasons, entry by entry."""
     old, new = {entry[key]: entry for entry in before}, {entry[key]: entry for entry in after}
     if len(old) != len(before):
         yield Problem(message=f"the file has two entries with the same {key}")

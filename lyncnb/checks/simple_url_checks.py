@@ -1,4 +1,4 @@
-"""Checks of simple URLs (Microsoft, Planning for simple URLs in Lync Server 2013).
+"""Check the simple URLs of sites (Microsoft, Planning for simple URLs in Lync Server 2013).
 
 A certificate contains only the host name of a simple URL. However, a URL that breaks a rule must be
 changed before the deployment is complete, and a changed host name requires a new certificate.
@@ -16,9 +16,8 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# Microsoft allows letters, digits, periods, and slashes. Another check covers the hyphen, which
-# host
-# names may contain.
+# Microsoft allows letters, digits, periods, and slashes. Another check reports the hyphen, which
+# host names may contain.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
@@ -63,7 +62,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site whose number of Meet URLs differs from the number of SIP domains."""
+    """Find a site that has another number of Meet URLs than SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
@@ -85,7 +84,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL with a hyphen, which Microsoft's page does not mention."""
+    """Find a simple URL with a hyphen, which Microsoft's documentation does not mention."""
     for site in view.sites():
         for column, url in _urls(site):
             if "-" in url.url:

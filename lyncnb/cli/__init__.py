@@ -1,4 +1,4 @@
-"""The command line. Each command is a short function that calls one public function."""
+"""Provide the command line. Each command is a short function that calls one public function."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_help_or_version(given: Sequence[str]) -> int:
-    # Help and version do not need click, which is slow to import. See help.py.
+    # Help and version do not need click, which is slow to import. The text of the help page is in
+    # help.py.
     from .help import VERSION, overview
 
     try:

@@ -1,4 +1,4 @@
-"""Define the command line: its commands and their exit status."""
+"""Define the command line: the commands of lyncnb and their exit status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
 
 
 def _add_help(command: click.Command) -> None:
-    # The help option of click does not write through output.py, so lyncnb defines its own.
+    # The help option of click does not write through output.py, so lyncnb defines another help
+    # option.
     command.add_help_option = False
     command.params.append(
         click.Option(
@@ -55,14 +56,17 @@ class _Lyncnb(click.Group):
 
 
 def _refuse_repeated(command: click.Command, context: click.Context, rest: list[str]) -> None:
-    """Refuse an option that is given twice but takes one value; click would use the last value."""
+    """Refuse an option that is specified twice but takes one value.
+
+    Click would use the last value.
+    """
     try:
         _, _, given = command.make_parser(context).parse_args([*rest])
     except click.UsageError:
         return  # The command itself reports this error, with its usage.
     options = [parameter for parameter in given if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
-        return  # The command shows its help, so repeated options do not matter.
+        return  # The command shows its help page, so repeated options do not matter.
     for option in dict.fromkeys(options):
         is_repeatable = option.multiple or option.is_flag or option.count
         if options.count(option) > 1 and not is_repeatable:
@@ -77,7 +81,7 @@ _group = _Lyncnb("lyncnb", help=overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
-#: All commands, in the same order as on the help page.
+#: This list contains all commands, in the same order as on the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *GUIDING_COMMANDS,
@@ -113,7 +117,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     prepare_streams()
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # Warnings are for programmers; planners get findings.
+        # Python warnings are for programmers; planners get findings.
+        warnings.simplefilter("ignore")
     try:
         status = _invoke(arguments)
         finish_output()

@@ -1,4 +1,4 @@
-"""The command that approves a saved plan: ``approve``."""
+"""Define the command ``approve``, which approves a saved plan."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def approve_command(
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
+        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
     if confirm is None:
         confirm = _confirm_digest(read_saved_plan(saved_plan))
         if not confirm:

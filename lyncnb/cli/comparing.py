@@ -1,4 +1,4 @@
-"""The commands that compare: ``compare``, ``compare-topology`` and ``asis``."""
+"""Define the commands that compare plans and tables: compare, compare-topology and asis."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _is_planned_file(path: str) -> bool:
 def plan_of(
     path: str, product: str | None, options_file: str | None, on: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
-    """Return the plan and findings of a table, saved plan, request folder or plan in JSON.
+    """Return the plan and findings of a table, saved plan, request folder, or plan in JSON.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def plan_of(
         if product is not None:
             load_rules(
                 product
-            )  # After load_rules, the name of the user's product is known to lyncnb.
+            )  # load_rules adds the user's product to the products that lyncnb knows.
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
                 saved = read_saved_plan(path)

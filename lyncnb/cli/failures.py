@@ -1,4 +1,4 @@
-"""Errors of the command line: one clear message, an exit status, no traceback.
+"""Report errors of the command line: one clear message, an exit status, and no traceback.
 
 Only this module handles every exception. Users must never see a traceback, because its
 lines may also contain secrets.
@@ -17,10 +17,10 @@ import click
 from ..errors import LyncnbError, StandardOutputError, UsageProblem
 from .output import abandon, finish_output, note, write_json
 
-#: Exit status after Ctrl-C, as in a shell (128 + SIGINT).
+#: This exit status means that the user pressed Ctrl-C. Shells use the same number (128 + SIGINT).
 INTERRUPTED = 130
 
-#: Exit status of an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
+#: This exit status means an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
 FAULT = 70
 
 #: If this environment variable is set, an error in lyncnb also writes its traceback to standard
@@ -85,7 +85,7 @@ def _write_error_output(
 
 
 def message_lines(error: LyncnbError) -> list[str]:
-    """Return an error as lines: the message, each problem and the hint."""
+    """Return an error as lines of text: the message, each problem, and the hint."""
     lines = [f"lyncnb: {error.message}"]
     for problem in error.problems[:_PROBLEMS_SHOWN]:
         lines.extend(f"  {line}" for line in str(problem).splitlines())

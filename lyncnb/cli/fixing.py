@@ -1,4 +1,4 @@
-"""``check --fix``: show the fixes that have one safe answer, ask, and change the files."""
+"""Implement ``check --fix``: show the findings with one safe fix, ask, and change the files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_BACKUPS = 99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change to one file: its bytes before and after, and the differences as lines."""
+    """The change to one file: its content before and after, and the differences as lines."""
 
     path: Path
     before: bytes
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """The files that lyncnb can change, and the cells that you must change yourself."""
+    """The changes to files that lyncnb can make, and the cells that the user must change."""
 
     files: tuple[Change, ...]
     by_hand: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Changes:
 def changes_of(
     plan: CertificatePlan, fixed_plan: FixedPlan, *, topology: str, options_file: str | None
 ) -> Changes:
-    """Return the changes to the table and to the options.
+    """Return the changes to the table file and to the options file.
 
     Raises
     ------
@@ -134,12 +134,12 @@ def show(fixed_plan: FixedPlan, changes: Changes) -> None:
 
 
 def is_agreed(*, yes: bool) -> bool:
-    """Ask whether to write the changes.
+    """Ask the user whether to write the changes.
 
     Raises
     ------
     UsageProblem
-        If there is no terminal to ask on and ``--yes`` is not given.
+        If there is no terminal to ask on and ``--yes`` is not specified.
     """
     from ..errors import UsageProblem
 
@@ -154,7 +154,7 @@ def is_agreed(*, yes: bool) -> bool:
 
 
 def write_changes(changes: Changes) -> None:
-    """Write each file, and keep the old version next to it as FILE.bak.
+    """Write each changed file, and keep the old version next to it as FILE.bak.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def write_changes(changes: Changes) -> None:
 
 
 def _back_up(change: Change, mode: int) -> Path:
-    """Copy the old file to FILE.bak, without replacing another file."""
+    """Copy the old version of a file to FILE.bak, without replacing another file."""
     from ..base.disk import files
     from ..errors import OutputError
 

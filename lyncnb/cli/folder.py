@@ -1,4 +1,4 @@
-"""The commands that manage a request folder: request, renew, status, rekey and purge."""
+"""Define the commands that manage a request folder: request, renew, status, rekey and purge."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _check_usage(
         )
     if (
         not folder.strip()
-    ):  # A shell variable that is not set leads to an empty path. The current folder is ".".
+    ):  # If a shell variable is not set, the path is empty. The path of the current folder is ".".
         raise click.UsageError("FOLDER must not be blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
@@ -223,7 +223,7 @@ def _check_usage(
 
 
 def _warn_about_location(folder: str) -> tuple[str, ...]:
-    """Warn about an unsuitable location of a new folder, before anything is written."""
+    """Warn about an unsuitable location of a new request folder, before anything is written."""
     from ..request_folder.folder_location import location_notes
     from ..request_folder.manifest import NAME
 
@@ -236,7 +236,10 @@ def _warn_about_location(folder: str) -> tuple[str, ...]:
 def _split_arguments(
     topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
 ) -> tuple[str, str]:
-    """Return the table and the folder. With a saved plan, the only argument is the folder."""
+    """Return the table and the request folder.
+
+    With a saved plan, the only argument is the folder.
+    """
     if saved_plan is None:
         if folder is None:
             raise click.UsageError("Missing argument 'FOLDER'")
@@ -253,7 +256,7 @@ def _read_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
+        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
     saved = read_saved_plan(path, reworded=reworded)
     load_product(product, saved.plan.rules.product, path)
     _note_new_errors(saved)
@@ -261,7 +264,10 @@ def _read_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
 
 
 def _note_new_errors(saved: SavedPlan) -> None:
-    """Report errors that appear under today's rules; the plan's evaluation date still decides."""
+    """Report the plan's errors under today's rules.
+
+    The plan's evaluation date still decides whether lyncnb writes requests.
+    """
     from ..checks.check_plan import check_plan, present_day
 
     today = present_day(saved.plan)
@@ -299,7 +305,7 @@ def _show_approval(
 
 @contextmanager
 def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
-    """Yield the cluster's executor, or None without --cluster."""
+    """Yield the executor of the cluster, or None if ``--cluster`` is not specified."""
     if choices["cluster"] is None:
         yield None
         return
@@ -311,7 +317,7 @@ def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
 
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
-    # A misspelled code would accept nothing, and users would not see the cause.
+    # A misspelled code would accept no finding, and the user would not see the cause.
     from ..rules.returned_rules import every_check
 
     for code in accept:
@@ -420,7 +426,7 @@ def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
 
 
 def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
-    """Return what would change. If a request is waiting, ask whether to withdraw it."""
+    """Return the changes of a renewal. If a request is waiting, ask whether to withdraw it."""
     from ..errors import RequestWaits
     from ..export.renew import renew
 
@@ -442,7 +448,7 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
 def _preview_requests(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
-    """Refuse a plan with errors and show the expected duration, before asking for a passphrase."""
+    """Refuse a plan with errors, and show the expected duration, before asking for a passphrase."""
     from ..errors import BundleError
     from ..export.changes import covering_day, make_order
     from ..export.covers import find_covers
@@ -454,7 +460,8 @@ def _preview_requests(
         covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # The real run reports problems of the folder, and waits until another writer has finished.
+    # The later run reports problems of the folder, and waits until another process has finished
+    # writing.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -464,7 +471,7 @@ def _preview_requests(
 
 
 def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
-    """Ask for consent if the folder belongs to another deployment; without a terminal, warn."""
+    """Ask for consent if the folder belongs to another deployment. Without a terminal, warn."""
     from ..errors import BundleError
     from ..export.other_deployment import other_deployment
 
@@ -480,7 +487,7 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
 def _get_folder_passphrase(
     plan: CertificatePlan, folder: str, passphrase_file: str | None
 ) -> Secret:
-    """Return the passphrase, and refuse a weak one for a new folder."""
+    """Return the passphrase of a request folder, and refuse a weak passphrase for a new folder."""
     from ..plan.known_words import known_words
     from ..request_folder.rebuild_manifest import has_secrets
 
@@ -628,7 +635,8 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             )
             for item in shown
         ]
-        # If all requests are waiting, most columns are empty, so lyncnb leaves them out.
+        # If all requests are waiting for certificates, most columns are empty, so lyncnb leaves
+        # them out.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
         write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
@@ -692,9 +700,10 @@ def rekey_command(
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
-    read_manifest(Path(folder))  # An unreadable folder fails before lyncnb asks for a passphrase.
+    # If the folder cannot be read, the command fails before it asks for a passphrase.
+    read_manifest(Path(folder))
     is_asked = is_terminal(sys.stdin)
-    # If you only add a recovery key, the passphrase stays the same.
+    # If the user only adds a recovery key, the passphrase stays the same.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(

@@ -1,4 +1,4 @@
-"""The command that plans the years ahead: ``forecast``."""
+"""Define the command ``forecast``, which plans the renewals of the years ahead."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def forecast_command(
 
 
 def _name_options(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
-    """Add the name of the options file to the forecast's source."""
+    """Add the name of the options file to the source that the forecast shows."""
     from ..authorities.read_plan import is_record
 
     default = (
@@ -108,7 +108,7 @@ def _make_forecast(
         plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
-        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
+        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
     options = PlanOptions.from_toml(Path(options_file)) if options_file else None
     return forecast(path, until=last, start=start, options=options)
 

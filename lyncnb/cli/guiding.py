@@ -1,4 +1,4 @@
-"""The command that asks questions about a deployment: ``guide``."""
+"""Define the command ``guide``, which asks questions about a deployment."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
 
 
 def _ask_all() -> GuideAnswers:
-    """Ask until every question has an answer and all answers are consistent."""
+    """Ask questions until every question has an answer and all answers are consistent."""
     from ..guide.answers import GuideAnswers, walk
     from ..guide.lay_out import lay_out
 
@@ -110,8 +110,8 @@ def _ask_all() -> GuideAnswers:
                 key = (problems[0].site, problems[0].key)
                 asked = next(asked for asked in walked if asked.place == key)
             if is_rest_taken and not asked.problem and asked.place not in texts:
-                # Accept all open questions at once, because each call of walk visits every
-                # question.
+                # Accept the defaults of all open questions together, because each call of walk
+                # visits every question.
                 blank = takewhile(lambda asked: not asked.problem, _find_unanswered(walked, texts))
                 keys = [asked.place for asked in blank]
                 texts.update(dict.fromkeys(keys, ""))

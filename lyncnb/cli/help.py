@@ -1,4 +1,4 @@
-"""The list of commands on the first page of help.
+"""Format the list of commands on the first page of help.
 
 This module imports nothing, so that ``lyncnb --help`` answers as fast as Python starts.
 The import of click alone takes longer.
@@ -6,11 +6,11 @@ The import of click alone takes longer.
 
 from __future__ import annotations
 
-#: The version is the same as in pyproject.toml; a test compares the two. Reading it from the
-#: installed package takes twice as long as everything else.
+#: The version is the same as in pyproject.toml; a test compares the two. Reading the version from
+#: the installed package takes twice as long as all other work for the help page.
 VERSION = "0.1.0"
 
-#: Sections of the help page: the title, then the commands with their summaries.
+#: The help page has these sections: the title, then the commands with their summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Notebooks",

@@ -1,4 +1,4 @@
-"""The inputs that several commands share: topology, options, dates and passphrase."""
+"""Read the inputs that several commands share: topology, options, dates and passphrase."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plan_arguments(command: _Command) -> _Command:
 
 
 def on_option(command: _Command) -> _Command:
-    """Add ``--on``, the evaluation date."""
+    """Add the option ``--on``, the evaluation date, to a command."""
     return click.option(
         "--on", metavar="DATE",
         help="Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
@@ -56,14 +56,14 @@ def on_option(command: _Command) -> _Command:
 
 
 def json_option(command: _Command) -> _Command:
-    """Add the option ``--json``."""
+    """Add the option ``--json`` to a command."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
     )(command)
 
 
 def force_option(command: _Command) -> _Command:
-    """Add the option ``--force``."""
+    """Add the option ``--force`` to a command."""
     return click.option(
         "--force", is_flag=True,
         help="Replace an existing file that lyncnb did not write. Files in a request folder "
@@ -72,7 +72,7 @@ def force_option(command: _Command) -> _Command:
 
 
 def passphrase_option(command: _Command) -> _Command:
-    """Add the option ``--passphrase-file``."""
+    """Add the option ``--passphrase-file`` to a command."""
     return click.option(
         "--passphrase-file",
         metavar="FILE",
@@ -125,7 +125,7 @@ def make_plan(
     if chosen:
         load_rules(
             chosen
-        )  # The user's product can add columns and roles to tables, so load it first.
+        )  # The user's product can add columns and roles to tables, so lyncnb loads it first.
     table = read_topology(topology)
     rules = load_rules(chosen or _find_document_product(table) or options.product)
     if not options_file:
@@ -146,7 +146,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
         )
     rules = (
         load_rules(product) if product else None
-    )  # The product can add columns and roles to tables, so load it first.
+    )  # The product can add columns and roles to tables, so lyncnb loads it first.
     scenario = open_scenario(folder)
     if rules:
         options = replace(scenario.options, product=rules.product)
@@ -203,7 +203,7 @@ def _note_unused_options(topology: str) -> None:
 
 
 def note_clean_ups(table: Topology) -> None:
-    """Report what lyncnb cleaned up in a topology, and shorten a long list."""
+    """Report the corrections that lyncnb made in a topology, and shorten a long list."""
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
@@ -237,7 +237,7 @@ def get_passphrase(
 def reasons(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[str, str]:
-    """Return the reason for each code in CODE=REASON pairs."""
+    """Return the reasons by code, from arguments in the form CODE=REASON."""
     reasons = {}
     for value in values:
         code, sign, reason = (part.strip() for part in value.partition("="))
@@ -251,7 +251,7 @@ def reasons(
 
 
 def read_from(*paths: str | None) -> tuple[str | Path, ...]:
-    """Return the files that an output must not replace: the inputs and the files of scenarios."""
+    """Return the files that an output must not replace: inputs and the files of scenarios."""
     from ..plan.scenarios import scenario_files
 
     given = [path for path in paths if path]
@@ -259,7 +259,7 @@ def read_from(*paths: str | None) -> tuple[str | Path, ...]:
 
 
 def expanded(files: tuple[str, ...]) -> list[str]:
-    """Expand patterns in file names, because the shells of Windows do not expand them."""
+    """Expand the patterns in file names, because the shells of Windows do not expand them."""
     if os.name != "nt":
         return list(files)
     return [path for name in files for path in (glob.glob(name) or [name])]
@@ -276,7 +276,7 @@ def pfx_password(name: str) -> Secret | None:
 
 
 def is_saved_plan_file(path: str) -> bool:
-    """Return whether a name is that of a saved plan; other errors are its reader's."""
+    """Return whether the file name is that of a saved plan. Its reader reports all other errors."""
     from ..base.disk.files import open_plain
     from ..errors import LyncnbError
     from ..plan.saved_plan_json import is_saved_plan

@@ -1,4 +1,4 @@
-"""The commands between request and server: handover, receive, pfx, steps and deployed."""
+"""Define the commands from request to installation: handover, receive, pfx, steps and deployed."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _receive_requests(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Add the requests in ``receive FOLDER --request FILE.req`` to the folder."""
+    """Add the request files that ``receive FOLDER --request FILE.req`` names to the folder."""
     from ..authorities.import_requests import receive_requests
 
     received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
@@ -261,7 +261,7 @@ def _show_password(folder: str, request_id: str, passphrase_file: str | None) ->
     from ..errors import BundleError
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
-        # A pipe or a log could store the password.
+        # A pipe or a log could store the password, so lyncnb shows it only in a terminal.
         raise BundleError(
             "lyncnb shows a password only on a terminal", hint="do not redirect the output"
         )
@@ -413,7 +413,7 @@ def _write_request_scripts_folder(
     plan, findings = make_plan(topology, product, options_file)
     request_scripts(
         plan, template=template
-    )  # A key that the cmdlet cannot make fails before lyncnb makes the folder.
+    )  # lyncnb reports a key that the cmdlet cannot create before it creates the folder.
     bundle = request_elsewhere(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )
@@ -449,7 +449,7 @@ def _show_steps(
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
-    """Return the times in ``--effective``: one for all types, or one for each type."""
+    """Return the times in ``--effective``: one time for all types, or one time for each type."""
     times = {}
     for text in texts:
         usage, _, time = text.rpartition("=")

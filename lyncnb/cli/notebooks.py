@@ -1,4 +1,4 @@
-"""The commands for notebooks: lab, run, dash, share and clean."""
+"""Define the commands for notebooks: lab, run, dash, share and clean."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # lyncnb asks only if a cell needs the passphrase. A kernel must never inherit it.
+            # lyncnb asks for the passphrase only if a cell needs it. A kernel must never inherit
+            # the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,

@@ -1,4 +1,4 @@
-"""The output of the commands: wrapped text and tables, or one JSON document.
+"""Write the output of the commands: wrapped text and tables, or one JSON document.
 
 Names come from other people's files, so control characters never reach the terminal. A
 character that the terminal cannot show becomes a question mark.
@@ -29,31 +29,32 @@ if TYPE_CHECKING:
     from ..request_folder.manifest import Manifest
 
 
-# Line width if the output is not a terminal.
+# Lines have this width if the output is not a terminal.
 _PIPE_WIDTH = 100
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-# Matches a command inside a sentence, up to the end of the sentence.
+# This pattern matches a command inside a sentence, up to the end of the sentence.
 _COMMANDS = "|".join(name for _, commands in SECTIONS for name, _ in commands)
 _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? *$|;)")
 
 
 def prepare_streams() -> None:
-    """Replace characters that a stream cannot encode, and reserve a closed stream's number."""
+    """Replace characters that a stream cannot encode, and reserve the number of a closed stream."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(
                 errors="replace"
-            )  # Characters that the stream cannot encode become "?".
+            )  # With this error handler, characters that the stream cannot encode become "?".
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
-        if (
-            stream is None
-        ):  # If the caller closed the stream, the next opened file would get its number.
+        if stream is None:
+            # If the caller closed the stream, the next file that lyncnb opens would get the number
+            # of the stream.
             try:
                 os.fstat(number)
             except OSError:
-                # Child processes inherit the number, so that their files and sockets do not get it.
+                # Child processes inherit the reserved number, so that their files and sockets do
+                # not get it.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
@@ -72,7 +73,10 @@ def write(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Write lines to standard error, wrapped for a terminal. A closed stream loses the lines."""
+    """Write lines to standard error, wrapped for a terminal.
+
+    If the stream is closed, they are lost.
+    """
     try:
         if sys.stderr is not None:
             lines = printable(text).split("\n")
@@ -159,7 +163,7 @@ def finish_output() -> None:
 
 
 def standard_output_error(cause: Exception | None) -> StandardOutputError:
-    """Return the error for a standard output that is closed (None) or cannot be written."""
+    """Return the error for standard output that is closed (None) or cannot be written."""
     reason = getattr(cause, "strerror", None) or str(cause or "the stream is closed")
     return StandardOutputError(
         f"cannot write to standard output: {reason}",
@@ -177,7 +181,7 @@ def _convert_output_errors() -> Iterator[None]:
 
 
 def abandon(stream: TextIO | None) -> None:
-    """Discard the text that a stream has not written, because flushing at exit would fail."""
+    """Discard the text that a stream has not written yet, because flushing at exit would fail."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -200,7 +204,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def line_width() -> int:
-    """Return the number of columns of the terminal, or the default for a pipe or a file."""
+    """Return the width of the terminal in columns, or the default width for a pipe or a file."""
     return shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns
 
 
@@ -225,12 +229,12 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_next(*steps: str) -> None:
-    """Write the next steps, at the end of a command."""
+    """Write the next steps at the end of a command's output."""
     write_lines(*(f"Next: {step}" for step in steps))
 
 
 def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
-    """Write the next step for a request folder."""
+    """Write the next step for a request folder at the end of a command's output."""
     from ..authorities.status import steps_from_here
 
     write_next(*steps_from_here(folder, manifest))

@@ -1,4 +1,4 @@
-"""The commands that plan without writing requests: plan, check, explain and finding."""
+"""Define the commands that plan without writing requests: plan, check, explain and finding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _PLAN_COLUMNS = ("Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
-# The OAuth certificate of a deployment may be on 100,000 servers. Only documents list all of them.
+# The OAuth certificate of a deployment may be on 100,000 servers. Only documents list all of these
+# servers.
 _SERVERS_SHOWN = 20
 
 
@@ -130,7 +131,7 @@ def plan_command(
 def _read_given_plan(
     path: str, product: str | None, *, choices: tuple[str | None, ...]
 ) -> SavedPlan | None:
-    """Return the saved plan if the path is one, planned again. Otherwise, return None."""
+    """Return the saved plan, planned again, if the path is a saved plan; otherwise, None."""
     from ..checks.saved_plan import read_saved_plan
     from ..errors import UsageProblem
     from ..rules.rule_files import load_rules
@@ -144,7 +145,7 @@ def _read_given_plan(
             hint="leave --options, --on and --save out, or specify the table",
         )
     if product is not None:
-        load_rules(product)  # After load_rules, the name of the user's product is known to lyncnb.
+        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
     saved = read_saved_plan(path)
     load_product(product, saved.plan.rules.product, path)
     return saved
@@ -229,7 +230,7 @@ def _apply_fixes(
     as_json: bool,
     yes: bool,
 ) -> int:
-    """Apply the safe fixes, and list the remaining findings."""
+    """Apply the safe fixes to the plan's files, and list the remaining findings."""
     from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
     from .fixing import changes_of, is_agreed, show, write_changes
@@ -390,7 +391,8 @@ def _write_findings(
     from ..rules.findings import FindingGroup, grouped
 
     groups = grouped(findings)
-    if verbose:  # Split the groups, but keep findings on the same subject together.
+    if verbose:
+        # Verbose output shows each finding separately, but in the order of the groups.
         groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
     for group in groups:
         if is_plan and not verbose and group.severity == "notice":
@@ -414,7 +416,7 @@ def _write_findings(
 def _write_totals(
     plan: CertificatePlan, findings: Findings, arguments: str, *, save: str | None = None
 ) -> None:
-    """Write the totals and the next command."""
+    """Write the totals of a plan and the next command."""
     from ..base.shown.tables import count_of
     from ..plan.totals import totals
 
@@ -429,7 +431,7 @@ def _write_totals(
 
 
 def _join_arguments(topology: str, product: str | None, options_file: str | None) -> str:
-    """Return the arguments that make the same plan in another command."""
+    """Return the arguments with which another command makes the same plan."""
     options = (("--product", product), ("--options", options_file))
     given = [part for name, value in options if value for part in (name, value)]
     return shlex.join([topology, *given])

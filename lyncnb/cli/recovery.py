@@ -1,4 +1,4 @@
-"""The command that creates a recovery key: ``recovery``."""
+"""Define the command ``recovery``, which creates a recovery key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
     from ..request_folder.recovery_key import new_recovery_key
 
     refuse_own_place(file)
-    del what  # The argument has one valid value, "new".
+    del what  # The argument has one valid value: "new".
     public = new_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})

@@ -1,4 +1,4 @@
-"""The command that plans trust: presented certificates, and the roots that servers need."""
+"""Define the command ``trust``: presented certificates, and the roots that servers need."""
 
 from __future__ import annotations
 
