@@ -74,9 +74,8 @@ class KeyParameters:
         sizes = _KEY_BITS.get(self.algorithm) if isinstance(self.algorithm, str) else None
         if sizes is None:
             raise ValueError(f"{self.algorithm!r} is not a valid key algorithm; use RSA or ECDSA")
-        if (
-            type(self.bits) is not int or self.bits not in sizes
-        ):  # The float 2048.0 is equal to the integer 2048, but is not a valid key size.
+        if type(self.bits) is not int or self.bits not in sizes:
+            # The float 2048.0 is equal to the integer 2048, but is not a valid key size.
             listed = ", ".join(map(str, sizes))
             raise ValueError(
                 f"{self.bits!r} is not a valid {self.algorithm} key size; use {listed}"

@@ -223,9 +223,8 @@ def name_libraries() -> dict[str, str]:
 
 @functools.cache
 def _load_public_suffixes() -> PublicSuffixList:
-    from publicsuffixlist import (
-        PublicSuffixList,
-    )  # The import takes 30 ms, and most commands do not need the list.
+    # The import takes 30 ms, and most commands do not need the list.
+    from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList(accept_unknown=False)
 

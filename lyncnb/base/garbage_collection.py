@@ -22,9 +22,8 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if (
-                not gc.get_freeze_count()
-            ):  # If some objects are already frozen, the application itself uses freeze().
+            if not gc.get_freeze_count():
+                # If some objects are already frozen, the application itself uses freeze().
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

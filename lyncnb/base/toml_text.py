@@ -50,10 +50,8 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
             f"the file is not valid TOML: {error}",
             'put text in quotation marks, as in hash = "sha256", and table names in brackets',
         ) from None
-    except (
-        RecursionError,
-        ValueError,
-    ):  # tomllib fails if the document has thousands of brackets, or a number that is too long.
+    except (RecursionError, ValueError):
+        # tomllib fails if the document has thousands of brackets, or a number that is too long.
         raise NotToml(
             "lyncnb cannot read this TOML file: its brackets are nested too deeply, or a "
             "number is too long",

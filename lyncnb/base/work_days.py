@@ -158,9 +158,8 @@ def _parse_span(option: str, name: str, text: str, forms: str) -> Span:
 
 def _parse_date(text: str) -> tuple[int, int, int] | None:
     """Return the year, month, and day of ``2026-12-18``; the year is 0 for ``12-18``."""
-    whole = (
-        text if text.count("-") == 2 else f"2001-{text}"
-    )  # The year 2001 rejects 29 February, which does not exist in every year.
+    # The year 2001 rejects 29 February, which does not exist in every year.
+    whole = text if text.count("-") == 2 else f"2001-{text}"
     try:
         day = date.fromisoformat(whole)
     except ValueError:

@@ -17,9 +17,8 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # A message contains at most this number of names.
-_BEFORE = timedelta(
-    days=398
-)  # Certificates that were ordered before this time are no longer in use.
+# Certificates that were ordered before this time are no longer in use.
+_BEFORE = timedelta(days=398)
 # The period contains one or two renewals. The check does not report later dates yet.
 _AHEAD = timedelta(days=366)
 

@@ -414,10 +414,11 @@ def _compare_entries(
 
 def _compare_values(what: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
+        # Both lists may contain 100,000 servers, so they are compared as sets.
         old, new = (
             set(map(str, before)),
             set(map(str, after)),
-        )  # Both lists may contain 100,000 servers, so they are compared as sets.
+        )
         added = [item for item in before if str(item) not in new]
         missing = [item for item in after if str(item) not in old]
         for item in added:

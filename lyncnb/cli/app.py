@@ -124,9 +124,8 @@ def run(arguments: Sequence[str]) -> int:
         finish_output()
     except SystemExit:
         raise
-    except (
-        BaseException
-    ) as error:  # Report every exception as a message, so that no user sees a traceback.
+    except BaseException as error:
+        # Report every exception as a message, so that no user sees a traceback.
         return report(
             error,
             as_json="--json" in arguments,

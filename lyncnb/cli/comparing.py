@@ -133,9 +133,8 @@ def plan_of(
 
     if _is_planned_file(path):
         if product is not None:
-            load_rules(
-                product
-            )  # load_rules adds the user's product to the products that lyncnb knows.
+            # load_rules adds the user's product to the products that lyncnb knows.
+            load_rules(product)
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
                 saved = read_saved_plan(path)

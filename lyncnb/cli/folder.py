@@ -212,9 +212,8 @@ def _check_usage(
         raise click.UsageError(
             "--approved-by needs --plan, because only a saved plan can be approved"
         )
-    if (
-        not folder.strip()
-    ):  # If a shell variable is not set, the path is empty. The path of the current folder is ".".
+    if not folder.strip():
+        # If a shell variable is not set, the path is empty. The path of the current folder is ".".
         raise click.UsageError("FOLDER must not be blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")

@@ -74,9 +74,8 @@ def forecast_command(
         second = _make_forecast(
             other or topology, product, other_options or options_file, until, on
         )
-        if (
-            other is None or other == topology
-        ):  # Both forecasts have the same topology and differ only in their options.
+        if other is None or other == topology:
+            # Both forecasts have the same topology and differ only in their options.
             first = _name_options(first, options_file, topology)
             second = _name_options(second, other_options, topology)
         works, report = works and second.works, forecasts_report(compare_forecasts(first, second))

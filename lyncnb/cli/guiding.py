@@ -180,9 +180,8 @@ def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> Non
     write_lines(f"{first.totals} The certificates have {first.names:,} different names.")
     write()
     write("To make the same plan in Python:")
-    write(
-        textwrap.indent(first.python, "  ")
-    )  # The code is not wrapped, so that users can copy it.
+    # The code is not wrapped, so that users can copy it.
+    write(textwrap.indent(first.python, "  "))
     write("Questions and results of Microsoft's Planning Tool that are not in lyncnb guide:")
     write_lines(*(f"  {left.what}. {left.instead}" for left in first.left_out))
     write()

@@ -123,9 +123,8 @@ def make_plan(
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
     if chosen:
-        load_rules(
-            chosen
-        )  # The user's product can add columns and roles to tables, so lyncnb loads it first.
+        # The user's product can add columns and roles to tables, so lyncnb loads it first.
+        load_rules(chosen)
     table = read_topology(topology)
     rules = load_rules(chosen or _find_document_product(table) or options.product)
     if not options_file:
@@ -144,9 +143,8 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
         raise UsageProblem(
             f"the scenario {folder} already contains options", hint="leave --options out"
         )
-    rules = (
-        load_rules(product) if product else None
-    )  # The product can add columns and roles to tables, so lyncnb loads it first.
+    # The product can add columns and roles to tables, so lyncnb loads it first.
+    rules = load_rules(product) if product else None
     scenario = open_scenario(folder)
     if rules:
         options = replace(scenario.options, product=rules.product)

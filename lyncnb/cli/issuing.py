@@ -277,9 +277,8 @@ def _show_until_enter(password: str) -> None:
     sys.stdout.write(f"{password}\n")
     sys.stdout.flush()
     click.prompt("Press Enter to hide it", default="", show_default=False, err=True)
-    sys.stdout.write(
-        "\x1b[2A\x1b[J"
-    )  # This escape sequence moves the cursor up two lines and clears the rest of the screen.
+    # This escape sequence moves the cursor up two lines and clears the rest of the screen.
+    sys.stdout.write("\x1b[2A\x1b[J")
 
 
 @click.command("steps")
@@ -411,9 +410,8 @@ def _write_request_scripts_folder(
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     refuse_own_place(output)
     plan, findings = make_plan(topology, product, options_file)
-    request_scripts(
-        plan, template=template
-    )  # lyncnb reports a key that the cmdlet cannot create before it creates the folder.
+    # lyncnb reports a key that the cmdlet cannot create before it creates the folder.
+    request_scripts(plan, template=template)
     bundle = request_elsewhere(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )

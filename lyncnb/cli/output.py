@@ -43,9 +43,8 @@ def prepare_streams() -> None:
     """Replace characters that a stream cannot encode, and reserve the number of a closed stream."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(
-                errors="replace"
-            )  # With this error handler, characters that the stream cannot encode become "?".
+            # With this error handler, characters that the stream cannot encode become "?".
+            stream.reconfigure(errors="replace")
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
             # If the caller closed the stream, the next file that lyncnb opens would get the number

@@ -1,1 +1,1 @@
-"""The interview about a new deployment, and the first table and plan from its answers."""
+"""Ask questions about a new deployment, and create the first table and plan from the answers."""

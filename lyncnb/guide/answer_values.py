@@ -15,10 +15,10 @@ from ..topology.columns import column
 from .name_patterns import LABEL, read_pattern
 from .questions import Question, interview
 
-#: The possible types of an answer's value.
+#: The value of an answer has one of these types.
 Value = str | bool | int | tuple[str, ...] | tuple[int, ...]
 
-#: Maximum number of characters of a subject name (RFC 5280, ub-common-name).
+#: A subject name has at most this number of characters (RFC 5280, ub-common-name).
 LONGEST_NAME = 64
 
 _MOST = 99
@@ -65,7 +65,7 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
 
 
 def choices_of(question: Question) -> Mapping[str, str]:
-    """Return the choices of a question with their meanings. Empty if any answer is possible."""
+    """Return the choices of a question with their meanings; empty if any answer is possible."""
     if question.kind == "product":
         return product_titles()
     if question.kind == "target_os":
@@ -92,7 +92,7 @@ def _find_choice(text: str, choices: Mapping[str, str]) -> str:
 
 
 def _normalize(text: str) -> str:
-    """Remove blanks and convert to lowercase, so that "2012 R2" is the choice 2012R2."""
+    """Remove blanks from a choice and convert it to lowercase: "2012 R2" becomes "2012r2"."""
     return text.casefold().replace(" ", "")
 
 
@@ -104,7 +104,7 @@ def _read_product(question: Question, text: str) -> str:
     if text in known or (text.isascii() and text.isdecimal()):
         return _find_choice(text, known)
     try:
-        rules = load_rules(text)  # A custom product is found by its file or its name.
+        rules = load_rules(text)  # lyncnb finds a custom product by the product's file or name.
     except LyncnbError as error:
         raise BadName(error.message, error.hint) from None
     return text if text.endswith(".toml") else rules.product
@@ -257,5 +257,5 @@ def answer_text(value: Value) -> str:
 
 
 def is_yes(value: Value | None) -> bool:
-    """Return whether an answer is yes, more than 0, or not empty."""
+    """Return whether the value of an answer is yes, more than 0, or not empty."""
     return value not in (None, False, 0, (), "")

@@ -28,14 +28,14 @@ from ..rules.rule_files import load_rules
 from .answer_values import Value, answer_text, is_yes, read_answer
 from .questions import Question, interview
 
-#: The answers during an interview, by site ("" for the deployment) and key.
+#: This type contains the answers during an interview, by site ("" for the deployment) and key.
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-# Number of letters in a site's short name. There are more if two sites begin with the same
+# The short name of a site has this number of letters. It has more if two sites begin with the same
 # letters.
 _CODE = 3
-_SITES = "site"  # The name of the array of sites in an answers file.
+_SITES = "site"  # The array of sites in an answers file has this name.
 _OF_ITS_OWN = 'use a different name for each site: name = "Taipei"'
 
 
@@ -69,12 +69,12 @@ class Asked:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The site and key of the question."""
+        """The site and key that identify the question."""
         return self.site, self.question.key
 
     @property
     def where(self) -> str:
-        """A description of the site and key, for messages."""
+        """A description of the question's site and key, for messages."""
         return place_words(self.site, self.question.key)
 
 
@@ -156,9 +156,8 @@ class GuideAnswers(Table, Told):
             raise AnswersError(f"{name}: {error}", hint=error.hint) from None
         product = document.get("product")
         if isinstance(product, str) and product.endswith(".toml") and not isinstance(source, bytes):
-            document["product"] = str(
-                Path(source).parent / product
-            )  # The path is relative to the file, the same as in plan.toml.
+            # As in plan.toml, the path is relative to the folder of the file.
+            document["product"] = str(Path(source).parent / product)
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
@@ -174,9 +173,9 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def product_from(self, folder: str | os.PathLike[str]) -> str:
-        """Return the product to write into a file in a folder.
+        """Return the product as a file in a folder names it.
 
-        The path of a custom product is relative.
+        The path of a custom product is relative to the folder.
         """
         product = self.text("product")
         if not product.endswith(".toml"):
@@ -202,26 +201,26 @@ class GuideAnswers(Table, Told):
         return tuple(map(str, value)) if isinstance(value, tuple) else ()
 
     def value(self, key: str, site: str = "") -> Value | None:
-        """Return the value of an answer, or None if the interview does not contain the question."""
+        """Return the value of an answer, or None if the interview does not ask the question."""
         return self._values.get((site, key))
 
     def text(self, key: str, site: str = "") -> str:
-        """Return the text of an answer, or "" if the interview does not contain the question."""
+        """Return the text of an answer, or "" if the interview does not ask the question."""
         value = self.value(key, site)
         return "" if value is None else answer_text(value)
 
     def is_yes(self, key: str) -> bool:
-        """Return whether an answer is yes, more than 0 or not empty for any site."""
+        """Return whether an answer is yes, more than 0, or not empty for any site."""
         return any(is_yes(self._values.get((site, key))) for site in ("", *self.sites))
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product."""
+        """The rules of the product that the answers select."""
         return load_rules(self.text("product"))
 
     @property
     def options(self) -> PlanOptions:
-        """The options for ``plan.toml``."""
+        """The options for ``plan.toml`` that follow from the answers."""
         return PlanOptions(product=self.rules.product)
 
     def _items(self) -> Iterable[Any]:
@@ -251,7 +250,7 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     """
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
-    sites: dict[str, str] = {}  # The short name of each site, by site name.
+    sites: dict[str, str] = {}  # This mapping contains the short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
     outside = _has_external_access(texts, only_given=only_given)
     for is_of_site, group in itertools.groupby(interview().question, lambda one: one.is_of_site):
@@ -295,7 +294,7 @@ def _ask_question(
     text = texts.get((site, question.key), "").strip()
     asked = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
-        # The default depends on an answer that is not valid and that is already reported.
+        # The default depends on an answer that is not valid. This answer is already reported.
         return asked
     try:
         return replace(asked, value=read_answer(question, text or default, is_public=is_public))
@@ -394,7 +393,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 def _split_document(
     document: Mapping[str, Any], reader: RecordReader
 ) -> dict[tuple[str, str], str]:
-    """Split a document into the texts of its answers, and report unknown entries."""
+    """Split the content of an answers file into texts of answers, and report unknown entries."""
     questions = [item for item in interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
@@ -432,7 +431,7 @@ def _split_document(
 
 
 def _read_site_name(value: object) -> str:
-    """Read the name of a site in the same way as an answer, so that both have the same form."""
+    """Read a site's name in the same way as an answer, so that equal names have the same form."""
     if not isinstance(value, str) or not value.strip():
         raise BadName(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
@@ -455,7 +454,7 @@ def _convert_to_text(value: object) -> str | None:
 
 
 def place_words(site: str, key: str) -> str:
-    """Describe the place of an answer for messages: the site and key, or only the key."""
+    """Describe the site and key of an answer, or only the key, for messages."""
     return f"site {site}, {key}" if site else key
 
 
@@ -471,7 +470,7 @@ def _raise_problems(problems: Sequence[Problem], source: str) -> None:
 
 
 def _format_toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
-    import tomli_w  # Only writing needs this package, so import it here.
+    import tomli_w  # lyncnb imports this package here, because only writing needs it.
 
     lines = ["# Answers for lyncnb guide --answers. A missing line means the default value."]
     for site in ("", *sites):

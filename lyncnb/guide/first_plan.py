@@ -38,10 +38,10 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, interview
 
-#: The name of the answers file, which is next to the table and the options.
+#: The answers file has this name. It is next to the table and the options.
 ANSWERS_FILE = "guide.toml"
 
-# The columns of the table in the preview.
+# The preview of the table shows these columns.
 _ROWS_SHOWN = 60
 _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
@@ -82,7 +82,7 @@ class FirstPlan(Table, Told):
 
     @property
     def names(self) -> int:
-        """The number of distinct names on the certificates."""
+        """The number of distinct names on the planned certificates."""
         return len(
             {str(name) for certificate in self.plan.certificates for name in certificate.names}
         )
@@ -94,7 +94,7 @@ class FirstPlan(Table, Told):
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The features of Microsoft's Planning Tool that the guide does not include."""
+        """The features of Microsoft's Planning Tool that the guide does not have."""
         return interview().left_out
 
     @property
@@ -104,7 +104,7 @@ class FirstPlan(Table, Told):
 
     @property
     def told_findings(self) -> tuple[str, ...]:
-        """A sentence for each group of errors and warnings."""
+        """One sentence for each group of errors and warnings."""
         serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
             f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
@@ -112,14 +112,14 @@ class FirstPlan(Table, Told):
         )
 
     def overview(self) -> tuple[list[str], list[list[str]]]:
-        """Return headings and rows of a preview of the table, with at most 60 servers."""
+        """Return the headings and rows of a preview of the table, with at most 60 servers."""
         columns = self.topology.columns
         shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
         rows = [[row[index] for index in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
         return [column(columns[index]).title for index in shown], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
-        """Return the content of each file, by file name."""
+        """Return the content of each file to write, by file name."""
         options = replace(self.plan.options, product=self.answers.product_from(folder))
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
@@ -248,9 +248,8 @@ def write_first_plan(
         for name, data in contents.items():
             written.append(target / name)
             write_output(target / name, data, _make_kind(data), force=force)
-    except (
-        BaseException
-    ):  # This also handles Ctrl-C, because a table without its options is incomplete.
+    except BaseException:
+        # This code also runs after Ctrl-C, because a table without its options is incomplete.
         for path in written:
             _restore_files(path, before[path.name])
         if is_new:
@@ -285,7 +284,7 @@ def _check_path(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Reject an unsuitable folder. Files with identical content may exist in it."""
+    """Reject a folder that is unsuitable for a first plan. It may contain identical files."""
     refuse_own_place(folder)
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():
@@ -303,7 +302,7 @@ def _check_path(
 
 
 def _make_kind(data: bytes | None) -> OutputKind:
-    """Return a file kind that accepts only files with this content, or none without content."""
+    """Return a file kind that accepts only files with this content, or no file without content."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data

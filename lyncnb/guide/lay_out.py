@@ -17,16 +17,16 @@ from .answers import GuideAnswers, place_words, short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, interview
 
-#: The name of a generated table's source, for display.
+#: Messages show this name as the source of a generated table.
 SOURCE = "guide"
 
-# The maximum length of a computer's NetBIOS name in Windows.
+# On Windows, the NetBIOS name of a computer has at most this number of characters.
 _NETBIOS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutProblem:
-    """A problem with an answer: the site and key, the message, and what to do."""
+    """A problem with an answer: the site and key of the question, the message, and what to do."""
 
     site: str
     key: str
@@ -36,7 +36,7 @@ class LayoutProblem:
 
 @dataclass(slots=True, kw_only=True)
 class Layout:
-    """The unfinished table: its rows, the use of each name, and the notes."""
+    """The table while it is being generated: its rows, the uses of each name, and the notes."""
 
     answers: GuideAnswers
     patterns: Mapping[str, Mapping[str, str]]
@@ -48,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A planned pool: the kind of server, the site (in answers and table) and the servers."""
+    """A planned pool: the kind of server, the site (in answers and table), and the servers."""
 
     part: Part
     site: str
@@ -98,7 +98,7 @@ def guided_topology(answers: GuideAnswers) -> Topology:
 
 
 def lay_out(answers: GuideAnswers) -> Layout:
-    """Create the rows of the table, and collect problems and notes about decisions."""
+    """Create the rows of the table from the answers, and collect problems and notes."""
     layout = Layout(answers=answers, patterns=_read_patterns(answers))
     urls = _make_simple_urls(answers)
     _reserve_names(layout, urls)
@@ -170,7 +170,7 @@ def _make_simple_urls(answers: GuideAnswers) -> dict[str, str]:
 
 
 def _reserve_names(layout: Layout, urls: Mapping[str, str]) -> None:
-    """Reserve the names that clients derive themselves, and the names in simple URLs."""
+    """Reserve the names that clients derive automatically, and the names in simple URLs."""
     for domain in _convert_to_texts(layout.answers.value("sip_domains")):
         layout.names[f"lyncdiscover.{domain}"] = "a name that clients derive"
         layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients derive"
@@ -266,9 +266,9 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
 
 
 def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
-    """Return the only site with a pool by kind of server.
+    """Return, for each kind of server, the site of the only pool.
 
-    The pool serves all sites, so its rows have no site.
+    This pool serves all sites, so its rows have no site.
     """
     site_by_part = {}
     for part in interview().part:
@@ -368,9 +368,8 @@ def _make_name(
     else:
         layout.names[name] = what
         return name
-    if not any(
-        problem.key == key for problem in layout.problems
-    ):  # Report only the first problem with a pattern.
+    if not any(problem.key == key for problem in layout.problems):
+        # lyncnb reports only the first problem with a pattern.
         layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
     return name
 

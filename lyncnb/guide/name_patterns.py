@@ -1,4 +1,4 @@
-"""Name patterns such as ``{site}-{role}{n:02}``, and separate patterns for kinds of servers."""
+"""Read patterns for server names such as ``{site}-{role}{n:02}``, and fill in the values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MEANINGS = {
 
 
 def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, object]) -> str:
-    """Create a label in lowercase. The caller checks whether the label is valid in a host name.
+    """Create a label from a pattern, in lowercase. The caller checks whether the label is valid.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, ob
             value = values[key]
             text = format(value, form or "") if isinstance(value, int) else str(value)
             parts.append(text or _BLANK)
-    # If the number is blank, also remove the hyphen next to it: fe-pool-{k} becomes fe-pool.
+    # If the number is blank, the hyphen next to it is also removed: fe-pool-{k} becomes fe-pool.
     return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
 
 

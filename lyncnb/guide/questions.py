@@ -1,4 +1,4 @@
-"""The questions of the interview, and the kinds of servers: ``questions.toml``."""
+"""Read the questions of the interview, and the kinds of servers, from ``questions.toml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE = "questions.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question. The first lines of ``questions.toml`` explain the fields."""
+    """A question of the interview. The first lines of ``questions.toml`` explain the fields."""
 
     key: str
     group: str
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The value that answers set in a column, for the pools of one kind of server."""
+    """The value that answers set in a table column, for the pools of one kind of server."""
 
     column: str
     answer: str = ""
@@ -93,13 +93,13 @@ class Interview:
     left_out: tuple[LeftOut, ...]
 
     def find(self, key: str) -> Question:
-        """Find a question by its key."""
+        """Return the question with this key."""
         return next(question for question in self.question if question.key == key)
 
 
 @cache
 def interview() -> Interview:
-    """Read the questions from the file in the package."""
+    """Return the interview from the file ``questions.toml`` in the package."""
     reader = RecordReader(_FILE)
     data = (package_files(__package__) / _FILE).read_bytes()
     content = reader.record(Interview, parse_toml(data))

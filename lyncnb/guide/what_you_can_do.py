@@ -1,10 +1,10 @@
-"""The tasks of a user in a notebook and in a shell, for the help of the panels and the docs."""
+"""List what users can do in a notebook and in a shell, for the help of the panels and the docs."""
 
 from __future__ import annotations
 
 HEADINGS = ("Task", "In a notebook", "In a shell")
 
-#: For each task: a description, the panel or call, and the command.
+#: Each row contains a task: a description, the panel or call, and the command.
 TASKS: tuple[tuple[str, str, str], ...] = (
     ("plan on one page, without code", "", "lyncnb dash"),
     ("answer questions to get a first table", "ln.GuidePanel()", "lyncnb guide FOLDER"),

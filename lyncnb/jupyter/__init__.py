@@ -1,1 +1,1 @@
-"""Notebook files, the user's workspace, and the server extension."""
+"""Handle notebook files and the user's workspace, and extend Jupyter Server."""

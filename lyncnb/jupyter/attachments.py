@@ -1,4 +1,4 @@
-"""The pictures that are attached to a text cell, for nbconvert."""
+"""Provide the pictures that are attached to a text cell to nbconvert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BROKEN = {"image/png": ""}
 
 
 class Attachments(NotebookNode):
-    """Pictures by name. A name without a picture gets a broken picture, as in JupyterLab.
+    """The pictures of a text cell by name. A missing picture is shown as a broken picture.
 
     Without this class, nbconvert fails for the whole notebook if a picture is missing.
     nbconvert also looks up names in the form of a link, with ``%20`` for a space.
@@ -24,4 +24,5 @@ class Attachments(NotebookNode):
         return dict.get(self, unquote(name)) or _BROKEN
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)  # A name without a picture must not become an attribute.
+        # Otherwise, every attribute would exist, because every name has a picture.
+        raise AttributeError(name)

@@ -20,13 +20,13 @@ from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
     r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1"
-    # The output of "openssl pkey -text" and of .NET's ToXmlString(true).
+    # This pattern matches the output of "openssl pkey -text" and of .NET's ToXmlString(true).
     r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>",
     re.IGNORECASE,
 )
 
-# The first bytes of a private key in DER, at any position. No certificate and no request has these
-# bytes. The comments below name the sources of the fields.
+# These patterns match the first bytes of a private key in DER, at any position. No certificate and
+# no request has these bytes. The comments below name the sources of the fields.
 _KEY_BYTES = re.compile(
     # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
@@ -42,7 +42,7 @@ _KEY_BYTES = re.compile(
 )
 
 _TAG = re.compile(r"<[^<>]{0,4096}>")
-# RFC 7518 section 6: "d" is the private part of a JSON Web Key.
+# In a JSON Web Key, the member "d" is the private key (RFC 7518 section 6).
 _JSON_KEY = re.compile(
     r"\"kty\"\s*:\s*\"[^{}]{0,9000}\"d\"\s*:\s*\"|\"d\"\s*:\s*\"[^{}]{0,9000}\"kty\""
 )
@@ -50,12 +50,12 @@ _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
 _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
-# A key as one decimal number: a 256-bit key in DER has about 160 digits, an 8,192-bit key about
-# 11,000.
+# This pattern matches a key as one decimal number. A 256-bit key in DER has about 160 digits, an
+# 8,192-bit key about 11,000.
 _NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
 _DIGITS_AT_ONCE = 4000
-# Base85 as Git, Python and Adobe write it. Longer text is skipped, because it is a picture in
-# base64.
+# This pattern matches base85 in the forms of Git, Python and Adobe. Longer text is skipped, because
+# it is a picture in base64.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
@@ -64,7 +64,7 @@ _MOST_UNPACKED = 1 << 20
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
-# Two layers of encoding are checked. Nobody encodes a key three times by accident.
+# lyncnb decodes base64 twice, because nobody encodes a key three times by accident.
 _DEPTH = 2
 
 
@@ -100,20 +100,21 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
 
 
 def _is_text(data: bytes) -> bool:
-    # Skip bytes that are not text, such as pictures and base64 that is decoded from a wrong
+    # Bytes that are not text are skipped, such as pictures and base64 that is decoded from a wrong
     # position.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
 
 
 def _is_key_in_utf16(data: bytes) -> bool:
-    text = data.replace(b"\0", b"")  # Windows saves text as UTF-16.
+    text = data.replace(b"\0", b"")  # Some programs on Windows save text as UTF-16.
     return _is_text(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
 
 
 def _decode_text(text: str) -> Iterator[str]:
-    """Yield the text unchanged, and as a browser or a program would decode it."""
+    """Yield a text unchanged, and as a browser or a program would decode it."""
     yield text
-    for _ in range(3):  # Decode twice, because a page can contain another escaped page.
+    for _ in range(3):
+        # The text is decoded twice, because a page can contain another escaped page.
         if "&" not in text:
             break
         text = html.unescape(text)

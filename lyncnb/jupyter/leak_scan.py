@@ -21,12 +21,13 @@ from .written_secrets import cells_with_secrets
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
 
-Notebook = Any  # This type is nbformat.NotebookNode, a dict whose keys are also attributes.
+Notebook = Any  # The real type is nbformat.NotebookNode, a dict whose keys are also attributes.
 
 # JupyterLab saves the answer to input() in the output. For getpass(), it saves eight dots instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
-# Matches a variable, argument or key with a secret's name, and a string literal as its value.
+# This pattern matches a variable, argument or key with a secret's name, and a string literal as its
+# value.
 _SECRET_NAME = (
     r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
     r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
@@ -43,12 +44,13 @@ _WRITTEN = (
     "the code contains a passphrase or another secret",
     "use ln.ask_passphrase(). Then change the passphrase with: lyncnb rekey",
 )
-# In an HTTP header, or in the address that JupyterLab prints. JupyterLab's own tokens have 48
+# These patterns match a token in an HTTP header, or in the address that JupyterLab prints.
+# JupyterLab's own tokens have 48 characters.
 _AUTHORIZATION = re.compile(
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
 )
 
-# Paths that contain the name of the user.
+# These patterns match paths that contain the name of the user.
 HOME_PATH = re.compile(
     r"(?:(?<![\w.-])/(?:home|Users|var/home)/"
     r"|[A-Z]:(?:\\{1,2}|/)(?:Users|Documents and Settings)(?:\\{1,2}|/))"
@@ -127,7 +129,7 @@ def scan_notebook(
 
 
 def refuse(problems: Sequence[Problem], path: Path) -> None:
-    """Raise an error if there are problems.
+    """Raise an error that lists all problems, if there are any.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
 
 
 def without_paths(notebook: Notebook) -> bool:
-    """Replace home folders with ``~`` and temporary folders with ``(temporary)``, in outputs only.
+    """In a notebook's outputs, replace home folders with ``~`` and temporary folders with a word.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def _encode_secret(secret: str) -> Iterator[str]:
         yield data.hex().upper()
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + data).decode("ascii")
-            # Leave out the first and last group, because they depend on the bytes around the
+            # The first and last group are left out, because they depend on the bytes around the
             # secret.
             yield coded[4 if before else 0 : -4]
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
@@ -231,7 +233,7 @@ def _list_texts(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         for value in node.values():
             yield from _list_texts(value)
-        # A notebook may store a JSON Web Key as values, not as text.
+        # A notebook may store a JSON Web Key as separate values, not as text.
         if "kty" in node and "d" in node:
             yield '"kty":"key","d":"'
     elif isinstance(node, (list, tuple)):

@@ -15,10 +15,10 @@ from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 from .png_pictures import split_pictures
 
-#: The MIME type of a live widget in a saved output.
+#: A saved output has this MIME type if it shows a live widget.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: The kind of file that :func:`clean_notebook` replaces.
+#: :func:`clean_notebook` replaces files of this kind.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.mentions()})
 
 _WIDGET_GONE = (
@@ -28,7 +28,7 @@ _WIDGET_GONE = (
 
 _LARGEST = 200 << 20
 
-Notebook = Any  # This type is nbformat.NotebookNode, a dict whose keys are also attributes.
+Notebook = Any  # The real type is nbformat.NotebookNode, a dict whose keys are also attributes.
 
 
 def read_notebook(path: str | Path) -> Notebook:
@@ -57,7 +57,8 @@ def read_notebook(path: str | Path) -> Notebook:
             "in JupyterLab",
         )
     try:
-        # Validate first, because nbformat's readers assume that the values have the right types.
+        # lyncnb validates the notebook first, because nbformat's readers assume that the values
+        # have the right types.
         nbformat.validate(values)
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
@@ -69,11 +70,10 @@ def read_notebook(path: str | Path) -> Notebook:
 
 
 def _is_notebook(values: dict[str, object]) -> bool:
-    # The validation in nbformat relies on these types.
+    # The validation in nbformat requires these types.
     version = values.get("nbformat")
-    cells = values.get(
-        "cells", [] if version == 3 else None
-    )  # A notebook in format 3 has worksheets.
+    # A notebook in format 3 has worksheets.
+    cells = values.get("cells", [] if version == 3 else None)
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
     return known and isinstance(cells, list) and all(map(_is_cell, cells))
@@ -87,8 +87,8 @@ def _parse_json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Reject bytes that are not UTF-8 and unpaired surrogates, because they cannot be
-            # written again.
+            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because lyncnb could
+            # not write them again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
@@ -153,7 +153,7 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
         If the file does not exist or is not a notebook.
     """
     path = Path(path)
-    # The file may be replaced, because it was read as a notebook.
+    # lyncnb may replace the file, because it is a notebook.
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
@@ -180,7 +180,7 @@ def strip_widgets(notebook: Notebook) -> bool:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if data.pop(WIDGET_VIEW, None) is not None:
-                # The text "VBox(children=(...))" does not help a reader, so remove it.
+                # The text "VBox(children=(...))" does not help a reader, so lyncnb removes it.
                 data.setdefault("text/html", _WIDGET_GONE)
                 changed = True
     return changed

@@ -2,7 +2,8 @@
 
 After a reload of the page, JupyterLab ignores updates to outputs that it loaded from the file. The
 panel continues to work, but its static output in the notebook does not change. The record is a
-small file next to the notebook. ``share`` reads the file and refuses a page with such an output.
+small file next to the notebook. ``lyncnb share`` reads the file and refuses a page with such an
+output.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, LyncnbError
 
-#: The folder next to the notebook for this record and for drafts of unsaved edits.
+#: The folder next to the notebook has this name. It contains this record and drafts of unsaved
+#: edits.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"
-_LARGEST = 1 << 20  # Largest size of the record in bytes.
+_LARGEST = 1 << 20  # The record has at most this size in bytes.
 
 
 def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDER)) -> None:
-    """Record that an output shows an earlier plan, or remove the record if it does not.
+    """Record that a saved output shows an earlier plan, or remove the record if it does not.
 
     Parameters
     ----------
@@ -48,14 +50,14 @@ def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDE
         files.replace(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # The folder stays if it contains drafts.
+        with suppress(OSError):  # The folder is kept if it contains drafts.
             folder.rmdir()
 
 
 def read_outdated(folder: Path) -> dict[str, str]:
-    """Return the digest of the current plan by the digest of the plan in an outdated output."""
+    """Return the digest of the current plan, by the digest of the plan in an outdated output."""
     try:
         content = json.loads(files.read_named(folder / _NAME, limit=_LARGEST, error=BundleError))
     except (LyncnbError, ValueError, RecursionError):
-        return {}  # Usually there is no such file.
+        return {}  # Most notebooks have no such file.
     return dict(content) if isinstance(content, dict) else {}

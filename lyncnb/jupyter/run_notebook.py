@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
 _Args = TypeVarTuple("_Args")
 
-# Another program can take a kernel's port after lyncnb finds it free. The next start uses other
-# ports.
+# Another program can take a kernel's port after lyncnb has found that the port is free. The next
+# start uses other ports.
 _STARTS = 3
 
-# The metadata key of an executed copy. The next run may replace a file with this key.
+# An executed copy has this metadata key. The next run may replace a file with this key.
 _MARK = "lyncnb"
 
 
 def _is_executed(file: IO[bytes]) -> bool:
-    # Read only the end of the file, because a notebook's metadata is there.
+    # lyncnb reads only the end of the file, because a notebook's metadata is there.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
     return f'"{_MARK}": {{'.encode() in file.read()
 
 
-#: The kind of file of the executed copy.
+#: The executed copy is a file of this kind.
 EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: This variable is set in a kernel whose notebook runs without a browser. No user can press a
+#: lyncnb sets this variable in a kernel that runs a notebook without a browser. No user can press a
 #: button, so a panel does the work of its button at once. The value is not a secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
@@ -184,12 +184,13 @@ def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop in which Ctrl-C ends the run, because nbclient's handler fails."""
+    """An event loop in which Ctrl-C ends the notebook's run, because nbclient's handler fails."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
-        raise RuntimeError("as in a thread other than the main thread")  # nbclient handles this
+        # nbclient handles this exception.
+        raise RuntimeError("as in a thread other than the main thread")
 
 
 @contextmanager
@@ -229,11 +230,11 @@ async def _execute(
     client.on_notebook_start = answers.start
     client.on_cell_start = starts
     client.on_cell_executed = is_done
-    # Remove the passphrase, so that no child process inherits it.
+    # The passphrase is removed from the environment, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
-    # Hide the kernel's messages, such as the message when it stops, because they do not help the
-    # user.
+    # The kernel's messages are hidden, such as the message when it stops, because they do not help
+    # the user.
     with tempfile.TemporaryFile() as kernel_log:
         try:
             await client.async_execute(env=environment, stderr=kernel_log)
@@ -241,7 +242,7 @@ async def _execute(
             return answers.failure or _make_cell_error(answers.cell, error)
         except DeadKernelError:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # Ctrl-C ended the kernel.
+            if task is not None and task.cancelling():  # The kernel has ended because of Ctrl-C.
                 raise asyncio.CancelledError from None
             return NotebookError(
                 f"{answers.cell}: the kernel stopped unexpectedly",
@@ -250,9 +251,8 @@ async def _execute(
         except RuntimeError as error:
             if answers.is_started:
                 raise
-            atexit.unregister(
-                client._cleanup_kernel
-            )  # The kernel did not start, so there is nothing to clean up.
+            # The kernel did not start, so there is nothing to clean up.
+            atexit.unregister(client._cleanup_kernel)
             raise _make_start_error(path, kernel_log, str(error)) from None
         finally:
             answers.stop()
@@ -260,7 +260,10 @@ async def _execute(
 
 
 def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
-    """Return the error for a failed start. The last line of Python's output contains the cause."""
+    """Return the error for a kernel that did not start.
+
+    The last line of Python's output contains the cause.
+    """
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(
@@ -274,7 +277,8 @@ def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookEr
     if not last:
         hint = "check whether the computer has enough memory, and run the notebook again"
         return NotebookError(message, hint=hint)
-    if "in use" in last:  # "Address already in use", on Windows "Address in use"
+    if "in use" in last:
+        # On Linux, the message is "Address already in use", and on Windows "Address in use".
         return KernelPortTaken(
             message, hint=f"run the notebook again. The kernel reported: {last[:300]}"
         )
@@ -292,9 +296,9 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
-        # By default, nbclient saves every value in a widget.
+        # By default, nbclient saves every value of the widgets in the notebook.
         store_widget_state=False,
-        # The kernel's channels are loopback sockets. Without this option, they carry plain text.
+        # The kernel's channels are loopback sockets. Without this option, they transfer plain text.
         config=Config({"KernelManager": {"transport_encryption": "required"}}),
     )
 
@@ -331,7 +335,7 @@ class _Answers:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for an answer that will not come, so interrupt it.
+                # The cell waits for an answer that will not come, so lyncnb interrupts it.
                 await self._make_client.km.interrupt_kernel()
             else:
                 self._make_client.kc.input(answer.reveal())

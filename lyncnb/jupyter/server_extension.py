@@ -32,7 +32,8 @@ def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
         widgets = metadata["widgets"][_STATE]["state"]
         panels = {id_ for id_, widget in widgets.items() if _is_panel(widget)}
     except (AttributeError, KeyError, TypeError):
-        return  # no widget state, or not in the format in which JupyterLab saves it
+        # The notebook has no widget state, or none in the format in which JupyterLab saves it.
+        return
     parts = {id_ for panel in panels for id_ in _references(widgets[panel])}
     used = {id_ for other in widgets.keys() - panels for id_ in _references(widgets[other])}
     for id_ in panels | (parts - used):
@@ -46,7 +47,7 @@ def _is_panel(widget: dict[str, Any]) -> bool:
 
 
 def _references(widget: dict[str, Any]) -> set[str]:
-    """Return the ids of the models that a widget refers to, such as its layout."""
+    """Return the ids of the models to which a widget refers, such as its layout."""
     values = [value for value in widget["state"].values() if isinstance(value, str)]
     return {value.removeprefix(_REFERENCE) for value in values if value.startswith(_REFERENCE)}
 

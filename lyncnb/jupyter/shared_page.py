@@ -1,4 +1,4 @@
-"""Write a notebook as one static page to share: no script, nothing to load, and folded code.
+"""Write a notebook as one static page to share, without scripts and external content.
 
 The outputs of cells are untrusted text. lyncnb removes tags that run or load something. In
 addition, the content security policy in the page's head blocks scripts and loading.
@@ -39,15 +39,14 @@ def _is_ours(file: IO[bytes]) -> bool:
     if outputs.is_page(_MARK.encode())(file):
         return True
     file.seek(0)
-    return outputs.is_page(b"font-src data:")(
-        file
-    )  # A page that an earlier version of lyncnb wrote.
+    # The file is a page that an earlier version of lyncnb wrote.
+    return outputs.is_page(b"font-src data:")(file)
 
 
-#: The kind of file that :func:`share_notebook` writes.
+#: :func:`share_notebook` writes a file of this kind.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
-#: The kinds of file of the printed page and of the cleaned notebook.
+#: The printed page and the cleaned notebook are files of these kinds.
 PRINTED = outputs.OutputKind(
     what="a page that Chromium printed", is_ours={".pdf": outputs.mentions(b"%PDF-", b"Skia/PDF")}
 )
@@ -55,11 +54,12 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
 )
 
-# A table with more columns is printed in landscape. Pictures, with the text before them, then get
+# A table with more columns is printed in landscape. Pictures, and the text before them, then get
 # separate pages in portrait.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
-# Paper does not scroll, so all columns get almost the same width, and longer texts are wrapped.
+# A reader cannot scroll on paper, so all columns get almost the same width, and longer texts are
+# wrapped.
 _SHARES = "\n".join(
     f".lyncnb-table:has(tr>:nth-child({columns})):not(:has(tr>:nth-child({columns + 1}))):not(#x) "
     f":is(td,th){{min-width:{110 / columns:.1f}em}}"
@@ -216,7 +216,10 @@ LAYOUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedNotebook:
-    """The files that were written. ``clean`` and ``pdf`` are None if they were not requested."""
+    """The files that :func:`share_notebook` wrote.
+
+    ``clean`` and ``pdf`` are None if not requested.
+    """
 
     page: Path
     clean: Path | None = None
@@ -373,7 +376,7 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
 
 
 def _remove_author_content(cell: Notebook) -> Notebook | None:
-    """Remove the author's content from a cell. Return None if the cell has no other content."""
+    """Remove the author's content from a cell; return None if the cell has no other content."""
     if _AUTHOR in cell.get("metadata", {}).get("tags", ()):
         return None
     if cell.cell_type == "markdown" and f"<!-- {_AUTHOR} -->" in cell.source:
@@ -385,7 +388,7 @@ def _remove_author_content(cell: Notebook) -> Notebook | None:
 def _remove_folded_content(body: str) -> str:
     """Remove content that is folded on the page, such as a picture's data, before printing."""
     kept: list[str] = []
-    folded: list[bool] = []  # Whether each enclosing element is removed.
+    folded: list[bool] = []  # Each item shows whether an enclosing element is removed.
     for part in _DETAILS.split(body):
         if part == "</details>":
             folded[-1:] = []
@@ -448,10 +451,10 @@ def _sanitize(text: object) -> str:
 
 
 def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
-    """Return the value of an attribute, or None to remove the attribute."""
+    """Return the safe value of an HTML attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # Browsers ignore blanks and control characters in an address, so remove them first.
+    # Browsers ignore blanks and control characters in an address, so lyncnb removes them first.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value

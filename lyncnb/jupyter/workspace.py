@@ -1,4 +1,4 @@
-"""A user's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
+"""Set up a user's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
 
 lyncnb never overwrites existing files in a workspace, so you can set it up again at any
 time.
@@ -15,13 +15,13 @@ from ..base.disk.outputs import refuse_own_place
 from ..errors import NotebookError
 from .run_notebook import UNATTENDED_VARIABLE
 
-#: The default folder of a workspace.
+#: A workspace is in this folder by default.
 DEFAULT_FOLDER = "work"
 
-#: The notebook that opens with the workspace.
+#: JupyterLab opens this notebook together with the workspace.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
-#: The page that ``lyncnb dash`` serves, at the root of the workspace.
+#: ``lyncnb dash`` serves this page, which is at the root of the workspace.
 PAGE = Path("planning_page.ipynb")
 
 _PACKAGE = Path(__file__).parent.parent
@@ -92,8 +92,10 @@ def open_lab(
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        arguments.append("--allow-root")  # Containers usually run as root.
-    # Hide deprecation warnings between Jupyter's extensions, because they do not help the user.
+        # This option is necessary because containers usually run as root.
+        arguments.append("--allow-root")
+    # Deprecation warnings between Jupyter's extensions are hidden, because they do not help the
+    # user.
     with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
@@ -130,16 +132,18 @@ def open_page(
     if not page.exists():
         write_new(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
     _prepare_environment()
-    os.environ[UNATTENDED_VARIABLE] = ""  # Voila answers no prompt, but a user presses the buttons
+    # Voila cannot answer a prompt, but a user presses the buttons.
+    os.environ[UNATTENDED_VARIABLE] = ""
     Voila.launch_instance(
         argv=[
             str(page),
             "--template=lyncnb",  # This template loads nothing from other hosts.
-            "--token",  # Without a token, Voila serves every user of the computer.
+            "--token",  # Without a token, Voila would serve every user of the computer.
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
             "--KernelManager.transport_encryption=required",
-            # The files that the panels link to. Voila allows only pictures by default.
+            # The panels link to files with these extensions. By default, Voila serves only
+            # pictures.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
             *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
         ]
@@ -147,10 +151,10 @@ def open_page(
 
 
 def _list_contents() -> list[tuple[Path, Path]]:
-    """Return each file of the package for a workspace, and the file's path in the workspace."""
+    """Return each file in the package for a workspace, and the file's path in the workspace."""
     root = _PACKAGE / "_workspace"
     if not root.is_dir():
-        root = _PACKAGE.parent  # An editable installation uses the cloned repository itself.
+        root = _PACKAGE.parent  # An editable installation uses the files in the cloned repository.
     notebooks = [path for path in root.glob("notebooks/*.ipynb") if ".executed" not in path.name]
     files = sorted(notebooks) + sorted(path for path in root.glob("data/*") if path.is_file())
     return [(path, path.relative_to(root)) for path in files]
@@ -159,7 +163,8 @@ def _list_contents() -> list[tuple[Path, Path]]:
 def _prepare_environment() -> None:
     # Kernels and terminals inherit the environment of this process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
-    os.environ.pop(UNATTENDED_VARIABLE, None)  # In a served workspace, a user presses the buttons.
+    # A user presses the buttons in a served workspace, so panels must not work without a user.
+    os.environ.pop(UNATTENDED_VARIABLE, None)
     # Jupyter searches this folder first, so these settings apply to this JupyterLab and to
     # nbconvert in its terminals. Other servers in the environment keep their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]

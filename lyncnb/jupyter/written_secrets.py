@@ -11,8 +11,8 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: The positions of secret arguments by function, starting at 0. Empty if the secret is a keyword
-#: argument.
+#: For each function, this mapping contains the positions of secret arguments, starting at 0. It is
+#: empty if the secret is a keyword argument.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),
@@ -52,7 +52,7 @@ def cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
 
 
 def _parse_statements(source: str) -> Iterator[ast.AST]:
-    # IPython commands and shell lines are not Python, so skip them.
+    # IPython commands and shell lines are skipped, because they are not Python.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def _is_text(value: ast.expr) -> bool:
 
 
 def _find_text_variables(node: ast.AST) -> Iterator[str]:
-    """Yield the variables to which the code assigns a string literal."""
+    """Yield the variables to which the code of a cell assigns a string literal."""
     if isinstance(node, ast.Assign) and _is_text(node.value):
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
     elif (

@@ -1,1 +1,1 @@
-"""The notebook panels that plan, write and follow requests. They contain no rules."""
+"""Show notebook panels that plan, write and follow requests. The panels contain no rules."""

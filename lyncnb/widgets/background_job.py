@@ -32,7 +32,8 @@ _WORDS = {
     "failed": "The work did not finish.",
     "finished": "Finished.",
 }
-_UPDATE_EVERY = 0.1  # Seconds between two updates. More updates would only load the browser.
+# The time between two updates in seconds. More updates would only load the browser.
+_UPDATE_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,8 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        self._lock = (
-            threading.RLock()
-        )  # This lock protects the state and its notification. A callback may read the state.
+        # This lock protects the state and its notification. A callback may read the state.
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._last_told = 0.0
@@ -95,16 +95,16 @@ class Job(Generic[Result]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Request the work to stop. Finished keys and requests are kept."""
-        with (
-            self._lock
-        ):  # Without the lock, the work could end in the meantime and its last state would be lost.
+        """Request the work to stop. Keys and requests that are already finished are kept."""
+        with self._lock:
+            # Without the lock, the work could end in the meantime, and the page would not receive
+            # its last state.
             if self.state.is_busy:
                 self._stop.set()
                 self._change(name=STOPPING)
 
     def wait(self, seconds: float | None = None) -> JobState:
-        """Wait until the work ends, and return its state."""
+        """Wait until the work ends, and return the last state."""
         if self._thread is not None:
             self._thread.join(seconds)
         return self.state
@@ -114,7 +114,7 @@ class Job(Generic[Result]):
             result = work(self._progress, self._stop)
         except LyncnbError as error:
             self._change(name=FAILED, lines=tuple(error_lines(error)))
-        except Exception as error:  # Every failure is reported to the user.
+        except Exception as error:  # Every failure of the work is reported to the user.
             self._change(name=FAILED, lines=tuple(unexpected_lines(error)))
         else:
             self.result = result

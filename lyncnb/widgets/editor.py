@@ -1,4 +1,4 @@
-"""``PlanEditor``: edit roles and options in a notebook, and see the new plan at once.
+"""Define ``PlanEditor``, which edits roles and options in a notebook and shows the new plan.
 
 ``editor.topology`` and ``editor.options`` are always plain values. Everything works without
 a browser.
@@ -27,18 +27,18 @@ from .panel import Panel, ShownAsPanel, panel_cells
 
 
 class EditorView(Panel):
-    """The widget of an editor. Other controls can read the counts of its plan."""
+    """The widget of a plan editor. Other controls can read the counts of its plan."""
 
-    #: Counts of the plan and its digest, for controls that follow the plan with ``observe`` or
-    #: ``dlink``. The value contains no names. It is not synchronized with the browser, so no
-    #: notebook stores it.
+    #: This trait contains counts of the plan and its digest, for controls that follow the plan with
+    #: ``observe`` or ``dlink``. The value contains no names. It is not synchronized with the
+    #: browser, so no notebook stores it.
     overview = traitlets.Dict(read_only=True)
 
     channel: EditorChannel
 
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
-        # Computing the digest of a large plan takes time, so it waits until the user
+        # Computing the digest of a large plan takes time, so the widget waits until the user
         # pauses.
         self._is_followed = False
         shown = PlansShown(editor.state)
@@ -102,7 +102,8 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         folder: str | Path = DEFAULT_FOLDER,
     ):
         super().__init__(topology, rules, options=options)
-        #: The scenarios of the editor, such as ``editor.scenarios.keep("Wildcards")``.
+        #: The scenarios of the editor, which users keep with
+        #: ``editor.scenarios.keep("Wildcards")``.
         self.scenarios = EditorScenarios(self, Path(folder))
 
     @cached_property
@@ -122,7 +123,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
             self.view.channel.unsaved = UnsavedEdits(self, place)
 
     def _ipython_display_(self) -> None:
-        if "view" not in vars(self):  # The editor is shown for the first time.
+        if "view" not in vars(self):  # The notebook shows the editor for the first time.
             restored = restore(self)
             self.view.channel.restored = restored
             self.keep_drafts(cell_id())

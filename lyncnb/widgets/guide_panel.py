@@ -1,4 +1,4 @@
-"""``GuidePanel``: answer questions in a notebook to get a first plan."""
+"""Define ``GuidePanel``, which asks questions in a notebook and creates a first plan."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class GuideChannel(Channel[GuideTold]):
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
-        # A question without an answer is not an error.
+        # A question that has no answer yet is not an error.
         waiting = [asked for asked in guide.wrong if not asked.text]
         words = _words(first, waiting, problems)
         if len(waiting) == len(problems):
@@ -139,7 +139,7 @@ def _make_next_code(folder: str) -> str:
 
 
 def _picture(first: FirstPlan | None) -> str:
-    """Draw the plan from the current answers. With many servers, the picture would be too small."""
+    """Draw the current plan, unless the picture would be too small because of many servers."""
     if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
         return ""
     return figure(first.plan).svg
@@ -208,7 +208,8 @@ class GuidePanel(ShownAsPanel):
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
-        #: A function to call with the folder after the files are written, to show the plan.
+        #: After the files are written, the panel calls this function with the folder, to show the
+        #: plan.
         self.on_written: Callable[[Path], object] | None = None
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""
@@ -246,14 +247,14 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """All questions that these answers lead to, in order."""
+        """All questions that the current answers lead to, in order."""
         if self._asked is None or self._asked[0] != self._texts:
             self._asked = (dict(self._texts), walk(self._texts))
         return self._asked[1]
 
     @property
     def wrong(self) -> tuple[Asked, ...]:
-        """The questions with a wrong or missing answer."""
+        """The questions whose answer is wrong or missing."""
         return tuple(asked for asked in self.asked if asked.problem)
 
     @property
@@ -272,7 +273,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def first(self) -> FirstPlan:
-        """The first plan from the answers. Without a plan, this raises AnswersError."""
+        """The first plan from the answers. If there is no plan, this raises AnswersError."""
         answers = self.answers
         if self._first is None or self._first[0] != self._texts:
             self._first = (dict(self._texts), guided_plan(answers))
@@ -280,7 +281,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def topology(self) -> Topology:
-        """The table from the answers. Without a plan, this raises AnswersError."""
+        """The table from the answers. If there is no table, this raises AnswersError."""
         return self.first.topology
 
     def write(

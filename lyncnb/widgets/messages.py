@@ -1,4 +1,4 @@
-"""The messages to the pages of the other panels: the parts of each message, by ``type``."""
+"""Define the messages to the pages of the other panels: the parts of each message, by ``type``."""
 # ruff: noqa: UP013  a table, as in widgets/editing/messages.py
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JobProgress = TypedDict(
     },
 )
 
-# -- the request panel
+# -- The request panel
 
 RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str, "help": Rows})
 RequestFindings = TypedDict(
@@ -38,7 +38,7 @@ RequestFindings = TypedDict(
     {
         "type": Literal["findings"],
         "groups": list[FindingGroup],
-        "open": list[str],  # codes of errors that are not accepted
+        "open": list[str],  # The codes of errors that are not accepted.
     },
 )
 Look = TypedDict(
@@ -46,11 +46,11 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        "other": str,  # the other deployment that the folder belongs to, or ""
-        "consent": str,  # the text that the user must then confirm
-        "ready": bool,  # whether requests can be written
+        "other": str,  # The other deployment to which the folder belongs, or "".
+        "consent": str,  # The text that the user must then confirm.
+        "ready": bool,  # True if the panel can write requests.
         "plan": str,
-        "label": str,  # the label of the button
+        "label": str,  # The label of the button.
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -76,7 +76,7 @@ RequestTold = (
     | Done
 )
 
-# -- the status panel
+# -- The status panel
 
 StatusStart = TypedDict(
     "StatusStart",
@@ -85,7 +85,7 @@ StatusStart = TypedDict(
         "folder": str,
         "columns": list[ColumnFacts],
         "systems": list[str],
-        "help": Rows,  # the first row contains the headings
+        "help": Rows,  # The first row contains the headings.
         "returned": str,
         "out": str,
     },
@@ -94,9 +94,9 @@ NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        "step": str,  # look, handover, receive, package or steps, or ""
-        "label": str,  # the label of the step's button
-        "requests": list[str],  # the requests of the step; an empty list means all
+        "step": str,  # The step in the panel: look, handover, receive, package or steps, or "".
+        "label": str,  # The label of the step's button.
+        "requests": list[str],  # The requests for the step. An empty list means all requests.
     },
 )
 RefusedReason = TypedDict(
@@ -107,10 +107,10 @@ Refusal = TypedDict(
     "Refusal",
     {
         "id": str,
-        "words": str,  # one line of text
+        "words": str,  # The state of the request in one line of text.
         "file": str,
         "serial": str,
-        "earlier": int,  # number of certificates that were refused before this one
+        "earlier": int,  # The number of certificates that were refused before this one.
         "reasons": list[RefusedReason],
     },
 )
@@ -126,7 +126,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # number of refused certificates that are not listed
+        "more_refusals": int,  # The number of refused certificates that are not listed.
     },
 )
 StepResult = TypedDict(
@@ -146,7 +146,7 @@ StatusTold = (
     | Refused
 )
 
-# -- the guide
+# -- The guide
 
 GuideField = TypedDict(
     "GuideField",
@@ -161,7 +161,7 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
-        "missing": bool,  # whether an answer is required but missing
+        "missing": bool,  # True if an answer is required but missing.
         "problem": str,
         "hint": str,
     },
@@ -177,7 +177,7 @@ Asked = TypedDict(
         "fields": list[GuideField],
         "problems": list[GuideProblem],
         "words": str,
-        "svg": str,  # the picture of the current plan, or ""
+        "svg": str,  # The picture of the current plan, or "".
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,
@@ -188,7 +188,7 @@ Asked = TypedDict(
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideTold = GuideStart | Asked | Written | Refused
 
-# -- the top of the planning page
+# -- The top of the planning page
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})

@@ -24,7 +24,7 @@ from .editing.plan_editing import PlanEditing
 
 
 class StatementNames(NamedTuple):
-    """The names that a statement in a cell reads, and the names that it assigns."""
+    """The names that a statement in a notebook cell reads, and the names that it assigns."""
 
     read: frozenset[str]
     bound: frozenset[str]
@@ -45,13 +45,13 @@ def cell_id() -> str:
 
 
 def execution_count() -> int:
-    """Return the execution count of the running or next cell, or 0 outside a kernel."""
+    """Return the execution count of the running or next cell; 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
 
 
 def running_cell() -> int:
-    """Return the number of the running cell as its prompt shows it, or 0 outside a kernel."""
+    """Return the number of the running cell as its prompt shows it; 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else len(shell.user_ns.get("In", ())) - 1
 
@@ -72,7 +72,7 @@ _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 
 def after_changes(method: Callable[[], object]) -> None:
-    """Call a method after each cell and after each write by a panel, while its object exists."""
+    """Call a method after each cell and each write by a panel, while its object exists."""
     if (shell := get_ipython()) is not None:
         _follow_cells(shell)
     _after_changes.append(WeakMethod(method, _after_changes.remove))
@@ -140,10 +140,8 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
 def _statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
-    except (
-        SyntaxError,
-        ValueError,
-    ):  # Skip a statement that Python cannot parse, such as a magic command.
+    except (SyntaxError, ValueError):
+        # Statements that Python cannot parse are skipped, such as a magic command.
         return ()
     return tuple(map(_names, statements))
 
@@ -157,7 +155,7 @@ def _names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """The state of an editor when each cell ran, used to mark outputs with an older plan."""
+    """The state of an editor when each cell ran, which shows the outputs with an older plan."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
@@ -179,13 +177,14 @@ class PlansShown:
 
 
 def _same_plan(state: State, other: State) -> bool:
-    # Undo restores the same topology object, so compare identities. Comparing 100,000 rows is slow.
+    # Undo restores the same topology object, so identities are compared. Comparing 100,000 rows
+    # would be slow.
     return state.topology is other.topology and state.options == other.options
 
 
-# "Run All" creates a new editor from the file. Without this code, unsaved edits would be lost.
-# lyncnb finds the earlier editor by the cell that shows it and by the name of its source. After the
-# kernel ends, nothing is kept.
+# "Run All" creates a new editor from the file. Without the following code, unsaved edits would be
+# lost. lyncnb finds the earlier editor by the cell that shows it and by the name of its source.
+# After the kernel ends, the editors are not kept.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 

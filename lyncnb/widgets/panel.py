@@ -20,7 +20,7 @@ from .editing.channel import Channel
 from .notebook_cells import cell_id, forget_result, running_cell
 
 _HERE = Path(__file__).parent
-_REST = 0.6  # Seconds to wait before the static output is updated.
+_REST = 0.6  # The panel waits this number of seconds before it updates the static output.
 # On a JupyterHub, the page and the kernel often have different environments. The page accepts only
 # the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
 _NEEDS = (
@@ -30,7 +30,7 @@ _NEEDS = (
 )
 _SECRETS = ("passphrase", "again")
 
-# The scripts that every panel needs first.
+# Every panel needs these scripts first.
 _SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 
@@ -42,12 +42,13 @@ def read_scripts(*names: str) -> str:
 
 
 class Panel(anywidget.AnyWidget):
-    """The widget of a channel.
+    """The widget of a channel, which connects the channel with the page.
 
-    It exchanges messages with the page, and updates the static output.
+    The widget exchanges messages with the page, and updates the static output.
     """
 
-    # As text: of a path, anywidget follows the file with a signal that keeps every closed widget.
+    # The script is text. If it were a path, anywidget would follow the file with a signal that
+    # keeps every closed widget in memory.
     _css = (_HERE / "panel.css").read_text(encoding="utf-8")
 
     def __init__(self, channel: Channel[Any]):
@@ -55,7 +56,7 @@ class Panel(anywidget.AnyWidget):
         super().__init__()
         self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self._send_to_views, self.update_static
-        self._handle: DisplayHandle | None = None  # of the static form
+        self._handle: DisplayHandle | None = None  # The HTML and text of the static output.
         self._shown = ""
         self.on_msg(self._receive)
 
@@ -65,7 +66,7 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only these objects contain the text. They are released after the work.
+            # Only these objects contain the text of the message. They are released after the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
@@ -101,7 +102,7 @@ class Panel(anywidget.AnyWidget):
         if self._handle is None:
             return
         form = _bundle(*self.channel.static_form())
-        if self.channel.is_reloaded:  # JupyterLab would drop the update
+        if self.channel.is_reloaded:  # JupyterLab would ignore an update of the output.
             self._record(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
             self._set_shown(form)
@@ -112,22 +113,23 @@ class Panel(anywidget.AnyWidget):
         self._record(self._shown, self._shown)
 
     def _record(self, shown: str, current: str) -> None:
-        """Record whether the output shows an earlier plan than the panel."""
+        """Record whether the static output shows an earlier plan than the panel."""
         plans = shown_plans(shown)[:1] + shown_plans(current)[:1]
         if len(plans) == 2:
-            with suppress(LyncnbError):  # without a record, the message in the panel must be enough
+            with suppress(LyncnbError):
+                # If the record cannot be written, the message in the panel must be enough.
                 record_outdated(*plans)
 
 
 class ShownAsPanel:
     """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: The class of the channel that answers the panel's page. Each object creates one channel.
+    #: A channel of this class answers the panel's page. Each object creates one channel.
     channel_of: ClassVar[Any]
 
     @cached_property
     def view(self) -> Panel:
-        """The widget. Every use shows the same widget."""
+        """The widget of this object. Every use shows the same widget."""
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,7 +148,8 @@ class ShownAsPanel:
             view.close()
 
 
-# The panels that each cell shows, by the cell's id, with the number of its last run.
+# This mapping contains the panels that each cell shows, by the ID of the cell, with the number of
+# its last run.
 _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 

@@ -1,4 +1,4 @@
-"""``PlanningPage``: plan a table and write its requests on one page, without a notebook.
+"""Define ``PlanningPage``, which plans a table and writes requests on one page, without a notebook.
 
 ``lyncnb dash`` serves the page. The editor with its tables and pictures, and the request
 panel show the same plan.
@@ -75,7 +75,7 @@ class PlanningPage:
         self.request: RequestPanel | None = None
 
     def open(self, source: str | bytes, folder: str) -> None:
-        """Plan a table, and show its panels instead of the earlier panels.
+        """Plan a table, and show its panels instead of the panels of the earlier table.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class PlanningPage:
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
-            # The page offers unsaved edits of an earlier session.
+            # The page offers the unsaved edits of an earlier session.
             self.editor.view.channel.keep_draft()
         editor.keep_drafts("page")
         request = RequestPanel(editor, folder)

@@ -19,7 +19,7 @@ from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .messages import NextStep, Refusal
 
-#: States without a usable certificate. The CA must issue another certificate.
+#: Requests in these states have no usable certificate. The CA must issue another certificate.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
@@ -105,7 +105,7 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
 
 
 def next_step(status: FolderStatus, last: object) -> NextStep:
-    """Return what to do next, in the order of the procedure, with the step in the panel.
+    """Return the next step for a request folder, with the step in the panel.
 
     Parameters
     ----------

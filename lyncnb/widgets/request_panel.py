@@ -1,4 +1,4 @@
-"""``RequestPanel``: write the keys, requests and summary table of a plan, step by step."""
+"""Define ``RequestPanel``, which writes keys, requests and the summary of a plan step by step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        # The value that was sent to the page. It decides how the page asks for the
+        # The value that was last sent to the page. It determines how the page asks for the
         # passphrase.
         self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
@@ -60,7 +60,7 @@ class RequestChannel(Channel[RequestTold]):
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
-    # -- messages to the page
+    # -- Send messages to the page.
     def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": help_rows()})
         self._look()
@@ -133,7 +133,7 @@ class RequestChannel(Channel[RequestTold]):
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
-    # -- messages from the page
+    # -- Answer messages from the page.
     def _send_reasons(self, *, name: str) -> None:
         """Send the reasons for a name, or for all names of the request with this ID."""
         of_it = of_name if "." in name else of_request

@@ -1,4 +1,4 @@
-"""``RequestRun``: preview and write the requests of a plan in the background.
+"""Define ``RequestRun``, which previews and writes the requests of a plan in the background.
 
 ``write_requests`` makes all decisions and writes all files.
 """
@@ -55,7 +55,7 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # With this class, the page knows that the output shows no plan and cannot be out of date.
+        # This CSS class shows the page that the output contains no plan and cannot be out of date.
         return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
@@ -105,7 +105,7 @@ class RequestRun:
         self._nothing = NothingWritten(self.folder)
         self._summaries: list[
             DisplayHandle
-        ] = []  # The placeholders that were shown before the requests were written.
+        ] = []  # These placeholders were shown before the requests were written.
 
     @property
     def plan(self) -> CertificatePlan:
@@ -208,7 +208,7 @@ class RequestRun:
 
     @property
     def is_new(self) -> bool:
-        """Whether the folder has no key yet. Then the passphrase must be entered twice."""
+        """Whether the folder has no key yet. The user must then enter the passphrase twice."""
         try:
             records = open_requests(self.folder).requests
         except BundleError:
@@ -228,9 +228,9 @@ class RequestRun:
                 f'the plan has no finding with the code "{code}"',
                 hint="use a code from the list of findings",
             )
-        if (
-            self.editor is not None
-        ):  # The editor's choices already contain the acceptance, so do not store it twice.
+        if self.editor is not None:
+            # The editor's options already contain the acceptance, so the panel does not store it
+            # again.
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
@@ -299,7 +299,7 @@ class RequestRun:
             raise PassphraseError("the two passphrases differ", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
-        # Copy these values, because the editor may change while the requests are written.
+        # These values are copied, because the editor may change while the requests are written.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
@@ -341,9 +341,8 @@ class RequestRun:
         PlanRejected, OptionsError, BundleError
             In the same cases as in ``request_elsewhere`` and ``request_scripts``.
         """
-        request_scripts(
-            self.plan, template=template
-        )  # If a script would not be valid, this stops before the folder is created.
+        # If a script would not be valid, this raises an error before the folder is created.
+        request_scripts(self.plan, template=template)
         bundle = request_elsewhere(
             self.plan,
             self.folder,
@@ -363,7 +362,7 @@ class RequestRun:
         PlanRejected, PassphraseError, BundleError
             In the same cases as in ``write_requests``. The cell then fails.
         """
-        self.look()  # This reports problems before lyncnb asks for the passphrase.
+        self.look()  # This call reports problems before lyncnb asks for the passphrase.
         self._refuse_other_deployment()
         secret = ask_passphrase(confirm=self.is_new, known=known_words(self.plan))
         self.job.result = write_requests(
@@ -388,7 +387,7 @@ class RequestRun:
         self.job.wait(seconds)
         return self.job.result
 
-    # -- output
+    # -- Provide the output for a notebook.
     def to_frame(self) -> tables.DataFrame:
         """Return the requests of the last run, or the plan before the first run."""
         bundle = self.bundle

@@ -1,4 +1,4 @@
-"""``StatusPanel``: process the requests in a folder, from the CA's response to the servers."""
+"""Define ``StatusPanel``, which processes issued certificates in a folder, up to the servers."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ from .panel import ShownAsPanel
 from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
 
-# The following class does the steps on a request folder in the background, without a browser. Each
+# The following class runs the steps on a request folder in the background, without a browser. Each
 # step calls a function of the package. One step runs at a time, and its result is kept.
 
 Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """The steps on a request folder after its requests are written.
+    """Run the steps on a request folder that follow after its requests are written.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -85,7 +85,7 @@ class FolderWork:
 
     @property
     def status(self) -> FolderStatus:
-        """All requests and their current states. None before the editor's plan is written."""
+        """All requests and their current states; None before the editor's plan is written."""
         if self.editor is not None and self.is_missing:
             day = self.today or judging_day(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
@@ -97,10 +97,7 @@ class FolderWork:
         return self.editor is not None and not os.path.lexists(self.folder)
 
     def behind(self) -> str:
-        """Describe how the folder differs from the editor's plan.
-
-        Return "" if it does not differ.
-        """
+        """Describe how the request folder differs from the editor's plan; "" if it does not."""
         if self.editor is None or self.is_missing:
             return ""
         try:
@@ -233,7 +230,7 @@ class FolderWork:
 
         self.job.start(run)
 
-    # -- output
+    # -- Provide the output for a notebook.
     def to_frame(self) -> tables.DataFrame:
         """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()
@@ -266,13 +263,13 @@ def _add_rate(report: Report) -> Callable[[int, int], None]:
     return count
 
 
-# The widget of a status panel keeps neither the passphrase nor a password.
+# -- Show the panel. Its widget keeps neither the passphrase nor a password.
 
 _ROWS_LISTED = 200
 _REFUSALS_LISTED = 20
 _Refusals = Mapping[str, Refusal]
-# For each column: heading, minimum width in pixels, share of the remaining width, and the text of a
-# request.
+# Each column has a heading, a minimum width in pixels, a share of the remaining width, and a
+# function that returns the text of a request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
     "id": ("Request", 140, 2, lambda one, _: _generation(one)),
     "state": ("State", 80, 1, lambda one, _: one.state),
@@ -312,7 +309,7 @@ class StatusChannel(Channel[StatusTold]):
         }
         super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
-        self._shown_time = 0  # The time of the manifest that the page shows.
+        self._shown_time = 0  # The page shows the manifest that was written at this time.
         after_changes(self._files_may_differ)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
@@ -322,7 +319,7 @@ class StatusChannel(Channel[StatusTold]):
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.work._repr_html_(), repr(self.work), False
 
-    # -- messages to the page
+    # -- Send messages to the page.
     def _files_may_differ(self) -> None:
         """Update the page if a cell or another panel changed the folder."""
         if (
@@ -396,10 +393,11 @@ class StatusChannel(Channel[StatusTold]):
             self.update_static()
             tell_change()
 
-    # -- messages from the page
+    # -- Answer messages from the page.
     def _send_reasons(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        request_id = name.partition(" ")[0]  # The ID of a request may be followed by a generation.
+        # The number of a generation may follow the ID of a request.
+        request_id = name.partition(" ")[0]
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
         summary = folder_summary(self.work.folder, manifest)

@@ -1,4 +1,4 @@
-"""The summary of a plan or a request folder in a notebook: a table, and links to its files.
+"""Show the summary of a plan or a request folder in a notebook: a table, and links to its files.
 
 ``to_frame`` returns every column in ``summary.csv``, so that you can filter the summary
 with pandas.
@@ -14,12 +14,12 @@ from ..base.shown import tables
 from ..reports.summary.columns import CSV, NOTEBOOK, columns_of
 from ..reports.summary.content import Line, Summary
 
-#: The columns in a notebook: the servers, the certificate, its names and its issuer.
+#: A notebook shows these columns: the servers, the certificate, its names and its issuer.
 SHOWN = tables.headings_of(columns_of(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):
-    """The summary table with one row per certificate.
+    """A summary as a table with one row per certificate.
 
     Parameters
     ----------

@@ -222,9 +222,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
 
 
 def _make_entry(name: str) -> ZipInfo:
-    entry = ZipInfo(
-        name, (1980, 1, 1, 0, 0, 0)
-    )  # The earliest date that ZIP archives support replaces the current date.
+    # The earliest date that ZIP archives support replaces the current date.
+    entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
     return entry
 
@@ -417,9 +416,8 @@ def fitting(text: str) -> str:
 
 
 def _measure_widths(sheet: Sheet) -> tuple[int, ...]:
-    longest = [
-        len(text) + 3 for text in sheet.columns
-    ]  # The filter's arrow needs the width of 3 characters.
+    # The filter's arrow needs the width of 3 characters.
+    longest = [len(text) + 3 for text in sheet.columns]
     for number, row in enumerate(sheet.rows()):
         if number == _MEASURED_ROWS:
             break

@@ -82,9 +82,8 @@ def fit(text: str, width: float, size: float) -> str:
     """
     if text_width(text, size) <= width:
         return text
-    kept = min(
-        len(text) - 1, int(width / size * 4)
-    )  # Every character is at least a quarter of the font size wide.
+    # Every character is at least a quarter of the font size wide.
+    kept = min(len(text) - 1, int(width / size * 4))
     while kept > 2:
         head = (kept * 3 + 4) // 5
         short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"

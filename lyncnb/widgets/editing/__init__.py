@@ -1,1 +1,1 @@
-"""The plan editor without a notebook: a draft, its edits, its plan, and the page's messages."""
+"""Edit a plan without a notebook: a draft, its edits, the resulting plan, and the messages."""

@@ -1,6 +1,6 @@
 """Edit many cells at once, as in a spreadsheet, without any widget.
 
-You paste, clear or fill a block in one step. lyncnb uses the valid texts and reports a
+The user pastes, clears or fills a block in one step. lyncnb uses the valid texts and reports a
 reason for each rejected cell. If servers move to another pool, the values of the old pool
 stay in the old pool.
 """
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"(\d+)(\D*)$")
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """The new text of a cell. ``place`` is the index of the table row."""
+    """The new text of a table cell. ``place`` is the index of the table row."""
 
     place: int
     column: str
@@ -31,7 +31,7 @@ class CellText:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCell:
-    """A cell that does not change, with the rejected text and the reason."""
+    """A table cell that does not change, with the rejected text and the reason."""
 
     place: int
     column: str
@@ -98,9 +98,9 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
             if not wrong and len(cells) == 1:
                 taken.refused.append(_refused(cells[0], _problem(error)))
                 return
-            if (
-                not wrong
-            ):  # The error is reported for a different cell, so find the cell that causes it.
+            if not wrong:
+                # The error names another cell than the cell that causes it, so each half of the
+                # cells is tried separately.
                 _take_cells(taken, cells[: len(cells) // 2])
                 _take_cells(taken, cells[len(cells) // 2 :])
                 return
@@ -188,7 +188,7 @@ def _list_changes(
 
 
 class _Holders:
-    """Find the rows that contain the value of a column that several rows share."""
+    """The rows that contain the value of a column that several rows share."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
         self._groups = group_names(topology, scope) if scope != "server" else []
@@ -205,7 +205,7 @@ class _Holders:
         return f"{self._scope} {self._groups[place]}" if self._groups else ""
 
     def places(self, place: int) -> Sequence[int]:
-        """Return the rows to change so that this row has the new value."""
+        """Return the rows to change, so that a row has the new value of a shared column."""
         return self._holders.get(self._groups[place], (place,))
 
 

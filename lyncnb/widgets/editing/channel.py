@@ -24,7 +24,7 @@ from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
 from ...pki.passphrase import Secret
 from .messages import CellName, Number, Refused
 
-#: The JavaScript files of a page that shows a table.
+#: A page that shows a table needs these JavaScript files.
 GRID_SCRIPTS = (
     "row_store.js",
     "filter_words.js",
@@ -34,23 +34,23 @@ GRID_SCRIPTS = (
     "grid_header.js",
     "grid.js",
 )
-#: The type of the message that opens a file. For this message, the page shows all errors.
+#: A message with this type opens a file. If this fails, the page shows all errors.
 OPENING = "open"
-#: The type of a page's first message, which contains the ID of the page.
+#: The first message of a page has this type. It contains the ID of the page.
 STARTING = "ready"
 TOO_LATE = "The message from the page arrived too late or twice, so nothing was done."
-#: A message to a panel's page.
+#: A message to a panel's page has this type.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
-#: The functions that answer messages, by message type.
+#: This mapping contains the functions that answer messages, by message type.
 Answers = Mapping[str, Callable[..., object]]
 
 
 class Send(Protocol[Told_contra]):
-    """A function that sends a message and its buffers to the page."""
+    """A function that sends a message and its buffers to a panel's page."""
 
     def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
-        """Send a message and its buffers."""
+        """Send a message and its buffers to the page."""
 
 
 class Channel(Generic[Told]):
@@ -68,42 +68,45 @@ class Channel(Generic[Told]):
         differ from the arguments of the answering function.
     """
 
-    #: The JavaScript files of the page, in order. The files that every page needs come first.
+    #: The page loads these JavaScript files in order. The files that every page needs come first.
     scripts: ClassVar[tuple[str, ...]] = ()
-    #: Seconds for which a number is valid. The page returns it in a message with a passphrase.
+    #: A number is valid for this time in seconds. The page returns the number in a message with a
+    #: passphrase.
     number_valid = 30.0
-    #: Seconds before deferred work starts. Work in Python delays the thread that sends messages. In
-    #: a test, a page waited 40 ms for 1 kB.
+    #: Deferred work starts after this time in seconds. Work in Python delays the thread that sends
+    #: messages. In a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
         self.answers = {**answers, "number": self._send_number}
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
-        #: The function that sends a message and a list of its buffers.
+        #: This function sends a message and a list of its buffers.
         self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
-        #: The function to call when the static output is out of date.
+        #: The channel calls this function when the static output is out of date.
         self.update_static: Callable[[], object] = lambda: None
-        #: Called when the panel closes.
+        #: The channel calls this function when the panel closes.
         self.at_end: list[Callable[[], object]] = []
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
-        #: The only view that gets the messages, while a view starts; "" for all views.
+        #: While a view starts, only this view gets the messages; "" means all views.
         self.view_id = ""
-        self._number, self._number_end = 0, 0.0  # valid once, until this time of the clock
-        #: Whether the page was reloaded since the panel was shown, so its static form is outdated.
+        # The number is valid once, until this time of the clock.
+        self._number, self._number_end = 0, 0.0
+        #: If this is true, the page was reloaded after the panel was shown, so its static output is
+        #: outdated.
         self.is_reloaded = False
         #: JupyterLab answers messages in another thread. The event loop of the main thread runs
         #: delayed work.
         self.turn = threading.RLock()
 
-    # -- output
+    # -- Provide the output of the panel.
     def work_ahead(self) -> None:
         """Prepare the content that the page requests first, while the browser loads the panel."""
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return the static output to show until its first update."""
+        """Return the static output that the notebook shows until the first update."""
         return self.static_form()
 
     def static_form(self) -> tuple[str, str, bool]:
@@ -113,14 +116,15 @@ class Channel(Generic[Told]):
         """
         return tables.paragraph(self.text), self.text, True
 
-    # -- messages from the page
+    # -- Answer messages from the page.
     def receive(self, message: object) -> None:
         """Answer a message of the page. A message of an unknown type is ignored."""
         with self.turn:
             parts = dict(message) if isinstance(message, dict) else {}
             kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
             page, number = str(parts.pop("page", "")), parts.pop("number", None)
-            self.view_id = str(parts.pop("view", ""))  # only the first message of a view has it
+            # Only the first message of a view contains the ID of the page.
+            self.view_id = str(parts.pop("view", ""))
             has_secret = any(isinstance(value, Secret) for value in parts.values())
             if has_secret and not self._take_number(number):
                 self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
@@ -185,7 +189,7 @@ class Channel(Generic[Told]):
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
     def once_sent(self, work: Callable[[], object]) -> None:
-        """Run work after all earlier messages have been sent."""
+        """Run work after the kernel has sent all earlier messages."""
         self.later("sent", self.until_sent, work)
 
     def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
@@ -214,7 +218,7 @@ class Channel(Generic[Told]):
     def in_turn(
         self, about: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
-        """Run work when no other message is being answered, and report an error to the page.
+        """Run work while no other message is being answered, and report an error to the page.
 
         `cell` is the edited cell. The page shows the error next to it.
         """
@@ -225,9 +229,8 @@ class Channel(Generic[Told]):
             except LyncnbError as error:
                 lines = every_line(error) if about == OPENING else error_lines(error)
                 self.refuse(about, lines, occupied=getattr(error, "occupied", False))
-            except (
-                Exception
-            ) as error:  # If an error were hidden, the panel would seem not to respond.
+            except Exception as error:
+                # If the error were hidden, the panel would seem not to respond.
                 self.refuse(about, unexpected_lines(error))
             self._cell = None
 
@@ -240,7 +243,7 @@ class Channel(Generic[Told]):
         offer: str = "",
         instead: str = "",
     ) -> None:
-        """Report why something was not done.
+        """Report to the page why lyncnb did not do something.
 
         With `offer`, the page also shows a button for an alternative.
         """
@@ -259,7 +262,7 @@ class Channel(Generic[Told]):
 
 @cache
 def parts_of(function: Callable[..., object]) -> type:
-    """Return a record type for the keyword arguments of a function. It validates messages."""
+    """Return a record type for the keyword arguments of a function, which validates messages."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(
         function.__name__,
@@ -293,7 +296,7 @@ def _describe_problem(problem: Problem) -> str:
 
 
 def every_line(error: LyncnbError) -> list[str]:
-    """Return an error as lines, with all problems, their places and their hints."""
+    """Return an error as lines of text, with all problems, their places and their hints."""
     problems = error.problems
     if len(problems) < 2:
         return error_lines(error)

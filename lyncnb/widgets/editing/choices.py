@@ -19,13 +19,15 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-_LARGEST = 1 << 28  # Largest file to compare, in bytes. A table of 100,000 servers has about 30 MB.
-Server = str | tuple[str, str]  # A server name, with the role if the server has several rows.
+# lyncnb compares files up to this size in bytes. A table of 100,000 servers has about 30 MB.
+_LARGEST = 1 << 28
+# The key of a row is a server name, with the role if the server has several rows.
+Server = str | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEdits:
-    """The edits between two tables.
+    """The edits that lead from one table to another.
 
     Rows are identified by server name, regardless of their order.
     """
@@ -53,7 +55,7 @@ def server_keys(topology: Topology) -> list[Server]:
 def same_rows(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
-    """Return the ID of each row: the ID in the first state with the same server, or a new ID."""
+    """Return an ID for each row: the ID of the same server in the first state, or a new ID."""
     keys = server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
@@ -101,7 +103,7 @@ def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """Convert the value of an option to texts, numbers, tuples and dicts."""
+    """Convert the value of an option to plain texts, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
     if isinstance(value, Mapping):
@@ -114,7 +116,10 @@ def plain(value: object) -> object:
 
 
 def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
-    """Return the differences as rows: server or options, column, old value, new value."""
+    """Return the differences between two states as rows.
+
+    Each row contains a server or "options", a column, the old value, and the new value.
+    """
     if now is loaded:
         return []
     rows = []

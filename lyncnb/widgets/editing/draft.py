@@ -1,4 +1,4 @@
-"""A topology and options that you edit, the resulting plan, and undo.
+"""Define a draft: a topology and options that the user edits, the resulting plan, and undo.
 
 Every change goes through this module. If ``Topology``, ``PlanOptions`` or the planner
 rejects a change, nothing changes. Each state is a pair of immutable values, so undo
@@ -32,7 +32,7 @@ class State:
     """
 
     topology: Topology
-    ids: tuple[int, ...]  # The permanent IDs of the rows. The loaded rows have the IDs 0 … n-1.
+    ids: tuple[int, ...]  # The rows have these permanent IDs. The loaded rows have the IDs 0 … n-1.
     options: PlanOptions
     said: str = ""
     scenario: str = ""
@@ -77,19 +77,16 @@ class Draft:
         """The current options."""
         return self.state.options
 
-    # -- rows
+    # -- Look up rows.
     def texts(self, name: str) -> list[str]:
-        """Return the text of each row in a column.
-
-        If the table has no such column, return blanks.
-        """
+        """Return the text of each row in a column; blanks if the table has no such column."""
         if name not in self.topology.columns:
             return [""] * len(self.topology.cells)
         at = self.topology.columns.index(name)
         return [row[at] for row in self.topology.cells]
 
     def place_of(self) -> dict[int, int]:
-        """Return the row index of each ID.
+        """Return the index of each row by its ID.
 
         The result is cached, because most changes keep the IDs.
         """
@@ -99,23 +96,23 @@ class Draft:
         return self._places[1]
 
     def places(self, ids: Iterable[int]) -> list[int]:
-        """Return the row indices of some IDs in order, and leave out removed rows."""
+        """Return the indices of the rows with these IDs, in order, and leave out removed rows."""
         place = self.place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return unused row IDs."""
+        """Return row IDs that are not used yet."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
 
-    # -- edits
+    # -- Apply edits.
     def apply(
         self,
         edit: Callable[Concatenate[Draft, Parts], Answer],
         *args: Parts.args,
         **parts: Parts.kwargs,
     ) -> Answer:
-        """Apply an edit, plan again, and notify the followers.
+        """Apply an edit, plan again, and notify the functions that follow the draft.
 
         Parameters
         ----------
@@ -146,7 +143,7 @@ class Draft:
         return answer
 
     def follow(self, tell: Callable[[str], object]) -> Callable[[], None]:
-        """Call `tell` after each change.
+        """Call a function after each change of the draft.
 
         Parameters
         ----------
@@ -156,7 +153,7 @@ class Draft:
         Returns
         -------
         callable
-            Ends this.
+            A function that ends the notifications.
         """
         self._followers.append(tell)
         return lambda: self._followers.remove(tell)
@@ -166,7 +163,7 @@ class Draft:
             tell(said)
 
     def enter(self, state: State) -> None:
-        """Set a new state as one step. If the state is the same, there is no new step."""
+        """Set a new state as one step. If the new state is the same, there is no new step."""
         if state.is_same(self.state) and state.scenario == self.state.scenario:
             return
         self.past.append(self.state)
@@ -194,6 +191,6 @@ class Draft:
 
 
 def title(name: str) -> str:
-    """Return the heading of a column."""
+    """Return the heading of a table column."""
     known = {facts.name: facts.title for facts in topology_columns()}
     return known.get(name, name)

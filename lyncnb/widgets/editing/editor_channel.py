@@ -1,4 +1,4 @@
-"""The messages between a plan editor and its page, without a notebook."""
+"""Exchange messages between a plan editor and its page, without a notebook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .sheet import FINDINGS, Sheet, encode_rows, pool_names
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 
-#: The function that returns a view of the plan, by message type.
+#: This mapping contains the function that returns a view of the plan, by message type.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
@@ -42,7 +42,8 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.changes,
     }
 )
-_REFUSED_LISTED = 500  # The number of rejected cells in a block whose reasons are shown.
+# For a block, the page shows the reasons of at most this number of rejected cells.
+_REFUSED_LISTED = 500
 _ROWS_LISTED = 5
 
 
@@ -75,7 +76,7 @@ class EditorChannel(Channel[EditorTold]):
         "help_dialog.js",
         "plan_editor.js",
     )
-    #: Seconds between an edit and the writing of the draft.
+    #: The channel writes the draft this number of seconds after an edit.
     until_kept = 0.5
     at_once = 1000
     first = 200
@@ -85,11 +86,12 @@ class EditorChannel(Channel[EditorTold]):
         self._scenarios = ScenariosTab(self, scenarios)
         self._first_path = editor.path
         self._begin()
-        #: Returns the notebook cells whose output shows an earlier plan.
+        #: This function returns the notebook cells whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
-        self._older: list[int] = []  # The execution counts that were last sent to the page.
+        self._older: list[int] = []  # These execution counts were last sent to the page.
         self.restored: list[str] = []
-        #: Keeps unsaved edits for the user's next kernel. If it is None, no drafts are kept.
+        #: This object keeps unsaved edits for the user's next kernel. If it is None, no drafts are
+        #: kept.
         self.unsaved: UnsavedEdits | None = None
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
@@ -116,31 +118,36 @@ class EditorChannel(Channel[EditorTold]):
         self.at_end.append(editor.follow(self.changed))
 
     def _begin(self) -> None:
-        """Forget what was sent to the page, because another table is open or the page is new."""
+        """Forget what the page has received, because another table is open or the page is new."""
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # Whether the page has requested the rows.
-        self._ahead: tuple[TableRows, list[bytes]] | None = None  # The first rows, ready to send.
+        self._is_told = False  # This value shows whether the page has requested the rows.
+        # These encoded first rows are ready to send.
+        self._ahead: tuple[TableRows, list[bytes]] | None = None
         self._is_all_new = False  # All rows are new, so their findings are not known yet.
-        self._before = editor.state  # The last state that was sent, and the sizes of its plan.
-        is_loaded = (
-            editor.state is editor.loaded
-        )  # Without changes, the effect of a step is not needed, so the plan is not computed.
+        # These are the last state that was sent, and the counts of its plan.
+        self._before = editor.state
+        # Without changes, the effect of a step is not needed, so lyncnb does not compute the plan.
+        is_loaded = editor.state is editor.loaded
         self._sizes = None if is_loaded else editor.live.sizes()
         self.__dict__.pop("_sizes_of_loaded", None)
         self._step = ""
-        self._columns, self._groups = self._facts()  # The draft that was last sent to the page.
+        self._columns, self._groups = self._facts()  # This draft was last sent to the page.
 
     def static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         editor, page = self.editor, self.editor._repr_html_()
-        if len(editor.topology.cells) <= ROWS_SHOWN:  # A longer table would not show all servers.
+        if len(editor.topology.cells) <= ROWS_SHOWN:
+            # The static output of a longer table would not show all servers.
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return the static output. If there are many rows, leave out plan and findings."""
+        """Return the static output.
+
+        If there are many rows, it does not contain the plan and findings.
+        """
         editor = self.editor
         if len(editor.topology.cells) <= self.at_once:
             return self.static_form()
@@ -152,10 +159,10 @@ class EditorChannel(Channel[EditorTold]):
         return editor.page(words), words, False
 
     def work_ahead(self) -> None:
-        """Compute the rows that are visible first."""
+        """Compute the rows that the user sees first."""
         self._ahead = self._encode_first()
 
-    # -- messages to the page
+    # -- Send messages to the page.
     def _start(self) -> None:
         editor = self.editor
         self._columns, self._groups = self._facts()
@@ -182,11 +189,11 @@ class EditorChannel(Channel[EditorTold]):
         self._is_told = False
         self.send(*(self._ahead or self._encode_first()))
         self._ahead = None
-        self.update_static()  # Other messages wait until the rows are visible.
+        self.update_static()  # Other messages wait until the rows are visible on the page.
         self.once_sent(self._send_all_in_turn)
 
     def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
-        """Return the description of the table's columns and of the form."""
+        """Return the description of the table's columns and of the options form."""
         editor = self.editor
         columns = column_facts(editor.topology, editor.rules, editor.options.lang)
         return columns, option_groups(editor.rules)
@@ -212,7 +219,8 @@ class EditorChannel(Channel[EditorTold]):
         with self.turn:
             if self._loaded is self.editor.loaded:
                 self._send_changes(said)
-            else:  # The page needs all facts again if another table was opened.
+            else:
+                # If another table was opened, the page needs the descriptions of all columns again.
                 self._begin()
                 self.restored = []
                 self._start()
@@ -222,7 +230,7 @@ class EditorChannel(Channel[EditorTold]):
     def keep_draft(self) -> None:
         """Write the unsaved edits to a draft.
 
-        If this fails, report it once and keep no more drafts.
+        If writing fails, report it once and keep no more drafts.
         """
         if self.unsaved:
             try:
@@ -250,7 +258,8 @@ class EditorChannel(Channel[EditorTold]):
             self._ahead = None
             return
         columns, groups = self._facts()
-        if groups != self._groups:  # The form of another product has other certificate types.
+        if groups != self._groups:
+            # The options form of another product has other certificate types.
             self.send({"type": "form", "groups": groups})
         is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
         self._columns, self._groups = columns, groups
@@ -345,8 +354,8 @@ class EditorChannel(Channel[EditorTold]):
         return plan_sizes(self.editor.loaded_plan.certificates)
 
     def _step_words(self, state: State, said: str) -> str:
-        """Describe the last step and its effect on the plan. Return "" if there was no step."""
-        if state is self._before:  # The state is the same if it was saved or sent again.
+        """Describe the last step and its effect on the plan; return "" if there was no step."""
+        if state is self._before:  # If the state is the same, it was saved or sent again.
             return ""
         old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
@@ -354,7 +363,7 @@ class EditorChannel(Channel[EditorTold]):
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
         return f"{said or state.said}: {effect}" if effect else said or state.said
 
-    # -- messages from the page
+    # -- Answer messages from the page.
     def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
@@ -432,7 +441,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_code()
 
     def _send_saved(self, text: str) -> None:
-        """Report the result, and the line that opens the same table in a later session."""
+        """Report the saved files, and the line that opens the same table in a later session."""
         path = Path(self.editor.path)
         is_there = self._first_path and path == Path(self._first_path)
         hint = (
@@ -459,7 +468,8 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply(change_option, **parts)
         except LyncnbError:
-            self._send_options()  # After a refused option, the form shows the current values again.
+            # After lyncnb has refused an option, the form shows the current values again.
+            self._send_options()
             raise
 
     def _set_up(self, *, id: str, is_chosen: bool) -> None:
@@ -503,7 +513,7 @@ class EditorChannel(Channel[EditorTold]):
 
 
 def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
-    """Remove the column and row number from a problem, because the grid shows the cell."""
+    """Remove the column and row from a problem, because the page shows it next to the cell."""
     if problem.row in rows:
         seen = "" if problem.column == column else title(problem.column)
         return replace(problem, file="", row=0, column=seen)
@@ -511,7 +521,7 @@ def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
 
 
 def _describe_rejected(taken: TakenBlock) -> list[str]:
-    """Describe the rejected cells and rows of a block. Return nothing if all are accepted."""
+    """Describe the rejected cells and rows of a block; return nothing if all are accepted."""
     lines = []
     if taken.refused:
         lines.append(

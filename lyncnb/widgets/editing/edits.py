@@ -1,4 +1,4 @@
-"""The edits of a draft. Each edit is a function with a draft and keyword arguments.
+"""Edit a draft. Each edit is a function with a draft and keyword arguments.
 
 The keyword arguments are also the parts of the page's message. Their annotations validate
 the message.
@@ -29,7 +29,7 @@ RowId = Annotated[int, number_in(0, 2**31)]
 RowIds = tuple[RowId, ...]
 
 
-# -- cells and rows
+# -- Edit cells and rows.
 
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
@@ -115,7 +115,7 @@ def remove_servers(draft: Draft, *, ids: RowIds) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BlockText:
-    """The new text for a cell of an existing row."""
+    """The new text for a table cell in an existing row."""
 
     row: RowId
     column: str
@@ -124,7 +124,7 @@ class BlockText:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """The texts of a row to add."""
+    """The texts of a table row to add, by column."""
 
     values: Mapping[str, str]
 
@@ -165,11 +165,11 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
     draft.enter(replace(state, topology=topology, ids=tuple(ids), said=said))
 
 
-# -- options
+# -- Edit options.
 
 
 def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
-    """Change fields in ``PlanOptions``, given as values or as texts."""
+    """Change fields in ``PlanOptions``. The new values can be values or texts."""
     wanted: dict[str, Any] = {name: option_value(name, value) for name, value in values.items()}
     said = said or "; ".join(option_words(name, value) for name, value in wanted.items())
     draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
@@ -214,7 +214,7 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
         change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
 
 
-# -- undo, redo and whole states
+# -- Undo, redo, and set complete states.
 
 
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
@@ -250,7 +250,8 @@ def redo(draft: Draft) -> str:
     return draft.state.said
 
 
-#: The edits by message type. The parts of the message are the keyword arguments of the edit.
+#: This mapping contains the edits by message type. The parts of the message are the keyword
+#: arguments of the edit.
 EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
@@ -268,7 +269,7 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
 )
 
 
-# -- helpers
+# -- Help the functions above.
 
 
 def _scopes() -> dict[str, str]:

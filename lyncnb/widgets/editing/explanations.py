@@ -1,4 +1,4 @@
-"""Views of an edited plan: the reasons for names, the findings and the changes."""
+"""Explain an edited plan: the reasons for names, the findings and the changes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .messages import (
 from .plan_editing import PlanEditing
 from .plan_views import few, folded_names, title_of
 
-# Findings as the browser shows them: by code, each with its meaning and first places.
+# The browser shows findings by code, each with its meaning and first places.
 
 ITEMS_LISTED = 25
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
@@ -47,7 +47,7 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The ID and role of the grid row that a finding is about."""
+    """The ID and role of the table row that a finding is about."""
 
     row: int
     role: str
@@ -142,7 +142,7 @@ def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 
 def in_headings(text: str) -> str:
-    """Replace column names in a text with the headings in the grid."""
+    """Replace the names of columns in a text with the headings in the table."""
     return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
 
 
@@ -307,9 +307,8 @@ def changes(editing: PlanEditing) -> Changes:
     certificates, each effect names the cell or option that causes it.
     """
     difference = editing.effects()
-    if (
-        len(editing.plan.certificates) <= _MOST_WITH_CAUSES
-    ):  # This takes 0.05 s for 1,000 certificates and a changed option.
+    if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:
+        # For 1,000 certificates and a changed option, finding the causes takes 0.05 seconds.
         difference = find_causes(difference)
     rows = change_rows(editing.loaded, editing.state)
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
@@ -355,7 +354,7 @@ def effects(difference: PlanDifference) -> Effects:
     }
 
 
-# The following functions explain a name or a request that the user selects in a panel.
+# -- Explain a name or a request that the user selects in a panel.
 
 _SERVERS_NAMED = 12
 _PLACES_LISTED = 12
@@ -370,7 +369,7 @@ class _RuleUses:
     servers: dict[str, None] = field(default_factory=dict)
 
     def add(self, name: str, certificate: PlannedCertificate) -> None:
-        """Record that a certificate contains a name."""
+        """Record that a certificate contains a name that the rule adds."""
         self.names[name] = None
         place = (certificate.pool or certificate.id, title_of(certificate), certificate.issuer)
         self.places.setdefault(place, []).append(certificate.owner)

@@ -23,13 +23,14 @@ from .sheet import FINDINGS, column_names
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
-_LEAST = {"server_fqdn": 210, "role": 136}  # Largest width of a column in pixels.
+_LEAST = {"server_fqdn": 210, "role": 136}  # A column has at most this width in pixels.
+# A character in a heading has this width in pixels. Headings are never truncated.
 _CHARACTER, _AROUND = (
     8.4,
     22,
-)  # Width of a character in a heading, in pixels. Headings are never truncated.
+)
 
-#: Table columns that the Deployment tab shows, with the kind of each field.
+#: The Deployment tab shows these table columns, with the kind of each field.
 DEPLOYMENT = {
     "sip_domains": "list",
     "meet_urls": "list",
@@ -38,7 +39,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# The order of groups, and of fields whose order in the form differs from the file.
+# This mapping defines the order of groups, and of fields whose order in the form differs from the
+# file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -68,7 +70,10 @@ _FINDINGS_COLUMN: ColumnFacts = {
 
 
 def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
-    """Describe every column of the table, with titles in the given language and Findings last."""
+    """Describe every table column, with titles in a language.
+
+    The column Findings is the last one.
+    """
     say = translator(language)
     known = {column.name: column for column in topology_columns()}
     facts: list[ColumnFacts] = []
@@ -122,7 +127,7 @@ def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFac
 
 
 def option_groups(rules: Rules) -> list[FieldGroup]:
-    """Describe the fields of the Deployment tab, grouped as in the form."""
+    """Describe the fields on the Deployment tab, grouped as on the tab."""
     known = {column.name: column for column in topology_columns()}
     fields: list[FieldFacts] = [
         {
@@ -144,9 +149,12 @@ def option_groups(rules: Rules) -> list[FieldGroup]:
 
 
 def _help(meaning: str) -> str:
-    """Convert the comment in plan.toml to the help of a field. A check box is on or off."""
+    """Convert the comment about an option in plan.toml to the help text of a form field.
+
+    The field of a yes/no option is a check box, so the text says On and Off, not true and false.
+    """
     if len(meaning) < 4:
-        return ""  # A help text such as "O" or "OU" adds nothing to the label.
+        return ""  # A help text such as "O" or "OU" adds nothing to the label of the field.
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
@@ -222,7 +230,9 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             at = topology.columns.index(facts.name)
             cells = dict.fromkeys(
                 map(itemgetter(at, roles_at), topology.cells)
-            )  # Check the few rows with a value first, because a table can have 10,000 rows.
+                # Only the few rows with a value are checked first, because a table can have 10,000
+                # rows.
+            )
             texts = dict.fromkeys(text for text, role in cells if text and role)
         separator = "\n" if kind == "list" else " "
         if len(texts) > 1:
@@ -232,7 +242,7 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
 
 
-# Functions that convert text from a form or a call to the value of an option.
+# These functions convert text from a form or a call to the value of an option.
 
 
 def entries(text: str) -> tuple[str, ...]:

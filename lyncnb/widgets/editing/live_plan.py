@@ -1,4 +1,4 @@
-"""The plan and findings of a draft. After an edit, only changed parts are computed again."""
+"""Keep the plan and findings of a draft current. An edit computes only changed parts again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Part = tuple[PlannedCertificate, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """The certificates of a pool, and their findings."""
+    """The certificates of a pool, and the findings about them."""
 
     part: Part
     findings: tuple[Finding, ...]
@@ -47,13 +47,13 @@ class LivePlan:
     """
 
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
-        self.rules = rules  # The certificates and findings by pool, in the current plan.
+        self.rules = rules  # The certificates and findings in the current plan, by pool.
         self._begin = topology, rules, settled_options(topology, rules, options)
-        self._options = options  # The options at the last check.
-        self._first: CertificatePlan | None = None  # The findings, computed on request.
+        self._options = options  # The options for which the findings were last checked.
+        self._first: CertificatePlan | None = None  # The findings, which are computed on request.
         self._later: CertificatePlan | None = None
         self._checked: CertificatePlan | None = (
-            None  # The plan for which the following attributes are valid.
+            None  # The following attributes are valid for this plan.
         )
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
@@ -78,7 +78,7 @@ class LivePlan:
         """Return the same digest as `CertificatePlan.sha256`, but encode only the changed pools."""
         plan, before = self.plan, self._digested
         self._digested = {
-            # The object's id() is unique, because the cache keeps the object.
+            # The id() of the object is unique, because the cache keeps the object.
             id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
             for part in plan.by_pool
         }
@@ -110,7 +110,7 @@ class LivePlan:
         return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
     def take_touched(self) -> set[str] | None:
-        """Return the servers whose findings may differ since the last call, or None for all."""
+        """Return the servers whose findings may have changed since the last call; None for all."""
         self._check()
         touched, self._touched = self._touched, set()
         return touched
@@ -198,7 +198,7 @@ class LivePlan:
     def counts(self) -> dict[str, int]:
         """Return :meth:`sizes` and the number of findings by severity.
 
-        Accepted findings are separate.
+        Accepted findings are counted separately.
         """
         self._check()
         totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
@@ -230,7 +230,7 @@ class LivePlan:
         return {server: _describe_counts(found) for server, found in counts.items()}
 
     def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
-        """Return the certificates of some servers, in plan order."""
+        """Return the certificates of some servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 

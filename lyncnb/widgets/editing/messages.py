@@ -1,4 +1,4 @@
-"""The messages to the page of a plan editor: the parts of each message, by ``type``.
+"""Define the messages to the page of a plan editor: the parts of each message, by ``type``.
 
 Each entry of the table describes one message. ``js/messages.d.ts`` is generated from this
 module and from the arguments of the answering functions. mypy checks the kernel's messages,
@@ -13,21 +13,21 @@ from typing import Literal, NotRequired, TypedDict
 
 Counts = Mapping[str, int]
 Rows = list[list[str]]
-Choices = Sequence[Sequence[str]]  # Each choice is a value with its label.
+Choices = Sequence[Sequence[str]]  # A choice is a value with its label.
 CellName = tuple[int, str]  # A cell is a row ID and a column.
 
-# -- messages to every panel
+# -- Messages to every panel
 
 Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # the type of the message from the page
+        "about": str,  # The type of the message from the page.
         "lines": Sequence[str],
-        "cell": CellName | None,  # the edited cell
-        "occupied": bool,  # whether other files already exist there
-        "offer": str,  # the label of a button for an alternative, or ""
-        "instead": str,  # a valid name to use instead, or ""
+        "cell": CellName | None,  # The cell that the user edited.
+        "occupied": bool,  # True if other files already exist at the specified path.
+        "offer": str,  # The label of a button for an alternative, or "".
+        "instead": str,  # A valid name that the user can use instead, or "".
     },
 )
 Number = TypedDict("Number", {"type": Literal["number"], "number": int})
@@ -38,7 +38,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # the certificates that contain the names
+        "places": list[str],  # The certificates that contain the names.
         "servers": str,
     },
 )
@@ -51,8 +51,9 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        "all": bool,  # if false, these rows replace the rows with the same IDs
-        "total": NotRequired[int],  # the number of all rows, if these are only the first rows
+        "all": bool,  # If false, these rows replace the rows with the same IDs.
+        # The number of all rows, if the message contains only the first rows.
+        "total": NotRequired[int],
         "columns": list[RowsColumn],
     },
 )
@@ -61,7 +62,7 @@ ColumnFacts = TypedDict(
     {
         "name": str,
         "title": str,
-        "least": int,  # the width in pixels
+        "least": int,  # The width of the column in pixels.
         "share": int,
         "scope": NotRequired[str],
         "help": NotRequired[str],
@@ -78,14 +79,14 @@ ColumnFacts = TypedDict(
     },
 )
 
-# -- findings in an editor or a request panel
+# -- Findings in an editor or a request panel
 
 FindingItem = TypedDict(
     "FindingItem",
     {
         "about": str,
         "message": str,
-        "names": list[str],  # certificate names in the message
+        "names": list[str],  # The certificate names in the message text.
         "row": int | None,
         "column": str,
         "heading": str,
@@ -97,21 +98,21 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        "subject": str,  # the entry that combines several codes, or ""
+        "subject": str,  # The entry in the list that combines several codes, or "".
         "meaning": str,
         "hint": str,
         "source": str,
         "accepted": str,
         "limits": str,
-        "over": bool,  # whether the acceptance has expired
+        "over": bool,  # True if the acceptance has expired.
         "count": int,
-        "open": int,  # the findings that are not accepted
+        "open": int,  # The findings that are not accepted.
         "mendable": int,
         "items": list[FindingItem],
     },
 )
 
-# -- the table and form of an editor
+# -- The table and form of an editor
 
 FieldFacts = TypedDict(
     "FieldFacts", {"name": str, "label": str, "kind": str, "help": str, "choices": Choices}
@@ -140,7 +141,7 @@ EditorStart = TypedDict(
         "source": str,
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
-        "help": Rows,  # the first row contains the headings
+        "help": Rows,  # The first row contains the headings.
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})
@@ -150,17 +151,17 @@ Options = TypedDict(
     {
         "type": Literal["options"],
         "values": Mapping[str, object],
-        "odd": Mapping[str, str],  # fields with several values, and the reason for them
+        "odd": Mapping[str, str],  # The fields that have several values, and the reason.
     },
 )
 EditorState = TypedDict(
     "EditorState",
     {
         "type": Literal["state"],
-        "counts": Counts,  # without findings until the checks are finished
+        "counts": Counts,  # The counts do not contain findings until the checks are finished.
         "before": Counts,
-        "said": str,  # the step that was undone or redone
-        "done": str,  # the step and its effect on the plan
+        "said": str,  # The description of the step that was undone or redone.
+        "done": str,  # The description of the step and its effect on the plan.
         "undo": str,
         "redo": str,
         "changes": int,
@@ -168,7 +169,7 @@ EditorState = TypedDict(
     },
 )
 Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
-Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # the IDs of the new rows
+Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # The IDs of the new rows.
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
 RefusedCells = TypedDict(
@@ -180,10 +181,10 @@ Code = TypedDict(
     {
         "type": Literal["code"],
         "code": str,
-        "path": str,  # the file of the open table, or ""
-        "options": str,  # the file of the table's options
-        "is_written": bool,  # whether Save can write the file
-        "files": Sequence[str],  # the tables that can be opened
+        "path": str,  # The file of the open table, or "".
+        "options": str,  # The file with the table's options.
+        "is_written": bool,  # True if Save can write the file.
+        "files": Sequence[str],  # The tables that the user can open.
     },
 )
 Saved = TypedDict(
@@ -192,13 +193,14 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        "line": str,  # the line to add to the notebook, or "" if it is there
+        "line": str,  # The line to add to the notebook, or "" if the notebook contains it.
     },
 )
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",
-    {"type": Literal["draft"], "words": str},  # a description of the draft, or "" if there is none
+    # A description of the draft, or "" if there is no draft.
+    {"type": Literal["draft"], "words": str},
 )
 DraftChanges = TypedDict(
     "DraftChanges",
@@ -210,11 +212,10 @@ DraftChanges = TypedDict(
         "note": str,
     },
 )
-Older = TypedDict(
-    "Older", {"type": Literal["older"], "cells": list[int]}
-)  # the execution counts of cells
+# The execution counts of cells.
+Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})
 
-# -- views of the plan
+# -- Views of the plan
 
 ServerName = TypedDict("ServerName", {"name": str, "place": str, "why": str, "source": str})
 ServerCertificate = TypedDict(
@@ -284,14 +285,14 @@ Names = TypedDict(
 PlannedGroup = TypedDict(
     "PlannedGroup",
     {
-        "id": str,  # the names on the first certificate
+        "id": str,  # The names on the first certificate in the group.
         "title": str,
         "owner": str,
         "issuer": str,
         "key": str,
         "subject": str,
         "names": list[str],
-        "own": list[str],  # names that differ between the servers in the group
+        "own": list[str],  # The names that differ between the servers in the group.
         "servers": list[str],
         "count": int,
         "at_set_up": bool,
@@ -324,7 +325,7 @@ Picture = TypedDict(
     },
 )
 
-# -- scenarios
+# -- Scenarios
 
 KeptScenario = TypedDict("KeptScenario", {"name": str, "note": str})
 ScenarioList = TypedDict(
@@ -338,7 +339,7 @@ ScenarioList = TypedDict(
         "rows": list[KeptScenario],
         "removed": str,
         "most": int,
-        "old": bool,  # whether the comparison is out of date
+        "old": bool,  # True if the comparison is out of date.
     },
 )
 ScenarioDone = TypedDict(

@@ -33,7 +33,7 @@ from .choices import (
 from .draft import Draft, State
 from .forms import SHOWN
 
-# Table formats that lyncnb can read but not write.
+# lyncnb can read tables in these formats, but cannot write them.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
@@ -56,7 +56,7 @@ class PlanEditing(Draft):
         self.path = topology.path
         self.earlier: PlanEditing | None = None
 
-    # -- values
+    # -- Provide the current values.
     @property
     def saved(self) -> State:
         """The state that was last saved, or the loaded state."""
@@ -94,7 +94,7 @@ class PlanEditing(Draft):
         """Return Python code for the editor's cell that repeats all choices."""
         return to_code(self.loaded, self.state)
 
-    # -- changes
+    # -- Change the table and options.
     def edit(
         self,
         *,
@@ -294,9 +294,9 @@ class PlanEditing(Draft):
         self.apply(edits.make_again, edits=edits_between(before, after), options=options)
         return False
 
-    # -- output
+    # -- Provide the output for a notebook.
     def to_frame(self) -> tables.DataFrame:
-        """Return the current table of the topology."""
+        """Return the current table of servers as a DataFrame."""
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""Views of the plan for the page: certificates, names and pictures."""
+"""Return views of the plan for the page: certificates, names and pictures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-# Number of certificates to list for a name. Listing all certificates of a common name takes
-# seconds.
+# The page lists at most this number of certificates for a name. Listing all certificates of a
+# common name takes seconds.
 _USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
@@ -112,7 +112,7 @@ def _list_uses(
 
 
 def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
-    """Join the first texts, and add the number of remaining texts."""
+    """Join the first texts, and add the number of the remaining texts."""
     return first_of(words, most)
 
 
@@ -128,7 +128,7 @@ def _describe_use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    if not reasons:  # A name that is only the subject name has the rule of its certificate.
+    if not reasons:  # If a name is only the subject name, it has the rule of its certificate.
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
@@ -163,7 +163,7 @@ def certificates(editing: PlanEditing) -> Certificates:
 
 
 def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
-    """Return the IDs to request during setup, with or without the group of one certificate."""
+    """Return the IDs of the certificates to request during setup, for some or all groups."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_group_key(certificate), set()).add(certificate.id)
@@ -173,7 +173,7 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
 
 
 def _group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Return the key that is equal for all certificates in one group."""
+    """Return a key that is equal for all certificates in one group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
     own = subject.common_name in certificate.servers
@@ -251,8 +251,8 @@ def _is_next_name(name: str, next_name: str) -> bool:
     return next_number.isdigit() and int(next_number) == int(number) + 1
 
 
-# The plan as a picture, which is drawn when the page requests it. A click on a pool selects its
-# rows.
+# The plan can be shown as a picture, which lyncnb draws when the page requests it. A click on a
+# pool selects its rows.
 
 _TITLES = {
     "topology": "Connections between servers",

@@ -1,4 +1,4 @@
-"""``editor.scenarios``: keep, open and compare scenarios, without any widget."""
+"""Keep, open and compare scenarios (``editor.scenarios``), without any widget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .choices import same_rows
 from .draft import Draft, State
 from .plan_editing import PlanEditing
 
-#: The name for the content of the editor in a list of scenarios.
+#: A list of scenarios shows the content of the editor under this name.
 NOW = "in the editor now"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
@@ -26,9 +26,10 @@ _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 
 @dataclass(slots=True)
 class _Read:
-    """A scenario as last read or written. Its plan and findings are computed once."""
+    """A scenario as lyncnb last read or wrote it. Its plan and findings are computed once."""
 
-    held: dict[str, bytes]  # The contents of the files, to detect changes by other people.
+    # The contents of the files, with which lyncnb detects changes by other people.
+    held: dict[str, bytes]
     scenario: Scenario
     findings: Findings | None = None
 
@@ -56,7 +57,7 @@ class EditorScenarios(Table):
         return self.kept.folder
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the kept scenarios."""
+        """Return the names of the kept scenarios in the folder."""
         return self.kept.names()
 
     @property
@@ -72,7 +73,8 @@ class EditorScenarios(Table):
     def has_changes(self) -> bool:
         """Whether the editor's content differs from the current scenario as last read."""
         name = self.current
-        if name and name not in self._read:  # If the cell ran again, the scenario is not read yet.
+        if name and name not in self._read:
+            # If the cell ran again, lyncnb has not read the scenario yet.
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
@@ -168,7 +170,7 @@ class EditorScenarios(Table):
         return scenario
 
     def read(self, name: str) -> Scenario:
-        """Read a scenario. If its files are unchanged, do not compute its plan again.
+        """Return a scenario. If its files are unchanged, its plan is not computed again.
 
         Raises
         ------

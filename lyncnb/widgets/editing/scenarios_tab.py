@@ -1,4 +1,4 @@
-"""The messages between the Scenarios tab and the kernel."""
+"""Exchange messages between the Scenarios tab and the kernel."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from .channel import Answers, Channel, every_line
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
-_MOST = 3  # Number of scenarios side by side. A page has no space for more.
+# The page shows at most this number of scenarios side by side, because it has no space for more.
+_MOST = 3
 
 
 class ScenariosTab:
-    """Answer the messages from the tab. ``editor.scenarios`` does the work.
+    """Answer the messages from the Scenarios tab. ``editor.scenarios`` does the work.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class ScenariosTab:
         self._compared: ScenarioComparison | None = None
 
     def answers(self) -> Answers:
-        """Return the function that answers each message of the tab."""
+        """Return the functions that answer the messages of the Scenarios tab, by message type."""
         actions: dict[str, Callable[..., str]] = {
             "keep_scenario": self._keep,
             "open_scenario": self._open,
@@ -70,11 +71,11 @@ class ScenariosTab:
         return f"scenario {name}, {state}"
 
     def _is_outdated(self) -> bool:
-        """Return whether the comparison is out of date."""
+        """Return whether the comparison of scenarios is out of date."""
         shown = self._compared.scenarios if self._compared else ()
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
-    # -- messages to the page
+    # -- Send messages to the page.
     def _list(self) -> None:
         kept = self._scenarios
         self._channel.send(
@@ -92,7 +93,7 @@ class ScenariosTab:
         )
 
     def _action(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
-        """Return a function that does the work, lists the scenarios and reports the result."""
+        """Return a function that does the work, lists the scenarios, and reports the result."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -104,7 +105,7 @@ class ScenariosTab:
         return do
 
     def _report_all_errors(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
-        """Return a function that does the work and reports every problem of a refused scenario."""
+        """Return a function that does the work, and reports every problem of a refused scenario."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -118,7 +119,7 @@ class ScenariosTab:
 
         return do
 
-    # -- actions
+    # -- Change the scenarios.
     def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
@@ -190,7 +191,7 @@ class ScenariosTab:
 
 
 def _offer_name(name: str) -> dict[str, str]:
-    """Offer a valid folder name instead of a name that is not valid."""
+    """If a scenario's name is not valid, offer a valid folder name instead."""
     valid = folder_name(name)
     return {"instead": valid, "offer": f"Keep as “{valid}”"} if valid and valid != name else {}
 

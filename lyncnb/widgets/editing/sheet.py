@@ -1,4 +1,4 @@
-"""The table as users see it: the text of each cell, or the inherited value of a blank cell."""
+"""Show the table to users: the text of each cell, or the inherited value of a blank cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .messages import RowsColumn, TableRows
 # write and read. The rows are not a trait of a widget, so a notebook does not save them.
 
 INHERITED = (
-    "\x01"  # Prefix of a text that a blank cell inherits from its pool or site, or from a default.
+    # This prefix marks a text that a blank cell inherits from its pool or site, or from a default.
+    "\x01"
 )
 
 
@@ -60,12 +61,13 @@ def _numbers(values: Iterable[int], width: int) -> bytes:
 
 CHANGED = "_changed"
 FINDINGS = "_findings"
-# These columns decide the pool and role of a row, and so the columns that it uses and inherits.
+# These columns determine the pool and role of a row, and therefore the columns that the row uses
+# and inherits.
 _PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
 class Sheet:
-    """The displayed texts of every row, updated row by row.
+    """The texts that a page shows in every row, updated row by row.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class Sheet:
         self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
         self._grouped: Topology | None = (
-            None  # The topology for which the following attributes are valid.
+            None  # The following attributes are valid for this topology.
         )
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
@@ -87,7 +89,7 @@ class Sheet:
         self.changes = 0  # The numbers of changed cells, added rows and removed rows.
 
     def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
-        """Return the texts of the first rows by column, before :meth:`rebuild` computes all."""
+        """Return the texts of the first rows by column, until :meth:`rebuild` computes them all."""
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
         return {**self._texts(places), FINDINGS: [""] * len(places)}
@@ -132,7 +134,7 @@ class Sheet:
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
-        """Set the findings in the rows of some servers. None means all servers.
+        """Set the findings in the rows of some servers; None means all servers.
 
         Returns
         -------
@@ -180,7 +182,7 @@ class Sheet:
     def _find_touched_rows(
         self, before: Topology, edited: Sequence[int], names: Set[str]
     ) -> list[int]:
-        """Return the rows whose texts may differ: edited rows, and all rows in their pools."""
+        """Return the rows whose texts may differ: edited rows, and all rows in the same pools."""
         after = self.topology
         widely = before.columns != after.columns or any(
             name == "site" or self._scope(name) in ("site", "deployment") for name in names

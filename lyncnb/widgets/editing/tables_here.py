@@ -1,4 +1,4 @@
-"""Find the tables in the workspace that a page offers to open."""
+"""Find the tables in the workspace that a page can open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# The prefixes of Excel's lock files and of hidden files.
+# The names of Excel's lock files and of hidden files begin with these characters.
 _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
@@ -46,12 +46,12 @@ def _list_siblings(table: str) -> Iterator[Path]:
 
 
 def _with_its_options(path: Path) -> Path:
-    """Return the folder of a table if its options are in the same folder, as in a scenario."""
+    """Return the folder of a table if it contains the options, as in a scenario; or the table."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
     return folder if is_kept and folder != Path() else path
 
 
 def _is_of_a_folder(path: Path) -> bool:
-    """Return whether a file is in a request folder. The summary there is not a topology."""
+    """Return whether a file is in a request folder, whose summary is not a topology."""
     return any((folder / "manifest.json").exists() for folder in path.parents)

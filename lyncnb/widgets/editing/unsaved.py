@@ -30,20 +30,20 @@ from .edits import make_again
 from .plan_editing import PlanEditing
 
 _FORMAT = "lyncnb-draft/1"
-_LARGEST = 1 << 28  # Largest size of a draft in bytes, the same as for a table.
-_MOST = 100  # Largest number of drafts to read.
+_LARGEST = 1 << 28  # A draft has at most this size in bytes, the same as a table.
+_MOST = 100  # lyncnb reads at most this number of drafts.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftServer:
-    """The key of a row: the server name, with the role if the server has several rows."""
+    """The server name of a table row, with the role if the server has several rows."""
 
     server: str
     role: str = ""
 
     @classmethod
     def of(cls, key: Server) -> DraftServer:
-        """Create the key from its text or its server and role."""
+        """Create the key of a row from its text, or from its server and role."""
         return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
 
     @property
@@ -54,7 +54,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """Servers, and the new texts in their cells."""
+    """Servers in a table, and the new texts in their cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -62,7 +62,7 @@ class ChangedServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedServer:
-    """The texts of a new row."""
+    """The texts of a new table row."""
 
     values: Mapping[str, str]
 
@@ -82,11 +82,11 @@ class DraftFile:
     change: tuple[ChangedServers, ...]
     add: tuple[AddedServer, ...]
     remove: tuple[DraftServer, ...]
-    options: str  # All options, in the form of plan.toml.
+    options: str  # All options of the plan, in the form of plan.toml.
 
     @property
     def edits(self) -> ServerEdits:
-        """The edits to the table."""
+        """The edits in this draft that change the table."""
         return ServerEdits(
             change=tuple(
                 (tuple(server.key for server in part.servers), dict(part.values))
@@ -201,7 +201,7 @@ class UnsavedEdits:
             self._remove(path)
 
     def discard(self) -> None:
-        """Delete the draft file."""
+        """Delete the file of the draft."""
         if found := self.find():
             self._remove(found[0])
 
@@ -227,7 +227,7 @@ class UnsavedEdits:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # The folder stays if it contains other drafts.
+        with suppress(OSError):  # The folder is kept if it contains other drafts.
             self._folder.rmdir()
 
 
@@ -240,12 +240,12 @@ def table_digest(state: State) -> str:
 
 @cache
 def _name_kernel() -> str:
-    """Return a name for this kernel, which is the time of its first draft."""
+    """Return a name for this kernel: the time of its first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _read_draft(path: Path) -> DraftFile | None:
-    """Read a draft. Return None if the file is damaged, of a later version or not a draft."""
+    """Read a draft; return None if the file is damaged, of a later version, or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
         values = json.loads(files.read_named(path, limit=_LARGEST, error=BundleError))
