@@ -1,4 +1,4 @@
-"""The contents of a request folder, opened and shown."""
+"""A request folder can be opened and shown as a table, text, HTML and JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a place for a folder that is not there yet."""
+    """Return the path of a request folder that does not exist yet."""
     return tmp_path / "requests"
 
 
 def test_a_bundle_shows_itself_as_a_table(folder):
-    """Frame, HTML, text and JSON tell the same."""
+    """The table, HTML, text and JSON of a request folder show the same values."""
     plan = numbered(2)
     bundle = write(plan, folder)
     frame = bundle.to_frame()
@@ -39,6 +39,6 @@ def test_a_bundle_shows_itself_as_a_table(folder):
 
 
 def test_opening_what_is_no_request_folder_is_refused(tmp_path):
-    """open_requests says what is missing."""
+    """open_requests reports what is missing in a folder that is not a request folder."""
     with pytest.raises(BundleError, match="does not exist"):
         open_requests(tmp_path)

@@ -1,8 +1,8 @@
-"""Anything that a planner may do to a folder, in any order: no public key loses its private key.
+"""Any sequence of operations on a request folder keeps the private key of every public key.
 
-Edits, runs, runs that break at some system call, renewals, issued certificates, wrong
-passphrases, other passphrases, lost manifests. After every step each public key that was ever in
-a finished CSR has its private key in the folder, and nothing secret is open to others.
+The operations: edits, runs, runs in which a system call fails, renewals, issued certificates, wrong
+passphrases, changed passphrases and lost manifests. After every step, the folder has the private
+key of each finished CSR, and no secret is readable by other users.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ BREAKS = st.tuples(
 
 
 def error_of(number: int | None):
-    """Make an error of the system, or Ctrl-C."""
+    """Create an operating system error, or KeyboardInterrupt."""
     if number is None:
         return KeyboardInterrupt
     return lambda call: OSError(number, os.strerror(number))
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """One request folder, and what must be true of it whatever happens."""
+    """A request folder with random operations, and the conditions that hold after each of them."""
 
     def __init__(self, base: Path):
         super().__init__()
@@ -78,7 +78,9 @@ class FolderMachine(RuleBasedStateMachine):
         self.seen: set[str] = set()
 
     def teardown(self):
-        """Write the folder once more: whatever happened, it can be completed."""
+        """Write the requests once more: the folder can be completed after any sequence of
+        operations.
+        """
         self.finish_rekey()
         if self.servers:
             write(self.plan, self.folder, passphrase=self.passphrase)
@@ -88,7 +90,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @property
     def plan(self):
-        """The current plan."""
+        """Return the current plan."""
         return plan_of(
             *(
                 certificate(number, extra=extra, digest=digest)
@@ -98,7 +100,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @property
     def is_rekeying(self) -> bool:
-        """Whether a change of passphrase was interrupted."""
+        """Return whether a change of the passphrase was interrupted."""
         return bool(self.other)
 
     # --- the plan ---
@@ -110,13 +112,13 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 4), details=DETAILS)
     def edit(self, number, details):
-        """Add a server, or change what is on its certificate."""
+        """Add a server, or change the names in its certificate."""
         self.servers[number] = details
 
     @precondition(lambda self: len(self.servers) > 1)
     @rule(data=st.data())
     def drop(self, data):
-        """Take a server out of the plan."""
+        """Remove a server from the plan."""
         del self.servers[data.draw(st.sampled_from(sorted(self.servers)))]
 
     # --- runs ---
@@ -124,7 +126,9 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying)
     @rule()
     def run(self):
-        """Run All: the folder is as planned, and a second run changes no byte and no time."""
+        """Write the requests. The folder matches the plan, and a second run changes no file and no
+        time.
+        """
         write(self.plan, self.folder, passphrase=self.passphrase)
         assert_complete_under(self)
         before = snapshot(self.folder)
@@ -135,13 +139,13 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying)
     @rule(where=BREAKS)
     def run_that_breaks(self, where):
-        """The disk fails, or the planner interrupts, at some call."""
+        """A system call of a run fails, or the planner interrupts the run."""
         self.broken(where, lambda: write(self.plan, self.folder, passphrase=self.passphrase))
 
     @precondition(lambda self: not self.is_rekeying)
     @rule(data=st.data(), reason=st.sampled_from(["key leaked", "lost laptop"]))
     def renew(self, data, reason):
-        """Renew one request, perhaps on a disk that fails."""
+        """Renew one request. The disk may fail during the renewal."""
         number = data.draw(st.sampled_from(sorted(self.servers)))
         where = data.draw(st.one_of(st.none(), BREAKS))
         asked = {"renew": [certificate(number).id], "reason": reason}
@@ -150,7 +154,10 @@ class FolderMachine(RuleBasedStateMachine):
         )
 
     def broken(self, where, action):
-        """Do something that fails at a call, or is too short to get there."""
+        """Run a function during which a system call fails.
+
+        A short function may end before that call.
+        """
         if where is None:
             action()
             return
@@ -160,7 +167,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule()
     def dry_run(self):
-        """Looking touches nothing."""
+        """A dry run changes no file."""
         before = snapshot(self.place)
         if not self.is_rekeying:
             write(self.plan, self.folder, passphrase=None, dry_run=True)
@@ -168,7 +175,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule()
     def wrong_passphrase(self):
-        """A wrong passphrase changes nothing where there is a key."""
+        """If the folder has a key, a wrong passphrase changes nothing."""
         if not list(self.place.rglob("*.key")):
             return
         before = snapshot(self.place)
@@ -180,12 +187,12 @@ class FolderMachine(RuleBasedStateMachine):
             p: f[3] for p, f in before.items() if ".lock" not in p
         }
 
-    # --- what comes back, and what happens to the folder ---
+    # --- issued certificates, and changes to the folder ---
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(data=st.data())
     def certificate_comes_back(self, data):
-        """A CA answers one request."""
+        """A CA issues the certificate for one request."""
         manifest = read_manifest(self.folder)
         written = [record for record in manifest.requests if record.is_written]
         if written:
@@ -194,7 +201,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(passphrase=st.sampled_from(PASSPHRASES), where=st.one_of(st.none(), BREAKS))
     def change_passphrase(self, passphrase, where):
-        """Put the folder under another passphrase, perhaps on a disk that fails."""
+        """Change the passphrase of the folder. The disk may fail during the change."""
         if passphrase == self.passphrase:
             return
         self.broken(where, lambda: rekey(self.folder, self.passphrase, passphrase))
@@ -206,13 +213,13 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_rekeying)
     @rule()
     def finish_rekey(self):
-        """Do again what was interrupted."""
+        """Repeat the change of the passphrase that was interrupted."""
         if self.is_rekeying:
             rekey(self.folder, self.passphrase, self.other)
             self.passphrase, self.other = self.other, ""
 
     def opens(self, passphrase):
-        """Tell whether a passphrase opens every key."""
+        """Return whether a passphrase opens every key."""
         try:
             public_keys_of_keys(self.folder, passphrase)
         except BundleError:
@@ -222,7 +229,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def lose_the_manifest(self):
-        """Delete the manifest: a run stops with an error, and a rebuild makes it again."""
+        """Delete the manifest. A run stops with an error, and a rebuild creates the manifest again."""
         if not list(self.folder.rglob("*.key")):
             return
         (self.folder / "manifest.json").unlink()
@@ -233,15 +240,15 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def rebuild(self):
-        """The deep check of a folder in any condition."""
+        """Run the deep check (rebuild) on a folder in any condition."""
         if list(self.folder.rglob("*.key")):
             rebuild_manifest(self.folder, self.passphrase)
 
-    # --- what must be true ---
+    # --- conditions that always hold ---
 
     @invariant()
     def no_key_is_lost(self):
-        """Each public key that was ever in a finished CSR has its private key here."""
+        """The folder has the private key of each public key that was ever in a finished CSR."""
         if self.folder.exists():
             self.seen |= public_keys_of_requests(self.folder)
             passphrases = [p for p in (self.passphrase, self.other) if p]
@@ -249,19 +256,19 @@ class FolderMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_open(self):
-        """No key can be read by others."""
+        """No key is readable by other users."""
         if self.folder.exists():
             assert_private(self.folder)
 
 
 def assert_complete_under(machine: FolderMachine) -> None:
-    """Check the folder under the passphrase that it has now."""
+    """Check the folder with its current passphrase."""
     assert_complete(machine.folder, machine.plan, machine.seen, passphrase=machine.passphrase)
 
 
 @pytest.mark.fault
 def test_no_key_is_ever_lost(tmp_path):
-    """Hundreds of steps in any order keep the promise."""
+    """Hundreds of random operations lose no private key."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     lower_rounds()
     try:

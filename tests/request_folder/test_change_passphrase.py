@@ -1,4 +1,4 @@
-"""Another passphrase for the whole folder, at every moment openable."""
+"""A change of the passphrase covers the whole folder, and every key can be opened at every moment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIST = "pfx/passwords.enc"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write a folder with an archived generation, a list of passwords and strangers' files."""
+    """Write a folder with an archived generation, a password list and unknown files."""
     place, plan = tmp_path / "requests", numbered(4)
     write(plan, place)
     write(plan, place, renew=[plan.certificates[0].id], reason="x")
@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 
 def test_every_file_is_under_the_new_passphrase(folder):
-    """Keys, archive and lists open with the new one only, and are the same keys."""
+    """After the change, only the new passphrase opens the keys, the archive and the lists."""
     plan, before = numbered(4), public_keys_of_keys(folder)
     told = []
     done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: told.append(step))
@@ -64,8 +64,13 @@ def test_every_file_is_under_the_new_passphrase(folder):
 
 @pytest.mark.parametrize("data", [b"", b"no PEM", None])
 def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
-    """The damaged list is left alone and named: packages can be made again, a key cannot."""
-    if data is None:  # another passphrase's, or damaged where only a key could tell
+    """A damaged password list is reported and left unchanged, and the keys get the new passphrase.
+
+    Packages can be created again, but a key cannot.
+    """
+    if (
+        data is None
+    ):  # encrypted with another passphrase, or damaged where only the key's content shows it
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
     before = public_keys_of_keys(folder)
@@ -85,7 +90,7 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     ],
 )
 def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
-    """Every file is opened before the first is touched."""
+    """A wrong passphrase changes nothing: lyncnb opens every file before it changes the first one."""
     before = snapshot(folder)
     with pytest.raises(PassphraseError, match=message):
         rekey(folder, old, new)
@@ -93,7 +98,7 @@ def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
 
 
 def test_the_same_again_has_nothing_to_do_and_says_so(folder):
-    """Repeating a finished change reports that it is finished; nothing is written."""
+    """Repeating a finished change reports that nothing is left to do, and writes nothing."""
     done = rekey(folder, PASSPHRASE, NEW)
     before = snapshot(folder)
     again = rekey(folder, PASSPHRASE, NEW)
@@ -105,7 +110,10 @@ def test_the_same_again_has_nothing_to_do_and_says_so(folder):
 
 
 def test_a_key_that_does_not_open_stops_it(folder):
-    """A damaged key of the folder is named, and no other file is touched."""
+    """A damaged key of the folder stops the change.
+
+    The error names the key, and no file is changed.
+    """
     name = numbered(4).certificates[2].id
     (folder / "keys" / f"{name}.key").write_bytes(b"damaged")
     keys = snapshot(folder / "keys")
@@ -117,7 +125,7 @@ def test_a_key_that_does_not_open_stops_it(folder):
 
 
 def test_a_key_that_is_not_its_records_stops_it(folder):
-    """A sound key under another request's name is not taken for it."""
+    """An intact key in the file of another request is not accepted."""
     one, two = sorted((folder / "keys").iterdir())[:2]
     one.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
@@ -126,7 +134,7 @@ def test_a_key_that_is_not_its_records_stops_it(folder):
 
 
 def test_strangers_files_are_left_alone_and_named(folder):
-    """A key file of another origin stays unchanged."""
+    """A key file from another source is reported and stays unchanged."""
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
@@ -137,12 +145,15 @@ def test_strangers_files_are_left_alone_and_named(folder):
 
 @pytest.mark.parametrize("done", range(7))
 def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
-    """Stopped after any number of files, nothing else writes, and the same call completes."""
+    """A change that stopped after any number of files blocks all other writes.
+
+    Repeating it completes it.
+    """
     plan, before = numbered(4), public_keys_of_keys(folder)
     real, count = os.replace, iter(range(100))
 
     def stop(source, target):
-        # The manifest's announcement comes first.
+        # The manifest announces the change before any key file is changed.
         if next(count) >= done + 1:
             raise KeyboardInterrupt
         real(source, target)
@@ -165,7 +176,9 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
 
 
 def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
-    """With a third passphrase nothing changes, and the message names the files."""
+    """With a third passphrase, an interrupted change writes nothing, and the message names the
+    files.
+    """
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
@@ -176,7 +189,9 @@ def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
 
 
 def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
-    """A version before this one took it, and the folder must not stay between two passphrases."""
+    """A change to a weak passphrase that an earlier version began is completed, so that the folder
+    does not keep two passphrases.
+    """
     weak = "a" * 12
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
@@ -185,7 +200,9 @@ def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
 
 
 def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
-    """Keys without a CSR are encrypted again too, and the next run completes them."""
+    """A change of the passphrase also encrypts keys without a CSR, and the next run completes their
+    requests.
+    """
     plan = numbered(5)
     dry = write(plan, folder, dry_run=True)
     save_manifest(folder, dry.manifest)
@@ -201,21 +218,21 @@ def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
 
 
 def test_the_result_tells_itself(folder):
-    """Text and JSON say how many files were changed."""
+    """The text and JSON of the result show how many files were changed."""
     done = rekey(folder, PASSPHRASE, NEW)
     assert repr(done) == f"6 files of {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    """Nothing is locked or made in a folder that is none."""
+    """A folder without a manifest is rejected, and no lock or other file is created in it."""
     with pytest.raises(BundleError, match="does not exist"):
         rekey(tmp_path, PASSPHRASE, NEW)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_folder_is_complete_after_it(folder):
-    """The promise holds under the new passphrase."""
+    """After a change of the passphrase, a new folder is complete under the new passphrase."""
     plan = numbered(4)
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
@@ -223,7 +240,7 @@ def test_a_new_folder_is_complete_after_it(folder):
 
 
 def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
-    """The old ciphertext stays until the new one was read back and opened."""
+    """The old ciphertext stays until the new ciphertext was read back and opened."""
     before = public_keys_of_keys(folder)
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
@@ -236,7 +253,7 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
 
 
 def test_a_key_that_others_can_read_stops_it(folder):
-    """Rights are put right before anything else."""
+    """A key that other users can read stops the change. Its permissions must be corrected first."""
     next((folder / "keys").iterdir()).chmod(0o644)
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
@@ -244,7 +261,9 @@ def test_a_key_that_others_can_read_stops_it(folder):
 
 
 def test_half_written_files_of_an_earlier_run_are_removed(folder):
-    """A temporary file is of no use under any passphrase."""
+    """A change of the passphrase removes temporary files of an earlier run, which no passphrase
+    opens.
+    """
     (folder / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
     (folder / "keys" / "other.key").write_bytes(b"x")
     (folder / "keys" / "other.key").chmod(0o600)
@@ -254,7 +273,7 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
 
 
 def test_what_was_done_before_is_counted(folder):
-    """Text says how many files an interrupted change had done."""
+    """The text shows how many files an interrupted change had already encrypted."""
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
     key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))

@@ -1,7 +1,8 @@
-"""Interrupted and broken runs: the next one completes, and no CSR ever seen lost its key.
+"""After an interrupted run, the next run completes the folder, and each written CSR still has its
+    key.
 
-Power loss itself was not tried: a killed process leaves what it wrote in the system's memory. What
-a power cut may undo is bounded by the order of system calls, which is traced here.
+These tests do not cover a loss of power: data that a killed process wrote stays in the system's
+memory. The order of the system calls limits what a loss of power can undo. It is traced below.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# How often runs are killed; a change of passphrase a fifth as often. 200 by hand.
+# How often runs are killed. A change of the passphrase is killed a fifth as often. A full test uses
+# 200.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -60,13 +62,13 @@ ERRORS = {
     "EACCES": errno.EACCES,
     "Ctrl-C": None,
 }
-# What a run does of a failed call hangs on the error for nothing but the hint, so each call gets one
-# of these, drawn by a seed; with LYNCNB_ERRORS=all it gets each.
+# The error number of a failed call decides only about the hint. Therefore each call gets one of
+# these errors, chosen with a seed. With LYNCNB_ERRORS=all, each call gets every error.
 OF_THE_SYSTEM = ("ENOSPC", "EIO", "EACCES")
 
 
 def error_of(name):
-    """Make the error of a call: of the system, or the planner's Ctrl-C."""
+    """Create the error of a system call, or the planner's KeyboardInterrupt."""
     number = ERRORS[name]
     if number is None:
         return lambda call: KeyboardInterrupt(call)
@@ -77,12 +79,15 @@ def error_of(name):
 
 
 def first_run(folder):
-    """Write three requests into a new folder, synced together as ECDSA pairs are."""
+    """Write three requests into a new folder.
+
+    Like ECDSA requests, they are synced to disk together.
+    """
     return write(THREE, folder)
 
 
 def single_run(folder):
-    """Write two requests one by one from threads, as RSA pairs are."""
+    """Write two requests one by one from threads, like RSA requests."""
     return write(RSA, folder)
 
 
@@ -92,7 +97,7 @@ def changed_run(folder):
 
 
 def changed_passphrase(folder):
-    """Put three keys and an archived one under another passphrase."""
+    """Change the passphrase of three keys and an archived key."""
     return rekey(folder, PASSPHRASE, NEW)
 
 
@@ -104,11 +109,11 @@ CHANGED = plan_of(
 
 
 def prepare_nothing(folder):
-    """Leave the folder unmade."""
+    """Leave the folder missing."""
 
 
 def prepare_written(folder):
-    """Write the folder that is changed later."""
+    """Write the folder that a later run changes."""
     write(THREE, folder)
 
 
@@ -129,7 +134,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def _quick_rsa():
-    """Take RSA keys that were made before: making one costs more than all the rest."""
+    """Return RSA keys that were generated earlier, since generating a key takes most of the time."""
     real = keys.generate_key
     made = itertools.cycle([real(KeyParameters()) for _ in range(12)])
 
@@ -145,10 +150,12 @@ def _quick_rsa():
 @pytest.mark.parametrize("error", ["of the system", "Ctrl-C"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
-    """Whatever call fails, a plain message comes, nothing is lost, and the next run completes."""
+    """Whichever system call fails, the message is plain, no key is lost, and the next run completes
+    the folder.
+    """
     prepare, run, plan = CASES[case]
     prepare(tmp_path / "original")
-    # Ctrl-C at what the promise hangs on; the system may refuse every call.
+    # Ctrl-C is tested at the calls that protect keys. Any system call may fail.
     kinds, errors = (ESSENTIAL, [error]) if error == "Ctrl-C" else (KINDS, OF_THE_SYSTEM)
     with failing(None, OSError, kinds) as counted:
         shutil_copy(tmp_path / "original", tmp_path / "counted")
@@ -169,7 +176,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
                 told["told" if "hint:" in str(problem) else "told without a hint"] += 1
             except KeyboardInterrupt:
                 told["interrupted"] += 1
-        # Threads that sync together make the order of calls vary by a few.
+        # Threads that sync together vary the order of the calls slightly.
         assert calls.failed or number > counted.count - 12
         seen |= public_keys_of_requests(folder)
         assert seen <= public_keys_of_keys(folder, PASSPHRASE, NEW), calls.failed
@@ -182,13 +189,13 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
 
 
 def shutil_copy(source, target):
-    """Copy a folder with its rights, if there is one."""
+    """Copy a folder with its permissions, if it exists."""
     if source.exists():
         shutil.copytree(source, target)
 
 
 def complete(folder, case, plan, seen):
-    """Do what a planner does next, and check the promise."""
+    """Run the planner's next command, and check that no key is lost."""
     passphrase = PASSPHRASE
     if case == "rekey":
         passphrase = NEW
@@ -203,7 +210,7 @@ def complete(folder, case, plan, seen):
 
 
 def passphrase_of(folder):
-    """Tell which passphrase all keys of a folder are under."""
+    """Return the passphrase that opens all keys of a folder."""
     try:
         public_keys_of_keys(folder, NEW)
     except BundleError:
@@ -213,18 +220,22 @@ def passphrase_of(folder):
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
-    """Only what was confirmed goes, at once or when it is confirmed again."""
+    """A purge that fails removes only confirmed keys. Repeating the confirmation completes it."""
     original = tmp_path / "original"
     prepare_archived(original)
     certify(original, *(record.id for record in read_manifest(original).requests[:2]), days=90)
-    write(plan_of(THREE.certificates[2]), original)  # the other two left the plan
+    write(
+        plan_of(THREE.certificates[2]), original
+    )  # the other two requests are no longer in the plan
     day = {"today": date(2027, 3, 1)}
     kinds = (*ESSENTIAL, "unlink")
     with failing(None, error_of(error), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         purge(tmp_path / "counted", confirmed=purge(original, **day).token, **day)
     kept = public_keys_of_keys(tmp_path / "counted")
-    assert len(kept) == 2  # of the plan, and of a superseded request that may be with the CA
+    assert (
+        len(kept) == 2
+    )  # a key of a planned request, and a key of a superseded request that the CA may have received
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
@@ -236,14 +247,14 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
         purge(folder, confirmed=purge(folder, **day), **day)
         write(THREE, folder)
         assert_complete(folder, THREE)
-        # What an interruption put into archive/ is gone in the end as well.
+        # Files that an interruption moved to archive/ are also removed in the end.
         left = {path.stem for path in (folder / "archive").glob("*-g*")}
         assert left == {f"{THREE.certificates[0].id}-g1"}
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
-    """A rebuild that breaks has moved no key out of reach, and the next one completes."""
+    """A rebuild that fails keeps every key accessible, and the next rebuild completes."""
     original = tmp_path / "original"
     prepare_archived(original)
     (original / "manifest.json").write_bytes(b"damaged")
@@ -269,7 +280,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
 
 
 def test_killed_at_random_moments(tmp_path, record_property):
-    """SIGKILL anywhere in runs over 1 to 200 requests loses nothing and leaves nothing open."""
+    """SIGKILL at random moments in runs with 1 to 200 requests loses no key and exposes no key."""
     chance, told, share = random.Random(20261124), Counter(), 1.0
     with Writers() as writers:
         slow = _duration(writers, tmp_path / "slow", 200)
@@ -299,7 +310,7 @@ def _duration(writers, folder, count):
 def _kill_one(writers, folder, count, seconds, chance, key):
     told, seen = Counter(), set()
     parameters = KeyParameters() if key == "RSA" else P256
-    # A third of the runs change an existing folder, one in six is killed twice.
+    # A third of the runs change an existing folder. One run in six is killed twice.
     extra = {}
     if chance.random() < 1 / 3:
         write(numbered(count, key=parameters), folder)
@@ -330,7 +341,7 @@ def _kill_one(writers, folder, count, seconds, chance, key):
 
 
 def _wait_for_keys(folder, seconds):
-    """Wait until a run has come to its keys, half-written ones included."""
+    """Wait until a run writes its keys. Half-written keys count."""
     end = time.monotonic() + seconds
     there = len(os.listdir(folder / "keys")) if (folder / "keys").exists() else 0
     while time.monotonic() < end:
@@ -340,7 +351,9 @@ def _wait_for_keys(folder, seconds):
 
 
 def test_a_killed_change_of_passphrase_is_completed(tmp_path):
-    """SIGKILL anywhere in rekey leaves every key openable, and the same call completes."""
+    """After SIGKILL at any moment in rekey, every key can be opened, and repeating rekey completes
+    it.
+    """
     chance, told, plan = random.Random(7), Counter(), numbered(30)
     write(plan, tmp_path / "r")
     before = public_keys_of_keys(tmp_path / "r")
@@ -373,7 +386,7 @@ _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
 
 
 def traced(folder, plan_code, trace):
-    """Write a folder under strace; return (call, paths) in the order in which calls ended."""
+    """Write a folder under strace, and return (call, paths) in the order in which the calls ended."""
     program = (
         "import sys; import folders as kit; kit.lower_rounds(); from pathlib import Path; "
         f"kit.write({plan_code}, Path(sys.argv[1]))"
@@ -400,7 +413,7 @@ def traced(folder, plan_code, trace):
 
 
 def position(calls, names, *paths):
-    """Find the first call of a kind on these paths."""
+    """Return the position of the first call of a kind on these paths."""
     for index, (name, found) in enumerate(calls):
         if name in names and found[: len(paths)] == list(paths):
             return index
@@ -413,7 +426,9 @@ def position(calls, names, *paths):
     ids=["ECDSA", "RSA"],
 )
 def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
-    """Announced, key written, synced, named, folder synced; only then the CSR; then recorded."""
+    """A key is announced, written, synced and renamed, and its folder synced, before the CSR is
+    written. Then both are recorded.
+    """
     folder = tmp_path / "r"
     calls = traced(folder, plan_code, tmp_path / "trace")
     named = {found[1]: index for index, (name, found) in enumerate(calls) if name == "link"}
@@ -422,7 +437,7 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
         for index, (name, found) in enumerate(calls)
         if name.startswith("rename") and found[1] == str(folder / "manifest.json")
     ]
-    assert len(manifests) == 3  # announced, written, and with the hashes of the summary
+    assert len(manifests) == 3  # the announcement, the written pair, and the hashes of the summary
     for item in numbered(3).certificates:
         key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
         for path in (key, request):
@@ -448,7 +463,7 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
         temp = calls[index][1][0]
         assert position(calls, ("fsync",), temp) < index
         assert ("fsync", [str(folder)]) in calls[index:]
-    # No file is ever opened for writing under its own name: O_EXCL on a temporary one.
+    # No file is opened for writing under its final name: O_EXCL creates a temporary file.
     text = (tmp_path / "trace").read_text("utf-8", "replace")
     for line in text.splitlines():
         if "openat(" in line and "O_CREAT" in line and f"{folder}/" in line and ".lock" not in line:
@@ -458,7 +473,7 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
 
 
 def test_each_call_of_a_purge_of_what_is_deployed_fails_in_turn(tmp_path):
-    """Only the deployed key goes, and the next purge finishes what was begun."""
+    """A purge that fails removes only the deployed key, and the next purge completes it."""
     original = tmp_path / "original"
     write(THREE, original)
     first = read_manifest(original).requests[0]

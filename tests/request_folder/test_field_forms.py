@@ -1,4 +1,4 @@
-"""Valid values of the manifest's fields: each kind of value, and the error for others."""
+"""The manifest's fields accept valid values and report values of another type."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def problems_of(document: dict) -> list[Problem]:
     ],
 )
 def test_a_value_of_another_kind_is_reported(path, value, message):
-    """The error has the request, the field and the expected type; there is no other error."""
+    """The only error names the request, the field and the expected type."""
     document = json.loads(manifest_bytes(FULL))
     inside = document["requests"][0]
     for step in path[:-1]:
@@ -55,7 +55,9 @@ def test_a_value_of_another_kind_is_reported(path, value, message):
 
 
 def test_a_generation_on_record_twice_is_reported():
-    """Two would have one file."""
+    """A generation number that is recorded twice is reported, since both generations would have the
+    same file.
+    """
     document = json.loads(manifest_bytes(FULL))
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
@@ -67,7 +69,7 @@ def test_a_generation_on_record_twice_is_reported():
     [
         ("pfx/passwords.pem", True),
         ("returned/deep/a.cer", True),
-        ("pfx", False),  # the folder itself
+        ("pfx", False),  # the request folder itself
         ("pfx/", False),
         ("pfx/../keys/a.key", False),
         ("/pfx/a", False),
@@ -77,7 +79,7 @@ def test_a_generation_on_record_twice_is_reported():
     ],
 )
 def test_paths_are_kept_inside(path, inside):
-    """Only files in the folder's own folders are believed."""
+    """Only paths inside the request folder's own subfolders are accepted."""
     assert is_inside(path) is inside
 
 
@@ -112,7 +114,10 @@ PLAN = {
     ],
 )
 def test_a_saved_plan_on_record(altered, message):
-    """The approver, plan and time are read completely or reported; unknown fields are kept."""
+    """The approver, plan and time of a saved plan are read completely, or an error is reported.
+
+    Unknown fields are kept.
+    """
     document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
     manifest = manifest_of(document, reader)

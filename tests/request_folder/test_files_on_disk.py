@@ -1,4 +1,4 @@
-"""The files of a folder, listed without changing it."""
+"""lyncnb lists the files of a request folder without changing it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path):
-    """It has no manifest, no requests and no problems."""
+    """A missing folder has no manifest, no requests and no problems."""
     survey = take_survey(tmp_path / "none")
     assert not survey.exists
     assert not survey.has_manifest
@@ -30,7 +30,7 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path):
 
 
 def test_looking_touches_nothing(tmp_path):
-    """Names, modes and half-written files are listed; no time changes."""
+    """Listing a folder shows names, modes and half-written files, and changes no time."""
     plan = numbered(2)
     manifest = write(plan, tmp_path / "r").manifest
     (tmp_path / "r" / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
@@ -44,7 +44,7 @@ def test_looking_touches_nothing(tmp_path):
 
 
 def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
-    """It equals the hash of the parsed CSR, and is empty for text that is not PEM."""
+    """The hash of a CSR is the SHA-256 of its DER encoding, and is empty for text that is not PEM."""
     write(numbered(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
     assert csr_sha256(data) == csr.parse_request(data).csr_sha256
@@ -55,7 +55,7 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
 
 
 def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
-    """A known name must be a plain file."""
+    """A directory with the name of a known file does not count as that file."""
     manifest = write(numbered(1), tmp_path / "r").manifest
     path = manifest.requests[0].files.csr
     (tmp_path / "r" / path).unlink()
@@ -65,7 +65,7 @@ def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
-    """An error of the system becomes a plain message."""
+    """If a folder cannot be listed, the operating system's error becomes a plain message."""
     write(numbered(1), tmp_path / "r")
 
     def refused(path):
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
 
 
 def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
-    """There a mode only says read-only, so none is refused."""
+    """On Windows, a mode shows only the read-only attribute, so no mode is rejected."""
     manifest = write(numbered(1), tmp_path / "r").manifest
     next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)
     (tmp_path / "r" / "keys").chmod(0o755)

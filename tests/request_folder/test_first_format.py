@@ -1,4 +1,6 @@
-"""Folders as cedf946 wrote them: they open, stay the same and work; odd values are reported."""
+"""Folders in the first manifest format (commit cedf946) open unchanged and can be used, and invalid
+values are reported.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """Lay out one folder of the first format."""
+    """Write one folder in the first manifest format."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("first")
@@ -49,13 +51,16 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def folder(original, tmp_path):
-    """Return a copy that a test may change."""
+    """Return a copy of the folder that a test may change."""
     shutil.copytree(original, tmp_path / "first")
     return tmp_path / "first" / "requests"
 
 
 def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
-    """Looking changes nothing; one run of each writing command adds its evidence, the next none."""
+    """Reading commands change nothing.
+
+    Each writing command adds its evidence once and then changes nothing.
+    """
     before = digest(folder)
     assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
     assert folder_status(folder, today=TODAY).problems == ()
@@ -70,14 +75,17 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
         )
         assert {one.action for one in packages.packages} == {"kept", "refused"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
-        # The plan, bindings of keys, evidence of the CA, commands of the steps: once.
+        # The plan, key bindings, evidence about the CA and the commands of the steps are added
+        # once.
         news = {"manifest.json", "manifest.v1.json", "plan.json", *SUMMARY_NAMES}
         assert changed == (set() if number else news)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 
 
 def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
-    """One more answer: what the first format had no room for is recorded for all, and once."""
+    """One more issued certificate adds the evidence of all evaluations, which the first format
+    could not hold, once.
+    """
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
     answered = [record.id for record in bundle.requests if record.issued]
@@ -93,7 +101,7 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
         assert record.issued.judgement.chain_complete
         assert record.issued.file_sha256
         assert record.issued.chain_sha256
-    assert len(manifest.issuers) == 4  # root and issuing CA of both
+    assert len(manifest.issuers) == 4  # root and issuing CA of both certificates
     written = digest(folder)
     assert {name for name in before if before[name] != written[name]} == {"manifest.json"}
     assert receive(folder, *came, today=TODAY).exit_status == 0
@@ -101,7 +109,9 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
 
 
 def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
-    """A CA of the issuer's name with another key: nothing but the record would know of it later."""
+    """A CA with the issuer's name but another key is recorded as evidence, because no other file
+    would show it later.
+    """
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
     record = next(one for one in read_manifest(folder).requests if one.issued)
@@ -109,7 +119,9 @@ def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
 
 
 def test_it_goes_on_with_what_is_written_next(folder):
-    """A deployment, purge and rekey work, and the manifest then has the next format."""
+    """A deployment, purge and rekey work on the first format, and the manifest then has the next
+    format.
+    """
     deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)
     assert [item.what for item in listed.items] == ["key and CSR"]
@@ -120,7 +132,9 @@ def test_it_goes_on_with_what_is_written_next(folder):
 
 
 def test_the_writer_of_the_first_format_is_the_one_of_cedf946(folder):
-    """Reading what it wrote and writing that form again gives its very bytes."""
+    """Reading a manifest of commit cedf946 and writing it in the first format gives identical
+    bytes.
+    """
     from lyncnb.request_folder.manifest import manifest_bytes
 
     data = (folder / "manifest.json").read_bytes()
@@ -137,7 +151,7 @@ _GONE = object()
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the place of every value in a document."""
+    """Yield the path of every value in a document."""
     if path:
         yield path
     if isinstance(value, dict):
@@ -149,7 +163,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
-    """Return the document with one value exchanged, or gone."""
+    """Return the document with one value replaced or removed."""
     document = copy.deepcopy(document)
     inside = document
     for step in path[:-1]:
@@ -162,7 +176,7 @@ def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
 
 
 def commands(place: Path) -> list[tuple[str, ...]]:
-    """List every command that reads a manifest, those that change a folder last."""
+    """Return every command that reads a manifest. Commands that change the folder come last."""
     asked = ("--passphrase-file", str(place / "passphrase"))
     return [
         ("status", "requests"),
@@ -183,7 +197,7 @@ def commands(place: Path) -> list[tuple[str, ...]]:
 
 
 def to_present_format(place: Path) -> None:
-    """Have a folder's manifest hold every field that the present format has and the first had not."""
+    """Add to a manifest every field of the current format that the first format did not have."""
     new_recovery_key(place / "pair", PASSPHRASE)
     make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
     receive(place / "requests", place / "returned", today=TODAY)
@@ -208,10 +222,11 @@ def to_present_format(place: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["first", "present"])
 def test_every_odd_value_is_reported_by_every_command(original, shell, tmp_path, form):
-    """No field of the manifest ends a command in a fault; the repair does not depend on it.
+    """No invalid field in the manifest crashes a command, and the repair does not need that field.
 
-    The number of edits is LYNCNB_EDITS, half of each format; in CI a tenth of the thousand that it
-    is meant for.
+    LYNCNB_EDITS sets the number of edits, half for each format. The full test uses a thousand, and
+    CI
+    uses a tenth of them.
     """
     count = int(os.environ.get("LYNCNB_EDITS", "100")) // 2
     shutil.copytree(original, tmp_path, dirs_exist_ok=True)

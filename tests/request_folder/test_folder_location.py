@@ -1,4 +1,4 @@
-"""Locations of a request folder: disks without modes, git working trees, synchronized folders."""
+"""Request folders work on disks without modes, in git working trees and in synchronized folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPEN = "does not support file permissions"
 
 
 def mounted(tmp_path):
-    """Mount a disk that shows one mode for every file; None where that cannot be done."""
+    """Mount a disk that shows one mode for every file. Return None if this is not possible."""
     program = shutil.which("bindfs")
     if program is None or not os.access("/dev/fuse", os.W_OK):
         return None
@@ -48,7 +48,7 @@ def mounted(tmp_path):
 
 @pytest.fixture(params=["a mount", "the calls"])
 def disk(request, tmp_path, monkeypatch):
-    """Give a place on a disk without modes: a real mount, or what the system's calls do on one."""
+    """Return a path on a disk without modes: a real mount, or simulated system calls."""
     if request.param == "a mount":
         place = mounted(tmp_path)
         if place is None:
@@ -80,7 +80,10 @@ def disk(request, tmp_path, monkeypatch):
 
 
 def files_of(folder):
-    """Return contents and times of the files; looking at the disk changes times of folders."""
+    """Return the contents and times of the files.
+
+    Folders are left out, because reading changes their times.
+    """
     return {
         path: (changed, data)
         for path, (_, changed, _, data) in snapshot(folder).items()
@@ -89,7 +92,9 @@ def files_of(folder):
 
 
 def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
-    """Every command works, each time, and says what the disk does not protect."""
+    """On a disk without modes, every command works and warns each time that the disk does not
+    protect the keys.
+    """
     folder = disk / "requests"
     assert any(OPEN in note for note in write(numbered(2), folder).notes)
     assert (folder / "keys").stat().st_mode & 0o777 == 0o777
@@ -111,13 +116,13 @@ def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
 
 
 def test_it_is_said_before_the_folder_is_there(disk):
-    """To look leaves nothing behind."""
+    """The dry run warns before the folder exists, and creates nothing."""
     assert [OPEN in note for note in location_notes(disk / "new" / "requests")] == [True]
     assert list(disk.iterdir()) == []
 
 
 def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
-    """Modes that a disk cannot keep are excused, a person's changes are not."""
+    """Modes that a disk cannot store are accepted, but modes that a person changed are rejected."""
     folder = tmp_path / "requests"
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
     (folder / "keys").chmod(0o755)
@@ -139,7 +144,9 @@ PLACES = {
 
 @pytest.mark.parametrize(("program", "path"), PLACES.items())
 def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, path):
-    """Under every system: by the dry run, by the run that makes the folder, and by no later one."""
+    """On every operating system, the dry run and the run that creates the folder report a
+    synchronized folder. Later runs don't.
+    """
     folder = tmp_path / path
     for dry_run in (True, False):
         notes = write(numbered(1), folder, dry_run=dry_run).notes
@@ -150,7 +157,7 @@ def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, pa
 
 @pytest.mark.parametrize("mark", [".dropbox.cache", ".stfolder", ".sync_nextcloud.db"])
 def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
-    """Whatever it is called."""
+    """A synchronized folder is recognized by its marker file, whatever its name is."""
     (tmp_path / mark).mkdir()
     (note,) = location_notes(tmp_path / "a" / "requests")
     assert "Choose a folder that is not synchronized" in note
@@ -158,12 +165,12 @@ def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
 def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
-    """Nobody reads a warning that comes too often."""
+    """A folder whose name only resembles that of a synchronized folder causes no warning."""
     assert location_notes(tmp_path / name / "requests") == ()
 
 
 def test_git_is_told_and_takes_nothing(tmp_path):
-    """A note says that the folder is in a working tree, and git sees none of its files."""
+    """A notice reports that the folder is in a git working tree, and git ignores all its files."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     folder = tmp_path / "plans" / "requests"
     (note,) = [note for note in write(numbered(1), folder).notes if "git working tree" in note]
@@ -180,12 +187,14 @@ def test_git_is_told_and_takes_nothing(tmp_path):
 
 
 def test_what_somebody_wrote_into_gitignore_stays(tmp_path):
-    """A folder from before gets the file with its next change, never over another one."""
+    """A folder of an earlier version gets a .gitignore with its next change, but an existing
+    .gitignore is never replaced.
+    """
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     (folder / ".gitignore").unlink()
     write(numbered(1), folder)
-    assert not (folder / ".gitignore").exists()  # the same plan again changes nothing
+    assert not (folder / ".gitignore").exists()  # the unchanged plan changes nothing
     (folder / ".gitignore").write_text("keys/\n")
     write(numbered(2), folder)
     assert (folder / ".gitignore").read_text() == "keys/\n"

@@ -1,4 +1,4 @@
-"""The generation in use is the recorded one, not the last issued one."""
+"""The generation in use is the recorded generation, not the last issued one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LATER = "2027-02-01T00:00:00Z"
 
 
 def waiting():
-    """Return a request of two servers that waits for its certificate."""
+    """Return a request for two servers that waits for its certificate."""
     servers = ("fe01.contoso.com", "fe02.contoso.com")
     return record(plan=replace(record().plan, servers=servers))
 
 
 def deployed(part, *servers, on="2026-12-02"):
-    """Record that servers have the certificate of the present generation."""
+    """Record that servers use the certificate of the current generation."""
     new = deployments_of(part.issued, servers or part.plan.servers, on=on, at=AT)
     return replace(part, deployments=(*part.deployments, *new))
 
@@ -37,14 +37,14 @@ def renewed(part):
 
 
 def test_before_a_certificate_nothing_is_in_use():
-    """A generation that waits is under way."""
+    """A generation that waits for its certificate is pending, and nothing is in use."""
     found = generations_of(waiting())
     assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
     assert found.under_way == waiting()
 
 
 def test_the_first_certificate_is_in_use_when_it_came_back():
-    """If nothing was recorded, no generation counts as unused."""
+    """The first certificate is in use as soon as it is received, if no deployment is recorded."""
     found = generations_of(issued_once())
     assert (found.in_use, found.under_way) == (issued_once(), None)
     assert found.held == issued_once().issued
@@ -52,14 +52,17 @@ def test_the_first_certificate_is_in_use_when_it_came_back():
 
 
 def test_a_renewal_leaves_the_old_certificate_in_use():
-    """Received or packaged is not deployed."""
+    """After a renewal, the old certificate stays in use until the new one is deployed.
+
+    Receiving or packaging is not enough.
+    """
     found = generations_of(renewed(issued_once()))
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
     assert found.held.serial == "01"
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
-    """From then on the servers use the new one."""
+    """After a recorded deployment, the new certificate is in use instead of the old one."""
     found = generations_of(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
     assert (found.in_use.generation, found.under_way) == (2, None)
     assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
@@ -67,7 +70,7 @@ def test_a_recorded_deployment_replaces_the_old_certificate():
 
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
-    """The old certificate is in use until the last server has the new one."""
+    """The old certificate stays in use until the last server has the new one."""
     new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     found = generations_of(new)
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
@@ -75,7 +78,7 @@ def test_a_generation_that_only_some_servers_have_is_not_in_use():
 
 
 def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
-    """One server has the second generation, the other the third: both are in use."""
+    """If one server has the second generation and another has the third, both are in use."""
     second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     third = second.superseded(at=LATER, reasons=("renewed",))
     longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
@@ -85,7 +88,9 @@ def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
 
 
 def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded():
-    """A certificate that covered a request stays on the servers when that is requested after all."""
+    """A previous certificate that covered a request stays in use until another deployment is
+    recorded, even if the request is made later.
+    """
     stood = CoveringCertificate(
         thumbprint_sha1="C" * 40,
         sha256="d" * 64,
@@ -105,7 +110,7 @@ def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded
 
 
 def test_a_server_that_went_back_has_the_old_certificate_again():
-    """The last record counts."""
+    """If a server returns to the old certificate, the last record counts."""
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
     back = deployments_of(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
     old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))
@@ -113,7 +118,7 @@ def test_a_server_that_went_back_has_the_old_certificate_again():
 
 
 def test_a_server_that_joined_later_never_had_the_old_certificate():
-    """It is covered by the first one that it gets, and until then by none."""
+    """A server that joined later is covered by its first recorded certificate, and by none before."""
     pool = renewed(issued_once())
     joined = (*pool.plan.servers, "fe03.contoso.com")
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
@@ -126,7 +131,7 @@ def test_a_server_that_joined_later_never_had_the_old_certificate():
 
 
 def test_a_second_certificate_for_the_same_request_is_under_way():
-    """Servers have the recorded certificate, even if another was issued later for the same key."""
+    """A second certificate for the same key is pending: servers keep the recorded certificate."""
     first = deployed(issued_once())
     again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
     found = generations_of(again)
@@ -134,7 +139,7 @@ def test_a_second_certificate_for_the_same_request_is_under_way():
 
 
 def test_a_removed_key_says_that_the_servers_have_the_certificate():
-    """Earlier versions recorded a deployment by the removal alone."""
+    """A removed key counts as a deployment, because earlier versions recorded only the removal."""
     old = replace(issued_once(), deployed_at=AT)
     assert generations_of(old).deployed_on == AT[:10]
     assert generations_of(renewed(old)).is_recorded

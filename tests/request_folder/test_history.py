@@ -1,4 +1,7 @@
-"""The history of a folder: a line for each run that changed something, chained by hash."""
+"""The history of a request folder has one line for each run that changed something.
+
+Hashes chain the lines.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of three requests."""
+    """Return a folder of three requests."""
     return write(numbered(3), tmp_path / "requests", workers=1).folder
 
 
 def lines(folder):
-    """Return the lines as plain JSON."""
+    """Return the lines of the history as plain JSON."""
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
@@ -46,7 +49,9 @@ def names_of(folder):
 
 
 def test_a_run_that_changes_something_adds_one_line(folder):
-    """It says when, who, where, which command and why, and what became of which generation."""
+    """A line records the time, user, computer, command and reason of a run, and the state of each
+    generation.
+    """
     names = names_of(folder)
     certify(folder, *names)
     ln.write_pfx(ln.match_certificates(ln.open_requests(folder), today=TODAY),
@@ -67,7 +72,10 @@ def test_a_run_that_changes_something_adds_one_line(folder):
 
 
 def test_each_line_has_the_hash_of_the_line_before(folder):
-    """So a line that is edited or removed shows, and the next runs go on."""
+    """Each line holds the hash of the previous line, so an edited or removed line is detected.
+
+    Later runs continue.
+    """
     certify(folder, *names_of(folder))
     path = folder / "history.jsonl"
     first, second = path.read_bytes().splitlines()
@@ -85,7 +93,7 @@ def test_each_line_has_the_hash_of_the_line_before(folder):
 
 
 def test_the_same_again_adds_nothing(folder):
-    """Neither a run that changes nothing nor one that only reads touches the file."""
+    """A run that changes nothing, or only reads, does not change the history file."""
     before = snapshot(folder, but_lock=True)
     write(numbered(3), folder)
     ln.folder_status(folder, today=TODAY)
@@ -95,7 +103,7 @@ def test_the_same_again_adds_nothing(folder):
 
 
 def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
-    """Entries missing after an interrupted run or an incomplete copy are recorded later."""
+    """The next run adds the entries that an interrupted run or an incomplete copy left out."""
     names = names_of(folder)
     certify(folder, *names)
     path = folder / "history.jsonl"
@@ -111,7 +119,11 @@ def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
 
 
 def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
-    """The first run that changes something records what the manifest knows, as recorded later."""
+    """A missing history is reported.
+
+    The next run that changes something records the manifest's facts again, marked as recorded
+    later.
+    """
     (folder / "history.jsonl").unlink()
     (note,) = ln.folder_status(folder, today=TODAY).notes
     assert note.startswith("history.jsonl is missing")
@@ -121,7 +133,9 @@ def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
 
 
 def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
-    """Facts about a generation that only the manifest had are restored from the history."""
+    """A rebuild restores from the history what only the lost manifest recorded: servers and
+    revocations.
+    """
     first, second, third = names_of(folder)
     certify(folder, first, second, third)
     ln.deployed(folder, today=TODAY)
@@ -146,7 +160,9 @@ def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
 
 
 def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
-    """An older copy that was put back under a newer history makes no new keys."""
+    """If an older manifest lacks a generation of the history, an error names it, and no keys are
+    generated.
+    """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
     write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
@@ -166,7 +182,9 @@ def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
 
 
 def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
-    """Two copies put together: what no copy has any more is recorded as lost, and work goes on."""
+    """If two copies were merged, a rebuild records missing generations as lost, and work can
+    continue.
+    """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
     write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
@@ -181,7 +199,9 @@ def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
 
 
 def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(folder, tmp_path):
-    """Two copies put together: the CA may have the request of either, until one more is made."""
+    """If two copies each generated a key for one generation, a renewal replaces both, since the CA
+    may have either request.
+    """
     name = names_of(folder)[0]
     other = shutil.copytree(folder, tmp_path / "other")
     for copy in (folder, other):
@@ -201,7 +221,7 @@ def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(fold
 
 
 def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
-    """It can be received again; nothing else is lost."""
+    """A certificate that the manifest lost is only a notice, because it can be received again."""
     names = names_of(folder)
     before = read_manifest(folder)
     certify(folder, *names)
@@ -213,7 +233,9 @@ def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
 
 
 def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
-    """A handover and another passphrase are events of their own."""
+    """The history records a handover and a change of the passphrase, which the manifest does not
+    show.
+    """
     ln.hand_over(folder, tmp_path / "out.zip")
     assert [event.id for event in events(folder, "handed over")] == names_of(folder)
     assert "out.zip" in events(folder, "handed over")[0].note
@@ -222,7 +244,7 @@ def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
 
 
 def test_damaged_lines_are_noted(folder):
-    """The file is validated as everything else is, and the other lines still count."""
+    """Damaged lines are reported as notices, and the other lines still count."""
     path = folder / "history.jsonl"
     good = path.read_bytes()
     path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
@@ -233,7 +255,9 @@ def test_damaged_lines_are_noted(folder):
 
 
 def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
-    """An environment variable says who runs a command; the line can be read all the same."""
+    """A user name with special characters, taken from an environment variable, leaves the line
+    readable.
+    """
     monkeypatch.setenv("LOGNAME", "a\nb\udcff\u202e")
     certify(folder, *names_of(folder))
     assert lines(folder)[-1]["user"] == "a?b??"
@@ -241,7 +265,7 @@ def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
 
 
 def test_a_retired_request_and_a_revocation_are_events(folder):
-    """A request that leaves the plan is recorded with its date."""
+    """The history records a retired request and a revocation with their dates."""
     write(numbered(2), folder, today=LATER)
     (event,) = events(folder, "retired")
     assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")

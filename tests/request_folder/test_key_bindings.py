@@ -1,4 +1,4 @@
-"""A key file stays bound to its request: what is copied, edited or put back is noticed."""
+"""A key file stays bound to its request: a copied, edited or restored key file is detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def edit(folder: Path, change) -> None:
-    """Change the document of a manifest, as with an editor."""
+    """Edit the JSON of a manifest, as in an editor."""
     path = folder / "manifest.json"
     document = json.loads(path.read_bytes())
     change(document)
@@ -37,15 +37,15 @@ def edit(folder: Path, change) -> None:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a folder of three requests."""
+    """Return a folder of three requests."""
     write(numbered(3), tmp_path / "requests")
     return tmp_path / "requests"
 
 
 def attack(folder: Path) -> None:
-    """Copy A's key over B's, with a CSR made from it, and record it as lyncnb would.
+    """Replace B's key by A's, create a CSR from it, and record it as lyncnb would.
 
-    Only somebody who held A's key once can sign that CSR; the passphrase is not needed.
+    Only somebody who once had A's key can sign that CSR. The passphrase is not needed.
     """
     first, second, _ = read_manifest(folder).requests
     key_a = FolderCipher(PASSPHRASE).decrypt((folder / first.files.key).read_bytes())
@@ -65,14 +65,14 @@ def attack(folder: Path) -> None:
 
 @pytest.fixture
 def attacked(folder):
-    """Give an attacked folder without the history, which has B's own key."""
+    """Return an attacked folder without its history, which records B's key."""
     attack(folder)
     (folder / HISTORY_NAME).unlink()
     return folder
 
 
 def without_bindings(document) -> None:
-    """Take every binding out, as an older lyncnb or an attacker would leave a manifest."""
+    """Remove every binding, as in a manifest of an older lyncnb or of an attacker."""
     document.pop("binding_key", None)
     for entry in document["requests"]:
         entry.pop("binding", None)
@@ -80,7 +80,7 @@ def without_bindings(document) -> None:
 
 @pytest.mark.parametrize("is_bound", [True, False])
 def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound):
-    """Status, a run, packaging and a rebuild name both requests and change nothing."""
+    """If a key was copied over another key, every command names both requests and changes nothing."""
     if not is_bound:
         edit(attacked, without_bindings)
     first, second, _ = read_manifest(attacked).requests
@@ -105,7 +105,10 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
 
 @pytest.mark.parametrize("has_history", [True, False])
 def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_history):
-    """Its archived generation no longer answers to the other's public key."""
+    """The attacked request is renewed and the other request stays.
+
+    The archived generation no longer matches the other request's public key.
+    """
     attack(folder)
     if not has_history:
         (folder / HISTORY_NAME).unlink()
@@ -119,7 +122,7 @@ def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_histor
 
 
 def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(folder):
-    """The history tells on a copied key as well; a refused rebuild gives nothing up in it."""
+    """The history also reveals a copied key. A rejected rebuild gives up no generation."""
     attack(folder)
     name = read_manifest(folder).requests[1].id
     told = f"{name}: generation 1 has a different public key in history.jsonl"
@@ -139,7 +142,7 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
 
 
 def test_an_older_pair_that_is_put_back_is_noticed(folder):
-    """A superseded generation is not the one in use, although lyncnb made it."""
+    """If an older pair is put back, it is detected: a superseded generation is not the current one."""
     record = read_manifest(folder).requests[1]
     kept = {path: (folder / path).read_bytes() for path in record.files}
     write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")
@@ -158,7 +161,10 @@ def test_an_older_pair_that_is_put_back_is_noticed(folder):
 
 
 def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
-    """Status says what is not verified; the keys are opened, then bound; nothing else changes."""
+    """Status reports keys without a binding as not verified.
+
+    The next command opens and binds them, and changes nothing else.
+    """
     bound = read_manifest(folder)
     assert all(record.binding for record in bound.requests)
     edit(folder, without_bindings)
@@ -174,7 +180,7 @@ def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
 
 
 def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
-    """Packages, another passphrase, a recovery key and a rebuild leave nothing unverified."""
+    """Every command with the passphrase keeps the keys bound: pfx, rekey, recovery and rebuild."""
     new_recovery_key(tmp_path / "recovery", "four random words here")
     ids = [record.id for record in read_manifest(folder).requests]
     certify(folder, *ids[:2])
@@ -188,7 +194,10 @@ def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
 
 
 def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
-    """The first run takes the old form; from then on it is refused, as it has no MAC."""
+    """The first run accepts the old form of the lists and rewrites it.
+
+    Later, that form is rejected because it has no MAC.
+    """
     new_recovery_key(tmp_path / "recovery", "four random words here")
     name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
     cipher = FolderCipher(PASSPHRASE)

@@ -1,9 +1,9 @@
-"""SIGKILL at any moment of request, receive, pfx, rekey, recovery and purge: nothing is lost.
+"""SIGKILL at any moment of request, receive, pfx, rekey, recovery and purge loses nothing.
 
-``test_faults`` kills the writing of requests without a recovery key. LYNCNB_KILLS is how often a
-process is killed here at random, all kinds together; CI does a tenth of it. At the steps of
-wrapping it is killed before system calls in turn: before LYNCNB_RECOVERY_STEPS of each kind, or
-``all``; CI takes a tenth of them, drawn by a seed.
+``test_faults`` kills commands that write requests without a recovery key. LYNCNB_KILLS sets how
+many processes are killed at random moments, over all kinds. CI uses a tenth of it. In the steps
+that wrap keys, the process is killed before one system call after the other:
+LYNCNB_RECOVERY_STEPS of each kind, or ``all``. CI uses a tenth of them, chosen with a seed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LATER = "2027-12-01"
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory, quick_cipher):
-    """Lay out a folder in each state that a command begins with, and what the command is given."""
+    """Write a folder in each state in which a command can start, with the command's arguments."""
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
     place = tmp_path / "states"
     place.mkdir()
@@ -78,9 +78,11 @@ def states(tmp_path_factory, quick_cipher):
     sealed = shutil.copytree(packaged, place / "sealed")
     write(plan, sealed, recovery=[public])
     bare = shutil.copytree(sealed, place / "bare")
-    shutil.rmtree(bare / "pfx")  # a command that finds everything done is killed for nothing
+    shutil.rmtree(bare / "pfx")  # killing a command that has nothing left to do would test nothing
     gone = shutil.copytree(packaged, place / "gone")
-    write(plan_of(numbered(7).certificates[6]), gone)  # all others left the plan, and will expire
+    write(
+        plan_of(numbered(7).certificates[6]), gone
+    )  # all other requests left the plan and will expire
     fingerprint = read_recovery_key(public).fingerprint
     return {
         "request": (written, {"do": "request", "count": 8, "recovery": [public]}),
@@ -96,7 +98,7 @@ def states(tmp_path_factory, quick_cipher):
 
 
 def test_killed_at_random_moments(tmp_path, states, record_property):
-    """Whatever was killed, every request keeps its key, and the same again completes."""
+    """After any killed command, every request has its key, and repeating the command completes it."""
     chance, told = random.Random(20261125), Counter()
     with Writers() as writers:
         seconds, share = {}, 1.0
@@ -119,13 +121,16 @@ def test_killed_at_random_moments(tmp_path, states, record_property):
     assert told["killed"] > KILLS / 3
 
 
-#: What seals keys to a recovery key, opens a folder by one, or takes one out.
+#: These commands encrypt the folder's passphrase to a recovery key, open a folder with the recovery
+#: key, or remove it.
 WRAPPING = ("request", "pfx, sealed", "recovery", "with recovery", "take out")
 
 
 @pytest.mark.parametrize("name", WRAPPING)
 def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property):
-    """Before whichever call a process dies: both ways in stay open, and the same completes."""
+    """Whichever system call is the last one, passphrase and recovery key still open the folder, and
+    repeating the command completes it.
+    """
     state, job = states[name]
     with failing(None, OSError) as counted:
         do({**job, "folder": shutil.copytree(state, tmp_path / "counted")})
@@ -140,13 +145,13 @@ def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property
             shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
-    assert told["killed"] > steps * 0.8  # threads make the order of calls vary by a few
+    assert told["killed"] > steps * 0.8  # threads vary the order of the calls slightly
 
 
 def kill_one(writers, folder, job, seconds=0.0, step=None):
-    """Kill one writer, look that nothing is lost, and let another one do the same whole.
+    """Kill one writer, check that nothing is lost, and let another writer complete the same command.
 
-    It is killed after so many seconds, or by itself before a system call.
+    The writer is killed after a number of seconds, or kills itself before a system call.
     """
     before = public_keys_of_keys(folder)
     pid = writers.start(folder=folder, **job, **({} if step is None else {"kill_at": step}))
@@ -156,7 +161,9 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
     status = writers.wait(pid)
     assert status in (0, -signal.SIGKILL)
     kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
-    if job["do"] == "purge":  # it removes keys, and never one whose request is still there
+    if (
+        job["do"] == "purge"
+    ):  # purge removes keys, but never a key whose request is still in the plan
         assert public_keys_of_requests(folder) - kept <= before
     elif job["do"] == "request":
         assert before <= kept
@@ -165,7 +172,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
         assert kept == before
     assert_private(folder)
     if status == 0 and job["do"] in ("rekey",):
-        return Counter({"finished before": 1})  # the old passphrase has gone
+        return Counter({"finished before": 1})  # the old passphrase no longer opens any key
     if job["do"] == "rekey" and is_done(folder):
         return Counter({"killed": 1})
     assert writers.wait(writers.start(folder=folder, **job)) == 0
@@ -173,7 +180,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
 
 
 def is_done(folder) -> bool:
-    """Whether a change of passphrase was finished when its process was killed."""
+    """Return whether a change of the passphrase was finished when its process was killed."""
     if read_manifest(folder).rekeying:
         return False
     try:
@@ -184,13 +191,14 @@ def is_done(folder) -> bool:
 
 
 def finished(name, folder, pair) -> None:
-    """The folder is as the command leaves it when it is not killed."""
+    """Check that the folder is as the command leaves it when it is not killed."""
     manifest = read_manifest(folder)
     passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
     keys = public_keys_of_keys(folder, passphrase)
     assert public_keys_of_requests(folder) <= keys, name
     if name == "purge":
-        # That of the request in the plan, and of the superseded one that may be with the CA.
+        # The keys of the planned request and of the superseded request, which the CA may have
+        # received.
         assert len(keys) == 2
         return
     assert folder_status(folder, today=TODAY).problems == (), name

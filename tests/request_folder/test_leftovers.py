@@ -1,4 +1,6 @@
-"""Files of an interrupted run: adopted by content, or moved to archive/, never removed."""
+"""Files of an interrupted run are adopted if their content matches, or moved to archive/, but never
+removed.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ NOW = "2026-11-24T08:00:00Z"
 
 
 def interrupted(folder, plan, *, announced=None) -> Manifest:
-    """Write a folder, then set its records back to what they were before the pairs were written."""
+    """Write a folder, then reset its records to the state before the pairs were written."""
     write(plan, folder)
     done = read_manifest(folder)
     records = (
@@ -49,7 +51,7 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
 
 
 def look(folder, manifest, cipher=True):
-    """Settle a folder with the right passphrase."""
+    """Clean up a folder with the correct passphrase."""
     return settle(
         take_survey(folder),
         manifest,
@@ -59,7 +61,7 @@ def look(folder, manifest, cipher=True):
 
 
 def test_finished_pairs_are_adopted(tmp_path):
-    """Key and CSR that belong together need not be made again."""
+    """A key and CSR that match are adopted and not generated again."""
     plan = numbered(3)
     manifest = interrupted(tmp_path / "r", plan)
     before = snapshot(tmp_path / "r")
@@ -74,7 +76,7 @@ def test_finished_pairs_are_adopted(tmp_path):
 
 
 def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
-    """A lone key is moved, reported, and another is made."""
+    """A key without a CSR is moved to the archive and reported, and another key is generated."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     lone = plan.certificates[0].id
@@ -90,7 +92,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
 
 
 def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
-    """A lone CSR is of no use, and is kept all the same."""
+    """A CSR without a key cannot be used, but is moved to the archive."""
     folder, plan = tmp_path / "r", numbered(1)
     interrupted(folder, plan)
     (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()
@@ -99,7 +101,7 @@ def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
 
 
 def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
-    """A key under the wrong name is not adopted, and neither is lost."""
+    """A key and CSR that do not match go to the archive, and both files are kept."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     one, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
@@ -112,7 +114,7 @@ def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
 
 
 def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
-    """A damaged key of an interrupted run is archived, and its request is made again."""
+    """A damaged key of an interrupted run goes to the archive, and its request is created again."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
@@ -121,7 +123,7 @@ def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
 
 
 def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
-    """A pair finished for an earlier plan is archived complete, as a generation."""
+    """A finished pair of an earlier plan is archived as a complete generation."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     seen = public_keys_of_requests(folder)
@@ -138,7 +140,7 @@ def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
 
 
 def test_what_left_the_plan_meanwhile_is_adopted_as_retired(tmp_path):
-    """A finished pair whose request is not planned any more stays where it is."""
+    """A finished pair whose request left the plan stays in its folder as a retired request."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     bundle = write(plan_of(plan.certificates[0]), folder)
@@ -149,7 +151,7 @@ def test_what_left_the_plan_meanwhile_is_adopted_as_retired(tmp_path):
 
 @pytest.mark.parametrize("stop", ["before", "csr linked", "csr moved", "key linked", "both moved"])
 def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
-    """At every step of moving a superseded pair, the next run completes the move."""
+    """If moving a superseded pair was interrupted at any step, the next run completes the move."""
     folder, plan = tmp_path / "r", numbered(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
@@ -157,7 +159,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
-    # Back to the moment when the move was announced and nothing of the new request was there.
+    # Restore the state in which the move was announced and the new request was not yet written.
     done = read_manifest(folder)
     announced = replace(
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
@@ -180,7 +182,9 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
 
 
 def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_path):
-    """If a copy made two files of one, equal bytes count as the same file."""
+    """If a copy of the folder holds both the old and the new file, identical bytes count as the
+    same file.
+    """
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
@@ -197,7 +201,9 @@ def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_pat
 
 
 def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
-    """Other bytes of the same key under the same passphrase are not damage."""
+    """A key that was encrypted again with the same passphrase is recorded and does not count as
+    damaged.
+    """
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     path = folder / "keys" / f"{plan.certificates[0].id}.key"
@@ -210,7 +216,7 @@ def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
 
 
 def test_half_written_files_are_removed(tmp_path):
-    """A temporary file never got its name, so no CSR of its key exists."""
+    """Temporary files are removed, since no CSR exists for their keys."""
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     for place in ("", "csr", "keys"):
@@ -220,7 +226,10 @@ def test_half_written_files_are_removed(tmp_path):
 
 
 def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
-    """One key opens, or the run ends; an empty folder proves nothing."""
+    """The passphrase must open at least one intact key, or the run ends.
+
+    An empty folder accepts any passphrase.
+    """
     folder, plan = tmp_path / "r", numbered(3)
     assert prove_passphrase(take_survey(folder), Manifest(), FolderCipher(PASSPHRASE)) is False
     manifest = write(plan, folder).manifest
@@ -234,7 +243,7 @@ def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
 
 
 def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_path):
-    """A folder whose requests are all superseded has one passphrase still."""
+    """If all requests of a folder are superseded, the passphrase is checked on the archived keys."""
     folder, plan = tmp_path / "r", numbered(1)
     manifest = write(plan, folder).manifest
     (folder / "archive").mkdir(mode=0o700)
@@ -246,7 +255,9 @@ def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_
 
 
 def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
-    """Keys of one passphrase are not mixed with keys of another."""
+    """After an interrupted first run, another passphrase is rejected, so that a folder never has
+    two passphrases.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     before = snapshot(folder)
@@ -256,7 +267,7 @@ def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
 
 
 def test_nothing_is_moved_over_another_file(tmp_path):
-    """A taken name in archive/ ends the move, and both files stay."""
+    """If a file name in archive/ is already used, the move stops, and both files stay."""
     (tmp_path / "archive").mkdir()
     (tmp_path / "a.key").write_bytes(b"one")
     (tmp_path / "archive" / "a.key").write_bytes(b"two")
@@ -267,7 +278,7 @@ def test_nothing_is_moved_over_another_file(tmp_path):
 
 
 def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
-    """A dry run that was given none still says what would be adopted."""
+    """Without a passphrase, a dry run treats pairs as intact and shows which would be adopted."""
     folder, plan = tmp_path / "r", plan_of(certificate(1))
     manifest = interrupted(folder, plan)
     assert len(look(folder, manifest, cipher=False).adopted) == 1
@@ -277,7 +288,9 @@ def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
 
 @pytest.mark.parametrize("odd", ODD_KEYS)
 def test_a_key_that_nobody_plans_goes_to_the_archive(tmp_path, odd):
-    """A file with the name of an announced request is evaluated as a key that is being made."""
+    """A key file that has the name of an announced request but an unplanned key goes to the
+    archive.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     item = plan.certificates[1]
     interrupted(folder, plan, announced={item.id})

@@ -1,4 +1,6 @@
-"""Two runs at once on a disk whose lock does not work: every request without a key is reported."""
+"""If two runs write at once on a disk without working locks, every request without a key is
+reported.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ from lyncnb.request_folder.change_passphrase import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# A run that waits for its turn and then writes, as often as it is told. The lock of the kernel
-# is given to everybody, as sshfs and rclone do; computers differ by name, or are the same one.
+# A run that waits for its turn and then writes, as often as requested. Like sshfs and rclone, the
+# kernel grants the lock to everybody. The computers have different names or are the same computer.
 WRITER = """
 import json, sys, time
 from pathlib import Path
@@ -82,7 +84,7 @@ def writers(request):
 
 
 def lost(folder: Path) -> list[str]:
-    """Name each CSR that has no key next to it and about which status reports nothing."""
+    """Return each CSR that has no key and that status does not report."""
     cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
     for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):
@@ -99,7 +101,9 @@ def lost(folder: Path) -> list[str]:
 
 
 def test_no_request_without_a_key_goes_untold(tmp_path, writers):
-    """Pairs of simultaneous runs, LYNCNB_LOCK_PAIRS of them; a third run completes the folder."""
+    """After two simultaneous runs (LYNCNB_LOCK_PAIRS pairs), every missing key is reported, and a
+    third run completes the folder.
+    """
     chance, outcomes = random.Random(36), []
     for number in range(int(os.environ.get("LYNCNB_LOCK_PAIRS", "1"))):
         folder, count = tmp_path / str(number), chance.choice((20, 150))
@@ -164,7 +168,9 @@ def _request(folder):
     ids=lambda one: one.__name__[1:] if callable(one) else "",
 )
 def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, before, run):
-    """Each command looks at its note again before it writes, replaces or removes a file that counts."""
+    """Before a command writes, replaces or removes a file, it checks that no other run has taken
+    over the folder.
+    """
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     for earlier in before:
@@ -185,7 +191,7 @@ def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, 
     kept, real = counted(), system_calls.open
 
     def opened(path, flags, *mode):
-        # As soon as the run writes anything beside its note, another computer takes over.
+        # As soon as the run writes any file except its lock note, another computer takes over.
         if flags & os.O_EXCL and (folder / OWNER_NAME).exists():
             (folder / OWNER_NAME).write_text(THERE)
         return real(path, flags, *mode)

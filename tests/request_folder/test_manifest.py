@@ -1,4 +1,4 @@
-"""The manifest: what it records, and what it refuses to believe."""
+"""The manifest records the requests, and values that cannot be trusted are rejected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AT = "2026-11-24T08:00:00Z"
 
 
 def record(request_id: str = ID, **changes: object) -> RequestRecord:
-    """Make a record of a written request."""
+    """Create the record of a written request."""
     fields = {
         "state": "waiting",
         "files": present_files(request_id),
@@ -49,7 +49,7 @@ def record(request_id: str = ID, **changes: object) -> RequestRecord:
 
 
 def archived(generation: int = 1) -> ArchivedGeneration:
-    """Make a superseded generation."""
+    """Create a superseded generation."""
     return ArchivedGeneration(
         generation=generation,
         files=archived_files(ID, generation),
@@ -80,23 +80,23 @@ FULL = Manifest(
 
 
 def test_what_is_saved_is_read_back(tmp_path):
-    """Writing and reading gives an equal manifest."""
+    """Reading a saved manifest gives an equal manifest."""
     assert save_manifest(tmp_path, FULL) is True
     assert read_manifest(tmp_path) == FULL
 
 
 def test_saving_the_same_again_writes_nothing(tmp_path):
-    """A manifest of the same bytes is left alone, its time too."""
+    """Saving an unchanged manifest writes nothing and keeps its time."""
     save_manifest(tmp_path, FULL)
     before = (tmp_path / "manifest.json").stat()
     assert save_manifest(tmp_path, read_manifest(tmp_path)) is False
     after = (tmp_path / "manifest.json").stat()
-    # Not the time of the last reading, which reading sets.
+    # The access time is not compared, because reading changes it.
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_the_document_is_plain_json_with_one_request_a_line():
-    """Another program can read it, and a diff names the requests concerned."""
+    """The manifest is JSON with one request on each line, so a diff names the changed requests."""
     text = manifest_bytes(FULL).decode()
     document = json.loads(text)
     assert document["format"] == "lyncnb-requests/3"
@@ -109,7 +109,9 @@ def test_the_document_is_plain_json_with_one_request_a_line():
 
 
 def test_changes_are_copies_and_keep_the_order():
-    """with_records replaces in place, adds at the end, and leaves the manifest it came from."""
+    """with_records replaces records in place, adds new ones at the end, and does not change the
+    original manifest.
+    """
     new = record("Edge-edge01-contoso-com-89abcdef")
     changed = FULL.with_records([new, replace(record(OTHER), state="retired")])
     assert [item.id for item in changed.requests] == [ID, OTHER, new.id]
@@ -118,30 +120,30 @@ def test_changes_are_copies_and_keep_the_order():
 
 
 def test_an_encrypted_file_is_registered_once():
-    """with_encrypted does not repeat a path."""
+    """with_encrypted does not add a path that is already recorded."""
     assert FULL.with_encrypted("pfx/passwords.pem") is FULL
     assert FULL.with_encrypted("pfx/more.pem").encrypted == ("pfx/passwords.pem", "pfx/more.pem")
 
 
 def edited(change) -> bytes:
-    """Return the document after an edit by hand."""
+    """Return the document of a manifest that was edited by hand."""
     document = json.loads(manifest_bytes(FULL))
     change(document)
     return json.dumps(document).encode()
 
 
 def set_files(document):
-    """Point a record outside the folder."""
+    """Set the files of a record to a path outside the folder."""
     document["requests"][0]["files"]["key"] = "../other/keys/a.key"
 
 
 def set_archived(document):
-    """Point a superseded generation outside the folder."""
+    """Set the files of a superseded generation to a path outside the folder."""
     document["requests"][0]["archived"][0]["files"]["csr"] = "/etc/passwd"
 
 
 def set_id(document):
-    """Make an id of a path."""
+    """Set the id of a request to a path."""
     document["requests"][0]["id"] = document["requests"][0]["plan"]["id"] = "../../x"
 
 
@@ -149,7 +151,7 @@ def set_id(document):
     ("data", "message"),
     [
         (b"", "is not valid JSON"),
-        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),  # cut off
+        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),  # truncated
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
         (b"[]", "it names no format, which is not one of lyncnb-requests/1"),
@@ -170,7 +172,7 @@ def set_id(document):
             edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
             "csr_sha256. must be a SHA-256",
         ),
-        (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default is enough
+        (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default value is used
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is a different id"),
         (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
@@ -186,7 +188,7 @@ def set_id(document):
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
-    """Damage, an edit that reaches outside, or a newer format ends with what to do."""
+    """A damaged or newer manifest, or one with paths outside the folder, is rejected with a hint."""
     (tmp_path / "manifest.json").write_bytes(data)
     if message is None:
         assert read_manifest(tmp_path).requests[0].generation == 1
@@ -198,7 +200,7 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
 
 
 def test_every_wrong_field_is_reported_with_its_request(tmp_path):
-    """Not the first problem alone: each of them, with request, field and value."""
+    """Every invalid field is reported with its request, field name and value."""
 
     def change(document):
         document["rekeying"] = 5
@@ -216,7 +218,7 @@ def test_every_wrong_field_is_reported_with_its_request(tmp_path):
 
 
 def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
-    """Fields that this version does not know are kept at every level."""
+    """Fields that a later lyncnb wrote are kept at every level."""
 
     def change(document):
         request = document["requests"][0]
@@ -233,7 +235,9 @@ def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
 
 
 def test_the_first_format_stays_until_something_is_written(tmp_path):
-    """A folder of /1 is read, left alone where nothing changes, and moves on with a change."""
+    """A folder in format /1 can be read, stays as it is, and moves to the new format with its next
+    change.
+    """
     path = tmp_path / "manifest.json"
     earlier = replace(FULL, plan_json_sha256="", table=None)
     first = manifest_bytes(earlier, form="lyncnb-requests/1")
@@ -247,7 +251,9 @@ def test_the_first_format_stays_until_something_is_written(tmp_path):
 
 
 def test_what_the_second_format_added_is_read_back(tmp_path):
-    """An evaluation with its evidence, rejected certificates, recovery keys and kept issuers."""
+    """The fields of the second format are read back: evidence, rejected certificates, recovery keys
+    and issuers.
+    """
     judgement = Judgement(
         certificate="1" * 64,
         chain=("2" * 64,),
@@ -274,18 +280,22 @@ def test_what_the_second_format_added_is_read_back(tmp_path):
 
 
 def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
-    """Names of sites and CAs are free text: other blanks, other scripts, even a tab."""
+    """A manifest accepts the same names of sites and CAs as a plan: other spaces, other scripts and
+    tabs.
+    """
     entry = PlannedEntry(
         id=ID, site="台北\u3000分公司", subject={"CN": "a.contoso.com", "O": "Contoso\xa0Ltd"}
     )
     changed = record(plan=entry, ca="CA\twith a tab")
-    packaged = changed.with_package(package_record("deliver/a.pfx"), at=AT)  # of an earlier version
+    packaged = changed.with_package(
+        package_record("deliver/a.pfx"), at=AT
+    )  # manifest of an earlier version
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 
 
 def test_no_manifest_is_said_with_what_to_do(tmp_path):
-    """A folder without one names the command that makes one."""
+    """If the manifest is missing, the error names the command that creates it."""
     with pytest.raises(BundleError, match="does not exist") as caught:
         read_manifest(tmp_path)
     assert "lyncnb status FOLDER --rebuild" in caught.value.hint
@@ -300,6 +310,6 @@ DOORS = (
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"], ids=["too long", "with a zero"])
 @pytest.mark.parametrize("door", DOORS)
 def test_a_name_that_no_system_takes_is_refused_in_words(door, name):
-    """An argument passed by mistake, such as a file's text for its name, is named in the error."""
+    """If an argument is not a valid path, such as the text of a file, the error shows it."""
     with pytest.raises(ln.LyncnbError):
         getattr(ln, door)(name)

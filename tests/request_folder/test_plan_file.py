@@ -1,4 +1,6 @@
-"""``plan.json`` of a request folder: written with the requests, compared, and read as untrusted."""
+"""``plan.json`` in a request folder is written with the requests, compared with the manifest, and
+read as untrusted input.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return the folder of two sites, as the request command writes it."""
+    """Return a folder for two sites, as the request command writes it."""
     plan = make_plan()
     return make_folder(tmp_path / "requests", plan, findings=None, accept=OAUTH).folder
 
@@ -52,14 +54,14 @@ OAUTH = {"oauth-key-too-small": "only a test"}
 
 
 def put(folder, data):
-    """Put another plan.json into a folder, and its digest into the manifest."""
+    """Write another plan.json into a folder, and its digest into the manifest."""
     (folder / "plan.json").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=digest, summary={}))
 
 
 def altered(folder, change):
-    """Write a complete saved plan that was altered on purpose."""
+    """Write a complete saved plan with one value altered."""
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
     change(document)
@@ -67,12 +69,12 @@ def altered(folder, change):
 
 
 def summaries(folder):
-    """Return the bytes of the summary files."""
+    """Return the contents of the summary files."""
     return {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
 
 
 def test_it_is_the_saved_plan_of_the_same_table(folder, tmp_path):
-    """The command that requests a saved plan reads it, and finds nothing to do."""
+    """The request command reads plan.json as a saved plan and finds that nothing has changed."""
     saved = read_saved_plan(folder / "plan.json")
     assert saved.plan.sha256 == read_manifest(folder).plan_sha256
     shutil.copy(folder / "plan.json", tmp_path / "copy.json")
@@ -82,7 +84,7 @@ def test_it_is_the_saved_plan_of_the_same_table(folder, tmp_path):
 
 
 def test_a_saved_plan_is_kept_as_it_is(tmp_path):
-    """Byte for byte: its digest, and a signature over it, stay good."""
+    """A saved plan is kept byte for byte, so that its digest and its signature stay valid."""
     plan = make_plan()
     saved = save_plan(plan, tmp_path / "p.json", findings=check_plan(plan, on=TODAY))
     folder = write(saved, tmp_path / "requests", findings=None, accept=OAUTH).folder
@@ -91,7 +93,7 @@ def test_a_saved_plan_is_kept_as_it_is(tmp_path):
 
 
 def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
-    """The evaluation date stays the same, whatever the current date and the table's name are."""
+    """plan.json keeps its evaluation date, whatever the current date and the name of the table are."""
     before = snapshot(folder)
     table = tmp_path / "other name.csv"
     table.write_bytes(make_plan().topology.to_csv())
@@ -104,7 +106,7 @@ def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
 
 
 def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
-    """It may be a plan that was signed; nothing is written over."""
+    """A file of another person named plan.json may be a signed plan, so it is moved to the archive."""
     folder = tmp_path / "requests"
     folder.mkdir(0o700)
     (folder / "plan.json").write_bytes(b"somebody's")
@@ -125,7 +127,10 @@ def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
     ],
 )
 def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data, message):
-    """Commands that do not need it work; the summary stays, and a request restores it."""
+    """If plan.json differs from the manifest, it is reported.
+
+    Other commands work, the summary stays, and a request run restores plan.json.
+    """
     before = summaries(folder)
     if data is None:
         (folder / "plan.json").unlink()
@@ -145,7 +150,7 @@ def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data
 
 
 def test_a_handover_does_not_need_it(folder, tmp_path):
-    """Without the plan its date is missing, and the page says so."""
+    """A handover without plan.json states that the plan's date is missing."""
     (folder / "plan.json").unlink()
     assert "the date (--needed-by)" in hand_over(folder, tmp_path / "out.zip").missing
 
@@ -164,7 +169,9 @@ def test_a_handover_does_not_need_it(folder, tmp_path):
     ],
 )
 def test_what_no_plan_can_have_is_not_shown(folder, change):
-    """If the plan and its digests are altered, no page is written; the summary stays the same."""
+    """If plan.json and its digests were altered to impossible values, no page is written and the
+    summary stays.
+    """
     before = summaries(folder)
     altered(folder, change)
     manifest = replace(read_manifest(folder), product=json.loads(
@@ -177,7 +184,7 @@ def test_what_no_plan_can_have_is_not_shown(folder, change):
 
 
 def test_texts_of_an_altered_plan_are_no_markup(folder):
-    """Text in a finding or a site name is text on the page."""
+    """HTML in a finding or a site name of an altered plan appears as text on the page."""
 
     def change(document):
         document["findings"][0]["message"] = "<script>alert(1)</script>"
@@ -192,7 +199,10 @@ def test_texts_of_an_altered_plan_are_no_markup(folder):
 
 
 def test_no_altered_plan_ends_a_command_in_a_fault(folder):
-    """One value altered on purpose, in any place; LYNCNB_EDITS of them."""
+    """No altered value in plan.json crashes a command.
+
+    LYNCNB_EDITS sets the number of altered values.
+    """
     chance, data = random.Random(3), (folder / "plan.json").read_bytes()
     for _ in range(int(os.environ.get("LYNCNB_EDITS", "40"))):
         put(folder, tampered(chance, data)[1])
@@ -201,7 +211,7 @@ def test_no_altered_plan_ends_a_command_in_a_fault(folder):
 
 
 def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
-    """Servers, sites and issuers are restored at once, and requests in the order of the plan."""
+    """A rebuild restores servers, sites, issuers and the order of requests from plan.json."""
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
@@ -215,7 +225,7 @@ def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
 
 
 def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
-    """A plan that was altered, or is of other requests, says nothing of them."""
+    """An altered plan, or a plan with other requests, is not used to rebuild a lost manifest."""
     data = (folder / "plan.json").read_bytes()
     others = [data.replace(b"Taipei", b"Tainan"), b"{}"]
     other = write(numbered(2), folder.parent / "other").folder
@@ -230,7 +240,7 @@ def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
 
 
 def test_one_file_is_the_lock(tmp_path):
-    """Only a folder that an earlier version can write has its lock as well."""
+    """A lock file is written only to folders that an earlier version can also write."""
     folder = write(numbered(1), tmp_path / "requests").folder
     assert LOCK_NAME in os.listdir(folder)
     assert OLD_LOCK_NAME not in os.listdir(folder)
@@ -241,7 +251,9 @@ def test_one_file_is_the_lock(tmp_path):
 
 @pytest.mark.fault
 def test_interrupted_at_any_call_the_next_run_completes(tmp_path):
-    """A changed plan into a folder of format 2: plan, both manifests and summary end whole."""
+    """If a run with a changed plan fails at any call, the next run completes plan, manifest and
+    summary.
+    """
     start, plan = tmp_path / "start", numbered(1)
     changed = with_extra(plan, 0, "sip.contoso.com")
     write(plan, start)

@@ -1,4 +1,4 @@
-"""A manifest from keys and CSRs, and the deep check of a folder."""
+"""A rebuild creates the manifest from keys and CSRs, and checks a folder thoroughly."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def folder(tmp_path):
 
 
 def rebuild(folder, **arguments):
-    """Rebuild on the day of the other tests."""
+    """Rebuild the manifest on the date that the other tests use."""
     return rebuild_manifest(folder, PASSPHRASE, today=TODAY, **arguments)
 
 
 def keys_of(folder):
-    """Take the names, modes and bytes of all keys and CSRs."""
+    """Return the names, modes and contents of all keys and CSRs."""
     return {
         path: facts for path, facts in snapshot(folder).items() if path.endswith((".key", ".csr"))
     }
 
 
 def test_a_sound_folder_stays_as_it_is(folder):
-    """The deep check of a folder that is in order changes nothing."""
+    """A rebuild does not change an intact folder."""
     before = {k: v for k, v in snapshot(folder).items() if k != str(folder)}
     bundle = rebuild(folder)
     assert (bundle.changes, bundle.notes) == ((), ())
@@ -69,7 +69,10 @@ def test_a_sound_folder_stays_as_it_is(folder):
 
 
 def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
-    """Every pair is on record again, and the next run keeps it and fills in the rest."""
+    """A rebuild records every pair again.
+
+    The next run keeps the pairs and adds the missing facts.
+    """
     plan, old = numbered(3), read_manifest(folder)
     before = keys_of(folder)
     (folder / "manifest.json").unlink()
@@ -94,7 +97,7 @@ def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
 
 @pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/1"}'])
 def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
-    """What it can still report is in archive/."""
+    """A damaged manifest is kept in archive/ when a new one is written."""
     (folder / "manifest.json").write_bytes(data)
     rebuild(folder)
     assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
@@ -102,7 +105,7 @@ def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
 
 
 def test_a_newer_manifest_is_not_replaced(folder):
-    """A later lyncnb knows more than the files do."""
+    """A manifest of a later lyncnb is not replaced, because it holds more than the files show."""
     data = b'{"format": "lyncnb-requests/7"}'
     (folder / "manifest.json").write_bytes(data)
     with pytest.raises(BundleError, match="is newer than the format of this lyncnb version"):
@@ -111,7 +114,7 @@ def test_a_newer_manifest_is_not_replaced(folder):
 
 
 def test_a_file_in_the_way_is_adopted(folder):
-    """A pair that a restored, older manifest does not know is taken on record."""
+    """A pair that a restored, older manifest does not have is recorded."""
     old = read_manifest(folder)
     plan = numbered(4)
     write(plan, folder)
@@ -123,7 +126,7 @@ def test_a_file_in_the_way_is_adopted(folder):
 
 
 def test_an_older_manifest_is_put_right(folder):
-    """If a request was renewed since, the files decide; nothing is lost."""
+    """If an older manifest lacks a renewal, the rebuild uses the files, and nothing is lost."""
     plan, old = numbered(3), read_manifest(folder)
     changed = with_extra(plan, 1, "sip.contoso.com")
     write(changed, folder)
@@ -135,7 +138,7 @@ def test_an_older_manifest_is_put_right(folder):
 
 
 def test_a_key_whose_csr_is_gone_stays_findable(folder):
-    """Its CSR may be with a CA: the key becomes a superseded generation under its hash."""
+    """A key without its CSR is kept as a superseded generation, because the CA may have the CSR."""
     plan, old = numbered(3), read_manifest(folder)
     record = old.requests[1]
     save_manifest(
@@ -154,7 +157,7 @@ def test_a_key_whose_csr_is_gone_stays_findable(folder):
 
 
 def test_what_cannot_be_used_is_left_alone_and_named(folder):
-    """A damaged key, a CSR without key, and files of others stay where they are."""
+    """A damaged key, a CSR without a key, and unknown files are reported and stay in place."""
     names = [item.id for item in numbered(3).certificates]
     (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
     (folder / "keys" / f"{names[1]}.key").unlink()
@@ -172,7 +175,7 @@ def test_what_cannot_be_used_is_left_alone_and_named(folder):
 
 
 def test_keys_that_changed_places_are_found(folder):
-    """Both open, and neither is the key of its CSR."""
+    """Two keys whose files were swapped are detected: neither matches its CSR."""
     one, two = sorted((folder / "keys").iterdir())[:2]
     swap = one.read_bytes()
     one.write_bytes(two.read_bytes())
@@ -183,7 +186,7 @@ def test_keys_that_changed_places_are_found(folder):
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """It must open at least one key."""
+    """A rebuild needs a passphrase that opens at least one key, and otherwise changes nothing."""
     (folder / "manifest.json").unlink()
     before = keys_of(folder)
     with pytest.raises(PassphraseError):
@@ -193,14 +196,14 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 
 def test_a_folder_without_keys_is_refused(tmp_path):
-    """There is nothing to make a manifest of."""
+    """A rebuild rejects a folder that has no keys."""
     with pytest.raises(BundleError, match="contains no keys and no CSRs"):
         rebuild(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_change_of_passphrase_comes_first(folder):
-    """With two passphrases in the folder, rekey must finish."""
+    """A rebuild stops if an interrupted rekey left two passphrases in the folder."""
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     with pytest.raises(BundleError, match="passphrase change"):
@@ -208,7 +211,7 @@ def test_a_change_of_passphrase_comes_first(folder):
 
 
 def test_what_a_run_announced_is_left_to_the_next_run(folder):
-    """A lone key of an interrupted run is settled by it, not by a rebuild."""
+    """A rebuild leaves a single key of an interrupted run for the next run."""
     plan = numbered(4)
     save_manifest(folder, write(plan, folder, dry_run=True).manifest)
     name = plan.certificates[3].id
@@ -223,7 +226,10 @@ def test_what_a_run_announced_is_left_to_the_next_run(folder):
 
 
 def test_certificates_in_returned_are_to_be_matched_again(folder):
-    """A rebuilt record knows no certificate; the note names the command."""
+    """A rebuilt manifest has no certificates.
+
+    A notice names the command that matches certificates in returned/ again.
+    """
     (folder / "returned").mkdir()
     (folder / "returned" / "a.cer").write_bytes(b"x")
     (folder / "manifest.json").unlink()
@@ -232,14 +238,14 @@ def test_certificates_in_returned_are_to_be_matched_again(folder):
 
 
 def test_half_written_files_are_removed(folder):
-    """They never got their names."""
+    """A rebuild removes temporary files."""
     (folder / "csr" / ".tmp-lyncnb-00").write_bytes(b"half")
     rebuild(folder)
     assert not list(folder.rglob(".tmp-*"))
 
 
 def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
-    """Other bytes of the same archived key are put on record."""
+    """An archived key that was encrypted again is recorded with its new hash."""
     path = next((folder / "archive").glob("*.key"))
     cipher = FolderCipher(PASSPHRASE)
     path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
@@ -248,13 +254,13 @@ def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
 
 
 def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
-    """Neither is taken on record."""
+    """A symbolic link and a CSR with an invalid signature are reported and not recorded."""
     names = [item.id for item in numbered(3).certificates]
     os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
     path = folder / "csr" / f"{names[1]}.csr"
     request = csr.parse_request(path.read_bytes())
-    # The last byte belongs to the signature.
+    # The last byte is a byte of the signature.
     der = request.der[:-1] + bytes([request.der[-1] ^ 1])
     path.write_bytes(
         b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"
@@ -269,7 +275,9 @@ def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("odd", ODD_KEYS)
 def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
-    """A small exponent, another size or curve: named and left alone, with and without a manifest."""
+    """A key with a small exponent, or with another size or curve, is reported and left in place,
+    with or without a manifest.
+    """
     item = numbered(4).certificates[3]
     put_odd_pair(folder, item, odd)
     pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
@@ -288,7 +296,7 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
 
 
 def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
-    """The hint repeats the given arguments: a saved plan, and no list of signers."""
+    """The hint repeats the given arguments: an unsigned saved plan, without a list of signers."""
     plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
     place = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
@@ -300,7 +308,9 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
 
 
 def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path):
-    """An older manifest with newer keys: each certificate stays with the key that it is for."""
+    """With an older manifest and newer keys, no generation number is used twice, and each
+    certificate keeps its key.
+    """
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder)
     first = plan.certificates[0].id
@@ -316,7 +326,9 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
     before = read_manifest(folder).by_id[first]
     write(plan, folder, renew=[first], reason="the key was seen by others")
     newer = read_manifest(folder).by_id[first]
-    (folder / "manifest.json").write_bytes(older)  # a backup, or a program that synchronises
+    (folder / "manifest.json").write_bytes(
+        older
+    )  # the file of a backup, or of a synchronization program
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]
     assert (record.generation, record.spki_sha256) == (2, newer.spki_sha256)
@@ -335,7 +347,9 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
 
 
 def test_the_present_key_is_no_superseded_one(tmp_path):
-    """Keys and manifest of a backup with a newer archive: the number increases, no key has two."""
+    """If an older backup is restored next to a newer archive, the current key gets a new generation
+    number.
+    """
     folder, plan = tmp_path / "requests", numbered(1)
     write(plan, folder)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -352,7 +366,7 @@ def test_the_present_key_is_no_superseded_one(tmp_path):
 
 
 def test_a_manifest_that_could_not_be_read_is_not_written(tmp_path):
-    """Whatever a command made of it, the one that is there stays."""
+    """If a manifest could not be read, a command does not overwrite it."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder)
     manifest = read_manifest(folder)

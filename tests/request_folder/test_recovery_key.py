@@ -1,4 +1,4 @@
-"""A folder whose passphrase is lost opens with its recovery key, and with no other."""
+"""If the passphrase is lost, a folder's recovery key opens it, and no other key does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NEW = "wrong mule capacitor"
 
 @pytest.fixture
 def pair(tmp_path):
-    """Make a recovery key; return the place of its private half."""
+    """Create a recovery key, and return the path of its private key."""
     place = tmp_path / "keep" / "recovery"
     place.parent.mkdir()
     new_recovery_key(place, OWN)
@@ -58,23 +58,26 @@ def pair(tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    """Make another recovery key."""
+    """Create another recovery key."""
     new_recovery_key(tmp_path / "other", OWN)
     return tmp_path / "other"
 
 
 def public(pair) -> str:
-    """Return the name of the half that is handed out."""
+    """Return the name of the public key file."""
     return f"{pair}.pub"
 
 
 def opened(pair):
-    """Open the half that is kept."""
+    """Open the private key."""
     return open_recovery_key(pair, OWN)
 
 
 def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
-    """The half to keep is encrypted and private; neither is ever written over."""
+    """OpenSSL reads both files of a recovery key.
+
+    The private key is encrypted, and neither file is overwritten.
+    """
     assert oct(pair.stat().st_mode)[-3:] == "600"
     for arguments in (
         ("pkey", "-in", pair, "-passin", f"pass:{OWN}", "-noout", "-text"),
@@ -93,34 +96,44 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
 
 
 def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
-    """An attacker with the folder would have both."""
+    """A recovery key is not accepted in the folder that it opens, because an attacker with the
+    folder would have both.
+    """
     write(numbered(1), tmp_path / "requests")
     with pytest.raises(OutputError):
         new_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
 
 
 def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
-    """Keys of every run, the archive too: the same keys under a new passphrase."""
+    """A recovery key opens the keys of every run and of the archive, and encrypts them with a new
+    passphrase.
+    """
     folder, plan = tmp_path / "requests", numbered(3)
     write(plan, folder, recovery=[public(pair)])
-    write(numbered(4), folder)  # a later run, another salt
+    write(numbered(4), folder)  # a later run with another salt
     write(numbered(4), folder, renew=[plan.certificates[0].id], reason="x")
     before = public_keys_of_keys(folder)
     with pytest.raises(PassphraseError):
         rekey(folder, "not the passphrase", NEW)
     done = rekey(folder, opened(pair), NEW)
-    assert (done.changed, done.already, done.left_alone) == (6, 0, ())  # the list of them too
+    assert (done.changed, done.already, done.left_alone) == (
+        6,
+        0,
+        (),
+    )  # the list of recovery keys is encrypted too
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
     assert_complete(folder, numbered(4), passphrase=NEW)
     assert_private(folder)
-    # It is still named, and opens what the new passphrase protects.
+    # The recovery key is still listed, and opens what the new passphrase protects.
     rekey(folder, opened(pair), "yet another passphrase")
     assert public_keys_of_keys(folder, "yet another passphrase") == before
 
 
 def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
-    """Naming a recovery key seals the passphrase in use and does not encrypt any key again."""
+    """Adding a recovery key to a folder encrypts the current passphrase to it, and does not encrypt
+    any key again.
+    """
     folder = tmp_path / "requests"
     write(numbered(3), folder)
     before = snapshot(folder / "keys")
@@ -139,7 +152,7 @@ def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
 
 
 def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
-    """Only what was sealed to a key is opened by it."""
+    """A recovery key opens only what was encrypted to it."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
@@ -147,7 +160,9 @@ def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
 
 
 def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other):
-    """A seal's recipients come from the list under the passphrase, whatever else is written."""
+    """The recipients come only from the list under the passphrase, so a planted key receives no
+    passphrase.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     foreign = tmp_path / "foreign"
@@ -166,12 +181,14 @@ def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other
 
 
 def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
-    """A recovery seals to the key that was used alone, and names the others for a person."""
+    """A recovery encrypts only to the recovery key that was used, and lists the others for a person
+    to check.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     ours, theirs = (recovery_key.read_recovery_key(public(one)) for one in (pair, other))
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
-    # All of this needs write access and public halves: no passphrase of the folder.
+    # The attack needs only write access and public keys, and no passphrase of the folder.
     recovery_key.write_list(folder, FolderCipher("words of the attacker"), named)
     done = rekey(folder, opened(pair), NEW)
     assert done.not_sealed == (theirs.fingerprint,)
@@ -181,13 +198,16 @@ def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
     write(numbered(3), folder, passphrase=NEW)
     with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
         rekey(folder, opened(other), "the attacker's passphrase")
-    # What the owner of the folder still wants is named again.
+    # The folder's owner adds the other recovery keys again.
     name_recovery_key(folder, NEW, public(other))
     rekey(folder, opened(other), "yet another passphrase")
 
 
 def test_a_list_that_is_gone_is_noticed_before_anything_is_encrypted(tmp_path, pair):
-    """A run that could not be recovered does not begin; naming the key again is the way on."""
+    """A missing list of recovery keys is noticed before anything is encrypted.
+
+    Adding the recovery key again fixes it.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     (folder / LIST).unlink()
@@ -201,7 +221,9 @@ def test_a_list_that_is_gone_is_noticed_before_anything_is_encrypted(tmp_path, p
 
 
 def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, pair, other):
-    """Everything is under fresh salts, sealed to those who stay; old copies stay open to it."""
+    """After a recovery key is removed, new salts protect the folder, and only old copies open with
+    that key.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair), public(other)])
     shutil.copytree(folder, tmp_path / "copy")
@@ -215,13 +237,13 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
     with pytest.raises(BundleError, match="nothing was sealed"):
         rekey(folder, opened(pair), "yet another passphrase")
     rekey(folder, opened(other), "yet another passphrase")
-    rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md says so
+    rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md describes this
     with pytest.raises(BundleError, match='"abc" matches 0 recovery keys'):
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
 
 def test_the_last_recovery_key_can_be_taken_out(tmp_path, pair):
-    """Then the passphrase is the only way again, and nothing is sealed."""
+    """After the last recovery key is removed, only the passphrase opens the folder."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     rekey(folder, PASSPHRASE, NEW, take_out=opened(pair).public.fingerprint)
@@ -231,7 +253,9 @@ def test_the_last_recovery_key_can_be_taken_out(tmp_path, pair):
 
 
 def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
-    """Key files stay what they were: the recovery key adds files and changes none."""
+    """A recovery key adds files and changes no key file, so OpenSSL still opens the keys with the
+    passphrase.
+    """
     folder = tmp_path / "requests"
     write(numbered(1), folder, recovery=[public(pair)])
     (key,) = (folder / "keys").iterdir()
@@ -240,7 +264,7 @@ def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
 
 
 def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
-    """The list is registered again, so that a change of passphrase takes it along."""
+    """A rebuilt manifest records the list of recovery keys, so that rekey includes it."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     recovery = read_manifest(folder).recovery
@@ -252,7 +276,7 @@ def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
 
 
 def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):
-    """A purge removes keys, not the recovery of the remaining ones."""
+    """Purge removes keys, but keeps the recovery data of the remaining keys."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder, recovery=[public(pair)])
     purge(folder, today=date(2030, 1, 1), confirmed=purge(folder, today=date(2030, 1, 1)))
@@ -271,7 +295,7 @@ def _empty_seals(folder):
 
 
 def _flip_seals(folder):
-    """Change one character of what is sealed: the file is still JSON."""
+    """Change one character of the encrypted passphrase, so that the file is still valid JSON."""
     for path in (folder / "recovery").glob("*.sealed"):
         document = json.loads(path.read_bytes())
         sealed = document["sealed"]
@@ -298,7 +322,9 @@ DEAD = {
 
 @pytest.mark.parametrize(("damage", "message"), DEAD.values(), ids=DEAD)
 def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
-    """Status shows it without a passphrase, until the key is named again."""
+    """Status reports a recovery key that no longer works, without a passphrase, until the key is
+    added again.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     opens = "can open this folder, in addition to the passphrase"
@@ -310,7 +336,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     assert status.exit_status == 3
     assert not any(opens in note for note in status.notes)
     if damage is _damage_list:
-        (folder / LIST).unlink()  # as its hint says
+        (folder / LIST).unlink()  # as the hint says
     name_recovery_key(folder, PASSPHRASE, public(pair))
     assert not folder_status(folder).problems
     rekey(folder, opened(pair), NEW)
@@ -323,7 +349,10 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     ids=lambda damage: damage[:16] or "empty",
 )
 def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
-    """Intact seals open; the key of a damaged one is listed, and its request is renewed."""
+    """If the recovery data of one key is damaged, the others open.
+
+    The key is listed, and its request is renewed.
+    """
     folder = tmp_path / "requests"
     first = numbered(1).certificates[0].id
     write(numbered(1), folder, recovery=[public(pair)])
@@ -347,7 +376,7 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
     assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
     with pytest.raises(PassphraseError):
         FolderCipher(NEW).decrypt((folder / key).read_bytes())
-    # The key that nobody can open is given up, and the folder is whole again.
+    # The key that cannot be opened is given up, and the folder is complete again.
     bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
     assert bundle.counts() == {"renewed": 1, "kept": 2}
     again = rekey(folder, NEW, "another correct horse battery")
@@ -356,7 +385,7 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
 
 
 def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
-    """Packages are made again from the keys, which can be opened."""
+    """A damaged password list does not stop a recovery: packages are created again from the keys."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     (folder / "pfx").mkdir(mode=0o700)
@@ -369,10 +398,12 @@ def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
 
 @pytest.mark.parametrize("what", ["name", "request", "take out", "with recovery"])
 def test_interrupted_anywhere_both_ways_stay_open(tmp_path, pair, what):
-    """At every call of the system that fails: the same again completes, and no key is lost.
+    """Whichever system call fails, passphrase and recovery key both open the folder, and repeating the
+    command completes it.
 
-    LYNCNB_RECOVERY_STEPS is how many of the calls fail, or ``all``; CI takes a tenth of them, drawn
-    by a seed. ``test_kills`` does the same with a process that dies there.
+    LYNCNB_RECOVERY_STEPS sets how many calls fail, or is ``all``. CI uses a tenth of them, chosen
+    with
+    a seed. ``test_kills`` does the same with a killed process.
     """
     original = tmp_path / "original"
     write(numbered(2), original, **({} if what == "name" else {"recovery": [public(pair)]}))
@@ -418,14 +449,14 @@ def test_interrupted_anywhere_both_ways_stay_open(tmp_path, pair, what):
 
 
 def act_again(act, folder) -> None:
-    """Do the same again; what had finished may say that it is done already."""
+    """Repeat the command. A command that was finished may report that nothing is left to do."""
     if not read_manifest(folder).rekeying and not public_is_old(folder):
         return
     act(folder)
 
 
 def public_is_old(folder) -> bool:
-    """Whether the folder is under its first passphrase still."""
+    """Return whether the folder still has its first passphrase."""
     try:
         public_keys_of_keys(folder, PASSPHRASE)
     except BundleError:
@@ -434,7 +465,7 @@ def public_is_old(folder) -> bool:
 
 
 def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypatch):
-    """No key is encrypted with what the recovery key cannot open."""
+    """No key is encrypted before the recovery data is stored on disk."""
     folder, seen = tmp_path / "requests", []
     sealer = recovery_key._build_sealer
 
@@ -456,7 +487,9 @@ def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypa
 def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
     tmp_path, pair, monkeypatch, take_out
 ):
-    """The list is under the new passphrase, the keys under the old: both are known."""
+    """If a change stopped after the list was encrypted, repeating it with both passphrases
+    completes it.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     keys = public_keys_of_keys(folder)
@@ -477,7 +510,9 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
 
 
 def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
-    """Damaged, of another version, or gone: each has its way on, and nothing is encrypted."""
+    """If the list of recovery keys is damaged, missing or of another version, a hint shows how to
+    continue, and nothing is encrypted.
+    """
     folder = tmp_path / "requests"
     write(numbered(1), folder, recovery=[public(pair)])
     (folder / LIST).write_bytes(b"damaged")
@@ -495,6 +530,6 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
 
 
 def test_a_key_without_a_name_is_refused_in_words():
-    """An empty path names no file, and is not an error."""
+    """An empty path of a recovery key is rejected with a plain message."""
     with pytest.raises(OutputError, match="is not a valid file name"):
         new_recovery_key("", OWN)

@@ -1,4 +1,4 @@
-"""When to renew: by share of the lifetime, as a table and as a calendar."""
+"""Renewal dates are a share of the lifetime, and are shown as a table and a calendar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lyncnb.request_folder.renewals import list_renewals, write_renewals
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with certificates of 90 days, but for one of 198 and one that waits."""
+    """Return a folder with certificates of 90 days, one of 198 days, and one request that waits."""
     path = tmp_path_factory.mktemp("renewals")
     bundle = make_folder(path / "requests")
     ca = PythonCa()
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 
 
 def test_renewals(folder):
-    """One for each certificate on record, the most urgent first."""
+    """There is one renewal for each recorded certificate, and the most urgent is first."""
     found = list_renewals(folder, today=TODAY)
     long = find_id(open_requests(folder), "ee01")
     assert len(found) == len(open_requests(folder).requests) - 1
@@ -39,11 +39,11 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"  # a third of 198 days before
+    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"  # a third of 198 days before the end
 
 
 def test_agrees_with_status(folder):
-    """A request is to be renewed from the day on which its state is expiring."""
+    """A request is due for renewal on the day on which its state becomes expiring."""
     for one in list_renewals(folder, today=TODAY):
         day = one.renew_from
         states = [
@@ -57,26 +57,28 @@ def test_agrees_with_status(folder):
 
 @pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-07"), (0.1, "2027-02-12")])
 def test_share(folder, share, day):
-    """The share is of the lifetime, so a short certificate is renewed late."""
+    """The renewal date is a share of the lifetime, so a short certificate is renewed later."""
     assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
 
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_bad_share(folder, share):
-    """A number of days is not a share."""
+    """A number of days is not accepted as a share."""
     with pytest.raises(ValueError, match="is not a valid share of the lifetime"):
         list_renewals(folder, share=share)
 
 
 def test_calendar(folder):
-    """A task of one day for each, with a reminder; it names deployment, certificate and command."""
+    """The calendar has a one-day event with a reminder for each renewal, with the deployment,
+    certificate and command.
+    """
     data = list_renewals(folder, today=TODAY).to_ical()
     calendar = Calendar.from_ical(data)
     events = list(calendar.walk("VEVENT"))
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    assert first["DTEND"].dt == date(2027, 1, 23)  # the first day after it
+    assert first["DTEND"].dt == date(2027, 1, 23)  # the first day after the renewal
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(valid until 2027-02-20)")
     renewal = list_renewals(folder, today=TODAY)[0]
@@ -90,7 +92,7 @@ def test_calendar(folder):
 
 
 def test_calendar_is_stable(folder, tmp_path):
-    """The same certificates give the same bytes on any day; nothing but names is in it."""
+    """The same certificates give the same calendar file on any date. It contains only names."""
     data = list_renewals(folder, today=TODAY).to_ical()
     assert list_renewals(folder, today=date(2027, 1, 1)).to_ical() == data
     written = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
@@ -99,14 +101,14 @@ def test_calendar_is_stable(folder, tmp_path):
 
 
 def test_table(folder):
-    """The table counts the days that are left."""
+    """The table shows the number of days until each renewal."""
     frame = list_renewals(folder, today=TODAY).to_frame()
     assert frame["Days left"].iloc[0] == 88
     assert "Renew from" in list_renewals(folder, today=TODAY)._repr_html_()
 
 
 def test_hostile_names(folder):
-    """A subject with line breaks cannot add a property to an event."""
+    """Line breaks in a subject cannot add a property to a calendar event."""
     from dataclasses import replace
 
     from lyncnb.request_folder.renewals import Renewals

@@ -1,4 +1,4 @@
-"""A request's record: what its changes are, and what stays."""
+"""A request's record can be changed only by copies, and keeps its other values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from lyncnb.request_folder.request_record import NameNote, archived_files
 
 
 def test_a_superseded_request_is_blank_but_for_its_archive():
-    """The next generation has nothing of the present one; the archive has all of it."""
+    """The record of the next generation starts empty.
+
+    The archive holds all values of the superseded one.
+    """
     present = record(archived=(archived(),), generation=2, key_holder="edge01")
     present = present.with_issued(issued_record(), at=AT)
     new = present.superseded(at="2026-12-01T00:00:00Z", reasons=("expired",))
@@ -25,14 +28,14 @@ def test_a_superseded_request_is_blank_but_for_its_archive():
 
 
 def test_a_key_that_is_held_elsewhere_is_not_missed():
-    """A request that was made on its server has no key here."""
+    """The key of a request that was created on its server is not reported as missing."""
     assert record().has_key
     assert not record(key_holder="edge01").has_key
     assert not record().with_deployed(at=AT).has_key
 
 
 def test_records_are_values():
-    """Two with the same content are equal, and none can be changed."""
+    """Records with equal values are equal, and cannot be changed."""
     note = NameNote(name="a", written="b", note="c")
     assert note == NameNote(name="a", written="b", note="c")
     with pytest.raises(FrozenInstanceError):
@@ -40,7 +43,9 @@ def test_records_are_values():
 
 
 def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
-    """with_issued records it and its time, and drops the package of the one before."""
+    """with_issued records the certificate and its time, and removes the package of the previous
+    certificate.
+    """
     packaged = record().with_issued(issued_record(), at=AT)
     packaged = packaged.with_package(package_record(), at=AT)
     assert packaged.state == "packaged"
@@ -58,7 +63,9 @@ def test_a_retired_request_stays_retired_when_its_certificate_comes():
 
 
 def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
-    """The present generation is not touched by an answer to an older one."""
+    """A certificate for an older generation is stored with that generation and does not change the
+    current one.
+    """
     changed = record(generation=2, archived=(archived(),)).with_issued(
         issued_record(), at=AT, generation=1
     )

@@ -1,7 +1,8 @@
-"""A folder that several people write, and one that root writes for another user: real users.
+"""Several people can write one folder, and root can write a folder for another user, with real
+    users.
 
-Each step runs in a child process under another user's number. Modules are imported before, since
-such a user may not be able to read them where the tests are.
+Each step runs in a child process under the user ID of another user. Modules are imported before,
+since that user may not be able to read them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ DAY = date(2026, 12, 5)
 
 
 def work(folder, team=""):
-    """Do with a folder what planners do, from the request to the purge."""
+    """Run what planners do in a folder, from the request to the purge."""
     write(numbered(2), folder, team=team)
     certify(folder, IDS[0], today=DAY)
     package(folder)
@@ -51,7 +52,7 @@ def work(folder, team=""):
 
 
 def package(folder):
-    """Package the issued certificates, and write the steps."""
+    """Package the issued certificates, and write the deployment steps."""
     issued = match_certificates(open_requests(folder), today=DAY)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=DAY)
     issued = match_certificates(open_requests(folder), today=DAY)
@@ -59,12 +60,12 @@ def package(folder):
 
 
 def problems(folder):
-    """List what status finds wrong."""
+    """Return the problems that status reports."""
     return [str(problem) for problem in folder_status(folder, today=DAY).problems]
 
 
 def clean_up(folder):
-    """Purge what is deployed, and choose another passphrase."""
+    """Purge deployed keys, and change the passphrase."""
     given = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
     purge(folder, confirmed=purge(folder, **given), **given)
     rekey(folder, PASSPHRASE, PASSPHRASE + " too")
@@ -73,7 +74,7 @@ def clean_up(folder):
 
 @pytest.fixture(scope="module", autouse=True)
 def imported(quick_cipher):
-    """Do all of it once as root, so that every module is there."""
+    """Run all commands once as root, so that every module is imported."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "requests"
         work(folder)
@@ -85,7 +86,7 @@ def imported(quick_cipher):
 
 @pytest.fixture
 def place():
-    """Give a folder that every user can write."""
+    """Return a directory in which every user can write."""
     found = Path(tempfile.mkdtemp())
     found.chmod(0o777)
     yield found
@@ -93,7 +94,7 @@ def place():
 
 
 def as_user(user, function, *arguments, **keywords):
-    """Run a function as another user, and return what it returns, or the message that it raises."""
+    """Run a function as another user, and return its result or the message of its error."""
     reader, writer = os.pipe()
     child = os.fork()
     if child:
@@ -120,7 +121,7 @@ def as_user(user, function, *arguments, **keywords):
 
 
 def facts(folder):
-    """Return mode, user and group of a folder and all that is in it."""
+    """Return the mode, user and group of a folder and its files."""
     return {
         path.relative_to(folder).as_posix(): (
             stat.S_IMODE(path.lstat().st_mode),
@@ -132,12 +133,12 @@ def facts(folder):
 
 
 def refused(told):
-    """Whether a function was refused for a reason that lyncnb gives."""
+    """Return whether a function was rejected with an lyncnb error."""
     return isinstance(told, str) and told.startswith("BundleError")
 
 
 def test_a_team_writes_one_folder(place):
-    """Two members share all the work; everything stays open to both, and to no other user."""
+    """Two members of a team share all the work. Both can read every file, and no other user can."""
     folder = place / "requests"
     assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     assert as_user(BEN, problems, folder) == []
@@ -167,14 +168,14 @@ def test_a_team_writes_one_folder(place):
 
 
 def test_reading_needs_no_ownership(place):
-    """Everyone who may read the files can run status; only the owner writes."""
+    """Every user who can read the files can run status, but only the owner can write."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     assert refused(as_user(BEN, problems, folder))
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     told = as_user(BEN, problems, folder)
-    assert len(told) == 3  # the folder of keys, and two keys, which others can read now
+    assert len(told) == 3  # the key folder and two keys, which other users can read now
     assert all("by other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
     assert "belongs to another user" in told
@@ -182,7 +183,7 @@ def test_reading_needs_no_ownership(place):
 
 
 def test_a_run_of_root_does_not_lock_the_owner_out(place):
-    """Files that root makes in a folder belong to the folder's owner."""
+    """Files that root creates in a folder belong to the folder's owner."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     work(folder)
@@ -194,7 +195,7 @@ def test_a_run_of_root_does_not_lock_the_owner_out(place):
 
 
 def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
-    """Both ways at once."""
+    """Files that root creates in a team's folder belong to the folder's owner and to the team."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     work(folder)
@@ -203,7 +204,7 @@ def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
 
 
 def test_a_group_that_is_not_on_record_is_refused(tmp_path):
-    """A folder that a group can write, by accident or changed by hand, is not a team's folder."""
+    """A folder that a group can write, but without a recorded team, is rejected."""
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     os.chown(folder, -1, TEAM)
@@ -223,7 +224,7 @@ def test_a_group_that_is_not_on_record_is_refused(tmp_path):
 
 
 def test_another_group_than_the_recorded_one_is_refused(tmp_path):
-    """A member who gives the folder to another group does not open it without a warning."""
+    """If a folder belongs to another group than the recorded team, it is rejected."""
     folder = tmp_path / "requests"
     write(numbered(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
@@ -233,7 +234,9 @@ def test_another_group_than_the_recorded_one_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
-    """Nor is a folder made for a group that does not exist."""
+    """An existing folder cannot become a team's folder, and no folder is created for an unknown
+    group.
+    """
     folder = tmp_path / "requests"
     with pytest.raises(BundleError, match='this computer has no group named "planners of contoso"'):
         write(numbered(1), folder, team="planners of contoso")
@@ -244,7 +247,7 @@ def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
 
 
 def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
-    """An empty folder of mode 2770 is taken with --team alone."""
+    """An empty folder with mode 2770 is accepted only with --team."""
     folder = tmp_path / "requests"
     folder.mkdir()
     os.chown(folder, -1, TEAM)
@@ -257,7 +260,7 @@ def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
 
 
 def test_a_rebuilt_manifest_knows_the_team(tmp_path):
-    """The folder itself says which group it is."""
+    """A rebuilt manifest records the folder's group as the team."""
     folder = tmp_path / "requests"
     write(numbered(1), folder, team=str(TEAM))
     (folder / NAME).unlink()

@@ -1,4 +1,4 @@
-"""Files of synchronizing programs and interrupted runs are reported, matched and adopted."""
+"""Files of synchronization programs and interrupted runs are reported, matched and adopted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# How the programs name what another computer wrote meanwhile.
+# The names that synchronization programs give to conflicting copies.
 COPIES = {
     "OneDrive": "{stem}-DESKTOP-1{ending}",
     "Dropbox": "{stem} (planner's conflicted copy 2026-11-24){ending}",
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 def put_copy(folder, other, program: str) -> tuple[str, str]:
-    """Add the first pair of another computer's folder; return its id and its CSR."""
+    """Add the first pair of another computer's folder, and return its id and CSR."""
     record = read_manifest(other).requests[0]
     names = []
     for place, ending in (("csr", ".csr"), ("keys", ".key")):
@@ -50,9 +50,11 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("program", COPIES)
 def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp_path, program):
-    """A CA may have its CSR: the certificate that comes for it finds its key."""
+    """A pair from another computer is reported and adopted, because a CA may have its CSR and issue
+    a certificate.
+    """
     other = tmp_path / "other"
-    write(numbered(1), other)  # the same passphrase, another run: another key
+    write(numbered(1), other)  # the same passphrase in another run gives another key
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
     assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
@@ -75,7 +77,7 @@ def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp
 
 
 def test_a_copy_of_the_same_pair_is_no_generation(folder):
-    """The same key by another name stays where it is, and is noted."""
+    """A copy of a known key stays in place and is reported as a notice."""
     put_copy(folder, folder, "OneDrive")
     status = folder_status(folder)
     assert status.problems == ()
@@ -89,7 +91,9 @@ def test_a_copy_of_the_same_pair_is_no_generation(folder):
     ["manifest-DESKTOP-1.json", "manifest (1).json", "manifest.sync-conflict-20261124.json"],
 )
 def test_a_copy_of_the_manifest_stops_who_writes(folder, name):
-    """Two computers wrote the folder: a person looks before a third run does."""
+    """If two computers wrote the folder, a copy of the manifest stops further writes until a person
+    resolves it.
+    """
     shutil.copy(folder / "manifest.json", folder / name)
     assert [problem.file for problem in folder_status(folder).problems] == [name]
     with pytest.raises(BundleError) as caught:
@@ -100,7 +104,7 @@ def test_a_copy_of_the_manifest_stops_who_writes(folder, name):
 
 
 def test_files_in_no_record_are_reported_in_every_place(folder):
-    """One note for each place, with a count."""
+    """Unrecorded files cause one notice for each folder, with the number of files."""
     for place in ("archive", "returned", "pfx"):
         (folder / place).mkdir(mode=0o700, exist_ok=True)
         for number in range(3):
