@@ -1,4 +1,4 @@
-"""The manifest's entries against the requests that were made from them."""
+"""The entries of a folder's manifest are compared with the requests that were created from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _edit(folder, change):
-    """Change the first internal request's record in manifest.json; return its id."""
+    """Change the record of the first internal request in manifest.json, and return its id."""
     path = folder / "manifest.json"
     document = json.loads(path.read_text("utf-8"))
     record = next(one for one in document["requests"] if one["plan"]["issuer"] == "internal")
@@ -68,7 +68,9 @@ ALTERED = {
 
 @pytest.mark.parametrize(("change", "message"), ALTERED.values(), ids=ALTERED)
 def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message):
-    """Status names the entry and needs attention; no package goes to a CA."""
+    """If an entry of the manifest was altered, status names it and needs attention, and no package
+    is written for a CA.
+    """
     folder = make_folder(tmp_path / "requests").folder
     assert not folder_status(folder).problems
     request_id = _edit(folder, change)
@@ -85,7 +87,7 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
 
 
 def test_what_lyncnb_itself_changes_is_not_altered(tmp_path):
-    """A changed plan, a renewal and a manifest made again leave entries and requests in step."""
+    """A changed plan, a renewal and a rebuilt manifest do not count as altered entries."""
     plan = make_plan()
     folder = make_folder(tmp_path / "requests", plan).folder
     write(with_extra(plan, 1, "sip.contoso.com"), folder)

@@ -1,8 +1,8 @@
-"""Out to real, independent certification authorities and back.
+"""Real, independent certification authorities answer the requests of the sample deployment.
 
-Every request of the sample deployment is handed over, taken out of the package, submitted,
-answered in the CA's own form, received and compared; pkilint is asked about each certificate.
-Daemons listen on loopback only, on ports that the system chose, and end with their test.
+Every request is handed over, taken out of the package, submitted, answered in the CA's format,
+received and compared. pkilint checks each certificate. The daemons listen only on loopback, on
+ports that the system chooses, and stop with their test.
 """
 
 from __future__ import annotations
@@ -49,20 +49,24 @@ Submit = Callable[[bytes], dict[str, bytes]]
 
 @pytest.fixture(autouse=True)
 def _no_bundle_from_outside(monkeypatch):
-    """Keep the machine's own trust settings and proxies away from loopback."""
+    """Keep the machine's trust settings and proxies away from loopback connections."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, data) -> dict[str, Path]:
-    """Give request folders of the sample deployment, to be copied; one with RSA keys."""
+    """Return request folders of the sample deployment, one of them with RSA keys.
+
+    Tests copy them.
+    """
     place = tmp_path_factory.mktemp("requests")
     plans = {
         "P256": make_plan(data / "contoso.csv", key=P256),
         "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
         "small": make_plan(key=KeyParameters(algorithm="RSA", bits=2048)),
-        # No ACME CA takes a request without any SAN, as Microsoft prints for Edge internal.
+        # No ACME CA accepts a request without a SAN, which is how Microsoft plans the internal Edge
+        # certificate.
         "public with SAN": make_plan(
             data / "contoso.csv", key=P256, edge_member_names=True, issuer={"": "public"}
         ),
@@ -75,7 +79,7 @@ def copy_of(folder: Path, place: Path) -> Path:
 
 
 def packed_requests(folder: Path, place: Path) -> list[bytes]:
-    """Take the CSRs out of the package, as the CA's people do."""
+    """Extract the CSRs from the package, as the CA's administrators do."""
     hand_over(folder, place / "package.zip")
     with zipfile.ZipFile(place / "package.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".csr"))
@@ -84,7 +88,8 @@ def packed_requests(folder: Path, place: Path) -> list[bytes]:
     return requests
 
 
-#: What shows that a certificate planned as public is of a private CA, and the reason to accept it.
+#: The findings of a certificate that was planned as public but is issued by a private CA, and the
+#: reason to accept them.
 PRIVATE_CA = {"policy-of-public-ca-absent": "this CA is a private one"}
 OF_A_PRIVATE_CA = ("policy-of-public-ca-absent", "timestamps-too-few")
 NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
@@ -97,7 +102,9 @@ def bring_back(
     chain: dict[str, bytes] | None = None,
     accept: dict[str, str] | None = None,
 ) -> IssuedCertificates:
-    """Have every request answered, and receive the answers in no order and under no name."""
+    """Have every request answered, and receive the certificates in random order and under random
+    names.
+    """
     requests = packed_requests(folder, place)
     random.Random(7).shuffle(requests)
     answers = place / "answers"
@@ -130,17 +137,19 @@ def check_all(
         ours = {found.code for found in one.findings}
         assert ours == expected, one.request_id
         assert one.chain_complete
-        # Microsoft prints no SAN for Edge internal; the rules for public CAs know no such thing.
+        # Microsoft plans no SAN for the internal Edge certificate. The rules for public CAs require
+        # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
-    # The root of the folder's first delivery is shown to be compared; it is about a file.
+    # The root of the folder's first delivery is reported for comparison. That finding is about a
+    # file.
     of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
     assert {found.about for found in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
 
 
 def test_openssl(folders, tmp_path):
-    """A two-tier openssl ca answers in four forms as it was asked, and verifies its own."""
+    """A two-tier openssl CA issues in four formats as requested, and verifies its certificates."""
     folder = copy_of(folders["RSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit)
@@ -152,7 +161,7 @@ def test_openssl(folders, tmp_path):
 
 
 def test_openssl_in_a_zip(folders, tmp_path):
-    """A zip with everything in it is received as well as the files."""
+    """A zip file with all certificates is received like the single files."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     answers = {}
@@ -165,7 +174,7 @@ def test_openssl_in_a_zip(folders, tmp_path):
 
 
 def test_cfssl(folders, tmp_path):
-    """Cfssl answers PEM over HTTP; its own certificate comes as a file."""
+    """Cfssl returns PEM over HTTP. The CA certificate is returned as a file."""
     folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
         issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
@@ -173,27 +182,38 @@ def test_cfssl(folders, tmp_path):
 
 
 def test_nss(folders, tmp_path):
-    """NSS, given its list's URL, signs every request; receive accepts each without manual work."""
+    """With a CRL URL, NSS signs every request, and receive accepts each certificate without manual
+    work.
+    """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     check_all(folder, issued, public=("web-pki-objection", *OF_A_PRIVATE_CA))
-    assert issued.exit_status == 1  # a warning is left: a private CA logs nothing
+    assert (
+        issued.exit_status == 1
+    )  # one warning remains: a private CA has no certificate transparency log
 
 
 def test_nss_without_a_list(folders, tmp_path):
-    """By default NSS writes no CRL distribution point, which Lync requires; here it is accepted."""
+    """By default, NSS writes no CRL distribution point, which Lync Server requires.
+
+    The certificates are accepted with a reason.
+    """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca", crl="")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL | PRIVATE_CA)
     public = ("web-pki-objection", *OF_A_PRIVATE_CA)
     check_all(folder, issued, "crl-distribution-point-absent", public=public)
-    assert issued.exit_status == 1  # a warning is left: a private CA logs nothing
+    assert (
+        issued.exit_status == 1
+    )  # one warning remains: a private CA has no certificate transparency log
 
 
 @pytest.mark.parametrize("kind", [CerttoolCa, KeytoolCa, EasyRsaCa])
 def test_tools_at_hand(folders, tmp_path, kind):
-    """certtool, keytool and easy-rsa answer every request, and each is received without a hand."""
+    """Certtool, keytool and easy-rsa answer every request, and each certificate is received without
+    manual work.
+    """
     folder = copy_of(folders["small"], tmp_path)
     ca = kind(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
@@ -204,7 +224,7 @@ def test_tools_at_hand(folders, tmp_path, kind):
 
 
 def test_pebble(folders, tmp_path):
-    """Pebble drops the subject, adds client authentication, and has OCSP but no CRL, as it may.
+    """Pebble omits the subject, adds client authentication, and offers OCSP but no CRL.
 
     lyncnb reports all of it and accepts each certificate without manual work.
     """
@@ -236,7 +256,7 @@ def client(stand_in: StandIn) -> certsrv.Certsrv:
 
 
 def test_ad_cs(folders, stand_in, tmp_path):
-    """The AD CS pages answer base64 with CRLF, and PKCS #7 under the label CERTIFICATE."""
+    """The AD CS web pages return base64 with CRLF, and PKCS #7 under the label CERTIFICATE."""
     folder = copy_of(folders["RSA"], tmp_path)
     pages = client(stand_in)
 
@@ -292,13 +312,13 @@ MANY = [f"{number:03}.{'x' * 9}.contoso.com" for number in range(152)]  # 25 cha
     ids=["tampered", "no template", "unknown template", "no name", "long field", "many names", "small key"],
 )  # fmt: skip
 def test_ad_cs_refusals(stand_in, csr, template, code):
-    """The seven refusals of the policy module reach the client with their numbers."""
+    """The seven error numbers of the AD CS policy module reach the client."""
     with pytest.raises(certsrv.RequestDeniedException, match=code):
         client(stand_in).get_cert(csr(), template)
 
 
 def test_ad_cs_limit(stand_in):
-    """151 names of 25 characters fit into the CA's database, 152 do not."""
+    """The CA database of AD CS accepts 151 names of 25 characters, but not 152."""
     fits = request(*MANY[:151])
     made_one = client(stand_in).get_cert(text(fits), "WebServer", encoding="bin")
     names = x509.load_der_x509_certificate(made_one).extensions
@@ -308,7 +328,7 @@ def test_ad_cs_limit(stand_in):
 
 
 def test_ad_cs_ignores_a_san_attribute(stand_in):
-    """A name that travels as a request attribute is ignored; the one in the CSR is issued."""
+    """AD CS ignores a SAN that is sent as a request attribute, and issues the name in the CSR."""
     made_one = client(stand_in).get_cert(
         text(request("a.contoso.com")), "WebServer", "bin", attributes="SAN:dns=evil.contoso.com"
     )
@@ -317,7 +337,7 @@ def test_ad_cs_ignores_a_san_attribute(stand_in):
 
 
 def test_ad_cs_template_in_request(stand_in):
-    """A template may be named in the CSR; the attribute comes first."""
+    """A CSR may contain the template name, but the request attribute takes precedence."""
     named = request("a.contoso.com", template=b"\x1e\x12" + "WebServer".encode("utf-16-be"))
     assert read_certificate(client(stand_in).get_cert(text(named), "", encoding="bin"))
     other = request("a.contoso.com", template=b"\x1e\x08" + "None".encode("utf-16-be"))
@@ -325,7 +345,7 @@ def test_ad_cs_template_in_request(stand_in):
 
 
 def test_ad_cs_pending(folders, stand_in, tmp_path):
-    """A request that waits for approval is issued later, by its request number."""
+    """A request that waits for approval is issued later, and is retrieved by its request number."""
     folder = copy_of(folders["P256"], tmp_path)
     pages = client(stand_in)
     first = packed_requests(folder, tmp_path)[0]
@@ -341,7 +361,7 @@ def test_ad_cs_pending(folders, stand_in, tmp_path):
 
 
 def test_ad_cs_wants_a_password(stand_in):
-    """The pages require authentication."""
+    """The AD CS web pages require authentication."""
     pages = client(stand_in)
     assert pages.check_credentials()
     pages.update_credentials("planner", "guess")
@@ -357,7 +377,9 @@ def test_ad_cs_wants_a_password(stand_in):
     ],
 )
 def test_openssl_signature(folders, tmp_path, options, code):
-    """A finding names a CA's signature algorithm; a genuine signature is never invalid."""
+    """A finding names the CA's signature algorithm, and a genuine signature is never reported as
+    invalid.
+    """
     from cas import run
 
     folder = copy_of(folders["P256"], tmp_path)
@@ -412,11 +434,11 @@ def judged(changes: dict) -> tuple[set[str], bytes]:
 
 @pytest.mark.parametrize("changes", CASES)
 def test_pkilint_agrees(changes):
-    """Where pkilint and lyncnb check the same rule, they agree on good and bad certificates."""
+    """If pkilint and lyncnb check the same rule, they agree about valid and faulty certificates."""
     assert disagreements(*judged(changes)) == []
 
 
 def test_pkilint_cases_are_complete():
-    """Each pair of codes is seen to agree on a certificate that has the fault."""
+    """For each pair of codes, a certificate with the fault shows that pkilint and lyncnb agree."""
     found = set().union(*(judged(changes)[0] for changes in CASES))
     assert set(SAME) - found == set()

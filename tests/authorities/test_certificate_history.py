@@ -1,4 +1,6 @@
-"""Questions of an audit: where a certificate was, who approved it, and why it was replaced."""
+"""The history answers an auditor's questions: where a certificate was installed, who approved it,
+and why it was replaced.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(shell):
-    """A folder whose Edge pool's certificate was handed over, deployed, renewed and replaced."""
+    """Return a folder in which the Edge pool's certificate was handed over, deployed, renewed and
+    replaced.
+    """
     place = shell.folder / "requests"
     name = edge(make_folder(place)).id
     ln.hand_over(place, shell.folder / "first.zip", requests=[name])
@@ -37,13 +41,15 @@ def folder(shell):
 
 
 def edge(bundle):
-    """Return the record of the certificate that several servers share, as it is now."""
+    """Return the current record of the certificate that several servers share."""
     records = read_manifest(bundle.folder).requests
     return next(one for one in records if "AccessEdgeExternal" in one.plan.usages)
 
 
 def test_the_generation_on_a_server_on_a_day(folder):
-    """Until the successor was recorded there, the old one; the other server has it still."""
+    """On a given date, a server has the old certificate until its successor was recorded for that
+    server.
+    """
     server = edge(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
     for day, generation in ((date(2026, 12, 1), 1), (date(2026, 12, 23), 1), (LATER, 2)):
@@ -57,7 +63,7 @@ def test_the_generation_on_a_server_on_a_day(folder):
 
 
 def test_who_and_when_and_why(folder):
-    """Each event has its user, computer and command; the renewal its reason."""
+    """Each event has its user, computer and command. A renewal also has its reason."""
     record = edge(ln.open_requests(folder))
     first, second = certificate_history(folder, record.id).generations
     told = {event.what: event for event in first.events}
@@ -77,7 +83,9 @@ def test_who_and_when_and_why(folder):
 
 
 def test_who_approved_the_plan_of_each_generation(folder):
-    """The plan that is on record for it; else the one that was requested last before it."""
+    """The approver is the one of the generation's recorded plan, or of the last plan that was
+    requested before.
+    """
     manifest = read_manifest(folder)
     plans = tuple(
         PlanOnRecord(
@@ -106,7 +114,9 @@ def test_who_approved_the_plan_of_each_generation(folder):
 
 
 def test_every_kind_of_name_finds_it(folder):
-    """Id, server, pattern, serial number and thumbprint find it, also those of the old one."""
+    """A certificate is found by id, server, pattern, serial number and thumbprint, and so is its
+    predecessor.
+    """
     record = edge(ln.open_requests(folder))
     old = record.archived[0].issued
     for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):
@@ -117,7 +127,9 @@ def test_every_kind_of_name_finds_it(folder):
 
 
 def test_a_day_without_a_record_lists_what_could_be_there(folder):
-    """Nothing is claimed; what was received and valid by then is listed with a note."""
+    """If no deployment is recorded for a date, the certificates that were received and valid by
+    then are listed with a note.
+    """
     found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
     assert [one.generation for one in found.generations] == [1]
     assert "no deployment on edge02" in found.notes[0]
@@ -125,7 +137,9 @@ def test_a_day_without_a_record_lists_what_could_be_there(folder):
 
 
 def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
-    """The server says that the old certificate is still there: from that day on it is again."""
+    """If a server reports the old certificate later, it counts as installed on the server again
+    from that date.
+    """
     record = edge(ln.open_requests(folder))
     server = record.plan.servers[0]
     old = record.archived[0].issued.thumbprint_sha1
@@ -146,7 +160,10 @@ def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
 
 
 def test_a_folder_without_history_answers_from_its_manifest(folder):
-    """Generations, days and servers are there; who did it is not, and a note says so."""
+    """Without a history, the manifest provides generations, dates and servers.
+
+    A note says that users are unknown.
+    """
     (folder / "history.jsonl").unlink()
     found = certificate_history(folder, "edge01", on=date(2026, 12, 1))
     assert [one.generation for one in found.generations] == [1]
@@ -155,7 +172,10 @@ def test_a_folder_without_history_answers_from_its_manifest(folder):
 
 
 def test_the_command_shows_it(shell, folder):
-    """As text and as one JSON document; an unknown name is exit 3."""
+    """The command shows the history as text and as one JSON document.
+
+    For an unknown name, its exit status is 3.
+    """
     ended = shell("status", "requests", "edge02", "--on", "2026-12-01")
     assert (ended.status, ended.err) == (0, "")
     for part in ("on edge02.", "handed over", "renewed: lost laptop", "serial"):

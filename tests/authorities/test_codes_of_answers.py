@@ -1,6 +1,7 @@
-"""Findings about several issued certificates or the folder: a case that fires and a near miss.
+"""Findings about several certificates or the folder each have a case that is reported and one that
+    is not.
 
-The two cases of a code differ in one thing. Certificates are matched in memory; cases that need a
+The two cases of a code differ in one detail. Certificates are matched in memory. Cases that need a
 file or a folder get a path.
 """
 
@@ -51,11 +52,11 @@ BEGINS = TODAY - NINE_DAYS
 POOL = [("CN", "pool.contoso.com")]
 OTHER = PythonCa("Fabrikam")
 OTHER_CHAIN = [read_certificate(der(one)) for one in OTHER.chain]
-RSA_KEY = rsa.generate_private_key(65537, 2048)  # of a whole CA: only RSA has two schemes
+RSA_KEY = rsa.generate_private_key(65537, 2048)  # of a whole CA: only RSA has two signature schemes
 
 
 def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
-    """Make a certificate of the given CA."""
+    """Create a certificate that the given CA issues."""
     values = {
         "subject": subject,
         "eku": None,
@@ -68,14 +69,14 @@ def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
 
 
 def answer_of(ca, **changes):
-    """A certificate for the first request, of another CA than the usual one."""
+    """Return a certificate for the first request that another CA than the usual one issued."""
     values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
     issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
     return read_certificate(der(issue(KEYS["a"].public_key(), issuer, key, **values)))
 
 
-# A second issuing CA below the same root, the root's certificate renewed, and the issuing CA's key
-# certified by somebody else.
+# A second issuing CA below the same root, the renewed root certificate, and the issuing CA's key
+# certified by another CA.
 SECOND_KEY = ec.generate_private_key(ec.SECP256R1())
 SECOND_NAME = [("CN", "Contoso Issuing CA 2")]
 SECOND_CA = ca_certificate(SECOND_KEY.public_key(), SECOND_NAME, CA.root.subject, CA.root_key)
@@ -88,24 +89,24 @@ CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, 
 
 
 def of_second():
-    """A certificate of the second issuing CA."""
+    """Return a certificate of the second issuing CA."""
     return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
 
 
 def told(requests, *files, known=()):
-    """Return every code reported for some files and the certificates in them."""
+    """Return every code that is reported for files and the certificates in them."""
     found = match(requests, *files, known=known)
     answers = (*found.answers, *found.superseded, *found.refused)
     return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
 
 
 def one(*certificates, known=(), **changes):
-    """Return the codes reported for the certificates of one request."""
+    """Return the codes that are reported for the certificates of one request."""
     return told([asked("a", **changes)], file(*certificates), known=known)
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
-    """Return the codes for a request that has a certificate on record with a known chain."""
+    """Return the codes for a request whose recorded certificate has a known chain."""
     on_record = made("a", begins=begins)
     return one(
         *(on_record if certificate is None else certificate for certificate in certificates),
@@ -117,13 +118,16 @@ def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
 
 
 def generations(first: bool, **changes):
-    """Codes of an answer to the second of two generations, or to the first."""
+    """Return the codes of a certificate for the second of two generations, or for the first."""
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
     return told(requests, file(made("old" if first else "a"), *CHAIN))
 
 
 def renewed(**on_record):
-    """Codes of an answer to a second generation, whose first had a certificate or had none."""
+    """Return the codes of a certificate for the second generation.
+
+    The first one may have a certificate.
+    """
     before = made("old", begins=BEGINS)
     on_record = {"held_sha256": before.sha256} | on_record
     requests = [
@@ -134,18 +138,18 @@ def renewed(**on_record):
 
 
 def own_signed(issuer):
-    """Codes of a certificate that the request's own key signed."""
+    """Return the codes of a certificate that the request's key signed."""
     return one(answer_of((name(issuer), KEYS["a"])))
 
 
 def two(first, second, **changes):
-    """Codes of an answer to each of two requests."""
+    """Return the codes of one certificate for each of two requests."""
     requests = [asked("a", **changes), asked("b", **changes)]
     return told(requests, file(made("a", **first), made("b", **second), *CHAIN))
 
 
 def with_scheme(identifier):
-    """Codes of a certificate that says that it was signed with another scheme (ANSI X9.62)."""
+    """Return the codes of a certificate that states another signature scheme (ANSI X9.62)."""
     content = made("a").der
     ecdsa = bytes.fromhex("2a8648ce3d0403")
     assert content.count(ecdsa + b"\x02") == 2
@@ -154,23 +158,23 @@ def with_scheme(identifier):
 
 
 def extended(**changes):
-    """Codes of a certificate with something more in it, and its chain."""
+    """Return the codes of a certificate with an additional extension, and of its chain."""
     return one(made("a", **changes), *CHAIN)
 
 
 def of_demonstration(**changes):
-    """Codes of a certificate that bears the name of the demonstration CA."""
+    """Return the codes of a certificate with the issuer name of the demonstration CA."""
     return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
 def below_rsa(**changes):
-    """Codes of a certificate below a CA that its root signed in one way or another."""
+    """Return the codes of a certificate below a CA that its root signed with a given algorithm."""
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
 
 
 def below_curve(**changes):
-    """Codes of a certificate below a CA with a key on secp256k1."""
+    """Return the codes of a certificate below a CA with a key on secp256k1."""
     ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes)
 
@@ -180,7 +184,8 @@ OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b
 WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
 RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
 
-#: By code what fires and the nearest that does not, each made when it is asked.
+#: For each code: a case that is reported and the nearest one that is not. Each is created when
+#: needed.
 MATCHED = {
     "pfx-key-not-ours": (
         lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["foreign"]),))),
@@ -285,13 +290,13 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_what_fires_beside_others_and_the_nearest_that_does_not(code):
-    """The finding is reported for the first batch and not for the second."""
+    """The finding is reported for the first batch of certificates and not for the second."""
     fires, nearest = MATCHED[code]
     assert code in fires()
     assert code not in nearest()
 
 
-# What needs a place: files, and folders.
+# Cases that need a path: files and folders.
 
 LEAF = issue(KEYS["a"].public_key(), CA.issuing.subject, CA.key, subject=POOL, san=SAN["a"])
 PRIVATE = KEYS["a"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -303,7 +308,7 @@ PFX = pkcs12.serialize_key_and_certificates(
 
 
 def read(place: Path, data: bytes, *, named: bool = True, password=None):
-    """Codes of a file that is named, or that lies in a folder that is."""
+    """Return the codes of a file that is passed by name, or that is in a folder."""
     path = place / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
@@ -312,7 +317,7 @@ def read(place: Path, data: bytes, *, named: bool = True, password=None):
 
 
 def page(words: str) -> bytes:
-    """A page of AD CS with these words."""
+    """Return an AD CS web page with this text."""
     return f"<html>{words} <p>Your Request Id is 42.</html>".encode()
 
 
@@ -325,10 +330,10 @@ SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
 def asked_elsewhere(place: Path, *requests, named: bool = True):
-    """Codes of the last of some requests that come to a folder which waits for them.
+    """Return the codes of the last of several requests that a waiting folder imports.
 
-    Each is the certificate planned, its key, what differs from the plan and what is done to its
-    bytes.
+    Each request is described by the planned certificate, its key, the differences from the plan and
+    the changes to its bytes.
     """
     folder = place / "requests"
     if not folder.exists():
@@ -346,12 +351,14 @@ def as_it_is(data: bytes) -> bytes:
 
 
 def signature_spoilt(data: bytes) -> bytes:
-    """Change the last bit, which is in the signature."""
+    """Change the last bit, which is part of the signature."""
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def rewritten(place: Path, data: bytes | None):
-    """Codes of a folder whose one received file is written again, with other bytes or the same."""
+    """Return the codes of a folder whose received file is written again, with the same or other
+    bytes.
+    """
     folder = make_folder(place / "requests", PLAN).folder
     certify(folder, SERVERS.id)
     (path,) = folder.glob("returned/Standard*.cer")
@@ -360,7 +367,9 @@ def rewritten(place: Path, data: bytes | None):
 
 
 def repackaged(place: Path, data: bytes):
-    """Codes of a folder with a package of these bytes; it was made of other ones, or of these."""
+    """Return the codes of a folder whose package has these bytes, recorded with the same or another
+    hash.
+    """
     bundle = make_folder(place / "requests", PLAN)
     record = replace(bundle.manifest.by_id[SERVERS.id], package=package_record())
     (bundle.folder / "pfx").mkdir(exist_ok=True)
@@ -370,7 +379,7 @@ def repackaged(place: Path, data: bytes):
 
 
 A, B = KEYS["a"], KEYS["b"]
-#: The same, of what is given a place on the disk.
+#: The same for cases that need a path.
 PLACED = {
     "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
     "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),

@@ -1,6 +1,6 @@
-"""Installed certificates compared with a plan: every fault is named, and none is invented.
+"""When installed certificates are compared with a plan, every fault is reported, and no others.
 
-LYNCNB_ESTATES is the number of estates checked; CI takes a tenth of the two hundred.
+LYNCNB_ESTATES sets the number of deployments that are checked. CI uses a tenth of the two hundred.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ shell = pytest.fixture(make_shell)
 
 
 def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
-    """Without a day it is now that counts, not this day's noon."""
+    """Without a date, a certificate issued an hour ago is valid: the current time counts, not noon."""
     write_all(TWO_FRONT_ENDS, tmp_path / "standing.pem")
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     found = ln.compare_as_is(planned, tmp_path / "standing.pem")
@@ -48,7 +48,9 @@ def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
-    """The comparison knows the request folder's recorded certificates, but omits no request."""
+    """A compromised certificate covers no planned certificate, although the request folder records
+    it. Every request is still compared.
+    """
     planned = make_plan(TWO_FRONT_ENDS.encode())
     folder = make_folder(tmp_path / "requests", planned).folder
     name, *others = (one.id for one in planned.certificates)
@@ -67,7 +69,7 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
 
 @pytest.mark.parametrize("number", range(COUNT))
 def test_every_fault_is_named_and_none_invented(tmp_path, number):
-    """Each planned certificate has the state, errors, warnings and remarks of its fault alone."""
+    """Each planned certificate has exactly the state, errors, warnings and remarks of its fault."""
     chance, exported = random.Random(number), number % 2 == 0
     estate = random_estate(chance, exported=exported)
     write_estate(estate, tmp_path / "estate", chance, exported=exported)
@@ -83,11 +85,11 @@ def test_every_fault_is_named_and_none_invented(tmp_path, number):
         has_remark = fault in ("moved", "unused", "keyless")
         assert bool(one.remarks) == has_remark, (one.remarks, fault)
     assert {one.certificate.sha256 for one in found.unplanned} == estate.unplanned
-    assert {one.severity for one in found.files} <= {"notice"}  # a store that is empty
+    assert {one.severity for one in found.files} <= {"notice"}  # a certificate store that is empty
     assert found.notes == ()
 
 
-# What follows from the fault by itself: no CA is above it, and nobody asked for the wildcard.
+# Consequences of the fault: no CA is above the certificate, and nobody requested the wildcard.
 _TOLERATED = {
     "self-signed": {"chain-incomplete"},
     "wildcard": {"names-added"},
@@ -95,7 +97,7 @@ _TOLERATED = {
 
 
 def edge_pool(**cells):
-    """A plan of two Edge Servers that share a certificate outside and one inside."""
+    """Return a plan of two Edge Servers that share one external and one internal certificate."""
     external = {"access_edge_fqdn": "sip.contoso.com", "webconf_edge_fqdn": "conf.contoso.com"}
     return plan(
         *(row(f"edge{n}.contoso.com", "Edge", "edge.contoso.com", **external) for n in (1, 2)),
@@ -116,12 +118,12 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
         "elsewhere",
         ("the certificate is not on edge2.contoso.com",),
     )
-    # Nobody knows where a certificate is that no server has told of.
+    # If no server reported a certificate, its location is unknown.
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
 
 
 def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
-    """A type whose certificate is gone from the store, and a server that is in no plan."""
+    """A server that uses a certificate missing in its store is reported, and so is an unplanned server."""
     absent = [("Default", "0" * 40)]
     data = export_of("edge1.contoso.com", absent=absent)
     (tmp_path / "a.pem").write_bytes(data + b"\r\n")
@@ -137,7 +139,7 @@ def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_the_later_export_of_a_server_counts(tmp_path, names):
-    """Of two exports of one server the later one counts, whatever their order."""
+    """If a server was exported twice, the later export counts, whatever the order of the files is."""
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
     stored = [Stored(stand_for(inside), ("Internal",))]
@@ -154,7 +156,9 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
 
 
 def test_days_and_acceptances_of_the_plan_count(tmp_path):
-    """A certificate must be in force on the planned issue date; an accepted error is none."""
+    """A certificate must be valid on the planned issue date, and an accepted error does not count
+    as an error.
+    """
     certificate = stand_for(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
     today = MIDNIGHT.date()
     data = export_of("edge1.contoso.com", [Stored(certificate)], above=authority().chain)
@@ -174,12 +178,14 @@ def test_days_and_acceptances_of_the_plan_count(tmp_path):
 
 
 def plan_of_edge(**options):
-    """The plan of the two Edge Servers with options."""
+    """Return the plan of the two Edge Servers with options."""
     return edge_pool(options=ln.PlanOptions(**options))
 
 
 def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
-    """A certificate in use counts for both entries; one made for a purpose is preferred."""
+    """One installed certificate may cover two planned entries, but a certificate for one purpose is
+    preferred.
+    """
     cells = {"web_external_fqdn": "web.contoso.com"}
     planned = plan(
         row("fe1.contoso.com", "FrontEnd", "ee.contoso.com", **cells),
@@ -199,13 +205,15 @@ def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
 
 
 def mediation(*names: str):
-    """The plan of Mediation Servers, each a pool of its own."""
+    """Return the plan of Mediation Servers, each in a separate pool."""
     return plan(*(row(name, "Mediation", name) for name in names))
 
 
 @pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
 def test_without_a_chain_nothing_is_covered(tmp_path, damage):
-    """An unverifiable signature may be anyone's; the CA's certificates prove it."""
+    """Without the CA's certificates, no planned certificate is covered, since the signature cannot
+    be verified.
+    """
     planned = mediation("med.contoso.com")
     data = bytearray(der(stand_for(planned.certificates[0])))
     data[-5] ^= damage
@@ -221,7 +229,7 @@ def test_without_a_chain_nothing_is_covered(tmp_path, damage):
 
 
 def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
-    """Of two roots neither is known to be right; a reason in the plan accepts both."""
+    """With two different roots, neither is trusted until the plan accepts both with a reason."""
     names = ("med1.contoso.com", "med2.contoso.com")
     planned = mediation(*names)
     ours, theirs = authority(), PythonCa("Evil", make_key=lambda: key_of(2048))
@@ -245,7 +253,7 @@ def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
 
 @pytest.fixture
 def estate(shell):
-    """A table of two Front End Servers, and the export of one of them."""
+    """Return a table of two Front End Servers, and the export of one of them."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     first = planned.certificates[0]
@@ -255,7 +263,7 @@ def estate(shell):
 
 
 def test_the_command_tells_shows_and_keeps(estate):
-    """Text, JSON, a table and the kept answer say the same; nothing else is written."""
+    """The text, JSON, table and saved evaluation of the command agree, and it writes no other file."""
     ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
     assert ended.status == 1
     assert ended.out.startswith("covered by ")
@@ -269,12 +277,16 @@ def test_the_command_tells_shows_and_keeps(estate):
         ended = estate("asis", "one.pem", "contoso.csv", "-o", name)
         assert ended.status == 1
         assert ended.out.count("\n") == 1
-        assert estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1  # its own file
+        assert (
+            estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1
+        )  # the file that the command wrote
     assert not (estate.folder / "requests").exists()
 
 
 def test_everything_covered_is_0(tmp_path):
-    """The exit status is 0 if every planned certificate is installed, whatever else is."""
+    """The exit status is 0 if every planned certificate is installed, even if others are installed
+    too.
+    """
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
     for number, one in enumerate(planned.certificates):
         stored = [Stored(stand_for(one), one.usages)]
@@ -287,7 +299,9 @@ def test_everything_covered_is_0(tmp_path):
 
 
 def test_the_snippet_reads_public_halves_only(shell):
-    """PowerShell that parses, in ASCII, runs nothing that changes a server, and has our form."""
+    """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and exports no
+    private key.
+    """
     from powershell_kit import commands, parse
 
     ended = shell("snippet", "certificates")
@@ -340,7 +354,7 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_whole_export_is_refused(estate, what):
-    """A file that starts like an export but is not one causes one message with the line."""
+    """A file that starts like an export but is not a complete one causes one message with the line."""
     lines, words = BAD[what]
     estate.write("bad.pem", "\r\n".join(lines))
     ended = estate("asis", "bad.pem", "contoso.csv")
@@ -353,7 +367,7 @@ def test_what_is_no_whole_export_is_refused(estate, what):
 
 
 def test_an_export_is_read_as_powershell_may_write_it(estate):
-    """UTF-16 with a mark, UTF-8 with one, and line ends of Unix do not matter."""
+    """An export may be UTF-16 or UTF-8 with a byte order mark, and may have Unix line endings."""
     data = (estate.folder / "one.pem").read_text("utf-8")
     sound = json.loads(estate("asis", "one.pem", "contoso.csv", "--json").out)["planned"]
     for encoding, text in (
@@ -366,7 +380,7 @@ def test_an_export_is_read_as_powershell_may_write_it(estate):
 
 
 def test_a_server_without_certificates_is_an_answer(estate):
-    """An export of an empty store shows no certificates and is not an unreadable file."""
+    """The export of an empty store is valid and shows no certificates."""
     estate.write("empty.pem", export_of("fe02.contoso.net"))
     ended = estate("asis", "empty.pem", "contoso.csv")
     assert ended.status == 1

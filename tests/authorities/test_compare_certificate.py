@@ -1,4 +1,4 @@
-"""A returned certificate against its entry of the plan: a finding for every difference."""
+"""A returned certificate is compared with its entry in the plan, and each difference is a finding."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compared(certificate, *, validity_days=0, **entry):
 
 
 def test_as_planned():
-    """A certificate that is what was planned has no finding."""
+    """A certificate that matches the plan has no finding."""
     assert compared(made(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
 
 
@@ -73,12 +73,12 @@ def test_as_planned():
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):
-    """Each single difference gives exactly its own finding, with the values."""
+    """Each difference causes exactly one finding, with both values."""
     assert compared(made(**changes)) == [(code, message)]
 
 
 def test_wildcard_on_public_suffix():
-    """A wildcard for a whole registry is reported, and so is a name that nobody requested."""
+    """A wildcard for a public suffix is reported, and so is a name that nobody requested."""
     assert compared(made(san=(*NAMES, "*.com.tw"))) == [
         ("names-added", '"*.com.tw" is not in the request'),
         (
@@ -86,7 +86,7 @@ def test_wildcard_on_public_suffix():
             "*.com.tw covers the names of every organization below com.tw",
         ),
     ]
-    # Its owner may have it: only that nobody asked for it is wrong.
+    # The owner of the suffix may use the wildcard. The only fault is that nobody requested it.
     assert compared(made(san=(*NAMES, "*.github.io"))) == [
         ("names-added", '"*.github.io" is not in the request')
     ]
@@ -104,7 +104,7 @@ def test_common_name_not_in_san():
 
 
 def test_no_san_at_all():
-    """A certificate without any SAN misses every name."""
+    """A certificate without a SAN lacks every planned name."""
     codes = [code for code, _ in compared(made(san=()))]
     assert codes == ["names-missing", "common-name-not-in-san"]
 
@@ -118,7 +118,7 @@ def test_wildcard_instead_of_names():
 
 
 def test_edge_internal_has_no_san():
-    """If no SAN was planned, none is missing, and the repeated subject is a notice."""
+    """If no SAN was planned, none is missing, and a SAN that repeats the subject is a notice."""
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
         ("subject-repeated-in-san", 'the subject alternative names also list "eepool.contoso.com"')
@@ -134,14 +134,14 @@ def test_edge_internal_has_no_san():
      "f*.contoso.com", ".contoso.com", "contoso.com.", "x\0.contoso.com", "https://contoso.com"],
 )  # fmt: skip
 def test_malformed_name(name):
-    """A dNSName that is not a host name is reported without invisible characters."""
+    """A dNSName that is not a valid host name is reported without invisible characters."""
     found = compared(made(san=(*NAMES, name)))
     assert [code for code, _ in found if code == "name-malformed"] == ["name-malformed"]
     assert all(text.isprintable() for _, text in found)
 
 
 def test_eku_without_server_auth():
-    """Another usage alone is both: one missing, one added."""
+    """If a certificate has only another usage, one missing and one additional usage are reported."""
     assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
         "eku-server-auth-absent",
         "eku-client-auth-added",
@@ -149,7 +149,7 @@ def test_eku_without_server_auth():
 
 
 def test_client_auth_asked_for():
-    """Client authentication that was planned (AOL) must be there, and is then no difference."""
+    """Planned client authentication (AOL) must be in the certificate, and is then not a difference."""
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
     assert compared(made(), eku=planned) == [
@@ -158,7 +158,7 @@ def test_client_auth_asked_for():
 
 
 def test_key_usage_of_ecdsa():
-    """An ECDSA key enciphers nothing, so nothing is missing."""
+    """An ECDSA key needs no key encipherment, so its absence is not reported."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = made(key=key, usage=("digital_signature",))
     assert compared(certificate, key=PlannedKey(algorithm="ECDSA", bits=256)) == []
@@ -179,7 +179,7 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """SHA-1 is reported as SHA-1, more severely from a public CA, and never as tampering."""
+    """SHA-1 is reported as such, as an error from a public CA, and never as tampering."""
     certificate = resigned(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
         (code, "the CA signed the certificate with SHA-1")
@@ -187,7 +187,7 @@ def test_sha1(issuer, code):
 
 
 def test_md5():
-    """MD5 is broken."""
+    """An MD5 signature is reported as broken."""
     certificate = resigned(made(), RSA_CA.key, "md5")
     assert compared(certificate) == [
         ("signature-hash-weak", "the CA signed the certificate with MD5")
@@ -195,7 +195,7 @@ def test_md5():
 
 
 def test_other_sha2():
-    """Another hash of SHA-2 than planned is a notice."""
+    """Another SHA-2 hash than planned is a notice."""
     assert compared(made(), hash="sha384") == [
         (
             "signature-hash-differs",
@@ -235,7 +235,9 @@ def test_ed25519():
     ],
 )
 def test_no_list_of_revoked_certificates(issuer, changes, code):
-    """A public CA may omit its CRL if it has OCSP or for short lives; Lync's page requires one."""
+    """A public CA may omit the CRL if it has OCSP or a short lifetime, but Microsoft's page for
+    Lync Server requires one.
+    """
     found = compared(made(**({"days": 100} | changes)), issuer=issuer)
     assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
     assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
@@ -245,7 +247,7 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
 @pytest.mark.parametrize(
     ("begins", "days", "code"),
     [
-        ("2024-03-14", 7, "absent"),  # no certificate was short-lived yet
+        ("2024-03-14", 7, "absent"),  # short-lived certificates were not defined yet
         ("2024-03-15", 10, "spared"),
         ("2026-03-14", 10, "spared"),
         ("2026-03-15", 10, "absent"),
@@ -253,7 +255,10 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
     ],
 )
 def test_how_short_lived_is_goes_by_the_first_day(begins, days, code):
-    """Ten days were short until 2026-03-14, seven are since then (Baseline Requirements 1.6.1)."""
+    """A lifetime of ten days counted as short until 2026-03-14.
+
+    Since then, seven days do (Baseline Requirements 1.6.1).
+    """
     moment = datetime.fromisoformat(begins).replace(tzinfo=UTC)
     found = compared(made(crl=(), begins=moment, days=days), issuer="public")
     codes = [one for one, _ in found if one.startswith("crl-")]
@@ -265,7 +270,7 @@ def test_how_short_lived_is_goes_by_the_first_day(begins, days, code):
     [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
 )
 def test_ldap_only(role, expected):
-    """A CRL that only the directory has is of no use outside the domain."""
+    """A CRL that is only in the directory cannot be used outside the domain."""
     certificate = made(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
     assert compared(made(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
@@ -275,7 +280,7 @@ def test_ldap_only(role, expected):
     ("days", "asked", "expected"),
     [
         (365, 365, []),
-        (364.5, 365, []),  # the CA dates the beginning back by hours
+        (364.5, 365, []),  # the CA sets the start of the validity some hours earlier
         (
             363,
             365,
@@ -299,23 +304,23 @@ def test_validity_asked(days, asked, expected):
     [
         ("2026-11-23", 200, False),
         ("2026-11-23", 200 + 1 / 86400, True),  # one second more
-        ("2026-03-14", 398, False),  # judged by its own beginning
+        ("2026-03-14", 398, False),  # evaluated for its start date
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),
         ("2029-03-15", 47, False),
     ],
 )
 def test_public_limit(begins, days, told):
-    """A public certificate is held to the limit in force on its first day."""
+    """A public certificate must keep the lifetime limit that applies on its start date."""
     start = date.fromisoformat(begins)
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
     codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
     assert ("validity-over-public-limit" in codes) is told
-    assert compared(made(days=3650)) == []  # an enterprise CA is free
+    assert compared(made(days=3650)) == []  # an enterprise CA may choose its limit
 
 
 def test_checks_are_complete():
-    """Every check of the data file says what it is, what to do, and who says so."""
+    """Every check in the data file has a description, a hint and a source."""
     checks = returned_checks()
     for rule in checks.values():
         assert rule.severity in ("error", "warning", "notice")
@@ -325,25 +330,27 @@ def test_checks_are_complete():
 
 
 def test_every_code_is_used():
-    """No code of the data file is without a function that finds it, and none is unknown."""
+    """Every code in the data file has a function that reports it, and no function reports an
+    unknown code.
+    """
     import re
 
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    named |= {rule.code for rule in ca_rules().roots}  # the table of roots names its own
+    named |= {rule.code for rule in ca_rules().roots}  # the table of roots has separate codes
     assert set(returned_checks()) - named == set()
 
 
 def test_codes_differ_from_plan_checks():
-    """A code means one thing: none of these is also a check of a plan."""
+    """A code has one meaning: none of these codes is also a code of a plan check."""
     from lyncnb.rules.rule_files import load_rules
 
     assert set(returned_checks()) & set(load_rules("lync2013").checks) == set()
 
 
 def test_finding():
-    """A finding carries severity, hint and source of its code."""
+    """A finding has the severity, hint and source of its code."""
     found = finding("unknown-key", "a.cer", "somebody's")
     rule = returned_checks()["unknown-key"]
     assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)

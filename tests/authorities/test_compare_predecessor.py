@@ -1,4 +1,4 @@
-"""A certificate against the one whose place it takes."""
+"""A certificate is compared with the certificate that it replaces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def made(ca=CA, key=KEY, **changes):
     ("changes", "expected"),
     [
         ({}, []),
-        ({"san": ["B.contoso.com", "a.contoso.com"]}, []),  # order and case do not count
+        ({"san": ["B.contoso.com", "a.contoso.com"]}, []),  # order and letter case are ignored
         ({"san": ["a.contoso.com", "c.contoso.com"]}, ["names: b.contoso.com -> c.contoso.com"]),
         ({"san": ["a.contoso.com"]}, ["names: b.contoso.com -> none"]),
         ({"subject": []}, ["subject: CN=a.contoso.com -> none"]),
@@ -38,7 +38,7 @@ def made(ca=CA, key=KEY, **changes):
     ],
 )
 def test_changes(changes, expected):
-    """Each changed field is reported with both values, and no other field is."""
+    """Each changed field is reported with both values, and unchanged fields are not reported."""
     key = KEY
     before = made()
     certificate = issue(

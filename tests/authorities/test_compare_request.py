@@ -1,4 +1,6 @@
-"""A request that was made elsewhere against its entry of the plan: a finding for every difference."""
+"""A request that was created on another computer is compared with its entry in the plan, and each
+difference is a finding.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,15 @@ AS_PLANNED = RequestContent(
     hash="sha256",
 )
 
-# Each prime of this kind of key is k * M + 65537**a mod M; M is the product of small primes.
+# Each prime of this kind of key is k * M + 65537**a mod M. M is the product of small primes.
 _SMALL = [n for n in range(3, 168) if all(n % divisor for divisor in range(2, n))]
 _PRODUCT = prod(_SMALL)
 ROCA = (3**200 * _PRODUCT + pow(65537, 1234, _PRODUCT)) * (5**150 * _PRODUCT + 65537)
-# Fermat's method needs as many rounds as the mean of the factors is above the root of the product.
+# Fermat's method needs as many rounds as the mean of the factors exceeds the root of the product.
 _MIDDLE = 1 << 1023
 CLOSE, FAR = _MIDDLE**2 - (1 << 256) ** 2, _MIDDLE**2 - (1 << 900) ** 2
 
-# Code, what differs, and what comes nearest to it and is as planned.
+# The code, the difference, and the nearest request that matches the plan.
 CASES = [
     (
         "request-common-name-differs",
@@ -59,23 +61,29 @@ CASES = [
 
 
 def compared(**changes):
-    """Codes of a request that is as planned but for some changes."""
+    """Return the codes of a request that matches the plan except for some changes."""
     return {finding.code for finding in compare_request(replace(AS_PLANNED, **changes), ENTRY)}
 
 
 def test_primes_that_are_too_close_are_found():
-    """A hundred rounds of Fermat's method find them; primes further apart are as planned."""
+    """A hundred rounds of Fermat's method find primes that are too close.
+
+    Primes further apart cause no finding.
+    """
     assert compared(modulus=CLOSE) == {"request-key-weak"}
     assert compared(modulus=FAR) == set()
 
 
 def test_as_planned():
-    """A request that asks for what is planned has no finding."""
+    """A request that matches the plan has no finding."""
     assert compared() == set()
 
 
 @pytest.mark.parametrize(("code", "differs", "nearest"), CASES, ids=[case[0] for case in CASES])
 def test_a_difference_is_reported_and_what_is_nearly_one_is_not(code, differs, nearest):
-    """Each difference gives its code alone; order, letter case and what the CA decides give none."""
+    """Each difference causes exactly one code.
+
+    Order, letter case and values that the CA decides cause none.
+    """
     assert compared(**differs) == {code}
     assert compared(**nearest) == set()

@@ -1,4 +1,4 @@
-"""The root above a returned certificate against the dated table of roots."""
+"""The root of a returned certificate is looked up in the dated table of roots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CaOfRoot(PythonCa):
 
 
 def found(ca, begins, *, days=100, issuer="public", chain=None):
-    """Code and message of each finding about the root of a certificate issued on a day."""
+    """Return the code and message of each finding about the root of a certificate issued on a date."""
     begins = datetime.combine(begins, time(), tzinfo=UTC)
     leaf = issue(
         KEY.public_key(), ca.issuing.subject, ca.key,
@@ -51,13 +51,16 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
 
 
 def codes(*args, **changes):
-    """The codes of these findings."""
+    """Return the codes of findings about the root."""
     return {code for code, _ in found(*args, **changes)}
 
 
 @pytest.mark.parametrize(("rule", "root"), LINES, ids=[f"{r} {rule.clients}" for rule, r in LINES])
 def test_each_line_counts_from_its_day(rule, root):
-    """A certificate that the client rejects is reported with client and day, one before is not."""
+    """A certificate that a client rejects from a date is reported with client and date.
+
+    An earlier certificate is not.
+    """
     ca, day = CaOfRoot(root), timedelta(days=1)
     if rule.effective is None:
         assert (
@@ -76,18 +79,18 @@ def test_each_line_counts_from_its_day(rule, root):
 
 
 def test_the_root_is_known_by_its_issuer_name_too():
-    """A chain without its root names the root as issuer, and a root may have its name in OU."""
+    """A root is recognized as the issuer in a chain without the root, and by a name in its OU."""
     ca = CaOfRoot("HiPKI Root CA - G1", "OU")
     assert "root-not-trusted" in codes(ca, AT.date(), chain=[ca.issuing])
 
 
 def test_internal_cas_may_have_any_name():
-    """The table is about public CAs; an internal CA of that name is trusted by its own clients."""
+    """An internal CA may have the name of a public root, since the table is only about public CAs."""
     assert found(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
 
 
 def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
-    """Let's Encrypt's Root YR counts by the certificate that ISRG Root X1 issued for it."""
+    """Let's Encrypt's Root YR is trusted through the certificate that ISRG Root X1 issued for it."""
     ca, older = CaOfRoot("Root YR"), CaOfRoot("ISRG Root X1")
     assert codes(ca, AT.date()) == {"root-in-no-store"}
     crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)

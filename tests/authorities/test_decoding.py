@@ -1,4 +1,4 @@
-"""Every format in which a certificate is returned, distinguished by structure."""
+"""Every format in which certificates are returned is recognized by its structure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BAG = (
 
 
 def trusted() -> bytes:
-    """Write what openssl x509 -trustout does: the certificate, then its trust settings."""
+    """Write the output of openssl x509 -trustout: the certificate followed by its trust settings."""
     settings = bytes.fromhex("300a3008") + bytes.fromhex("06062b0601050507")
     return armoured("TRUSTED CERTIFICATE", der(LEAF) + settings)
 
@@ -56,34 +56,34 @@ def trusted() -> bytes:
         (pem(*CHAIN), list(CHAIN)),
         (b"\xef\xbb\xbf" + pem(LEAF), [LEAF]),
         (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
-        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # an old Mac
-        (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),  # copied from a mail
+        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # line endings of an old Mac
+        (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),  # copied from an e-mail
         (BAG.encode() + pem(LEAF), [LEAF]),
         (TEXT.encode("utf-16"), [LEAF]),
         (TEXT.encode("utf-16-le"), [LEAF]),  # no byte order mark
         (TEXT.encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-le"), [LEAF]),
-        (BODY.encode(), [LEAF]),  # no armour, one line
+        (BODY.encode(), [LEAF]),  # base64 without a PEM label, in one line
         (base64.encodebytes(der(LEAF)), [LEAF]),
         (BODY.encode("utf-16"), [LEAF]),
         (trusted(), [LEAF]),
         (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
         (armoured("certificate", der(LEAF)), [LEAF]),
-        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # the label does not decide
+        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # the label does not decide the format
         (p7b(*CHAIN), list(CHAIN)),
         (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
-        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # as AD CS labels it
+        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # the label that AD CS uses
         (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
         (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
         (base64.encodebytes(p7b(*CHAIN)), list(CHAIN)),
-        (pem(LEAF, LEAF), [LEAF]),  # twice is once
+        (pem(LEAF, LEAF), [LEAF]),  # a certificate that appears twice is read once
         (TEXT.replace("-----\n", "----- \n").encode(), [LEAF]),
         (f"Dear planner,\n\n{TEXT}\nRegards".encode(), [LEAF]),
     ],
 )
 def test_forms(data, expected):
-    """Each format gives its certificates in order, without a problem."""
+    """Each format returns its certificates in order, without a problem."""
     decoded = decode(data)
     assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
     assert decoded.remarks == ()
@@ -92,7 +92,10 @@ def test_forms(data, expected):
 @pytest.mark.parametrize("last", [b"\n", b"\r", b"\t", b" ", b"\x1a"])
 @pytest.mark.parametrize("behind", [b"", b"\r\n", b" \t\x1a"])
 def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
-    """One signature in 200 ends in white space: only what follows the certificate is ignored."""
+    """A certificate whose last byte looks like white space is read.
+
+    One signature in 200 ends with such a byte.
+    """
     leaf = der(LEAF)[:-1] + last
     assert [one.der for one in decode(leaf + behind).certificates] == [leaf]
     assert [one.der for one in decode(leaf + der(CA.issuing) + behind).certificates] == [
@@ -111,7 +114,7 @@ def reordered(*certificates) -> bytes:
 
 @pytest.mark.parametrize("order", [CHAIN, CHAIN[::-1], (CHAIN[1], CHAIN[0], CHAIN[2])])
 def test_order_in_message(order):
-    """Leaf first, last or between: the order in a PKCS #7 message does not matter."""
+    """The server certificate may be first, last or between the others in a PKCS #7 message."""
     decoded = decode(reordered(*order))
     assert [one.der for one in decoded.certificates] == list(map(der, order))
     assert decoded.remarks == ()
@@ -125,7 +128,7 @@ def test_key_beside_certificate():
 
 
 def test_damaged_beside_good():
-    """Of two blocks only the intact one is read, and the other is reported."""
+    """If one of two blocks is damaged, the intact one is read and the damaged one is reported."""
     bad = TEXT.replace("\nM", "\n!", 1)
     decoded = decode((bad + pem(CA.root).decode()).encode())
     assert [one.der for one in decoded.certificates] == [der(CA.root)]
@@ -133,7 +136,7 @@ def test_damaged_beside_good():
 
 
 def test_pfx():
-    """The password is asked once, and only if there is one."""
+    """The password of a PFX file is asked for once, and only if the file has one."""
     asked = []
 
     def password():
@@ -154,7 +157,7 @@ def test_pfx():
 
 
 def test_json_of_cfssl():
-    """The certificate in cfssl's JSON is read; the request in the same file raises no problem."""
+    """In cfssl's JSON, the certificate is read, and the request in the same file causes no problem."""
     request = x509.CertificateSigningRequestBuilder().subject_name(LEAF.subject)
     csr = request.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     for document in (
@@ -182,14 +185,18 @@ def test_json_of_cfssl():
     ],
 )
 def test_what_ad_cs_says_instead(text, code, said):
-    """A page or output that says pending or denied is reported as such, with its request number."""
+    """If a returned page or output says pending or denied, lyncnb reports it with the request
+    number.
+    """
     ((found, message),) = decode(text.encode()).remarks
     assert found == code
     assert said in message
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
-    """The message has the serial number and the subject, and no debug text of a library."""
+    """If a certificate cannot be read, the message has its serial number and subject, and no
+    library's debug text.
+    """
     whole = der(LEAF)
     oid = bytes.fromhex("551d11")  # subjectAltName
     place = whole.index(oid) + len(oid)
@@ -214,14 +221,14 @@ def test_a_certificate_that_cannot_be_read_is_named():
     ],
 )
 def test_nothing(data, message):
-    """For a file without a certificate lyncnb reports what the file seems to be."""
+    """For a file without a certificate, lyncnb reports what the file seems to be."""
     ((code, said),) = decode(data).remarks
     assert code == "file-without-certificate"
     assert message in said
 
 
 def test_many_begin_lines_end_soon():
-    """A file of nothing but BEGIN lines costs no more than its length."""
+    """Reading a file that has only BEGIN lines takes time in proportion to its length."""
     decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
     assert decoded.remarks == (("file-malformed", "the file has more than 20,000 PEM blocks"),)
 
@@ -235,7 +242,7 @@ def test_any_bytes(data):
 
 @given(data=st.data())
 def test_damaged_text(data):
-    """A text with a piece replaced gives certificates or remarks, never an error."""
+    """A text with a replaced section gives certificates or remarks, and never raises an error."""
     begin = data.draw(st.integers(0, len(TEXT)))
     end = data.draw(st.integers(begin, min(begin + 40, len(TEXT))))
     piece = data.draw(st.text(max_size=20))
@@ -246,7 +253,9 @@ def test_damaged_text(data):
 
 
 def test_two_begin_lines():
-    """A block that begins again before it ended is cut off; the second one is read."""
+    """If a PEM block begins again before its end, the first one is dropped and the second one is
+    read.
+    """
     half = TEXT[: len(TEXT) // 2] + "\n"
     decoded = decode((half + TEXT).encode())
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
@@ -267,7 +276,7 @@ def test_empty_message():
 
 
 def test_pfx_with_a_wrong_password():
-    """A wrong password is reported, and the password appears in no message."""
+    """If a PFX password is wrong, it is reported, and the password appears in no message."""
     locked = pkcs12.serialize_key_and_certificates(
         b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
     )
@@ -277,7 +286,7 @@ def test_pfx_with_a_wrong_password():
 
 
 def test_pfx_without_certificate():
-    """A PFX with only a key is reported as a key and as a file without a certificate."""
+    """A PFX file that contains only a key is reported as a key and as a file without a certificate."""
     alone = pkcs12.serialize_key_and_certificates(b"x", KEY, None, None, NoEncryption())
     assert [code for code, _ in decode(alone).remarks] == [
         "private-key-in-file",

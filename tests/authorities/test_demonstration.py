@@ -1,4 +1,4 @@
-"""The demonstration CA: it signs the samples and never appears in any other folder."""
+"""The demonstration CA signs the samples, and is never used in any other folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ med02.{0},Mediation,,,
 
 
 def bundle_of(domain: str, folder):
-    """Write the requests of a small deployment of one domain."""
+    """Write the requests for a small deployment with one domain."""
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     topology = ln.read_topology(TABLE.format(domain).encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
@@ -32,26 +32,33 @@ def bundle_of(domain: str, folder):
 
 
 def test_it_answers_a_sample_with_three_mistakes(tmp_path):
-    """One name is missing, one revocation list, one answer; no key is left anywhere."""
+    """The demonstration CA omits one name, one CRL and one certificate on purpose, and leaves no
+    key behind.
+    """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     answers = ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     assert len(answers.mistakes) == 3
     issued = ln.match_certificates(bundle, tmp_path / "answers", today=TODAY)
     errors = {found.code for found in issued.findings if found.severity == "error"}
     assert errors == {"names-missing", "crl-distribution-point-absent"}
-    assert len(issued.waiting) == 3  # two were refused, one was not answered
-    assert answers.files == len(bundle.requests)  # the root came, one answer did not
+    assert (
+        len(issued.waiting) == 3
+    )  # two certificates were rejected, and one request was not answered
+    assert answers.files == len(bundle.requests)  # the root was returned, one certificate was not
     assert not any(b"PRIVATE" in path.read_bytes() for path in (tmp_path / "answers").iterdir())
     assert {one.certificate.issuer_name for one in issued.certificates} == {DEMONSTRATION_NAME}
 
 
 def errors_of(issued) -> set[str]:
-    """Return the codes of the errors that were found."""
+    """Return the codes of the errors in an evaluation."""
     return {found.code for found in issued.findings if found.severity == "error"}
 
 
 def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
-    """The same CA signs what still waits, then a renewal; each certificate is taken."""
+    """The demonstration CA signs the remaining requests, and then a renewal, without mistakes.
+
+    Each certificate is accepted.
+    """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     for place in ("first", "second", "renewed"):
         answers = ln.demo.answer(bundle, tmp_path / place, today=TODAY)
@@ -69,7 +76,7 @@ def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
 
 
 def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
-    """Serial numbers count per signing key: another CA's do not affect the first certificates."""
+    """A serial number is unique per signing key, so another CA with the same name may use it again."""
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     for place in ("first", "second"):
         numbers = iter(range(100, 200))
@@ -81,7 +88,9 @@ def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeyp
 
 
 def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_path):
-    """Fewer than 200 days until 2027-03-14, fewer than 100 from the next day on."""
+    """A public certificate of the demonstration CA lasts less than 200 days until 2027-03-14, and
+    then less than 100 days.
+    """
     topology = ln.read_topology("data/contoso.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     bundle = ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE, today=TODAY)
@@ -95,7 +104,9 @@ def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_pa
 
 
 def test_it_signs_no_folder_with_a_real_name(tmp_path):
-    """Any name outside the samples' domains refuses the whole folder, and nothing is written."""
+    """The demonstration CA rejects a folder with any name outside the samples' domains, and writes
+    nothing.
+    """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with pytest.raises(BundleError, match="names of a real organization"):
         ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
@@ -115,13 +126,17 @@ def test_it_signs_no_folder_with_a_real_name(tmp_path):
     ],
 )
 def test_the_samples_names_are_told_by_their_end(tmp_path, name, expected):
-    """The organization is a label of its own, directly before the last label."""
+    """Sample names are recognized by their end: the organization is a label directly before the
+    last one.
+    """
     entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan
     assert is_fictional([replace(entry, san=(*entry.san, name))]) is expected
 
 
 def test_elsewhere_its_certificate_is_an_error_that_nobody_accepts(tmp_path, monkeypatch):
-    """A folder with a real name refuses what the demonstration signed, even if asked to accept."""
+    """A folder with a real name rejects a certificate of the demonstration CA, even if it is to be
+    accepted.
+    """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with monkeypatch.context() as fooled:
         fooled.setattr("lyncnb.authorities.demonstration.is_fictional", lambda entries: True)

@@ -1,6 +1,6 @@
-"""What each command reports for a returned file, and its exit status: one evaluation for all.
+"""All commands report the same evaluation of a returned file, and exit with the expected status.
 
-Each row is a file: OpenSSL makes the certificate (or something like one), ``receive`` reads it, and
+Each row is a file. OpenSSL creates the certificate (or a similar file), ``receive`` reads it, and
 ``status``, ``pfx`` and ``steps`` run afterwards. An error that receive finds stops each of them and
 is named.
 """
@@ -39,7 +39,7 @@ def ca(tmp_path_factory) -> Authority:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Path:
-    """A folder of two requests without certificates."""
+    """Return a folder of two requests without certificates."""
     folder = tmp_path_factory.mktemp("plan") / "requests"
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, folder, passphrase=PASSPHRASE)
@@ -58,7 +58,7 @@ def csr_of(folder: Path, part: str) -> Path:
 
 
 def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
-    """Have the server's request signed, and the deployment's as it should be."""
+    """Have the CA sign the server's request as given, and the deployment's request correctly."""
     place.mkdir(exist_ok=True)
     ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
     return ca.sign(csr_of(requests, "StandardEdition"), place / "server.pem", **changes)
@@ -81,7 +81,7 @@ REFUSED = {
 
 
 def ask(shell: Shell) -> dict[str, tuple[int, str]]:
-    """Ask every command that comes after receive what it says, and its exit status."""
+    """Run every command that follows receive, and return its output and exit status."""
     commands = {
         "status": ("status", "requests"),
         "pfx": ("pfx", "requests", "--passphrase-file", "passphrase.txt"),
@@ -93,7 +93,7 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes, code):
-    """Every command names the certificate with its error, and the valid one is still processed."""
+    """Every command names a rejected certificate with its error, and still processes the valid one."""
     back = shell.folder / "back"
     certificate = answer(ca, requests, back, **changes)
     if not changes:
@@ -103,7 +103,7 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
     assert received.status == 1
     assert code in received.out
     said = ask(shell)
-    # A CA certificate is nobody's answer, so nothing of it is kept.
+    # A CA certificate does not match any request, so it is not kept.
     ended = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
     assert [said[name][0] for name in ("status", "pfx", "steps")] == ended
     if code == "ca-certificate":
@@ -112,13 +112,13 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
         assert code in text, name
         assert "returned/refused/StandardEdition" in text, name
     assert len(list((requests / "pfx").glob("*.pfx"))) == 1
-    # Once more, when nothing came: the same.
+    # Receiving nothing afterwards gives the same result.
     assert code in shell("receive", "requests").out
 
 
 @pytest.mark.parametrize("row", ["an octet of the signature flipped", "ended an hour ago"])
 def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
-    """A faulty newer certificate is kept aside; the good one stays packaged."""
+    """A newer certificate with an error is stored separately, and the valid one stays packaged."""
     back = shell.folder / "back"
     good = answer(ca, requests, back, begins=timedelta(days=-2))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -140,7 +140,7 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
 
 
 def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
-    """A damaged certificate came alone; the chain shows it, and every command says the same.
+    """If a damaged certificate was received without its chain, the chain reveals it in every command.
 
     The other certificate of that CA, which the chain did sign, stays in use.
     """
@@ -165,7 +165,9 @@ def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
 
 
 def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
-    """A newer one of another CA stays aside, with its whole chain too, until that is accepted."""
+    """A newer certificate of another CA is not used until it is accepted, even if its chain is
+    complete.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back, begins=timedelta(days=-2))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -194,7 +196,9 @@ def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_fac
 
 
 def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
-    """Of two with the same dates, the one with fewer errors counts, then the later one."""
+    """Of two certificates with the same dates, the one with fewer errors is used, and then the
+    later one.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -221,7 +225,9 @@ def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
 
 @pytest.mark.parametrize("chain_first", [True, False])
 def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
-    """Before the certificate or after it: it is kept, named, and closes the gap."""
+    """A chain received before or after its certificate is kept, named, and completes the
+    certificate.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back)
     chain = shell.write("chain.pem", ca.chain)
@@ -241,7 +247,9 @@ def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
 
 
 def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
-    """Pfx --without-chain ID, and only for that id."""
+    """A certificate with an incomplete chain is packaged only with pfx --without-chain ID, and only
+    for that id.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back)
     shell("receive", "requests", "back")
@@ -257,7 +265,10 @@ def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):
-    """A rejected certificate is evaluated again without its file; the reason is recorded."""
+    """A rejected certificate can be accepted with a reason without its file.
+
+    The reason is recorded.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back, extensions=without("crl"))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -275,7 +286,9 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
 
 
 def test_what_a_ca_never_writes_is_accepted_once_for_it(shell, requests, ca):
-    """A reason for one certificate without a place of revocation counts for the CA's next one."""
+    """If a certificate without a CRL is accepted with a reason, the CA's next certificate is
+    accepted too.
+    """
     back, without_list = shell.folder / "back", without("crl")
     back.mkdir()
     ca.sign(csr_of(requests, "Standard"), back / "server.pem", extensions=without_list)
@@ -294,7 +307,9 @@ def test_what_a_ca_never_writes_is_accepted_once_for_it(shell, requests, ca):
 
 
 def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
-    """Steps name the CA and what is missing, with a verb, and never the packages."""
+    """After a rejection, the steps tell the reader what to request from which CA, and do not
+    mention packages.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back, extensions=without("crl"))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -309,7 +324,7 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
 
 
 def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
-    """While it is refused, both say so; the good one that comes after it ends the matter."""
+    """A rejected certificate is reported by every command until a valid one replaces it."""
     back, again = shell.folder / "back", shell.folder / "again"
     answer(ca, requests, back, extensions=without("crl"), begins=-48 * _HOUR)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -324,7 +339,9 @@ TABLE = STANDARD_EDITION
 
 
 def test_policy_is_accepted_beforehand(shell, ca):
-    """[accepted] in plan.toml: no hand when they come, and the reason in every summary."""
+    """Findings in [accepted] of plan.toml are accepted when certificates are received, and every
+    summary shows the reason.
+    """
     reason = "the lab has no list"
     shell.write("topology.csv", TABLE)
     shell.write("passphrase.txt", PASSPHRASE)
@@ -355,7 +372,7 @@ def test_policy_is_accepted_beforehand(shell, ca):
 
 
 def test_mathematics_is_not_accepted_beforehand(shell):
-    """A reason in plan.toml for a wrong signature is refused when the requests are written."""
+    """An invalid signature cannot be accepted in plan.toml: the request command rejects the entry."""
     shell.write("topology.csv", TABLE)
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
     ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
@@ -366,7 +383,9 @@ def test_mathematics_is_not_accepted_beforehand(shell):
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
 def test_mathematics_is_not_accepted(shell, requests, code):
-    """Signatures, keys and names of others have no reason; a misspelt code accepts nothing."""
+    """Invalid signatures, wrong keys and wrong names cannot be accepted, and a misspelt code
+    accepts nothing.
+    """
     ended = shell("receive", "requests", "--accept", f"{code}=because")
     assert ended.status == 3
     assert code in ended.err
@@ -375,7 +394,7 @@ def test_mathematics_is_not_accepted(shell, requests, code):
 @pytest.mark.parametrize("place", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
 def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
-    """A certificate or package other than the recorded one is reported with its hash."""
+    """A certificate or package that differs from the recorded one is reported with its hash."""
     back = shell.folder / "back"
     answer(ca, requests, back)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -397,13 +416,15 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     assert f"{place}/{found.name} is not the" in ended.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
     assert found.stem + ".pfx" not in scripts
-    if place == "pfx":  # made again, it is the one on record
+    if place == "pfx":  # after it is packaged again, it matches the record
         assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
 
 
 def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
-    """If a CA's validity begins later, lyncnb then says to receive the stored certificate again."""
+    """If a CA's certificate becomes valid later, lyncnb asks to receive the stored certificate
+    again.
+    """
     soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)
     back = tmp_path / "back"
     answer(soon, requests, back)
@@ -421,7 +442,7 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
 
 
 def test_reading_writes_nothing(shell, requests, ca):
-    """Status and an evaluation of the recorded certificates change no byte and no time stamp."""
+    """Status and an evaluation of recorded certificates change no file and no time stamp."""
     back = shell.folder / "back"
     answer(ca, requests, back, ends=-_HOUR)
     (back / "chain.pem").write_bytes(ca.chain)

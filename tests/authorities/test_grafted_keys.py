@@ -1,7 +1,8 @@
-"""Certificates of many origins with our public key: none is lost, none stops the reading.
+"""Certificates from many sources that contain our public key are all kept, and none stops the
+    reading.
 
-Each of pyca's vectors becomes a possible certificate for one of our requests: odd names, dates and
-extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many are used.
+Each of pyca's test vectors becomes a certificate for one of our requests, with unusual names, dates
+and extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many vectors are used.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ COUNT = int(os.environ.get("LYNCNB_VECTORS", "60"))
 
 
 def vectors() -> list[bytes]:
-    """Return every certificate of the vectors, DER, in the order of their files' names."""
+    """Return every certificate of the test vectors in DER, ordered by file name."""
     place = Path(cryptography_vectors.__file__).parent / "x509"
     found = []
     for path in sorted(place.rglob("*")):
@@ -40,7 +41,7 @@ def vectors() -> list[bytes]:
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """Write an element with a length in the shortest form."""
+    """Return a DER element with the shortest form of its length."""
     size = len(content)
     if size < 0x80:
         return bytes([tag, size]) + content
@@ -49,7 +50,10 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def grafted(der: bytes, key: bytes) -> bytes | None:
-    """Put a SubjectPublicKeyInfo into a certificate; None if it has no place for one."""
+    """Put a SubjectPublicKeyInfo into a certificate.
+
+    Return None if the certificate has no place for it.
+    """
     try:
         content, *rest = children(der, read_element(der, 0, len(der)))
         fields = children(der, content)
@@ -80,7 +84,7 @@ def test_none_is_lost(tmp_path):
         with suppress(BadCertificate):
             readable[number] = read_certificate(der)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a notebook would show what a library has to say
+        warnings.simplefilter("error")  # a notebook would show a library's warnings
         issued = receive(bundle.folder, answers, today=TODAY)
     told = {found.about for found in issued.findings}
     assert not any("ParseError" in found.message for found in issued.findings)
@@ -88,7 +92,8 @@ def test_none_is_lost(tmp_path):
     possible = {one.sha256 for one in readable.values() if not one.is_ca}
     kept = {one.sha256 for one in (*issued.certificates, *issued.refused)}
     rest = possible - kept
-    # What is signed with its own key is no answer; with our key in it, none is any more.
+    # A self-signed certificate matches no request, and with our key in it, it is no longer self-
+    # signed.
     assert rest == set()
     again = load_issued(open_requests(bundle.folder), today=TODAY)
     assert {one.sha256 for one in (*again.certificates, *again.refused)} == kept

@@ -1,4 +1,4 @@
-"""The package for a CA: requests and what its people need, and no key."""
+"""The package for a CA contains requests and instructions for the CA's administrators, and no key."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def contents(path) -> dict[str, bytes]:
 
 
 def test_package(folder, tmp_path):
-    """There is a part per CA with a page, a summary, names, CSRs; AD CS gets its batch file."""
+    """The package has one folder per CA with a page, a summary, the names and the CSRs.
+
+    AD CS also gets a batch file.
+    """
     made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     places = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
@@ -59,7 +62,7 @@ def test_package(folder, tmp_path):
 
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
-    """The CSRs are the folder's, byte for byte, and verify."""
+    """The CSRs in the package are identical to the folder's, and their signatures are valid."""
     made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     for part in made.parts:
@@ -70,7 +73,10 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
 
 
 def test_submission(folder, tmp_path):
-    """The batch file names the CA and the template; a CA's name that is none is left out."""
+    """The batch file contains the CA and the template.
+
+    A CA name that certreq cannot use is left out.
+    """
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     script = contents(tmp_path / "out.zip")[
         "internal-ca01-contoso-com-contoso-issuing-ca-1/submit.cmd"
@@ -80,7 +86,9 @@ def test_submission(folder, tmp_path):
 
 
 def test_page(folder, tmp_path):
-    """The page says what to do and why no SAN attribute is needed, and escapes a CA's name."""
+    """The page for the CA shows the tasks, explains why no SAN attribute is needed, and escapes the
+    CA's name.
+    """
     hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     internal = unmarked(
@@ -112,7 +120,9 @@ def test_page(folder, tmp_path):
     ],
 )
 def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
-    """The page has the smallest of a CA's limits, and e-mail validates a wildcard for a while."""
+    """The page for the CA shows the smallest of the lifetime limits, and how long e-mail can
+    validate a wildcard.
+    """
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
     hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (unmarked(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
@@ -124,7 +134,7 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
 
 
 def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
-    """For the CA, the page repeats the date on the cover of the folder's summary."""
+    """The page for the CA repeats the date on the cover of the folder's summary."""
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
     assert "<td>2026-12-15</td>" in unmarked(
@@ -136,12 +146,12 @@ def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
 
 
 def test_page_counts_from_its_own_day(tmp_path):
-    """A planned issue date in the past is not used: the limits are those of the current date."""
+    """If the planned issue date is in the past, the page uses the limits of the current date."""
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
     page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
-    assert page.count("2027-01-28") == 2  # the evaluation date: in the table and in the margin
+    assert page.count("2027-01-28") == 2  # the evaluation date, in the table and in the margin
     assert "not specified: ask the sender" in page
     assert (
         "A certificate is valid for at most 100 days, or at most 47 days if it is issued on" in page
@@ -150,7 +160,7 @@ def test_page_counts_from_its_own_day(tmp_path):
 
 
 def test_page_says_who_asks_and_until_when(folder, tmp_path):
-    """The page has sender, date, product and sites, and says what to send back."""
+    """The page shows sender, date, product and sites, and lists what to send back."""
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
     place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
@@ -166,7 +176,7 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
-    """For another product the page cites no Lync Server page, and no page twice."""
+    """For another product, the page cites no Lync Server page, and no page twice."""
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
     made = make_folder(tmp_path / "requests", plan).folder
     hand_over(made, tmp_path / "out.zip")
@@ -177,7 +187,7 @@ def test_page_cites_the_products_own_documents(tmp_path):
 
 
 def test_page_tells_how_each_request_is_issued(folder, tmp_path):
-    """Each request has its template or its kind of certificate, its key and its use."""
+    """Each request on the page has its template or certificate type, its key and its use."""
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
     internal = unmarked(
@@ -192,14 +202,14 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
 
 @pytest.mark.parametrize("sender", ["two\nlines", "x" * 201, "bell\a"])
 def test_sender_is_one_line(folder, tmp_path, sender):
-    """A sender that does not fit on one line is refused before anything is written."""
+    """A sender with more than one line is rejected before any file is written."""
     with pytest.raises(OptionsError, match="is not a valid sender"):
         hand_over(folder, tmp_path / "out.zip", sender=sender)
     assert not (tmp_path / "out.zip").exists()
 
 
 def test_names(folder, tmp_path):
-    """A portal that reads no SAN gets the names on one line."""
+    """For a portal that does not read the SAN in a CSR, the names are listed on one line."""
     made = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
     record = made.requests[0]
@@ -211,26 +221,29 @@ def test_names(folder, tmp_path):
     [
         ({"issuer": "public"}, ["Edge"]),
         ({"issuer": "Internal", "site": "kaohsiung"}, ["Mediation"]),
-        ({"issuer": "litware <public> ca"}, ["Edge"]),  # by the CA's name
+        ({"issuer": "litware <public> ca"}, ["Edge"]),  # sorted by the CA's name
         ({"pool": "EEPool.contoso.com"}, ["FrontEnd", "FrontEnd"]),
         ({"site": ""}, ["Deployment"]),
     ],
 )
 def test_choice(folder, tmp_path, choice, expected):
-    """Requests are chosen by CA, site or pool, regardless of case."""
+    """Requests can be selected by CA, site or pool, regardless of letter case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan.role for record in made.requests] == expected
 
 
 def test_wave(folder, tmp_path):
-    """A wave of one's own is a list of ids."""
+    """A list of ids selects a custom wave of requests."""
     wanted = find_id(open_requests(folder), "med01")
     made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
     assert [record.id for record in made.requests] == [wanted]
 
 
 def test_only_what_waits(folder, tmp_path):
-    """Requests with a certificate are not handed over again; if none is left, it is an error."""
+    """Requests with a certificate are not handed over again.
+
+    If no request is left, lyncnb reports an error.
+    """
     bundle = open_requests(folder)
     ca = PythonCa()
     last = find_id(bundle, "med01")
@@ -248,7 +261,7 @@ def test_only_what_waits(folder, tmp_path):
 
 
 def test_same_bytes(folder, tmp_path):
-    """The same requests give the same bytes; the same file is left as it is."""
+    """The same requests give an identical package, and an identical file is not written again."""
     hand_over(folder, tmp_path / "one.zip")
     hand_over(folder, tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -258,7 +271,7 @@ def test_same_bytes(folder, tmp_path):
 
 
 def test_no_clobber(folder, tmp_path):
-    """Another file of the name is not overwritten."""
+    """A different file with the package's name is not overwritten."""
     (tmp_path / "out.zip").write_bytes(b"mine")
     with pytest.raises(OutputError, match="already exists; lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
@@ -266,7 +279,7 @@ def test_no_clobber(folder, tmp_path):
 
 
 def test_no_key(folder, tmp_path):
-    """No line of any key file is in the package."""
+    """The package contains no line of any key file."""
     hand_over(folder, tmp_path / "out.zip")
     everything = b"".join(contents(tmp_path / "out.zip").values())
     keys = [path.read_bytes().splitlines() for path in (folder / "keys").iterdir()]
@@ -276,7 +289,7 @@ def test_no_key(folder, tmp_path):
 
 @pytest.mark.parametrize("place", ["before", "instead"])
 def test_key_in_csr(folder, tmp_path, place):
-    """A key inside a CSR file stops the handover, whatever the record says."""
+    """A private key inside a CSR file stops the handover, even if the record has the file's hash."""
     record = open_requests(folder).requests[0]
     path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
@@ -289,7 +302,7 @@ def test_key_in_csr(folder, tmp_path, place):
 
 
 def test_changed_request(folder, tmp_path):
-    """A CSR that is not the one on record is not handed over."""
+    """A CSR that differs from its record is not handed over."""
     first, second, *_ = open_requests(folder).requests
     (folder / first.files.csr).write_bytes((folder / second.files.csr).read_bytes())
     with pytest.raises(BundleError, match="the file differs from the request that lyncnb wrote"):
@@ -297,13 +310,13 @@ def test_changed_request(folder, tmp_path):
 
 
 def test_bad_template(folder, tmp_path):
-    """A template's name is checked before anything is done."""
+    """The name of a template is validated before any file is written."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
 
 
 def test_shown(folder, tmp_path):
-    """The handed-over requests are shown as a table, as lines, and as a document."""
+    """The handed-over requests are shown as a table, as text and as JSON."""
     made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
@@ -321,7 +334,7 @@ def test_shown(folder, tmp_path):
 
 
 def test_two_names_one_folder():
-    """Two CAs whose names make the same folder get two."""
+    """Two CAs whose names give the same folder name get two folders."""
     from lyncnb.authorities.submission import part_folder
 
     taken = {"internal-a-b"}
@@ -331,7 +344,7 @@ def test_two_names_one_folder():
 
 
 def test_nothing_waits_at_all(folder, tmp_path):
-    """When every request has its certificate, the page says so."""
+    """If every request has its certificate, the error says that no request waits."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -345,7 +358,7 @@ def test_nothing_waits_at_all(folder, tmp_path):
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
-    """If all requests are only planned, the error names the next step, not another choice."""
+    """If an interrupted run left only planned requests, the error names the next step."""
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
@@ -370,7 +383,10 @@ def handover_of(folder, place):
     ],
 )
 def test_what_counts_as_a_key(data, refused):
-    """Key material is known by its armour and by its structure; a sentence about keys is none."""
+    """A private key is recognized by its PEM label and its structure.
+
+    A sentence about keys does not count.
+    """
     from lyncnb.authorities.handover import refuse_keys
 
     if refused:
@@ -381,7 +397,7 @@ def test_what_counts_as_a_key(data, refused):
 
 
 def test_one_ca_for_several_is_refused(tmp_path):
-    """A configuration string of one CA is not used for requests of two internal CAs."""
+    """The configuration string of one CA is rejected for requests of two internal CAs."""
     plan = make_plan(ca={"internal": "Contoso CA 1", "Edge": "Contoso CA 2"},
                      issuer={"Edge": "internal"})  # fmt: skip
     folder = make_folder(tmp_path / "requests", plan).folder
@@ -395,18 +411,18 @@ def test_one_ca_for_several_is_refused(tmp_path):
 
 
 def with_client_authentication(folder):
-    """Let the Mediation Server's request ask for client authentication too; return its id."""
+    """Add client authentication to the Mediation Server's request, and return its id."""
     manifest = folder / "manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
     [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
     wanted["plan"]["eku"] = ["serverAuth", "clientAuth"]
-    document["plan_sha256"] = ""  # of the plan that this is not any more
+    document["plan_sha256"] = ""  # no longer a request of the current plan
     manifest.write_text(json.dumps(document), encoding="utf-8")
     return wanted["id"]
 
 
 def test_each_kind_of_usage_has_its_template(folder, tmp_path):
-    """Requests for client authentication go into a folder of their own, with their template."""
+    """Requests with client authentication go into a separate folder with another template."""
     wanted = with_client_authentication(folder)
     with pytest.raises(OptionsError, match="must have server and client authentication") as caught:
         hand_over(folder, tmp_path / "out.zip")
@@ -422,7 +438,9 @@ def test_each_kind_of_usage_has_its_template(folder, tmp_path):
 
 
 def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
-    """Each certificate that a renewal replaces is listed with its serial and when to revoke it."""
+    """The page lists each certificate that a renewal replaces, with its serial number and the date
+    to revoke it.
+    """
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -445,7 +463,7 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
 
 
 def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
-    """The page names the option for each open point, and has no open point if all are given."""
+    """The page names the option for each missing detail, and lists none if all details are given."""
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
     assert all(word in open_points for word in ("--sender", "--needed-by", "[ca]"))
@@ -456,7 +474,7 @@ def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
 
 
 def test_page_says_what_to_revoke_now(folder, tmp_path):
-    """A compromised certificate is on the page of its CA, whether a request waits or not."""
+    """The page of a CA lists its compromised certificates to revoke, even if no request waits."""
     bundle, ca = open_requests(folder), PythonCa()
     name = find_id(bundle, "med01")
     path = tmp_path / "all.p7b"
@@ -484,7 +502,9 @@ def test_page_says_what_to_revoke_now(folder, tmp_path):
 
 
 def test_page_names_withdrawn_requests(folder, tmp_path):
-    """The CA learns which request it must not answer any more, by the SHA-256 it had."""
+    """The page lists the requests that the CA must not issue any more, with the SHA-256 hash of
+    each CSR.
+    """
     name = find_id(open_requests(folder), "med01")
     before = open_requests(folder).manifest.by_id[name].csr_sha256
     renew(folder, name, reason="a test", withdraw=True, passphrase=PASSPHRASE, today=TODAY)
@@ -500,5 +520,5 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
 
 
 def text_of(page: str) -> str:
-    """Return the text of a page, without the places at which long words may break."""
+    """Return the text of a page without the optional line breaks in long words."""
     return html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")

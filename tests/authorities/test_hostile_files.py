@@ -1,6 +1,7 @@
-"""Damaged and malicious files, given to a folder that has a valid certificate.
+"""Damaged and malicious files do no harm to a folder that has a valid certificate.
 
-``LYNCNB_HOSTILE`` sets their number; each is made from its number, so that it can be made again.
+``LYNCNB_HOSTILE`` sets the number of files. Each file depends only on its number, so it can be
+created again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from lyncnb.topology.topology import read_topology
 
 COUNT = int(os.environ.get("LYNCNB_HOSTILE", "40"))
 
-#: Values that readers of ASN.1 stumble over: no length, all lengths, tags of other things.
+#: Values that ASN.1 parsers often mishandle: wrong lengths and tags.
 _ODD = (
     0x00,
     0x01,
@@ -56,7 +57,7 @@ _ODD = (
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
-    """Return a packaged folder, and the files that can be spoilt: whole, of every form."""
+    """Return a packaged folder, and the valid files of every format that a test can damage."""
     place = tmp_path_factory.mktemp("hostile")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -73,7 +74,9 @@ def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
 
 
 def forms(ca: Authority, place: Path) -> list[bytes]:
-    """Have the server's request answered again, right and wrong, and packed in every form."""
+    """Have the server's request answered again, correctly and wrongly, and return it in every
+    format.
+    """
     (csr,) = (place / "requests" / "csr").glob("Standard*.csr")
     right = ca.sign(csr, place / "again.pem").read_bytes()
     theirs = make_root(place / "theirs")
@@ -106,7 +109,7 @@ def forms(ca: Authority, place: Path) -> list[bytes]:
 
 
 def spoilt(number: int, whole: list[bytes]) -> bytes:
-    """Spoil one of the files in the way that the number says."""
+    """Damage one of the files in the way that the number selects."""
     chance = random.Random(number)
     data = bytearray(chance.choice(whole))
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
@@ -137,7 +140,7 @@ def spoilt(number: int, whole: list[bytes]) -> bytes:
 
 
 def facts(folder: Path) -> list[tuple[str, str, str]]:
-    """Return what must stay: certificate, chain and package of each request."""
+    """Return what must not change: the certificate, chain and package of each request."""
     return [
         (
             record.id,
@@ -149,7 +152,9 @@ def facts(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def test_none_of_them_does_harm(tmp_path, answered, capfd):
-    """No exception, no warning of a library; what has a place is the CA's, and no file is elsewhere."""
+    """A damaged file causes no exception and no library warning, and only files of the CA are
+    stored.
+    """
     original, whole = answered
     folder = Path(shutil.copytree(original, tmp_path / "requests"))
     roots = {chain for _, chain, _ in facts(folder)}

@@ -1,4 +1,4 @@
-"""Returned certificates into the folder: nothing lost, nothing twice, nothing outside."""
+"""Returned certificates are received into the folder completely, once, and never outside of it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CA = PythonCa()
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """Return a folder with requests, to be copied."""
+    """Return a folder with requests. Tests copy it."""
     folder = tmp_path_factory.mktemp("template") / "requests"
     make_folder(folder)
     return folder
@@ -61,7 +61,9 @@ def write(path, data: bytes):
 
 
 def test_received(folder, tmp_path):
-    """Each certificate is in the folder returned with its chain, and the manifest records it."""
+    """Each certificate and its chain are written to the folder returned and recorded in the
+    manifest.
+    """
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
@@ -100,18 +102,18 @@ def test_received(folder, tmp_path):
 
 
 def test_again(folder, tmp_path):
-    """The same files again change no byte and no time, on whatever day."""
+    """Receiving the same files again changes no file and no time, on any date."""
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, path, today=TODAY)
     before = snapshot(folder, but_lock=True)
     receive(folder, path, today=TODAY + timedelta(days=30))
-    receive(folder, today=TODAY)  # what is in returned already
+    receive(folder, today=TODAY)  # the files that are already in returned
     assert snapshot(folder, but_lock=True) == before
 
 
 def test_one_after_the_other(folder, tmp_path):
-    """Answers may come one by one; the chain of one completes the others."""
+    """Certificates may be received one by one. The chain of one completes the others."""
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
     *most, last = answers.items()
@@ -129,7 +131,7 @@ def test_one_after_the_other(folder, tmp_path):
 
 
 def test_newer_answer(folder, tmp_path):
-    """Another certificate for a request moves the earlier one, whole, to archive."""
+    """Another certificate for a request moves the previous one with its chain to archive."""
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)
     first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
@@ -148,7 +150,9 @@ def test_newer_answer(folder, tmp_path):
 
 
 def test_renewed_request(folder, tmp_path):
-    """A renewed request's certificate takes the place; the old one stays known, in archive."""
+    """The certificate of a renewed request replaces the old one, which stays in the archive with
+    its record.
+    """
     request_id = find_id(open_requests(folder), "med01")
     first = CA.issue_for(request_of(open_requests(folder), request_id), days=150)
     receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
@@ -188,16 +192,18 @@ def test_superseded(folder, tmp_path):
     assert (record.state, record.issued) == ("waiting", None)
     assert record.archived[0].issued.file == f"archive/{request_id}-g1.cer"
     before = snapshot(folder, but_lock=True)
-    assert receive(folder, path, today=TODAY).exit_status == 0  # known by now
+    assert receive(folder, path, today=TODAY).exit_status == 0  # now it is known
     assert snapshot(folder, but_lock=True) == before
 
 
 def test_what_was_dropped_in(folder):
-    """Files that the planner puts into returned himself are read, and none is lost."""
+    """Files that the planner copies into returned are read, and none is lost."""
     bundle = open_requests(folder)
     request_id, other = find_id(bundle, "med01"), edge_external(bundle)
     answers = answer_all(bundle, CA)
-    own = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))  # our name
+    own = write(
+        folder / "returned" / f"{request_id}.cer", der(answers[request_id])
+    )  # a file name of lyncnb
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
     issued = receive(folder, today=TODAY)
     assert {one.request_id for one in issued.certificates} == {request_id, other}
@@ -208,7 +214,7 @@ def test_what_was_dropped_in(folder):
 
 
 def test_hostile(folder, tmp_path):
-    """Sixty damaged, malicious or unrelated files: each is reported, and nothing else changes."""
+    """Sixty damaged, malicious or unrelated files are each reported, and nothing else changes."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
         key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]
@@ -223,7 +229,7 @@ def test_hostile(folder, tmp_path):
     assert {(name, code) for name, (_, code) in files.items()} <= told
     assert issued.certificates == ()
     assert issued.exit_status == 2
-    # CA certificates are kept, whatever they came with; nothing else is.
+    # CA certificates are kept, whatever file they were in. Nothing else is kept.
     after = snapshot(folder, but_lock=True)
     new = {Path(name) for name in after if after[name] != inside.get(name)}
     new = {path.relative_to(folder).as_posix() for path in new}
@@ -234,7 +240,7 @@ def test_hostile(folder, tmp_path):
 
 
 def test_hostile_forms_of_a_good_answer(folder, tmp_path):
-    """An answer that would be good is not taken out of a file that is not."""
+    """A valid certificate inside an unacceptable file is not accepted."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     leaf = CA.issue_for(request_of(bundle, request_id), days=199)
@@ -256,7 +262,7 @@ def test_hostile_forms_of_a_good_answer(folder, tmp_path):
 
 
 def test_forged(folder, tmp_path):
-    """A certificate for our key under the CA's name with another signature is an error."""
+    """A certificate with our key and the CA's name, but another signature, is an error."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     forger = PythonCa()
@@ -272,7 +278,9 @@ def test_forged(folder, tmp_path):
 
 
 def test_locked(folder, tmp_path):
-    """While another writer has the folder, nothing is stored and the message says who."""
+    """While another process writes the folder, nothing is stored, and the message names that
+    process.
+    """
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     with lock(folder), pytest.raises(BundleError, match="is in use by"):
@@ -281,7 +289,7 @@ def test_locked(folder, tmp_path):
 
 
 def test_changed_meanwhile(folder, tmp_path):
-    """A request that changed between matching and storing is not given the wrong certificate."""
+    """A request that changed between matching and storing does not get the wrong certificate."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
@@ -295,7 +303,7 @@ def test_changed_meanwhile(folder, tmp_path):
 
 
 def test_lost_file(folder, tmp_path):
-    """A recorded file that is missing is reported, and written again when it is received again."""
+    """A missing recorded file is reported, and written when the certificate is received again."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
@@ -313,7 +321,9 @@ def test_lost_file(folder, tmp_path):
 
 
 def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
-    """The files are received again, and lyncnb reports nothing about what it rebuilds."""
+    """If the folder of returned files is lost, receiving the files again restores it without
+    findings.
+    """
     answers = answer_all(open_requests(folder), CA)
     answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, answer, today=TODAY)
@@ -328,7 +338,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
     kinds = [{name: (facts[0], facts[3]) for name, facts in x.items()} for x in (before, after)]
     assert kinds[0] == kinds[1]
     assert folder_status(folder, today=TODAY).problems == ()
-    # Of what does not come again it is still told.
+    # Files that are not received again are still reported as missing.
     shutil.rmtree(folder / "returned")
     one = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
     codes = {finding.code for finding in receive(folder, one, today=TODAY).findings}
@@ -336,7 +346,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
 
 
 def test_public_files(folder, tmp_path):
-    """Certificates are public and can be read by all; the folder of old keys stays closed."""
+    """Certificate files are readable by all users, but the folder of old keys is not."""
     answers = answer_all(open_requests(folder), CA)
     receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
     modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
@@ -345,7 +355,7 @@ def test_public_files(folder, tmp_path):
 
 
 def test_no_key_ever(folder, tmp_path):
-    """A key that was returned with a certificate is in no file of the folder afterwards."""
+    """A private key that was returned with a certificate is not stored in the folder."""
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
         NoEncryption,
@@ -364,7 +374,7 @@ def test_no_key_ever(folder, tmp_path):
 
 
 def test_many_files(folder, tmp_path, monkeypatch):
-    """Files are made durable in groups; the result is the same."""
+    """Many files are synced to disk in groups, with the same result."""
     from lyncnb.authorities import import_certificates
 
     monkeypatch.setattr(import_certificates, "_FILES_AT_ONCE", 3)
@@ -375,7 +385,9 @@ def test_many_files(folder, tmp_path, monkeypatch):
 
 
 def test_interrupted_while_making_room(folder, tmp_path):
-    """A run that stopped after an old certificate was linked to archive is completed."""
+    """If a run stopped after it linked an old certificate to the archive, the next run completes
+    it.
+    """
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)
     first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
@@ -384,14 +396,14 @@ def test_interrupted_while_making_room(folder, tmp_path):
     leaf = folder / "returned" / f"{request_id}.cer"
     digest = hashlib.sha256(leaf.read_bytes()).hexdigest()[:8]
     moved = folder / "archive" / f"{request_id}-{digest}.cer"
-    moved.hardlink_to(leaf)  # the new name is on the disk, the old one still there
+    moved.hardlink_to(leaf)  # the new name is on disk, and the old name still exists
     receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert leaf.read_bytes() == pem(second)
     assert moved.read_bytes() == pem(first)
 
 
 def test_text_from_outside_steers_no_terminal(folder, tmp_path):
-    """Names of files and CAs with control characters are shown by number, everywhere."""
+    """Control characters in the names of files and CAs are always shown as numbers."""
     escape = "\x1b[2J"
     ca = PythonCa(f"Contoso{escape}")
     request_id = find_id(open_requests(folder), "med01")

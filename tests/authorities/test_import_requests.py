@@ -1,4 +1,6 @@
-"""Requests that were made where their key is: the whole way, every difference, any interruption."""
+"""Requests that were created on the computer with the key are imported: the whole way, with every
+difference and interruption.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +49,14 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 TOOLS = "tools01.contoso.com"
-# What the promise hangs on; the lock of a process that died is free.
+# The calls that protect keys. The lock of a process that ended is free.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")
 
 shell = pytest.fixture(make_shell)
 
 
 def planned(name="single-server.csv", **options):
-    """Plan a sample."""
+    """Plan a sample deployment."""
     return plan_certificates(
         read_topology(DATA / name), load_rules(), options=PlanOptions(**options)
     )
@@ -69,7 +71,7 @@ def scripts_of(plan, folder: Path, **arguments):
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
-    """Return a folder that waits, its plan and the requests that were made for it elsewhere."""
+    """Return a waiting folder, its plan and the requests that were created for it on the servers."""
     place, plan = tmp_path_factory.mktemp("asked"), planned()
     scripts_of(plan, place / "folder", computer=TOOLS)
     return place / "folder", plan, request_there(place / "folder", place / "tools01")
@@ -77,7 +79,7 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Return copies of them, which a test may spoil."""
+    """Return copies of the waiting folder, its plan and the requests, which a test may change."""
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
     shutil.copytree(made[0].parent, tmp_path / "tools01")
@@ -86,7 +88,7 @@ def waiting(asked, tmp_path):
 
 @pytest.fixture(scope="module")
 def issued(asked, tmp_path_factory):
-    """Return a folder whose requests were made elsewhere and answered, with the CA's files."""
+    """Return a folder whose requests were created on the servers and issued, with the CA's files."""
     place = tmp_path_factory.mktemp("issued")
     folder, _, made = asked
     shutil.copytree(folder, place / "folder")
@@ -100,7 +102,7 @@ def issued(asked, tmp_path_factory):
 
 
 def test_nothing_secret_is_made(asked):
-    """The folder that waits has no key, no CSR and no list: nothing asks for a passphrase."""
+    """A waiting folder has no key, CSR or list, and lyncnb does not ask for a passphrase."""
     folder, plan, _ = asked
     assert not has_secrets(folder)
     assert list((folder / "csr").iterdir()) == list((folder / "keys").iterdir()) == []
@@ -111,14 +113,16 @@ def test_nothing_secret_is_made(asked):
 
 
 def test_the_same_plan_again_changes_no_byte(waiting):
-    """Neither the folder that waits nor its scripts, nor the one that has its requests, change."""
+    """Writing the same plan again changes neither the waiting folder, its scripts, nor a folder
+    with requests.
+    """
     folder, plan, made = waiting
     before = snapshot(folder, but_lock=True)
     bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     assert bundle.counts() == {"kept": len(plan.certificates)}
     assert snapshot(folder, but_lock=True) == before
     receive_requests(folder, *made)
-    request_elsewhere(plan, folder, findings=())  # its summary names the requests now
+    request_elsewhere(plan, folder, findings=())  # the summary now lists the requests
     before = snapshot(folder, but_lock=True)
     assert [one.action for one in receive_requests(folder, *made).requests] == ["kept", "kept"]
     request_elsewhere(plan, folder, findings=())
@@ -126,7 +130,9 @@ def test_the_same_plan_again_changes_no_byte(waiting):
 
 
 def test_the_whole_way(issued, asked, tmp_path):
-    """Scripts, requests, the CA's answers, the export elsewhere and the steps fit together."""
+    """The scripts, requests, issued certificates, the export on the server and the steps match each
+    other.
+    """
     folder, _ = issued
     _, _, made = asked
     shutil.copytree(folder, tmp_path / "folder")
@@ -146,7 +152,7 @@ def test_the_whole_way(issued, asked, tmp_path):
         assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written
         typed = [line for step in page.steps for line in step.commands]
         assert any(package.thumbprint in line and "-exportPFX" in line for line in typed)
-        # OpenSSL does there what the page says: the answer of the folder, the chain, the key.
+        # OpenSSL follows the steps of the page with the issued certificate, the chain and the key.
         request = next(path for path in made if path.stem == page.server)
         answer = folder / "returned" / f"{page.server}.cer"
         chain = sorted((folder / "steps" / "chain").glob("*.cer"))
@@ -169,7 +175,9 @@ def _pem(path: Path) -> bytes:
 
 
 def test_other_commands_treat_it_like_any_other(issued, tmp_path):
-    """Status, renewals and purge know where the key is, and none of them misses it."""
+    """Status, renewals and purge know that the key is on another computer, and do not report it as
+    missing.
+    """
     shutil.copytree(issued[0], tmp_path / "folder")
     folder = tmp_path / "folder"
     status = folder_status(folder)
@@ -190,7 +198,10 @@ def test_other_commands_treat_it_like_any_other(issued, tmp_path):
 
 
 def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
-    """Before a request is there the hint says how it comes; then it goes to its CA."""
+    """Before a request is imported, a hint shows how to get it.
+
+    Then it is handed over to its CA.
+    """
     folder, _, made = waiting
     with pytest.raises(BundleError) as refused:
         hand_over(folder, tmp_path / "out.zip")
@@ -206,11 +217,11 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
     assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
 
 
-# What is not as planned.
+# Requests that differ from the plan.
 
 
 def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
-    """A request without names of the plan is not kept; a reason takes it all the same."""
+    """A request without planned names is rejected, unless it is accepted with a reason."""
     folder, _, _ = waiting
     made = request_there(folder, folder.parent / "other", names=False)
     before = snapshot(folder, but_lock=True)
@@ -228,7 +239,9 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
 
 
 def test_a_key_of_another_size_is_never_taken(waiting):
-    """Its certificate would be rejected, so no reason can make the request acceptable."""
+    """A request with another key size is always rejected, because its certificate would be rejected
+    too.
+    """
     folder, _, _ = waiting
     made = request_there(folder, folder.parent / "other", bits="3072")
     received = receive_requests(folder, made[0])
@@ -239,7 +252,7 @@ def test_a_key_of_another_size_is_never_taken(waiting):
 
 
 def test_one_key_for_two_requests_is_refused(waiting):
-    """A key that another certificate's request has is an error, in the second of them alone."""
+    """If two requests have the same key, the second one is an error."""
     folder, plan, _ = waiting
     key = rsa.generate_private_key(65537, 2048)
     actions, codes = [], []
@@ -255,7 +268,7 @@ def test_one_key_for_two_requests_is_refused(waiting):
 
 
 def test_a_request_that_was_changed_is_refused(waiting):
-    """A signature that is not its key's is an error."""
+    """A request whose signature does not match its key is rejected."""
     folder, _, made = waiting
     lines = made[0].read_text().splitlines()
     lines[-2] = "AAAA" + lines[-2][4:]
@@ -265,7 +278,9 @@ def test_a_request_that_was_changed_is_refused(waiting):
 
 
 def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
-    """A second request is refused, and so is one for a certificate whose key is here."""
+    """A second request is rejected, and so is a request for a certificate whose key is in the
+    folder.
+    """
     folder, plan, made = waiting
     receive_requests(folder, *made)
     again = request_there(folder, folder.parent / "again")
@@ -280,7 +295,7 @@ def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
 
 
 def test_two_certificates_of_one_key_are_refused(waiting):
-    """A key that has a request already cannot have a second one."""
+    """A key that already has a request cannot be used for a second certificate."""
     folder, _, made = waiting
     receive_requests(folder, made[0])
     copied = made[1].with_name(made[0].name)
@@ -292,7 +307,7 @@ def test_two_certificates_of_one_key_are_refused(waiting):
 
 @pytest.mark.parametrize("name", ["renamed.req", "x-g7.req"])
 def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
-    """A request whose file was renamed is matched by its content, if only one fits."""
+    """A request whose file was renamed is matched by its content, if it fits only one entry."""
     folder, _, made = waiting
     shutil.copy(made[0], made[0].with_name(name))
     (one,) = receive_requests(folder, made[0].with_name(name)).requests
@@ -300,7 +315,7 @@ def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
 
 
 def test_what_nobody_waits_for_is_unknown(waiting):
-    """A request that fits no planned certificate is reported and not kept."""
+    """A request that matches no planned certificate is reported and not kept."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_there(folder, folder.parent / "other", names=False)[0]
@@ -310,7 +325,9 @@ def test_what_nobody_waits_for_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """Microsoft's tools name their computer; an argument beats it, and the plan comes last."""
+    """The computer with the key is the one in the argument, in the request of Microsoft's tools, or
+    in the plan, in this order.
+    """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     say_computer(made[1], "no name\nat all")
@@ -326,7 +343,10 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_what_is_no_request_changes_nothing(waiting):
-    """All files without a request are reported together, and so is a key in a folder."""
+    """All files without a request are reported together, and so is a key in a folder.
+
+    Nothing changes.
+    """
     folder, _, made = waiting
     before = snapshot(folder, but_lock=True)
     (made[0].with_name("empty.req")).write_bytes(b"")
@@ -343,11 +363,11 @@ def test_what_is_no_request_changes_nothing(waiting):
         receive_requests(folder, folder / "nowhere")
 
 
-# Plans that change, and the other route.
+# Plans that change, and keys on both computers.
 
 
 def test_a_changed_plan_asks_there_again(waiting):
-    """A changed request gets a new generation on its computer, with another script and names."""
+    """A changed request gets a new generation on its server, with another script and other names."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     changed = planned(organization="Contoso")
@@ -366,13 +386,15 @@ def test_a_changed_plan_asks_there_again(waiting):
     assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
     assert {one.action for one in receive_requests(folder, *again).requests} == {"taken"}
     assert not folder_status(folder).needs_attention
-    # The old request comes once more: its key is known, and it is not taken.
+    # If the old request is imported again, its key is known, and it is not accepted.
     received = receive_requests(folder, made[0])
     assert received.requests[0].action == "refused"
 
 
 def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting):
-    """The scripts that are there ask for the old plan, so another command does not go on."""
+    """If the plan changes before a request is created, old scripts stop other commands until they
+    are written again.
+    """
     folder, _, _ = waiting
     with pytest.raises(BundleError, match="needs attention"):
         write_requests(planned(organization="Contoso"), folder, passphrase=PASSPHRASE, findings=())
@@ -382,7 +404,9 @@ def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting)
 
 
 def test_both_routes_in_one_folder(tmp_path):
-    """Certificates without a usage get their keys here, the others theirs elsewhere."""
+    """In one folder, keys of certificates without a usage can be created locally, and the others on
+    their servers.
+    """
     plan, folder = planned("contoso.csv"), tmp_path / "folder"
     scripts_of(plan, folder)
     bundle = write_requests(
@@ -399,7 +423,7 @@ def test_both_routes_in_one_folder(tmp_path):
 
 
 def test_renewing_by_name_takes_the_route_of_the_command(waiting):
-    """A request named for renewal is created again on the computer that runs the command."""
+    """A request that is renewed by name gets its key where the command creates keys."""
     folder, plan, made = waiting
     receive_requests(folder, *made)
     name = made[0].stem
@@ -417,11 +441,13 @@ def test_renewing_by_name_takes_the_route_of_the_command(waiting):
     request_elsewhere(plan, folder, findings=(), renew=[name], reason="back", computer=TOOLS)
     record = open_requests(folder).manifest.by_id[name]
     assert (record.generation, record.key_holder, record.is_written) == (3, TOOLS, False)
-    assert len(list((folder / "archive").glob("*.key"))) == 1  # the key that was made here
+    assert (
+        len(list((folder / "archive").glob("*.key"))) == 1
+    )  # the key that was created in the folder
 
 
 def test_a_folder_with_keys_keeps_them(tmp_path):
-    """Scripts are written for none of the certificates whose key is here; a changed plan stops."""
+    """For a certificate whose key is in the folder, no script is written, and a changed plan stops."""
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
     before = snapshot(folder, but_lock=True)
@@ -437,7 +463,9 @@ def test_a_folder_with_keys_keeps_them(tmp_path):
 
 
 def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path):
-    """Whether a key and a CSR belong together shows only with the passphrase."""
+    """Keys of an interrupted run belong to the command that created them, because only the
+    passphrase shows whether key and CSR match.
+    """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
     document = json.loads((folder / "manifest.json").read_text())
@@ -447,11 +475,11 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
         request_elsewhere(plan, folder, findings=())
 
 
-# What gets lost.
+# Lost files.
 
 
 def test_a_lost_csr_comes_again(waiting):
-    """Status says what to do when the CSR is missing, and importing the request again fixes it."""
+    """Status shows what to do if the CSR is missing, and importing the request again fixes it."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     (folder / "csr" / f"{made[0].stem}.csr").unlink()
@@ -462,11 +490,14 @@ def test_a_lost_csr_comes_again(waiting):
 
 
 def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
-    """Without a manifest, a CSR without a key is matched if it names its origin, else reported."""
+    """A rebuild accepts a CSR without a key if it names its computer.
+
+    Otherwise the CSR is reported.
+    """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     receive_requests(folder, *made)
-    assert rebuild_manifest(folder, None).notes == ()  # nothing is missed beside its manifest
+    assert rebuild_manifest(folder, None).notes == ()  # if its manifest exists, nothing is missing
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, None)
     (record,) = bundle.requests
@@ -484,7 +515,9 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
 def test_a_kill_anywhere_loses_nothing(waiting, tmp_path, error):
-    """Whatever call fails, or ends the process, the same call again takes what was left."""
+    """Whichever system call fails or ends the process, repeating the command imports the remaining
+    requests.
+    """
     folder, _, made = waiting
     with failing(None, lambda _: error, _CALLS) as counted:
         shutil.copytree(folder, tmp_path / "whole")
@@ -506,7 +539,7 @@ def test_a_kill_anywhere_loses_nothing(waiting, tmp_path, error):
 
 
 def test_another_command_adopts_what_was_left(waiting):
-    """A CSR that was written before the run broke off is on record after the next run."""
+    """A CSR that an interrupted run wrote is recorded by the next run of another command."""
     folder, plan, made = waiting
     shutil.copytree(folder, folder.parent / "whole")
     receive_requests(folder.parent / "whole", *made)
@@ -523,7 +556,9 @@ def test_another_command_adopts_what_was_left(waiting):
 
 
 def test_the_command_line_goes_the_same_way(shell):
-    """Each command of the route ends with the status that its page says, and asks nothing."""
+    """Each command for requests from servers exits with the documented status, and asks no
+    question.
+    """
     table = DATA / "single-server.csv"
     ready = ("steps", table, "--request-on-server", "-o", "folder")
     assert shell(*ready, "--computer", TOOLS, "--template", "LyncWeb").status == 0
@@ -537,7 +572,7 @@ def test_the_command_line_goes_the_same_way(shell):
     assert shell("receive", "folder", "one.cer", "--request", made[0]).status == 2
     assert shell("receive", "folder", "--computer", TOOLS).status == 2
     assert shell("steps", "folder", "--template", "LyncWeb").status == 2
-    assert shell("pfx", "folder").status == 1  # nothing came back yet
+    assert shell("pfx", "folder").status == 1  # no certificate has been returned yet
     assert shell("status", "folder").status == 0
     assert shell("status", "folder", "--rebuild").status == 0
     assert shell(*ready, "--template", "a'b").status == 2

@@ -1,7 +1,7 @@
-"""Malicious files: no wrong certificate is accepted, and no valid one is lost.
+"""With malicious files, no wrong certificate is accepted, and no valid one is lost.
 
-The attacker knows the requests, which are public, and the certificates of the CA, has a root and
-everything that OpenSSL can do, but no key of the CA or of the folder.
+The attacker knows the public requests and the CA's certificates, has a root and every function of
+OpenSSL, but no key of the CA or of the folder.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
-    """Give a folder of two requests, the CA, and the intruder's."""
+    """Return a folder of two requests, the CA, and the attacker's CA."""
     place = tmp_path_factory.mktemp("intruders")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
     make_root(place / "ca").subordinate("issuing")
-    theirs = make_root(place / "theirs")  # of the same name as the CA's
+    theirs = make_root(place / "theirs")  # with the same name as the CA
     theirs.subordinate("issuing")
     return place
 
@@ -63,7 +63,7 @@ class Folder:
 
     @property
     def csr(self) -> Path:
-        """The server's request."""
+        """Return the server's request."""
         (found,) = self.requests.glob("csr/Standard*.csr")
         return found
 
@@ -73,7 +73,7 @@ class Folder:
         return self.place / name
 
     def good(self, **how) -> list[Path]:
-        """Have the CA answer; give the answer and its chain."""
+        """Have the CA answer, and return the certificate and its chain."""
         leaf = self.ca.sign(self.csr, self.place / "good.pem", **how)
         return [leaf, self.file("chain.pem", self.ca.chain)]
 
@@ -83,16 +83,16 @@ class Folder:
 
     @property
     def record(self) -> RequestRecord:
-        """The server's record."""
+        """Return the server's record."""
         return next(r for r in open_requests(self.requests).requests if "Standard" in r.id)
 
     def package(self) -> None:
-        """Make the packages and the steps."""
+        """Write the packages and the steps."""
         self.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
         self.shell("steps", "requests")
 
     def holds(self, certificate: Path) -> bool:
-        """Whether this is the certificate on record."""
+        """Return whether this certificate is the recorded one."""
         held = self.record.issued
         if held is None:
             return False
@@ -108,7 +108,7 @@ def folder(shell, template) -> Folder:
 @pytest.mark.parametrize("with_chain", [False, True])
 @pytest.mark.parametrize("together", [False, True])
 def test_one_that_begins_later(folder, with_chain, together):
-    """A root of the intruder's, and dates after the right one's: the right one is not displaced."""
+    """A certificate of the attacker's root with later dates does not replace the valid one."""
     good = folder.good()
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     more = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
@@ -116,7 +116,7 @@ def test_one_that_begins_later(folder, with_chain, together):
         said = folder.receive(*files)
     folder.package()
     if together and with_chain:
-        # Two whole chains and nothing on record: none is taken until the roots were compared.
+        # With two complete chains and no record, neither is accepted until the roots were compared.
         assert "[root-to-compare]" in said
         assert all(f"  {name}: " in said for name in ("chain.pem", "their-chain.pem"))
         assert "[answers-of-two-cas]" in said
@@ -133,7 +133,9 @@ def test_one_that_begins_later(folder, with_chain, together):
 
 
 def test_one_that_came_before_its_chain(folder):
-    """A certificate that nothing proves came first: the right one says that its CA is another."""
+    """If an unverified certificate was received first, the valid one reports that its CA is
+    another.
+    """
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     folder.receive(bad)
     good = folder.good()
@@ -145,7 +147,7 @@ def test_one_that_came_before_its_chain(folder):
 
 @pytest.mark.parametrize("same_name", [True, False])
 def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
-    """True certificates came alone; forged ones with a whole chain of their own do not displace them."""
+    """A forged certificate with a complete chain does not replace a valid one without a chain."""
     good, chain = folder.good(begins=timedelta(days=-2))
     folder.receive(good)
     theirs = folder.theirs
@@ -161,7 +163,7 @@ def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
 
 
 def test_another_request_of_another_root(folder):
-    """A year later the deployment's certificate comes from a foreign root: it is rejected."""
+    """If the deployment's certificate is issued by another root a year later, it is rejected."""
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
@@ -173,13 +175,15 @@ def test_another_request_of_another_root(folder):
     assert "[issued-under-another-root]" in accepted
     record = next(r for r in open_requests(folder.requests).requests if "Deployment" in r.id)
     assert record.issued is not None
-    # The same again: what was accepted once is not asked again.
+    # A certificate that was accepted once does not need to be accepted again.
     assert folder.shell("receive", "requests", *files).status in (0, 1)
     assert "issued-under-another-root" not in folder.shell("status", "requests").out
 
 
 def test_a_root_renewed_with_its_key_is_the_same(folder):
-    """The CA's root gets new dates: what comes under it is under the root on record."""
+    """If the CA's root is renewed with the same key, its certificates still belong to the recorded
+    root.
+    """
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     leaf = folder.ca.sign(csr, folder.place / "oauth.pem")
@@ -195,7 +199,9 @@ def test_a_root_renewed_with_its_key_is_the_same(folder):
 
 
 def test_two_roots_in_the_first_batch(folder):
-    """Nothing is on record: of two requests under two roots neither is taken, and both are named."""
+    """If two requests are answered under two roots before any record, neither is accepted, and both
+    are named.
+    """
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
     good = folder.good()
@@ -208,7 +214,9 @@ def test_two_roots_in_the_first_batch(folder):
 
 
 def crossed(folder: Folder) -> list[Path]:
-    """Certify the CA's own key under a root of the intruder's; give that, and what is above it."""
+    """Certify the CA's key with the attacker's root, and return that certificate and the chain
+    above it.
+    """
     bridge = Authority(folder.place / "theirs", "root").subordinate("bridge")
     public = folder.place / "public.pem"
     public.write_bytes(openssl("x509", "-in", folder.place / "ca/issuing.pem", "-noout", "-pubkey"))
@@ -225,7 +233,7 @@ def crossed(folder: Folder) -> list[Path]:
 
 
 def test_a_root_of_theirs_above_the_right_ca(folder):
-    """A certificate for the CA's own key under another root leads no package to that root."""
+    """A certificate of the CA's key under another root leads no package to that root."""
     good = folder.good()
     folder.receive(*good)
     folder.package()
@@ -243,7 +251,9 @@ def test_a_root_of_theirs_above_the_right_ca(folder):
 
 
 def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
-    """Which of two roots is the CA's nothing tells: both are named, in the same words ever after."""
+    """If two roots are received together, nothing shows which is the CA's, and both are reported in
+    each evaluation.
+    """
     said = folder.receive(*folder.good(), *crossed(folder))
     assert said.count("[chain-several-roots]") == 1
     (message,) = (one for one in said.splitlines() if one.startswith("warning"))
@@ -256,7 +266,9 @@ def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
 
 
 def test_one_of_theirs_hides_nothing(folder):
-    """A forged one with later dates in the same batch: the CA's renewed one is taken all the same."""
+    """A forged certificate with later dates in the same batch does not stop the CA's renewed
+    certificate.
+    """
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
     renewed = folder.ca.sign(folder.csr, folder.place / "renewed.pem", begins=timedelta(days=-5))
@@ -266,7 +278,7 @@ def test_one_of_theirs_hides_nothing(folder):
 
 
 def test_the_root_on_record_tells_two_cas_apart(folder):
-    """If another request has a certificate, its root shows which CA is the right one."""
+    """If another request has a certificate, its recorded root shows which CA is genuine."""
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     folder.ca.sign(other, folder.place / "oauth.pem")
     folder.receive(folder.place / "oauth.pem", folder.file("chain.pem", folder.ca.chain))
@@ -282,7 +294,9 @@ def test_the_root_on_record_tells_two_cas_apart(folder):
 
 @pytest.mark.parametrize("together", [False, True])
 def test_a_second_signature(folder, together):
-    """Anyone can derive a second ECDSA signature from the first: it is not another certificate."""
+    """A second ECDSA signature that anyone can derive from the first does not count as another
+    certificate.
+    """
     good = folder.good()
     twin = folder.file("a-twin.pem", signed_again(good[0].read_bytes()))
     said = folder.receive(*good, *([twin] if together else []))
@@ -297,7 +311,9 @@ def test_a_second_signature(folder, together):
 
 
 def test_an_answer_to_a_superseded_request(folder):
-    """Steps go by the end of the certificate in use: a forged one takes its place neither."""
+    """A forged certificate for a superseded request does not replace the end date of the one in
+    use.
+    """
     good = folder.good()
     folder.receive(*good)
     folder.package()
@@ -343,7 +359,9 @@ def test_hundreds_of_cas_of_the_same_name(folder):
 
 
 def test_a_serial_number_before_any_chain(folder):
-    """A forged twin of a serial number blocks nothing when the CA's certificate comes."""
+    """A forged certificate with the same serial number does not block the genuine one when the CA's
+    certificate is received.
+    """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     good = folder.ca.sign(folder.csr, folder.place / "good.pem", serial=4711)
     forged = folder.theirs.sign(other, folder.place / "forged.pem", serial=4711)
@@ -371,7 +389,9 @@ def test_a_serial_number_twice_before_any_chain(folder):
 
 
 def test_a_serial_number_that_somebody_wrote(folder):
-    """A certificate that the CA did not sign does not use any of its serial numbers twice."""
+    """A certificate that the CA did not sign does not count when duplicate serial numbers are
+    searched.
+    """
     good = folder.good(serial=4711)
     forged = folder.place / "forged.pem"
     openssl(
@@ -389,7 +409,10 @@ def test_a_serial_number_that_somebody_wrote(folder):
 
 
 def test_a_ca_that_renewed_its_key(folder):
-    """With only the old CA certificate, the new one is kept; with the new CA's, it is accepted."""
+    """With only the old CA certificate, a certificate of the renewed CA is kept.
+
+    With the new CA certificate, it is accepted.
+    """
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     root = Authority(folder.place / "ca", "root")
     renewed = root.subordinate("renewed")
@@ -405,7 +428,9 @@ def test_a_ca_that_renewed_its_key(folder):
 
 
 def test_a_ca_that_renewed_its_key_before_anything_came(folder):
-    """Only the CA's old certificate is known, nothing is on record: the right one is not lost."""
+    """If only the old CA certificate is known and nothing is recorded, a certificate of the renewed
+    CA is not lost.
+    """
     folder.receive(folder.file("old.pem", folder.ca.chain))
     renewed = Authority(folder.place / "ca", "root").subordinate("renewed")
     leaf = renewed.sign(folder.csr, folder.place / "leaf.pem")
@@ -418,7 +443,7 @@ def test_a_ca_that_renewed_its_key_before_anything_came(folder):
 
 
 def test_a_reason_stands_once(folder):
-    """An accepted finding about several certificates reads the same after every evaluation."""
+    """An accepted finding about several certificates has the same text after every evaluation."""
     good = folder.good(serial=99)
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     twin = folder.ca.sign(other, folder.place / "twin.pem", serial=99)

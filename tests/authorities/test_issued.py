@@ -1,4 +1,4 @@
-"""The certificates of a request folder, matched and shown."""
+"""The certificates of a request folder are matched and shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(bundle, tmp_path_factory):
-    """Return a folder with every answer but one, one of them different, and a stray file."""
+    """Return a folder with all certificates except one, one of them different, and an unrelated
+    file.
+    """
     folder = tmp_path_factory.mktemp("answers")
     skipped = find_id(bundle, "med01")
     for request_id, certificate in answer_all(bundle, CA, skip=[skipped]).items():
@@ -39,18 +41,18 @@ def issued(bundle, answers):
 
 
 def test_matched(bundle, issued):
-    """Every answer is matched; the request without one waits."""
+    """Every certificate is matched, and the request without one waits."""
     waiting = find_id(bundle, "med01")
     assert [one.request_id for one in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
     ]
-    # What has an error is told and not taken, so its request waits as well.
+    # A certificate with an error is reported and not accepted, so its request waits as well.
     assert set(issued.waiting) == {waiting, edge_external(bundle)}
     assert issued.superseded == ()
 
 
 def test_findings(bundle, issued):
-    """The findings are those of certificates and files, errors first."""
+    """The findings about certificates and files are listed with errors first."""
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),
@@ -62,7 +64,7 @@ def test_findings(bundle, issued):
 
 
 def test_certificate(bundle, issued):
-    """A certificate says what packages and steps need."""
+    """A matched certificate holds the data that packages and steps need."""
     request_id = find_id(bundle, "ee01")
     one = issued.by_id[request_id]
     assert one.subject == "O=Contoso, CN=eepool.contoso.com"
@@ -84,7 +86,10 @@ def test_certificate(bundle, issued):
 
 
 def test_tables(issued):
-    """Certificates and findings are tables, in a notebook too; what comes from files is escaped."""
+    """Certificates and findings are shown as tables, also in a notebook.
+
+    Values from files are escaped.
+    """
     frame = issued.to_frame()
     assert len(frame) == len(issued.certificates)
     assert list(frame["Chain"].unique()) == ["complete"]
@@ -100,7 +105,7 @@ def test_tables(issued):
 
 
 def test_text(issued):
-    """On a terminal everything is plain lines with hints."""
+    """On a terminal, certificates and findings are plain lines with hints."""
     lines = issued.to_text().splitlines()
     assert lines[-1].startswith(f"{len(issued.certificates)} certificates matched in ")
     assert any(line.startswith("error: Edge-") for line in lines)
@@ -108,7 +113,7 @@ def test_text(issued):
 
 
 def test_document(issued):
-    """The JSON document holds plain values only."""
+    """The JSON document of the certificates contains only plain values."""
     document = json.loads(json.dumps(issued.to_document()))
     assert document["format"] == "lyncnb-received/1"
     assert document["waiting"] == list(issued.waiting)
@@ -124,7 +129,7 @@ def test_document(issued):
 
 
 def test_nothing_is_written(bundle, issued):
-    """Matching touches nothing."""
+    """Matching certificates changes no file."""
     assert not (bundle.folder / "returned").exists()
     assert read_manifest(bundle.folder) == bundle.manifest
 
@@ -134,28 +139,28 @@ def test_nothing_is_written(bundle, issued):
     [(None, 0), (b"notes", 0), (b"\x30\x82\x01\x00", 2), (b"", 2)],
 )
 def test_exit_status(bundle, tmp_path, data, status):
-    """A file that cannot be read is another matter than a difference; a notice is neither."""
+    """The exit status differs for an unreadable file, for a difference, and for a notice."""
     if data is not None:
         (tmp_path / "x").write_bytes(data)
     assert match_certificates(bundle, tmp_path, today=TODAY).exit_status == status
 
 
 def test_own_folder_is_the_default(bundle):
-    """Without a path the folder's own returned files are read; there need be none."""
+    """Without a path, lyncnb reads the folder's returned files, which may be missing."""
     issued = match_certificates(bundle, today=TODAY)
     assert (issued.certificates, issued.files, len(issued.findings)) == ((), (), 0)
     assert len(issued.waiting) == len(bundle.requests)
 
 
 def test_missing_path(bundle, tmp_path):
-    """A path that does not exist raises."""
+    """A path that does not exist raises an error."""
     with pytest.raises(ReturnedFileError, match="no such file or folder"):
         match_certificates(bundle, tmp_path / "nowhere", today=TODAY)
 
 
 @pytest.mark.parametrize("place", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
 def test_edited_manifest(tmp_path, place):
-    """A manifest cannot make this read anything but certificates of the folder."""
+    """With an edited manifest, lyncnb reads only certificate files in the folder."""
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
     record = first.with_issued(issued_record(file=place), at="2026-11-24T00:00:00Z")
@@ -167,7 +172,7 @@ def test_edited_manifest(tmp_path, place):
 
 
 def test_today(bundle, answers):
-    """The evaluation date is an argument; without it, it is the current date."""
+    """The evaluation date is an argument. The default is the current date."""
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))
@@ -175,12 +180,12 @@ def test_today(bundle, answers):
         "certificate-expired"
     }
     day = datetime.now(UTC).date()
-    # Midnight may have come in between.
+    # Midnight may have passed in between.
     assert match_certificates(bundle, answers).today in (day, day + timedelta(days=1))
 
 
 def test_pem_in_one_file(bundle, tmp_path):
-    """All answers in one PEM file are matched as well."""
+    """Certificates in a single PEM file are matched as well."""
     path = tmp_path / "all.pem"
     path.write_bytes(pem(*answer_all(bundle, CA).values(), *CA.chain))
     issued = match_certificates(bundle, path, today=TODAY)

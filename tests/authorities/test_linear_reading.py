@@ -1,7 +1,7 @@
-"""Whatever the bytes are, reading them takes time in proportion to their number.
+"""Reading any bytes takes time in proportion to their number.
 
-The one kind of timed test there is: an input is doubled until reading it takes long enough to be
-measured, and the double of that may take at most three times as long.
+These are the only tests that measure time. An input is doubled until reading it takes long enough
+to be measured. Reading twice as much may take at most three times as long.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def nested(levels: int, content: bytes) -> bytes:
 
 
 def many_names(n: int) -> bytes:
-    """Write a certificate with a name for each 20 of n bytes; what signed it does not matter."""
+    """Return a certificate of n bytes with a name for each 20 bytes.
+
+    Its signature is not relevant.
+    """
     names = [f"n{number}.contoso.com" for number in range(max(n // 20, 1))]
     return der(
         issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "a")], san=names)
@@ -83,7 +86,7 @@ def p7b_text(certificate: x509.Certificate, n: int) -> bytes:
 
 
 def pfx(n: int) -> bytes:
-    """Write a PFX with many certificates and no password."""
+    """Return a PFX file with many certificates and no password."""
     count = n // (len(der(LEAF)) + 80) + 1
     return pkcs12.serialize_key_and_certificates(None, None, None, [LEAF] * count, NoEncryption())
 
@@ -152,7 +155,7 @@ INPUTS = {
 
 
 def constrained(n: int) -> tuple[bytes, bytes]:
-    """Make a certificate with many names below a CA with as many constraints."""
+    """Create a certificate with many names below a CA with as many name constraints."""
     count = n // 40
     limits = [x509.DNSName(f"a{number}.contoso.com") for number in range(count)]
     ca = PythonCa(constraints=x509.NameConstraints(limits, None))
@@ -174,13 +177,15 @@ CONSTRAINED = {
 
 
 def network(number: int) -> x509.IPAddress:
-    """Return a network of one address."""
+    """Return a network with one address."""
     return x509.IPAddress(ip_network(((10 << 24) + number, 32)))
 
 
 @pytest.mark.parametrize("kind", CONSTRAINED)
 def test_names_outside_constraints_take_no_square(kind):
-    """As many names as constraints, each a violation or nearly: twice both, at most thrice the time."""
+    """Twice as many names and name constraints, mostly violations, take at most three times as
+    long.
+    """
 
     def make(count):
         permitted, excluded, names = CONSTRAINED[kind](count)
@@ -197,7 +202,7 @@ def test_names_outside_constraints_take_no_square(kind):
 
 
 def test_names_under_constraints_take_no_square():
-    """Many names under as many constraints: twice both take at most three times the time."""
+    """Twice as many permitted names and name constraints take at most three times as long."""
 
     def judge(n: int):
         leaf, issuing = map(read_certificate, constrained(n))
@@ -214,18 +219,18 @@ def armoured(body: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("make", INPUTS.values(), ids=INPUTS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(make):
-    """Each input is read in time that grows as its size does."""
+    """The time to read each kind of input grows in proportion to its size."""
 
     def read(size: int):
         return partial(decode, make(size))
 
     assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
-    # The largest file that is read at all: a few seconds, not minutes.
+    # Reading a file of the largest accepted size takes seconds, not minutes.
     assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
 def zipped(n: int) -> bytes:
-    """Pack n octets of certificates, a file each."""
+    """Pack n bytes of certificates into a zip file, each in one file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(n // len(der(LEAF)) + 1):
@@ -234,13 +239,13 @@ def zipped(n: int) -> bytes:
 
 
 def end_records(n: int) -> bytes:
-    """Write a zip whose end is looked for among many."""
+    """Return a zip file in which the end record must be found among many."""
     return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
 
 
 @pytest.mark.parametrize("make", [zipped, end_records])
 def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
-    """Files in an archive, and an archive that is none, are read in time that grows as they do."""
+    """The time to read a zip file, valid or not, grows in proportion to its size."""
 
     def read(n: int):
         path = tmp_path / f"{n}.zip"
@@ -251,12 +256,12 @@ def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
 
 
 def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
-    """Make certificates of one CA's name, CAs of that name, and answers of ours, all alike.
+    """Create certificates, CAs with one name, and issued certificates, all alike.
 
-    What signed them does not matter: they are one certificate with other octets in it. Each is
-    read once, however many are asked for, and how often.
+    Their signatures are not relevant: all are one certificate with other bytes in it. Each is read
+    once, however many there are.
     """
-    serial = 1 << 158  # twenty octets
+    serial = 1 << 158  # twenty bytes
     signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
     leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
     named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
@@ -268,7 +273,7 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
         for number in range(len(made) // 2, count):
             for octets, place in zip((leaf, ca), places, strict=True):
                 octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-                octets[-8:-4] = number.to_bytes(4, "big")  # into the signature
+                octets[-8:-4] = number.to_bytes(4, "big")  # up to the signature
                 made.append(read_certificate(bytes(octets)))
         return made[: 2 * count]
 
@@ -278,8 +283,8 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("serials", [1, 1 << 30])
 def test_many_of_one_name_take_no_square(serials, monkeypatch):
-    """Many answers below as many CAs of one name: twice as many, at most thrice as long."""
-    # As many candidates as are looked at for each take the same time with any limit, only more.
+    """Twice as many certificates below CAs with the same name take at most three times as long."""
+    # Each certificate is compared with a limited number of candidates, which adds a constant time.
     monkeypatch.setattr(chain, "MAX_CANDIDATES", 8)
     asked = Outstanding(
         request_id="a", generation=1, spki_sha256=read_certificate(der(LEAF)).spki_sha256,
@@ -292,5 +297,5 @@ def test_many_of_one_name_take_no_square(serials, monkeypatch):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
         return lambda: match_answers([asked], files, today=date(2026, 11, 24))
 
-    # Below this each is compared with each.
+    # Below this number, each is compared with each.
     assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

@@ -1,4 +1,7 @@
-"""Which certificate answers which request: by public key, the newest, and never a forged one."""
+"""Certificates are matched to requests by public key.
+
+The newest is used, and a forged one never is.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def codes(findings) -> list[tuple[str, str]]:
 
 
 def test_by_public_key():
-    """The key decides; names, file and order do not."""
+    """The public key decides the match. Names, files and order do not."""
     first, second = made("a"), made("b")
     matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
     assert [(one.asked.request_id, one.certificate) for one in matched.answers] == [
@@ -78,7 +81,9 @@ def test_by_public_key():
 
 
 def test_newest_is_taken():
-    """Of several certificates the one that begins last is accepted, and the others are named."""
+    """Of several certificates for a request, the one with the latest start is accepted, and the
+    others are named.
+    """
     old, new = made("a", begins=TODAY - timedelta(9)), made("a")
     (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
     assert answer.certificate == new
@@ -87,7 +92,9 @@ def test_newest_is_taken():
 
 
 def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
-    """A name that was not requested is a warning; the order in the file does not matter."""
+    """Of two certificates with the same dates, the one with fewer warnings is accepted, whatever
+    their order.
+    """
     good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
         (answer,) = match([asked("a")], file(*certificates, *CHAIN)).answers
@@ -95,7 +102,7 @@ def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
 
 
 def test_different_in_pool():
-    """Two certificates for what a pool shares are an error."""
+    """Two different certificates for the shared certificate of a pool are an error."""
     shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
     (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
     assert ("different-certificates-in-pool", "a") in codes(answer.findings)
@@ -105,16 +112,17 @@ def test_different_in_pool():
 
 
 def test_different_key_for_pool():
-    """A certificate for the pool's name with another key is reported for the pool's request."""
+    """A certificate with the pool's name but another key is reported for the pool's request."""
     shared = asked("a", entry={"shared_by": "pool"})
     matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
     assert ("unknown-key", "x.cer") in codes(matched.findings)
-    # The error is the certificate's own, so that it is not taken and the finding not forgotten.
+    # The error belongs to the certificate, so the certificate is not accepted and the finding is
+    # recorded.
     assert codes(matched.answers[0].findings) == [("different-certificates-in-pool", "a")]
 
 
 def test_older_than_held():
-    """An answer older than the one on record is left where it is."""
+    """A certificate that is older than the recorded one is left in its file."""
     held, older = made("a"), made("a", begins=TODAY - timedelta(9))
     matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
     assert matched.answers == ()
@@ -144,7 +152,7 @@ def test_replaces():
 
 
 def test_renews():
-    """A new generation's answer is compared with the certificate of the one before."""
+    """The certificate of a new generation is compared with that of the previous generation."""
     before = made("old", begins=TODAY - timedelta(300))
     requests = [
         asked("a", generation=2),
@@ -156,7 +164,9 @@ def test_renews():
 
 
 def test_a_replacement_that_ends_earlier_is_reported_in_days():
-    """The administrator has to know that the next renewal is sooner."""
+    """If a replacement ends earlier, the difference in days is reported, because the next renewal
+    is due sooner.
+    """
     before = made("old", begins=TODAY - timedelta(9), days=199)
     requests = [
         asked("a", generation=2),
@@ -180,7 +190,7 @@ def test_superseded():
 
 
 def test_retired():
-    """An answer to a request that left the plan is kept with a notice."""
+    """A certificate for a request that left the plan is kept with a notice."""
     (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
     assert codes(answer.findings) == [("answers-retired-request", "a")]
 
@@ -212,7 +222,10 @@ def test_unknown_key():
 
 
 def test_unused_chain():
-    """A CA certificate in no chain is a notice; each of several roots is to be compared."""
+    """A CA certificate in no chain is a notice.
+
+    If there are several roots, each must be compared.
+    """
     other = [read_certificate(der(one)) for one in PythonCa("Fabrikam").chain]
     matched = match([asked("a")], file(made("a"), *CHAIN), file(*other, name="other.p7b"))
     unused = [one for one in codes(matched.findings) if one[0] == "chain-certificate-unused"]
@@ -222,7 +235,7 @@ def test_unused_chain():
 
 
 def test_duplicate_serial():
-    """Two certificates of one CA with the same serial number are reported once each."""
+    """Two certificates of one CA with the same serial number are each reported once."""
     matched = match(
         [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
     )
@@ -252,11 +265,11 @@ def test_one_certificate_for_two_requests():
         "the certificate has every name of b, which has no certificate yet"
     )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
-    assert codes(answers[0].findings) == [("names-added", "a")]  # the other one is answered
+    assert codes(answers[0].findings) == [("names-added", "a")]  # the other request is answered
 
 
 def test_one_key_for_two_requests():
-    """Two requests with one public key get one certificate, and both report it."""
+    """Two requests with the same public key get the same certificate, and both report it."""
     twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
     assert [codes(one.findings) for one in answers] == [
@@ -266,7 +279,7 @@ def test_one_key_for_two_requests():
 
 
 def test_chain_of_earlier_files():
-    """A chain that came earlier completes a certificate that comes alone."""
+    """A chain that was received earlier completes a certificate that is received alone."""
     (answer,) = match([asked("a")], file(made("a")), known=CHAIN).answers
     assert answer.path.is_complete
     (answer,) = match([asked("a")], file(made("a"))).answers
@@ -274,7 +287,7 @@ def test_chain_of_earlier_files():
 
 
 def test_web_pki_is_heard_for_public_only():
-    """The strict verifier's objection is a notice, and only about a public certificate."""
+    """An objection of the strict web PKI verifier is a notice, and only for a public certificate."""
     odd = made("a", days=100, issuer_key_id=False)
     public = asked("a", entry={"issuer": "public"})
     (answer,) = match([public], file(odd, *CHAIN)).answers
@@ -285,7 +298,7 @@ def test_web_pki_is_heard_for_public_only():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_pfx_key(known):
-    """A PFX is reported if its key does not belong to this folder, and only then."""
+    """A PFX file is reported only if its key does not belong to this folder."""
     key = spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "the file is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
@@ -295,7 +308,7 @@ def test_pfx_key(known):
 
 @given(st.permutations(range(5)), st.integers(1, 4))
 def test_order_does_not_matter(order, cut):
-    """However the files are cut and ordered, the same answers and findings come out."""
+    """The matches and findings do not depend on how the files are split and ordered."""
     everything = [_ONE, _TWO, *CHAIN, _OTHER]
     shuffled = [everything[place] for place in order]
     requests = [asked("a"), asked("b")]

@@ -1,4 +1,4 @@
-"""Certificates without an end (RFC 5280 section 4.1.2.5): every command ends as it should."""
+"""Every command handles certificates without an end date (RFC 5280 section 4.1.2.5)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(shell, tmp_path) -> Path:
 
 
 def endless(root: Authority) -> Authority:
-    """Return a root with the same key that never ends."""
+    """Return a root with the same key and without an end date."""
     place = root.folder / "root"
     openssl(
         *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),
@@ -44,7 +44,9 @@ def endless(root: Authority) -> Authority:
 
 
 def test_every_command_ends_as_it_should(shell, folder):
-    """A root and a certificate without an end: received, shown, packaged, compared and forecast."""
+    """A root and a certificate without an end date are received, shown, packaged, compared and
+    forecast.
+    """
     root = endless(make_root(shell.folder / "ca"))
     ends = NO_END - NOW
     for csr in folder.glob("csr/*.csr"):
@@ -70,7 +72,7 @@ def test_every_command_ends_as_it_should(shell, folder):
 
 
 def test_a_root_without_an_end_blocks_nothing(shell, folder):
-    """A second root of the same name without an end date does not change what receive does."""
+    """A second root of the same name without an end date does not change the result of receive."""
     ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
     shell.write("other.pem", other.pem)
     assert shell("receive", "requests", "other.pem").status in (0, 1)
@@ -83,7 +85,7 @@ def test_a_root_without_an_end_blocks_nothing(shell, folder):
 
 @pytest.mark.parametrize("hours", [-24, -1, 0, 1, 24])
 def test_arithmetic_ends_at_the_limits_of_the_calendar(hours):
-    """A time after the last second or before the first one becomes that second."""
+    """A time beyond the calendar's limits becomes the first or last second of the calendar."""
     first, span = datetime(1, 1, 1, tzinfo=UTC), timedelta(hours=hours)
     assert later(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
     assert later(first, span) == (first + span if hours >= 0 else first)

@@ -1,8 +1,8 @@
-"""A name from an untrusted file never leads to another folder.
+"""A name in an untrusted file never leads to another folder.
 
-Each text of a manifest, a saved plan, a saved answer, guided answers and a product's file is
-exchanged, one at a time, for names that lead out of the folder or are devices of Windows. Then the
-commands run that name files after what such a file says.
+Each text in a manifest, a saved plan, a saved evaluation, guided answers and a product file is
+replaced, one at a time, by names that lead out of the folder or are device names of Windows. Then
+the commands that create file names from such texts run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 shell = pytest.fixture(make_shell)
 
-#: Out of the folder, to a file of the folder itself, and out of it on Windows.
+#: Paths out of the folder, to a file in the folder, and out of the folder on Windows.
 PLANTED = ("../../outside/evil", "../summary", "..\\evil", "/outside/evil", "C:evil", "..")
 
 
@@ -47,7 +47,7 @@ def packaged(tmp_path_factory) -> Path:
 
 
 def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the place of each text in a JSON document, and of each list that could hold one."""
+    """Yield the path of each text in a JSON document, and of each list that could hold a text."""
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict):
@@ -61,7 +61,7 @@ def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object
 
 
 def planted(document: object, path: tuple[object, ...], text: str) -> object:
-    """Return the document with another text at one place."""
+    """Return the document with another text at one path."""
     changed = copy.deepcopy(document)
     place = changed
     for step in path[:-1]:
@@ -74,12 +74,14 @@ def planted(document: object, path: tuple[object, ...], text: str) -> object:
 
 
 def files_below(folder: Path) -> set[str]:
-    """List every file of a folder."""
+    """Return every file below a folder."""
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_no_text_of_a_manifest_becomes_a_path(shell, packaged):
-    """Steps and handover write where they always do, or refuse the manifest."""
+    """With an altered text in the manifest, steps and handover write to their usual paths or reject
+    the manifest.
+    """
     (shell.folder / "outside").mkdir()
     precious = shell.write("outside/evil.ps1", "precious")
     folder = Path(shutil.copytree(packaged, shell.folder / "deep" / "requests"))
@@ -106,7 +108,7 @@ def test_no_text_of_a_manifest_becomes_a_path(shell, packaged):
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
-    """A plan document whose server leads elsewhere is refused, by its place."""
+    """A plan document whose server name is a path is rejected, and the error shows where it is."""
     shell.write("table.csv", STANDARD_EDITION)
     document = json.loads(shell("plan", "table.csv", "--json").out)
     document["certificates"][0]["servers"] = [text]
@@ -122,18 +124,20 @@ def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_no_name_names_a_file_elsewhere(text):
-    """The last line of defence: a file is named after a host name or an id, or not at all."""
+    """A file name is always derived from a valid host name or id, or no file is written."""
     with pytest.raises(BundleError, match="is not the name of a server or request"):
         file_name(text, ".ps1")
 
 
-#: A name for a device of Windows leads to no folder, and no file may have it.
+#: A device name of Windows cannot name a file or lead to a folder.
 OTHERS = (*PLANTED, "con", "nul.csv")
 PASS = ("--passphrase-file", "passphrase")
 
 
 def reach(shell, commands, path) -> set[int]:
-    """Return the exit statuses of commands that leave everything outside their folder as it is."""
+    """Run the commands, check that no file outside their folder changes, and return their exit
+    statuses.
+    """
     before = files_below(shell.folder)
     statuses = set()
     for command in commands:
@@ -151,7 +155,7 @@ def reach(shell, commands, path) -> set[int]:
 
 
 def test_no_text_of_a_saved_plan_becomes_a_path(shell):
-    """Each altered text is refused, even if its digest is computed again."""
+    """Each altered text of a saved plan is rejected, even if its digest was calculated again."""
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "table.csv", "--save", "p.json").status == 0
@@ -169,7 +173,7 @@ def test_no_text_of_a_saved_plan_becomes_a_path(shell):
         assert reach(shell, [command], path) == {2}, path
 
 
-#: Of an as-is file, what it only says: it is printed, and names no request.
+#: Texts in an as-is file that are only printed, and name no request.
 REMARKS = frozenset(
     {"owner", "usages", "subject", "issuer", "files", "servers", "remarks", "file", "message"}
     | {"notes"}
@@ -184,7 +188,9 @@ def save_as_is(shell, document) -> None:
 
 
 def test_no_text_of_a_saved_answer_becomes_a_path(shell):
-    """Certificates and servers in an as-is file never name a file; anything else is refused."""
+    """Altered texts in an as-is file are rejected, or name a certificate or server but never a
+    file.
+    """
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
     write_all(STANDARD_EDITION, shell.folder / "standing.pem")
@@ -232,13 +238,13 @@ source = "Contoso, Call recorders, 2026-05-01"
 """
 
 
-#: Of answers and of a product, what becomes a part of a name of a file, a folder or a server.
+#: The texts in answers and products that become part of a name of a file, folder or server.
 NAMES = ("tpe", "lync2013", "mine_planted", "Recorder", "Default")
 
 
 @pytest.fixture
 def forget_products(monkeypatch):
-    """Give a function that forgets a planner's own products, as another process does."""
+    """Return a function that unloads custom products, as in a new process."""
 
     def forget():
         monkeypatch.setattr(rule_files, "_custom_products", {})
@@ -250,7 +256,7 @@ def forget_products(monkeypatch):
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_no_answer_and_no_product_becomes_a_path(shell, forget_products, text):
-    """Guided answers and a product's file name no folder and no file: each text in turn."""
+    """No altered text in guided answers or a product file names a folder or file elsewhere."""
     table = "server_fqdn,role,sip_domains\nrec01.contoso.com,Recorder,contoso.com\n"
     shell.write("passphrase", PASSPHRASE)
     for given, command in (
@@ -263,7 +269,8 @@ def test_no_answer_and_no_product_becomes_a_path(shell, forget_products, text):
         for old in sorted(set(re.findall(r'"([^"]+)"', given))):
             forget_products()
             shell.write("f.toml", given.replace(f'"{old}"', f"'{text}'"))
-            # The table has the product's role: without its guard, the product is not refused.
+            # The table has the product's role. Otherwise the product would not be used and not be
+            # rejected.
             shell.write("table.csv", table.replace(old, text) if old == "Recorder" else table)
             statuses = reach(shell, [command], (old, text))
             if old in NAMES and text in PLANTED:

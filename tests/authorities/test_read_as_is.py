@@ -1,4 +1,4 @@
-"""The saved as-is evaluation: it is read back, and anything else is reported."""
+"""A saved as-is evaluation can be read back, and any other file is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = date(2026, 11, 24)
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """An answer with every kind of state, and what is wrong with files."""
+    """Return an evaluation with every state, and with faulty files."""
     place = tmp_path_factory.mktemp("kept")
     chance = random.Random(5)
     estate = random_estate(chance, exported=True)
@@ -41,7 +41,10 @@ def read(found: bytes, place):
 
 
 def test_what_was_kept_comes_back(kept, tmp_path):
-    """Equal, with findings, remarks and notes; written again, the same bytes."""
+    """A saved evaluation is read back with all findings, remarks and notes.
+
+    Saving it again gives identical bytes.
+    """
     again = read(kept.to_json(), tmp_path)
     assert again == kept
     assert again.to_json() == kept.to_json()
@@ -73,7 +76,9 @@ BAD = {
 
 @pytest.mark.parametrize("place", BAD)
 def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
-    """The error gives the place in the file, and nothing is read from it."""
+    """A field with a value of another type is reported with its path in the file, and no field is
+    used.
+    """
     document = json.loads(kept.to_json())
     document["planned"].sort(key=lambda one: one["certificate"] is None)
     *path, last = place.split(".")
@@ -91,7 +96,7 @@ def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
 
 
 def test_covered_with_an_error_is_refused(kept, tmp_path):
-    """A new digest does not make a certificate with an error count as covered."""
+    """A certificate with an error cannot be marked as covered, even with a new digest."""
     one = next(one for one in kept.planned if one.is_covered)
     fault = finding("certificate-expired", one.id, "it expired on 2026-01-01")
     planned = tuple(
@@ -103,7 +108,7 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
 
 
 def test_an_altered_answer_is_refused(kept, tmp_path):
-    """Any value that is changed by hand, or a digest that is missing."""
+    """An evaluation with any value changed by hand, or without a digest, is rejected."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
@@ -114,7 +119,7 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
 
 
 def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
-    """One id once, and a certificate with every state but that of nothing."""
+    """Duplicate ids, and a certificate with a state that does not fit, are reported."""
     document = json.loads(kept.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))
     with pytest.raises(ReturnedFileError, match="appears twice"):
@@ -138,13 +143,13 @@ def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
     ],
 )
 def test_what_is_no_answer_is_refused(tmp_path, data, words):
-    """In one message, whatever the file is."""
+    """A file that is not a saved evaluation is rejected with one message."""
     with pytest.raises(ReturnedFileError, match=words):
         read(data, tmp_path)
 
 
 def test_any_damage_is_a_refusal_or_changes_nothing(kept, tmp_path):
-    """Bytes changed at random, three hundred times: never a fault."""
+    """Three hundred random changes of bytes are rejected or have no effect, and never crash."""
     chance, sound = random.Random(4), kept.to_json()
     for _ in range(300):
         data = bytearray(sound)

@@ -1,4 +1,4 @@
-"""The planned certificates, read from a request folder and from a file."""
+"""The planned certificates are read from a request folder and from a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
-    """A folder equals its own plan, but cannot explain why a certificate has its names."""
+    """The plan in a request folder equals the original plan, but does not explain the names in a
+    certificate.
+    """
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
     recorded = read_plan(tmp_path / "requests")
@@ -34,7 +36,7 @@ def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
 
 
 def test_what_left_the_plan_is_not_in_it(tmp_path):
-    """A request that a later plan has no more is kept in the folder, and asked for no longer."""
+    """A request that left the plan stays in the folder, but is no longer part of the plan."""
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
     less = ln.plan_certificates(
@@ -45,7 +47,7 @@ def test_what_left_the_plan_is_not_in_it(tmp_path):
 
 
 def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
-    """All entries that were rebuilt from requests alone are reported."""
+    """Entries that were rebuilt from requests alone are reported."""
     make_folder(tmp_path / "requests", make_plan())
     path = tmp_path / "requests" / NAME
     document = json.loads(path.read_text())
@@ -59,7 +61,10 @@ def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
 
 
 def test_files(tmp_path):
-    """A plan's JSON is read; a folder that is none, a missing file and others are refused."""
+    """A plan's JSON file is read.
+
+    A folder without a manifest, a missing file and other files are rejected.
+    """
     plan = make_plan()
     path = tmp_path / "plan.json"
     path.write_bytes(plan_json(plan, ()))

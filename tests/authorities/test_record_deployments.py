@@ -1,4 +1,4 @@
-"""Which certificates are on their servers: by name, for all, and by what servers say themselves."""
+"""Deployed certificates are recorded by name, for all requests, and from the reports of servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of two sites whose requests all have a certificate, but for OAuth."""
+    """Return a folder for two sites in which all requests except OAuth have a certificate."""
     bundle = make_folder(tmp_path / "requests")
     oauth = find_id(bundle, "deployment")
     certify(bundle.folder, *(one.id for one in bundle.requests if one.id != oauth))
@@ -39,7 +39,7 @@ def pool_of(folder):
 
 
 def renew(folder, name, *, certified=True):
-    """Make the next generation of a request, and have it issued."""
+    """Create the next generation of a request, and have it issued."""
     make_folder(folder, renew=[name], reason="renewed", today=LATER)
     if certified:
         certify(folder, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
@@ -47,7 +47,7 @@ def renew(folder, name, *, certified=True):
 
 
 def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes):
-    """Write what a server's script writes, under the server's name."""
+    """Write the report of a server's script under the server's name."""
     places = [
         {"place": f"Place {number}", "thumbprint": one} for number, one in enumerate(thumbprints)
     ]
@@ -58,7 +58,10 @@ def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes)
 
 
 def test_without_a_name_everything_that_came_back_is_recorded(folder):
-    """Each is listed with its servers; what waits is left out; the same again changes no byte."""
+    """Without a name, every issued certificate is recorded with its servers.
+
+    Repeating it changes nothing.
+    """
     done = ln.deployed(folder, today=TODAY)
     manifest = read_manifest(folder)
     waiting = {one.id for one in manifest.requests if one.issued is None}
@@ -71,7 +74,7 @@ def test_without_a_name_everything_that_came_back_is_recorded(folder):
 
 
 def test_a_server_stands_for_all_its_certificates(folder):
-    """Only that server of a pool is recorded, by its full name or its first label."""
+    """If a server is named by its full name or first label, only that server of a pool is recorded."""
     pool = pool_of(folder)
     first, *others = pool.plan.servers
     ln.deployed(folder, first.partition(".")[0].upper(), on=TODAY, today=LATER)
@@ -84,7 +87,7 @@ def test_a_server_stands_for_all_its_certificates(folder):
 
 
 def test_patterns_and_beginnings_and_serials_name_requests(folder):
-    """The argument is the beginning of an id, a pattern of servers, or a serial number or hash."""
+    """Requests can be named by the start of an id, a pattern of servers, a serial number or a hash."""
     pool = pool_of(folder)
     for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
         done = ln.deployed(folder, name, today=TODAY)
@@ -92,7 +95,7 @@ def test_patterns_and_beginnings_and_serials_name_requests(folder):
 
 
 def test_every_wrong_name_is_listed(folder):
-    """An unknown name and one without a certificate are both reported; nothing is recorded."""
+    """An unknown name and a name without a certificate are both reported, and nothing is recorded."""
     oauth = find_id(ln.open_requests(folder), "deployment")
     before = snapshot(folder, but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -105,7 +108,7 @@ def test_every_wrong_name_is_listed(folder):
 
 
 def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
-    """Only what can have happened is recorded."""
+    """A deployment date in the future, or before the certificate's start, is rejected."""
     with pytest.raises(OptionsError, match="2026-11-25 is in the future"):
         ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
     with pytest.raises(BundleError, match="valid from 2026-11-23, which is after 2026-11-22"):
@@ -124,7 +127,9 @@ def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
 
 
 def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
-    """Until all servers of a certificate are recorded, its name means the remaining ones."""
+    """Until all servers of a certificate are recorded, the name of the certificate means the
+    remaining servers.
+    """
     pool = pool_of(folder)
     first, *_ = pool.plan.servers
     ln.deployed(folder, first, on=TODAY, today=LATER)
@@ -136,7 +141,7 @@ def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
 
 
 def test_a_day_that_was_wrong_is_corrected_by_name(folder):
-    """The day that is given for a name replaces the one on record, and the history shows one stay."""
+    """A new date for a name replaces the recorded date, and the history shows one deployment."""
     record = pool_of(folder)
     ln.deployed(folder, today=LATER)
     first = LATER - timedelta(days=3)
@@ -153,7 +158,7 @@ def test_a_day_that_was_wrong_is_corrected_by_name(folder):
 
 
 def test_what_left_the_plan_is_left_out_aloud(folder):
-    """A server whose certificate is no longer planned gets a note and is not dropped silently."""
+    """A server whose certificate is no longer planned is skipped with a note."""
     record = pool_of(folder)
     manifest = read_manifest(folder)
     save_manifest(
@@ -168,7 +173,7 @@ def test_what_left_the_plan_is_left_out_aloud(folder):
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
-    """It would be recorded as in use without a word."""
+    """An expired certificate cannot be recorded as deployed today."""
     with pytest.raises(BundleError, match="no certificate that can be deployed"):
         ln.deployed(folder, pool_of(folder).id, today=date(2028, 1, 1))
     ln.deployed(folder, pool_of(folder).id, on=TODAY, today=date(2028, 1, 1))
@@ -176,7 +181,7 @@ def test_an_expired_certificate_is_not_recorded_today(folder):
 
 
 def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
-    """A server has one certificate of a request: the earlier record goes, by the certificate."""
+    """A second certificate for the same key replaces the server's earlier record."""
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
     record = read_manifest(folder).by_id[name]
@@ -193,7 +198,9 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
 
 
 def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
-    """A serial number names its own generation, and what was recorded last counts."""
+    """If servers returned to the earlier certificate, its serial number identifies it, and the last
+    record counts.
+    """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
     renewed = renew(folder, name)
@@ -206,7 +213,10 @@ def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
 
 
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
-    """Thumbprints of the folder are recorded for that server; others are named in a note."""
+    """Known thumbprints in a server's report are recorded for that server.
+
+    Unknown ones appear in a note.
+    """
     pool = pool_of(folder)
     server, other = pool.plan.servers[:2]
     path = report(tmp_path, server, pool.issued.thumbprint_sha1, "", "AB" * 20)
@@ -224,7 +234,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
 
 
 def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder, tmp_path):
-    """A server's report counts if it is later than the record; an older report does not."""
+    """A server's report counts if it is later than the record. An older report does not count."""
     first = pool_of(folder)
     server = first.plan.servers[0]
     second = renew(folder, first.id)
@@ -247,7 +257,7 @@ def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder,
 
 
 def test_every_wrong_report_is_listed(folder, tmp_path):
-    """A report is a stranger's file: each field is validated, and each file is named."""
+    """Each field of a server's report is validated, and every faulty report is listed."""
     pool = pool_of(folder)
     server = pool.plan.servers[0]
     thumbprint = pool.issued.thumbprint_sha1
@@ -267,7 +277,10 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
 
 
 def test_a_revocation_is_recorded_by_name(folder):
-    """Only what was requested can be recorded; the same again changes no byte."""
+    """A revocation can be recorded only for a request of the folder.
+
+    Repeating it changes nothing.
+    """
     pool = pool_of(folder)
     asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
     changed = pool.with_generation(1, revocation=asked)

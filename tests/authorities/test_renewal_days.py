@@ -1,6 +1,6 @@
-"""When to renew: forecast, status, calendar and summary name one day.
+"""Forecast, status, calendar and summary show the same renewal date.
 
-``LYNCNB_RENEWAL_DAYS=2000`` tries as many cases; by default 20.
+``LYNCNB_RENEWAL_DAYS=2000`` runs as many cases. The default is 20.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def with_certificates(folder, chance, case):
 
 
 def test_all_views_name_the_same_day(tmp_path):
-    """Whatever a certificate's life, lead times, freezes and windows: one day to renew it."""
+    """For any lifetime, lead time, freeze and maintenance window, all views show the same renewal
+    date.
+    """
     tried = set()
     for seed in range(COUNT):
         case, chance = random_case(seed), random.Random(seed)
@@ -67,7 +69,7 @@ def test_all_views_name_the_same_day(tmp_path):
                 for at in (day - DAY, day)
             ]
             for name in (name for name, other in days.items() if other == day):
-                # One that ended before it could be ordered has expired by then.
+                # A certificate that ended before it could be ordered has expired.
                 assert [one[name] for one in states] in (
                     ["issued", "expiring"], ["issued", "expired"], ["expired", "expired"],
                 ), f"seed {seed}, {name}"  # fmt: skip
@@ -80,7 +82,7 @@ def test_all_views_name_the_same_day(tmp_path):
 
 
 def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
-    """A certificate for a server with a freeze is ordered before it, if the CA takes days."""
+    """If the CA needs some days, a certificate is ordered early enough before a freeze."""
     options = {
         "lead_days": {"public": 3, "internal": 0},
         "freezes": {"year end": "2026-12-18 to 2027-01-08"},
@@ -88,7 +90,9 @@ def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
     }
     terms = make_plan(**options).options.renewal_terms
     begins = datetime.combine(date(2026, 10, 1), time())
-    ends = begins + 111 * DAY - SECOND  # through 2027-01-19; the last third begins on 2026-12-14
+    ends = (
+        begins + 111 * DAY - SECOND
+    )  # valid until 2027-01-19, so the last third begins on 2026-12-14
     found = [terms.renewing(begins, ends, issuer) for issuer in ("public", "internal")]
     assert [(str(one.order_on), str(one.change_on)) for one in found] == [
         ("2026-12-17", "2027-01-09"),

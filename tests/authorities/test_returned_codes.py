@@ -1,7 +1,8 @@
-"""Findings of one certificate and of its chain: a case that fires and a near miss.
+"""Findings about one certificate and its chain each have a case that is reported and one that is
+    not.
 
-The CA of this process makes them. Findings that need more than one certificate and its plan are in
-``test_codes_of_answers.py``, those of a request in ``test_compare_request.py``.
+The test CA creates the certificates. Findings that need more than one certificate and its plan are
+in ``test_codes_of_answers.py``, findings about a request in ``test_compare_request.py``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from lyncnb.pki.chain import Issuers, build_path, objections_to
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import returned_checks
 
-NOON = TODAY + timedelta(hours=12)  # of a day without an hour
+NOON = TODAY + timedelta(hours=12)  # a date without a time
 SECOND = 1 / 86400
 KEY = rsa.generate_private_key(65537, 2048)
 CURVE_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -39,10 +40,10 @@ OCSP = "http://ocsp.contoso.net"
 
 
 def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, **changes):
-    """Codes of one certificate: what it is, and what was planned."""
+    """Return the codes of one certificate, given its changes and the planned entry."""
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
-    if signer:  # of a scheme that takes no hash
+    if signer:  # a signature scheme without a hash
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name(SUBJECT))
@@ -58,7 +59,7 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     if hash_name:
         certificate = resigned(certificate, CA.key, hash_name)
     certificate = read_certificate(der(certificate))
-    if ends is not None:  # pyca makes none that ends before it starts
+    if ends is not None:  # pyca creates no certificate that ends before its start
         certificate = replace(certificate, not_after=certificate.not_before + ends)
     found = compare_certificate(
         certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked
@@ -70,7 +71,7 @@ def upper(names):
     return tuple(map(str.upper, names))
 
 
-#: By code what fires and the nearest that does not.
+#: For each code: a case that is reported and the nearest one that is not.
 COMPARED = {
     "names-missing": ({"san": NAMES[:2]}, {"san": upper(reversed(NAMES))}),
     "names-added": ({"san": (*NAMES, "www.contoso.com")}, {"san": (*NAMES, NAMES[2].upper())}),
@@ -154,7 +155,7 @@ def test_what_fires_and_the_nearest_that_does_not(code):
 
 
 def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
-    """Codes of the path of one certificate; some of the issuers are signed with an old hash."""
+    """Return the codes of a certificate's chain in which some issuers are signed with an old hash."""
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
     chain = [resigned(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
@@ -165,13 +166,13 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
 
 
 def whole(**changes):
-    """Return the codes for a chain of a CA made with these arguments, with all its certificates."""
+    """Return the codes of a complete chain of a CA created with these arguments."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
 
 
 def with_key_bits(bits):
-    """Codes of a path whose issuing CA has an RSA key of so many bits; pyca makes none so short."""
+    """Return the codes of a chain whose issuing CA has a short RSA key, which pyca cannot create."""
     leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
     leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
     path = (replace(issuing, key_bits=bits), root)
@@ -195,7 +196,8 @@ def rsa_key(bits):
 LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
 OTHER = PythonCa()
 LEFT = CA.issuing.not_valid_after_utc - TODAY
-#: By code what fires and the nearest that does not, each made when it is asked.
+#: For each code: a case that is reported and the nearest one that is not. Each is created when
+#: needed.
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
     "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
@@ -233,13 +235,13 @@ def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
 
 def test_every_code_has_its_cases():
     """Each code is in exactly one table of these test files, and no code is unknown."""
-    roots = {rule.code for rule in ca_rules().roots}  # of test_compare_roots.py
+    roots = {rule.code for rule in ca_rules().roots}  # from test_compare_roots.py
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(returned_checks())
 
 
 def test_every_comparison_stands_above():
-    """Every finding of the comparison of a certificate with its plan has its two cases here."""
+    """Every finding of the comparison with the plan has its two cases in this file."""
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
     ).read_text("utf-8")

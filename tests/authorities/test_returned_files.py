@@ -1,4 +1,4 @@
-"""Files, folders and archives, read within bounds."""
+"""Files, folders and archives are read within limits."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ LEAF = issue(
     subject=[("CN", "sip.contoso.com")], san=["sip.contoso.com"],
 )  # fmt: skip
 HOSTILE = hostile_files(CA, LEAF, KEY)
-# Read as certificates here; that they answer nothing is for the matching to say.
+# These files are read as certificates. Matching them to requests is tested separately.
 READABLE = ("unknown-key", "chain-certificate-unused")
 
 
 def test_enough_hostile_files():
-    """There are at least forty of them."""
+    """At least forty hostile files are tested."""
     assert len(HOSTILE) >= 40
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_hostile(tmp_path, name):
-    """Each is reported under its name, and no certificate is read from it."""
+    """Each hostile file is reported by name, and no certificate is read from it."""
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
     path.write_bytes(data)
@@ -54,7 +54,7 @@ def test_hostile(tmp_path, name):
 
 
 def test_links_and_pipes(tmp_path):
-    """In a folder no link is followed and nothing but ordinary files is opened."""
+    """In a folder, lyncnb follows no link and opens only ordinary files."""
     lay_out(tmp_path, {"a.cer": (pem(LEAF), "")})
     (tmp_path / "loop").symlink_to(tmp_path)
     told = {file.name: file.remarks for file in read_returned([tmp_path])}
@@ -66,7 +66,7 @@ def test_links_and_pipes(tmp_path):
 
 
 def test_named_link_is_followed(tmp_path):
-    """A link that the planner names himself is followed."""
+    """A link that the planner passes as an argument is followed."""
     (tmp_path / "real.cer").write_bytes(pem(LEAF))
     (tmp_path / "link.cer").symlink_to(tmp_path / "real.cer")
     (file,) = read_returned([tmp_path / "link.cer"])
@@ -74,7 +74,7 @@ def test_named_link_is_followed(tmp_path):
 
 
 def test_folder_in_order(tmp_path):
-    """A folder is read by name, with all folders below; what hides is left alone."""
+    """A folder and its subfolders are read in order of names. Hidden files are skipped."""
     for name in ("b/2.cer", "a.p7b", "b/1.cer", ".hidden/x.cer", "b/.y.cer", "Thumbs.db"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -83,14 +83,14 @@ def test_folder_in_order(tmp_path):
 
 
 def test_archive(tmp_path):
-    """An archive is read in memory, folders and what systems add left out."""
+    """An archive is read in memory, without folders and the files that systems add."""
     path = tmp_path / "answers.zip"
     path.write_bytes(
         archive(
             ("certs/", b""),
             ("certs/sip.cer", pem(LEAF)),
             ("__MACOSX/._sip.cer", b"junk"),
-            ("chain\\ca.p7b", p7b(*CA.chain)),  # as old .NET writes it
+            ("chain\\ca.p7b", p7b(*CA.chain)),  # paths as written by old .NET versions
         )
     )
     files = read_returned([path])
@@ -101,7 +101,7 @@ def test_archive(tmp_path):
 
 
 def test_archive_sum_is_bounded(tmp_path, monkeypatch):
-    """Many entries together are bounded as well as each one."""
+    """The total size of all entries in an archive is limited, like the size of each entry."""
     monkeypatch.setattr(returned_files, "MAX_UNPACKED_BYTES", 3000)
     path = tmp_path / "sum.zip"
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
@@ -112,7 +112,7 @@ def test_archive_sum_is_bounded(tmp_path, monkeypatch):
 
 
 def test_archive_that_lies(tmp_path):
-    """An entry that unpacks to more than it says is not read further."""
+    """An entry of an archive that is larger than its stated size is not read further."""
     data = archive(("a.cer", bytes(100_000)), method=zipfile.ZIP_DEFLATED)
     honest, lie = (100_000).to_bytes(4, "little"), (500).to_bytes(4, "little")
     path = tmp_path / "lie.zip"
@@ -123,7 +123,7 @@ def test_archive_that_lies(tmp_path):
 
 
 def test_folder_is_bounded(tmp_path, monkeypatch):
-    """A folder without end is reported, and reading stops."""
+    """If a folder has too many files, it is reported, and reading stops."""
     monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
@@ -134,7 +134,7 @@ def test_folder_is_bounded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal"), lambda name: name[:-4]])
 def test_password(tmp_path, password):
-    """A password may be given, or asked for with the file's name."""
+    """A password can be passed, or lyncnb asks for it with the file's name."""
     path = tmp_path / "portal.pfx"
     path.write_bytes(
         pkcs12.serialize_key_and_certificates(
@@ -146,7 +146,7 @@ def test_password(tmp_path, password):
 
 
 def test_missing(tmp_path):
-    """All paths that do not exist are named at once, before anything is read."""
+    """All paths that do not exist are reported together, before any file is read."""
     with pytest.raises(ReturnedFileError, match=r"no such file or folder: .*a\.cer, .*b\.cer"):
         read_returned([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
 
@@ -166,7 +166,7 @@ def test_unreadable_by_rights(tmp_path):
 
 
 def test_zip64(tmp_path):
-    """An archive for more than four gigabytes is nothing that a CA sends."""
+    """A ZIP64 archive (over four gigabytes) is rejected, since no CA sends one."""
     data = archive(("a.cer", pem(LEAF)))
     end = data.rindex(b"PK\x05\x06")
     path = tmp_path / "big.zip"
@@ -189,7 +189,7 @@ def test_archive_with_a_damaged_list(tmp_path):
 
 @pytest.mark.parametrize("name", ["notes.txt", "page.cer", "list.crl", "empty.zip"])
 def test_named_and_nothing_in_it(tmp_path, name):
-    """A file that is named and holds no certificate is unreadable; in a folder it may lie."""
+    """A named file without a certificate is reported as unreadable. In a folder, it is ignored."""
     path = tmp_path / name
     path.write_bytes(HOSTILE[name][0])
     assert [code for file in read_returned([path]) for code, _ in file.remarks] == [
@@ -201,7 +201,9 @@ def test_named_and_nothing_in_it(tmp_path, name):
 
 
 def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
-    """Its notes are passed over; a certificate in a file of such a name is read all the same."""
+    """The notes that submit.cmd writes are skipped, but a certificate in a file with such a name is
+    read.
+    """
     names = ["ca.txt", "Edge-pool-0a1b2c3d.txt", "Edge-pool-0a1b2c3d.failed.txt"]
     for name in names:
         (tmp_path / name).write_text("RequestId: 12\r\n")
@@ -214,11 +216,11 @@ def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
     ]
 
 
-# What mail programs and CAs send.
+# Files that mail programs and CAs send.
 
 
 def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> EmailMessage:
-    """Write a mail with a text, and attachments: name, kind, bytes."""
+    """Return an e-mail with text and attachments (name, type and bytes)."""
     message = EmailMessage()
     message["From"], message["To"] = "ca@fabrikam.com", "pki@contoso.com"
     message["Subject"], message["Date"] = "Your certificate", "Tue, 24 Nov 2026 08:00:00 +0000"
@@ -233,7 +235,7 @@ def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> 
 
 
 def quoted_printable(data: bytes) -> bytes:
-    """Write a mail whose text holds PEM, as quoted-printable."""
+    """Return an e-mail whose text contains PEM, encoded as quoted-printable."""
     message = EmailMessage()
     message["From"], message["Subject"] = "ca@fabrikam.com", "Your certificate"
     message["MIME-Version"] = "1.0"
@@ -242,7 +244,7 @@ def quoted_printable(data: bytes) -> bytes:
 
 
 def page(data: bytes) -> bytes:
-    """Show PEM in a web page, a line each, with entities."""
+    """Return a web page that shows PEM line by line with HTML entities."""
     lines = "<br>".join(data.decode().replace("+", "&#43;").replace("=", "&#x3D;").splitlines())
     return f"<html><body><p>Dear&nbsp;planner,<br>{lines}</p></body></html>".encode()
 
@@ -281,7 +283,9 @@ SENT = {
 
 @pytest.mark.parametrize("data", SENT.values(), ids=SENT)
 def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
-    """Leaf, intermediate and root are read, and nothing is reported about the rest."""
+    """The server certificate, intermediate and root in e-mails and web pages are read without any
+    report.
+    """
     path = tmp_path / "answer"
     path.write_bytes(data)
     files = read_returned([path])
@@ -291,7 +295,7 @@ def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
 
 
 def test_a_mail_without_its_attachment_says_what_to_save(tmp_path):
-    """Also a message of Outlook, which no other program writes."""
+    """For an e-mail without its attachment, or in Outlook's format, lyncnb reports what to save."""
     (tmp_path / "a.eml").write_bytes(mail(("photo.png", "image/png", b"\x89PNG" * 9)).as_bytes())
     (tmp_path / "b.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
     for name in ("a.eml", "b.msg"):
@@ -313,7 +317,7 @@ BAD_ARCHIVES = {
 
 @pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
 def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
-    """Nothing is unpacked to disk, and nothing from outside is read."""
+    """Invalid archives are reported, nothing is unpacked to disk, and no file outside is read."""
     (tmp_path / "answer.tar.gz").write_bytes(data)
     (file,) = read_returned([tmp_path])
     assert [told for told, _ in file.remarks] == [code]
@@ -322,7 +326,9 @@ def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
 
 
 def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
-    """The certificates before it are read; a remark says that the archive is damaged."""
+    """If a header in an archive is damaged, the certificates before it are read and the damage is
+    reported.
+    """
     data = bytearray(tarred({"a.cer": WHOLE, "b.cer": WHOLE}, "w"))
     second = data.index(b"b.cer")
     data[second + 257 : second + 262] = b"\xff" * 5
@@ -335,7 +341,10 @@ def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
 
 @pytest.mark.parametrize("name", SENT)
 def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
-    """Bytes and cuts, and no fault of lyncnb's; CI does a tenth of the thousand by hand."""
+    """Damaged or truncated e-mails cause remarks and never crash lyncnb.
+
+    CI uses a tenth of the thousand cases.
+    """
     chance, count = random.Random(name), int(os.environ.get("LYNCNB_MUTATIONS", "100"))
     path = tmp_path / "answer"
     for _ in range(count):

@@ -1,8 +1,8 @@
-"""The table "returned file x command": what is returned, and what each command reports.
+"""For every kind of returned file, a table shows what each command reports.
 
-One row for every kind of file that was once evaluated wrongly. OpenSSL signs; ``receive`` reads the
-files, then ``status``, ``pfx`` and ``steps`` run. Each reports the row's code if the finding blocks
-it, and the exit statuses are those of the row.
+There is one row for every kind of file that was once evaluated wrongly. OpenSSL signs, ``receive``
+reads the files, then ``status``, ``pfx`` and ``steps`` run. Each command reports the row's code if
+the finding blocks it, and has the exit status of the row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Case:
-    """A folder of two requests, two authorities above each other, and a place for answers."""
+    """A folder of two requests, a root and an issuing CA, and a folder for returned files."""
 
     requests: Path
     back: Path
@@ -49,17 +49,17 @@ class Case:
     issuing: Authority
 
     def csr(self, part: str) -> Path:
-        """Give the request of the server, or of the deployment."""
+        """Return the request of the server, or of the deployment."""
         (found,) = self.requests.glob(f"csr/{part}*.csr")
         return found
 
     @property
     def server(self) -> Path:
-        """The server's request."""
+        """Return the server's request."""
         return self.csr("StandardEdition")
 
     def put(self, name: str, data: bytes) -> Path:
-        """Lay a file among the answers."""
+        """Write a file into the folder of returned files."""
         self.back.mkdir(exist_ok=True)
         (self.back / name).write_bytes(data)
         return self.back / name
@@ -79,12 +79,12 @@ Build = Callable[[Case], Iterable[list[Path]] | None]
 
 @dataclass(frozen=True)
 class Row:
-    """The returned files, in runs of receive, and what the commands report about them.
+    """The returned files of each receive run, and the reports of the commands.
 
-    ``build`` gives the files of each run, or nothing for one run with all of them. ``ends`` are
-    the exit statuses of the last receive, status, pfx and steps; ``says`` are codes that receive
-    reports; ``names`` the code that every later command reports too, "" for none; ``packages``
-    how many of two there are in the end; ``pfx`` further arguments of pfx.
+    ``build`` returns the files of each run, or nothing for one run with all files. ``ends`` are
+    the exit statuses of the last receive, status, pfx and steps. ``says`` are codes that receive
+    reports. ``names`` is the code that every later command also reports, or "". ``packages`` is
+    the number of packages in the end, out of two. ``pfx`` are further arguments of pfx.
     """
 
     build: Build
@@ -106,7 +106,7 @@ def warned(build: Build, code: str) -> Row:
 
 
 def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Return the row of a file that cannot be read; the certificates next to it can."""
+    """Return the row of an unreadable file. The certificates next to it can be read."""
 
     def build(case: Case) -> None:
         case.answer()
@@ -116,7 +116,7 @@ def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
 
 
 def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Give the row of such a file that the planner names; in a folder other things may lie."""
+    """Return the row of an unreadable file that the planner passes by name."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
@@ -133,7 +133,7 @@ def signed(**how) -> Build:
 
 
 def below(ca: Callable[[Case], Authority], **how) -> Build:
-    """Have the server's request signed by another CA, which comes along."""
+    """Have the server's request signed by another CA, whose certificate is included."""
     return lambda case: case.answer(ca(case), **how) and None
 
 
@@ -143,7 +143,7 @@ def spoilt(case: Case) -> None:
 
 
 def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
-    """Have a good one received first, and then another."""
+    """Receive a valid certificate first, and then another one."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2))
@@ -156,7 +156,7 @@ def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
 
 
 def same_begin(first: dict, then: dict) -> Build:
-    """Have one received, and then another that begins at the same moment."""
+    """Receive a certificate, and then another one with the same start."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2), **first)
@@ -168,7 +168,7 @@ def same_begin(first: dict, then: dict) -> Build:
 
 
 def one_good_of_two(case: Case) -> None:
-    """Two answers of the same moment in one batch; one of them is not as it should be."""
+    """Return two certificates with the same start in one batch. One of them has a fault."""
     case.answer(begins=timedelta(days=-2))
     case.issuing.sign(
         case.server,
@@ -189,7 +189,9 @@ def same_serial(case: Case) -> None:
 
 
 def stranger(case: Case) -> None:
-    """Return a certificate with the deployment's name for an unknown key, and the right ones."""
+    """Return a certificate with the deployment's name for an unknown key, and the valid
+    certificates.
+    """
     case.answer()
     openssl(
         *("req", "-newkey", "rsa:2048", "-nodes", "-keyout", case.back.parent / "their.key"),
@@ -204,7 +206,7 @@ def two_for_one(case: Case) -> None:
 
 
 def two_cas(case: Case) -> None:
-    """Two CAs, each with its root, answer one request: which was asked is not known."""
+    """Two CAs with different roots answer one request, and the requested CA is not recorded."""
     case.answer()
     other = make_root(case.back.parent / "other", subject="/CN=Fabrikam Root")
     other.sign(case.server, case.back / "second.pem")
@@ -246,7 +248,7 @@ def many_intermediates(case: Case) -> Authority:
 
 
 def many_of_one_name(case: Case) -> None:
-    """Eighteen CAs of one name came along; the last of them signed."""
+    """Return a certificate with eighteen CAs of the same name. The last one signed it."""
     cas = [
         case.root.subordinate(f"twin{number}", ends=timedelta(days=900 + number))
         for number in range(18)
@@ -256,7 +258,7 @@ def many_of_one_name(case: Case) -> None:
 
 
 def other_key_id(case: Case) -> None:
-    """The CA's certificate that came has its key and its name, and another key identifier."""
+    """Return a CA certificate with the right key and name, but another key identifier."""
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     first = case.root.subordinate(
         "first", more=(), extensions=(*extensions, "subjectKeyIdentifier=01:02")
@@ -271,7 +273,7 @@ def other_key_id(case: Case) -> None:
 def constrained(
     limit: str, more: str = "", *, subject: str = "/CN=Contoso Issuing", **how
 ) -> Build:
-    """A CA whose names are limited signs, perhaps by way of another CA."""
+    """A CA with name constraints signs the certificate, possibly through another CA."""
 
     def build(case: Case) -> None:
         more_lines = (f"nameConstraints=critical,{limit}", *([more] if more else []))
@@ -282,7 +284,7 @@ def constrained(
 
 
 def under_limited(case: Case) -> None:
-    """The intermediate's own name is outside what the CA above it may name."""
+    """The intermediate's name violates the name constraints of the CA above it."""
     limited = case.root.subordinate(
         "limited", subject="/O=Contoso/CN=Limited",
         more=("nameConstraints=critical,permitted;dirName:allowed\n[allowed]\nO=Contoso",),
@@ -291,7 +293,10 @@ def under_limited(case: Case) -> None:
 
 
 def self_signed(case: Case) -> None:
-    """Nobody but the key's holder can do this; a tool that was used wrongly does."""
+    """Return a self-signed certificate.
+
+    Only a wrongly used tool of the key's holder creates one.
+    """
     case.answer()
     (case.back / "server.pem").unlink()
     own = make_root(case.back.parent / "own", key=("rsa:2048",))
@@ -308,7 +313,7 @@ def _public_key(case: Case) -> Path:
 
 
 def alternative_names(case: Case) -> str:
-    """Give the extension with the names that the request asks for."""
+    """Return the extension with the requested subject alternative names."""
     request = x509.load_pem_x509_csr(case.server.read_bytes())
     san = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return "subjectAltName=" + ",".join(
@@ -329,7 +334,7 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
 
 
 def exchanged(one: str, other: str) -> Build:
-    """Have a file of the folder written over with another of its files."""
+    """Overwrite a file of the folder with another file of the folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
@@ -345,14 +350,14 @@ def exchanged(one: str, other: str) -> Build:
 
 
 def address_excluded(case: Case) -> None:
-    """An address among the names that the CA above may not have below it."""
+    """Return a certificate with an IP address that the CA's name constraints exclude."""
     limit = "nameConstraints=critical,excluded;IP:192.0.2.0/255.255.255.0"
     limited = case.root.subordinate("limited", more=(limit,))
     case.answer(limited, copied="none", more=(f"{alternative_names(case)},IP:192.0.2.1",))
 
 
 def damaged_in_a_bundle(case: Case) -> None:
-    """One of two certificates in a file has an extension twice."""
+    """Return a file of two certificates, one of which has an extension twice."""
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
     # The extended key usage becomes a second key usage.
@@ -389,7 +394,7 @@ def as_pkcs7(case: Case) -> None:
 
 
 def with_their_key(case: Case) -> bytes:
-    """A PFX of another origin, with an unknown password."""
+    """Return a PFX file from another source, with an unknown password."""
     place = case.back.parent
     openssl(
         *("pkcs12", "-export", "-inkey", case.root.folder / "root.key", "-passout", "pass:secret"),
@@ -399,7 +404,7 @@ def with_their_key(case: Case) -> bytes:
 
 
 def of_an_unknown_cipher(case: Case) -> bytes:
-    """A PFX in a cipher that few know: is it that, or the password?"""
+    """Return a PFX file with a rare cipher: either the cipher or the password may be the cause."""
     place = case.back.parent
     openssl(
         *("pkcs12", "-export", "-certpbe", "aria-256-cbc", "-nokeys", "-passout", "pass:x"),
@@ -422,7 +427,7 @@ PENDING = (
 CRITICAL = "1.2.3.4=critical,ASN1:NULL"
 
 TABLE = {
-    # As it should be
+    # Valid certificates
     "as planned": Row(signed(), (0, 0, 0, 0)),
     "in a zip": Row(as_zip, (0, 0, 0, 0)),
     "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
@@ -437,7 +442,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # 2 and 3: who takes whose place
+    # 2 and 3: which certificate replaces which
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -556,11 +561,11 @@ TABLE = {
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # 6: moments
+    # 6: dates and times
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # due for renewal
-    # 7: names, files of the folder
+    # 7: names, and files of the folder
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
@@ -652,7 +657,7 @@ def template(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[int, str]]:
-    """Have the files of a row made and received; ask every command."""
+    """Create and receive the files of a row, and run every command."""
     requests = Path(shutil.copytree(template[0], shell.folder / "requests"))
     place = Path(shutil.copytree(template[1], shell.folder / "ca"))
     shell.write("passphrase.txt", PASSPHRASE)
@@ -674,7 +679,7 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_what_comes_back(shell, template, row):
-    """Each command says what the table says, by name, and ends as it says."""
+    """Each command names the certificates of the row, and has the expected exit status."""
     said = run(shell, row, template)
     assert tuple(status for status, _ in said.values()) == row.ends, said
     for code in row.says:
@@ -683,7 +688,7 @@ def test_what_comes_back(shell, template, row):
         if status or name == "status":
             assert row.names in said[name][1], name
     assert len(list((shell.folder / "requests" / "pfx").glob("*.pfx"))) == row.packages
-    # One judgement: what is on record is what is found of it again.
+    # Evaluating the recorded certificates again gives the recorded findings.
     bundle = open_requests(shell.folder / "requests")
     for record in bundle.requests:
         for part in filter(None, (record.issued, *record.refused)):

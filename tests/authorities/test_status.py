@@ -1,4 +1,4 @@
-"""The state of each request on a given date, and problems with its files."""
+"""Status shows the state of each request on a given date, and problems with the folder's files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PACKAGE = package_record("pfx/a.pfx")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write a folder of six requests, three of them with certificates."""
+    """Write a folder of six requests, three of which have certificates."""
     place = tmp_path / "requests"
     manifest = write(numbered(6), place).manifest
     (place / "returned").mkdir()
@@ -54,7 +54,7 @@ def folder(tmp_path):
 
 
 def test_each_request_has_its_state(folder):
-    """Waiting, issued, packaged, retired and superseded requests are distinguished."""
+    """Status distinguishes waiting, issued, packaged, retired and superseded requests."""
     plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
     write(plan, folder)
     status = folder_status(folder, today=date(2026, 12, 5))
@@ -80,14 +80,16 @@ def test_each_request_has_its_state(folder):
     ("today", "state"),
     [
         (date(2026, 12, 1), "issued"),
-        (date(2027, 1, 29), "issued"),  # 30 days and a second are left of 90
+        (date(2027, 1, 29), "issued"),  # 30 days and a second are left of 90 days
         (date(2027, 1, 30), "expiring"),
-        (date(2027, 2, 28), "expiring"),  # valid to its last second
+        (date(2027, 2, 28), "expiring"),  # valid until the last second
         (date(2027, 3, 1), "expired"),
     ],
 )
 def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
-    """The last third is expiring, whatever the length; the day after the end is expired."""
+    """A certificate is expiring in the last third of its lifetime, and expired on the day after its
+    end.
+    """
     status = folder_status(folder, today=today)
     assert status.requests[0].state == state
     assert status.requests[1].state == state.replace("issued", "packaged")
@@ -95,7 +97,7 @@ def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
 
 
 def test_expiring_is_not_stored(folder):
-    """Looking changes nothing, and the manifest knows no day but its own."""
+    """Status changes no file, and the expiring state is not stored in the manifest."""
     before = snapshot(folder)
     folder_status(folder, today=date(2030, 1, 1))
     folder_status(folder)
@@ -104,7 +106,7 @@ def test_expiring_is_not_stored(folder):
 
 
 def test_what_is_wrong_is_listed(folder):
-    """Missing, changed and open files are problems, each with its place."""
+    """Missing, changed and readable files are problems, each with its path."""
     names = [item.id for item in numbered(6).certificates]
     (folder / "csr" / f"{names[0]}.csr").unlink()
     (folder / "keys" / f"{names[1]}.key").write_bytes(b"damaged")
@@ -128,7 +130,7 @@ def test_a_missing_archived_key_is_listed(folder):
 
 
 def test_what_else_is_there_is_noted(folder):
-    """Foreign files, a running run and an interrupted one are noted and are not errors."""
+    """Unknown files, a running process and an interrupted run are notices, not errors."""
     (folder / "keys" / "Thumbs.db").write_bytes(b"x")
     dry = write(numbered(7), folder, dry_run=True).manifest
     plan = read_manifest(folder).plan_json_sha256
@@ -148,7 +150,7 @@ def test_what_else_is_there_is_noted(folder):
 
 
 def test_a_status_shows_itself_as_a_table(folder):
-    """Frame, HTML, text and JSON tell the same."""
+    """The table, HTML, text and JSON of a status show the same values."""
     status = folder_status(folder, today=date(2026, 12, 5))
     assert list(status.to_frame()["State"])[:3] == ["issued", "packaged", "issued"]
     assert "3 waiting, 2 issued, 1 packaged" in status._repr_html_()
@@ -180,7 +182,7 @@ def test_a_status_shows_itself_as_a_table(folder):
 
 
 def test_what_is_no_request_folder_is_refused(tmp_path):
-    """Without a manifest, status stops with an error."""
+    """Status rejects a folder without a manifest."""
     with pytest.raises(BundleError, match="does not exist"):
         folder_status(tmp_path)
     os.symlink(tmp_path, tmp_path / "link")
@@ -189,7 +191,7 @@ def test_what_is_no_request_folder_is_refused(tmp_path):
 
 
 def test_a_folder_is_drawn_as_a_timeline(tmp_path):
-    """Each certificate on record is a fact with its end; what is expiring needs a look."""
+    """The timeline shows each recorded certificate with its end. An expiring one is marked."""
     requests = [
         RequestStatus(
             id=f"Edge-{number}", generation=1, state=state, role="Edge", servers=(),
@@ -213,7 +215,9 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
 @pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
 def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch, place, code):
-    """An online-only file or a stale handle of a share does not end status."""
+    """If a file is online-only or on an unavailable share, status reports it and shows the other
+    files.
+    """
     path = next(folder.glob(place))
     real = system_calls.open
     before = folder_status(folder, today=date(2026, 12, 5))
@@ -233,7 +237,7 @@ def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch,
 
 
 def test_a_file_that_cannot_be_looked_at_is_a_problem_of_that_file_alone(folder, monkeypatch):
-    """The system lists it and says nothing more of it."""
+    """If the system lists a file but cannot open it, status reports that file and shows the others."""
     path = next(folder.glob("csr/*.csr"))
     real = files_on_disk.os.scandir
 

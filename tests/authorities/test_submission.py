@@ -1,4 +1,4 @@
-"""The batch file for AD CS, and the characters that it must not contain."""
+"""The batch file for AD CS is complete, and contains no dangerous characters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 
 
 def test_script():
-    """One call per request, the CA and the template once, with CRLF, without any SAN attribute."""
+    """The batch file has one call per request, the CA and the template once, CRLF, and no SAN
+    attribute.
+    """
     script = submit_script([ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1")
     lines = script.decode("ascii").split("\r\n")
     assert lines[0] == "@echo off"
@@ -28,7 +30,9 @@ def test_script():
 
 
 def test_script_asks_for_the_ca():
-    """Without a configuration string the script asks, and every certreq gets the answer."""
+    """Without a configuration string, the batch file asks for the CA and passes the input to every
+    certreq call.
+    """
     script = submit_script([ID], template="WebServer").decode("ascii")
     assert script.count('set /p "CA=CA: "') == 1
     calls = [line for line in script.splitlines() if line.startswith("certreq")]
@@ -38,7 +42,7 @@ def test_script_asks_for_the_ca():
 
 @pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])
 def test_template(template):
-    """Plain names pass."""
+    """A template with a plain name is accepted."""
     check_template(template)
 
 
@@ -58,7 +62,7 @@ def test_template(template):
     ],
 )
 def test_bad_template(template):
-    """A name that could be anything else on a command line is refused."""
+    """A template name with special characters of the command line is rejected."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         check_template(template)
     with pytest.raises(OptionsError):
@@ -67,7 +71,7 @@ def test_bad_template(template):
 
 @pytest.mark.parametrize("template", ["Web Server", "WEB SERVER"])
 def test_display_name_of_the_built_in_template_is_refused(template):
-    """The name is what certreq takes; the display name would be refused by the CA, request by request."""
+    """The display name of a template is rejected, because certreq needs the template's name."""
     with pytest.raises(OptionsError, match="is the display name") as caught:
         check_template(template)
     assert caught.value.hint == "use the template's name instead: WebServer"
@@ -77,7 +81,7 @@ def test_display_name_of_the_built_in_template_is_refused(template):
     "config", ["", r"ca01\CA", r"ca01.contoso.com\Contoso Issuing CA 1 (2026)"]
 )
 def test_config(config):
-    """A host and a CA's name pass, and so does nothing."""
+    """A configuration string with host and CA name is accepted, and so is an empty one."""
     check_config(config)
 
 
@@ -85,20 +89,20 @@ def test_config(config):
     "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
 )
 def test_bad_config(config):
-    """Anything else is refused with the form that is meant."""
+    """Any other configuration string is rejected with the expected format."""
     with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):
         check_config(config)
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
 def test_bad_stem(stem):
-    """Only ids name files."""
+    """Only a request id is accepted as a file name."""
     with pytest.raises(OptionsError, match="is not a valid name for a request file"):
         submit_script([stem], template="WebServer")
 
 
 def test_a_mistake_in_the_wording_names_its_place():
-    """A typing error in handover_wording.toml is refused, with every mistake."""
+    """Every mistake in handover_wording.toml is reported with its place."""
     text = '[internal]\ntitle = "t"\nintro = []\nstep = []\nnotes = 3\nsources = []\n'
     text += 'back = []\nhow = []\nhow_wildcard = "w"\nhow_client = "c"\n'
     text += 'validity_asked = "a"\nvalidity_open = "o"\n'

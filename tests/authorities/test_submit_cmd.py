@@ -1,4 +1,4 @@
-"""``submit.cmd`` as Windows runs it, with a stub for certreq."""
+"""``submit.cmd`` runs as on Windows, with a substitute for certreq."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNREACHABLE = (
 
 
 class Package:
-    """An unpacked part of a package, and the CA that answers its requests."""
+    """An unpacked package, and the CA that answers its requests."""
 
     def __init__(self, place: Path, windows: WineCmd, *ids: str, config: str = ""):
         self.place, self.windows = place, windows
@@ -40,7 +40,7 @@ class Package:
         (place / "submit.cmd").write_bytes(script)
 
     def says(self, request_id: str, text: str, *, certificate: bool = False) -> None:
-        """Let the CA say something to a request from now on, and perhaps issue it."""
+        """Set the CA's message for a request, and optionally issue the certificate."""
         (self.ca / f"{request_id}.txt").write_bytes(text.replace("\n", "\r\n").encode())
         if certificate:
             (self.ca / f"{request_id}.cer").write_text("a certificate")
@@ -52,13 +52,16 @@ class Package:
 
     @property
     def submitted(self) -> list[str]:
-        """Every id that was submitted, in order."""
+        """Return every id that was submitted, in order."""
         calls = [line.split("|") for line in self.log.read_text().splitlines()]
         return [Path(call[5].replace("\\", "/")).stem for call in calls if call[0] == "-submit"]
 
 
 def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
-    """The CA's name is asked for once; a second run submits nothing and fetches what was issued."""
+    """The script asks for the CA once.
+
+    A second run submits nothing and retrieves the issued certificates.
+    """
     package = Package(tmp_path / "part one", wine_cmd, FIRST, SECOND)
     package.says(FIRST, ISSUED.format(11), certificate=True)
     package.says(SECOND, PENDING.format(12))
@@ -86,13 +89,17 @@ def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
 
 
 def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_path):
-    """Another message, and an interrupted submission, are kept and asked about; no is the default."""
+    """After an unknown message or an interrupted submission, the script asks before it submits
+    again. The default is no.
+    """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
     package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
     package.says(SECOND, "ID de demande : 12\n")  # another language
     package.says(THIRD, PENDING.format(13))
     package.answers.mkdir()
-    (package.answers / f"{THIRD}.txt").write_text("")  # the computer was switched off meanwhile
+    (package.answers / f"{THIRD}.txt").write_text(
+        ""
+    )  # the computer was switched off in the meantime
     status, shown = package.run("n\n")
     assert status == 1
     assert "Which CA" not in shown
@@ -112,7 +119,7 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
 
 @pytest.mark.parametrize("typed", ["\n", "Contoso CA\n"])
 def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
-    """An empty answer and a name without its host end the run."""
+    """If the CA's name is empty or has no host, the script ends without submitting."""
     package = Package(tmp_path / "part", wine_cmd, FIRST)
     status, shown = package.run(typed)
     assert status == 1
@@ -121,7 +128,7 @@ def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
 
 
 def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
-    """Each CA of a plan has its folder, its script and its requests; none gets another's."""
+    """Each internal CA in a plan has a folder, a script and its requests, and gets no others."""
     cas = {"internal": r"ca01.contoso.com\Contoso CA 1", "Edge": r"ca02.contoso.com\Contoso CA 2"}
     plan = make_plan(ca=cas, issuer={"Edge": "internal"})
     packed = hand_over(make_folder(tmp_path / "requests", plan).folder, tmp_path / "out.zip")

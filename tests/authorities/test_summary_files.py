@@ -23,7 +23,7 @@ from lyncnb.request_folder.renewals import list_renewals
 
 @pytest.fixture(scope="module")
 def returned(tmp_path_factory):
-    """A folder, one of whose certificates is back, and the others as files."""
+    """Return a folder with one certificate, and the other certificates as files."""
     place = tmp_path_factory.mktemp("returned")
     bundle = make_folder(place / "requests")
     certificates = answer_all(bundle, PythonCa())
@@ -36,7 +36,7 @@ def returned(tmp_path_factory):
 
 
 def test_receive_tells_when_to_renew(returned):
-    """The sheet of renewals has the issued certificate and the date from which to renew it."""
+    """The renewal sheet of the summary shows the issued certificate and its renewal date."""
     _, folder, med, _ = returned
     workbook = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
     (row,) = workbook["Renewals"].iter_rows(min_row=2, values_only=True)
@@ -47,7 +47,7 @@ def test_receive_tells_when_to_renew(returned):
 
 
 def test_page_and_wiki_text_follow(returned):
-    """The page asks the CA only for missing certificates; the fingerprint is in its appendix."""
+    """The page requests only missing certificates from the CA, and its appendix has the thumbprint."""
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
     assert "1 of 5 is issued" in page
@@ -57,7 +57,7 @@ def test_page_and_wiki_text_follow(returned):
 
 
 def test_the_same_again_changes_no_byte(returned):
-    """Neither the request command nor receive finds anything to write."""
+    """A second request or receive run changes no file of the summary."""
     place, folder, med, _ = returned
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     make_folder(folder, make_plan())
@@ -66,7 +66,9 @@ def test_the_same_again_changes_no_byte(returned):
 
 
 def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
-    """The folder of an earlier lyncnb keeps its summary until its plan is written again."""
+    """Without a recorded plan, the summary of an earlier version stays until the plan is written
+    again.
+    """
     _, folder, _, _ = returned
     before, manifest = snapshot(folder), read_manifest(folder)
     for digest in ("", "0" * 64):
@@ -85,7 +87,7 @@ def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
     ],
 )
 def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
-    """The summary made from plan.json equals the one that the request command made."""
+    """The summary from plan.json equals the summary that the request command wrote."""
     plan = make_plan(REPOSITORY / "data" / f"{sample}.csv", **options)
     findings = check_plan(plan, on=TODAY)
     codes = {one.code for one in findings if one.severity == "error"}
@@ -99,7 +101,7 @@ def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
 
 
 def test_a_name_that_reads_otherwise_stays_on_the_page(tmp_path):
-    """The cleaned table of a saved plan no longer has the invisible character; the manifest does."""
+    """A saved plan has no invisible characters in its table, but the manifest keeps them."""
     table = TWO_SITES.replace("med01.contoso.com", "med01\u200b.contoso.com")
     folder = make_folder(tmp_path / "requests", make_plan(table.encode())).folder
     before = (folder / "summary.md").read_bytes()

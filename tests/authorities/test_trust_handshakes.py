@@ -1,9 +1,8 @@
-"""The trust plan against real TLS: what it says works does, and fails where it says so.
+"""Real TLS connections succeed or fail as the trust plan says.
 
-OpenSSL's ``s_server`` on the loopback and Python's client, with certificates of the planned names
-and usages from CAs that the test makes, and trust stores of exactly what the plan has installed.
-``LYNCNB_HANDSHAKES`` says how many random pairs are tried; CI tries a tenth of what is tried by
-hand.
+OpenSSL's ``s_server`` and Python's client connect over loopback. They use certificates of test CAs
+with the planned names and usages, and trust stores with exactly the roots in the plan.
+``LYNCNB_HANDSHAKES`` sets how many random pairs are tried. CI uses a tenth of a full test.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ USAGES = {
     SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-# What OpenSSL is told to check of a caller's certificate: Lync Server asks for server
-# authentication, others for what a client's certificate has by the standard.
+# What OpenSSL checks in a client's certificate: Lync Server requires server authentication, and
+# others require the standard client usage.
 PURPOSES = {SERVER: "sslserver", CLIENT: "sslclient"}
 NOW = datetime.now(UTC).replace(microsecond=0)
 PARTNER = "sip.litwareinc.com"
 
 
-# --- Authorities.
+# --- Certification authorities.
 
 
 def _signed(subject, key, issuer, issuer_key, *extensions):
@@ -73,7 +72,7 @@ def _pem(*certificates):
 
 
 class Authority:
-    """A root and an intermediate below it, which issues."""
+    """A root, and an intermediate CA below it that issues certificates."""
 
     def __init__(self, title: str):
         ca = (x509.BasicConstraints(ca=True, path_length=None), True)
@@ -86,27 +85,27 @@ class Authority:
 
 @dataclass
 class Lab:
-    """CAs by the role of their roots, and certificates by their purpose."""
+    """CAs by the role of their root, and certificates by their purpose."""
 
     folder: Path
     authorities: dict[str, Authority] = field(default_factory=dict)
     count: int = 0
 
     def authority(self, ca: CaCertificate) -> Authority:
-        """Return the one behind a root; made when first asked for."""
+        """Return the CA of a root. It is created when first needed."""
         if ca.title not in self.authorities:
             self.authorities[ca.title] = Authority(ca.title)
         return self.authorities[ca.title]
 
     def write(self, *parts: bytes) -> Path:
-        """Write a file of its own."""
+        """Write a file with a unique name."""
         self.count += 1
         path = self.folder / f"{self.count}.pem"
         path.write_bytes(b"".join(parts))
         return path
 
     def issue(self, root, subject, names, usages, *, with_chain=True) -> Path:
-        """Write key, certificate and, if it is sent, the intermediate."""
+        """Write a key, a certificate and, if it is sent, the intermediate."""
         authority = self.authority(root)
         key = ec.generate_private_key(ec.SECP256R1())
         extensions = [
@@ -121,7 +120,7 @@ class Lab:
         return self.write(pem, _pem(made, *([authority.intermediate] if with_chain else [])))
 
     def store(self, cas) -> Path | None:
-        """Write a store of trusted roots; None of one with nothing in it."""
+        """Write a store of trusted roots. Return None if there are none."""
         roots = [self.authority(ca).root for ca in cas if ca.is_root]
         return self.write(_pem(*roots)) if roots else None
 
@@ -169,21 +168,21 @@ def shake(server, client, host, *, client_store, server_store, purpose) -> str:
         process.wait()
 
 
-# --- What is tried.
+# --- Test cases.
 
 
 @dataclass
 class Pair:
-    """Two sides of a connection of a plan: what the one shows as a server, the other as a client."""
+    """The server's certificate and the client's certificate in a connection of a plan."""
 
     planned: ln.CertificatePlan
     trust: ln.TrustPlan
-    server: Presentation  # of whom the certificate is that the server shows
+    server: Presentation  # the pool that owns the server's certificate
     client: Presentation | None
 
 
 def pairs_of(planned, trust):
-    """List every pair of a plan, and the pairs in which a partner or application connects back."""
+    """Return every pair of a plan, including connections back from a partner or application."""
     found = []
     for one in trust.presentations:
         others = [
@@ -221,7 +220,7 @@ ROWS = {
 
 
 def random_plan(chance: random.Random) -> ln.CertificatePlan:
-    """Any servers at any sites, with any choice of CAs, with and without AOL."""
+    """Return a random plan of servers and sites, with random CAs, with and without AOL."""
     names = {"fe1", "edge", *chance.sample([*ROWS], chance.randint(3, 9))}
     rows = []
     for name, cells in ROWS.items():
@@ -237,29 +236,29 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
         layout=chance.choice(["combined", "separate"]),
         wildcard=chance.random() < 0.3,
         reverse_proxy_client_eku=chance.random() < 0.5,
-        # Of many CAs, so that each root is there for one reason alone.
+        # With many CAs, each root is needed for exactly one reason.
         ca={cells["role"]: f"CA {chance.randint(1, 5)}" for cells in rows if chance.random() < 0.8},
     )
     return plan(*rows, options=options)
 
 
 class Tried:
-    """Tries one pair, as planned and with one thing wrong at a time."""
+    """Tries one pair as planned, and with one fault at a time."""
 
     def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
         self.lab, self.pair = lab, pair
         self.by_id = {one.id: one for one in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
-        # Who verifies is any of those that are meant; each has the store that the plan gives it.
+        # Any of the verifying servers is used, with the trust store that the plan gives it.
         self.client_cas = self.store_of(chance, server.verifier)
         self.server_cas = self.store_of(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
         self.purpose = None if client is None else PURPOSES[client.asked[0]]
 
     def certificate(self, chance, shown, usages=None, *, with_chain=None):
-        """Issue what is shown, with its planned names and usages; return a name that it answers."""
-        if not shown.certificates:  # somebody else's: with all that anybody could ask for
+        """Issue a certificate with its planned names and usages, and return one of its host names."""
+        if not shown.certificates:  # a certificate of an external party, with all usages
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
         one = self.by_id[chance.choice(shown.certificates)]
@@ -270,7 +269,7 @@ class Tried:
             with_chain = self.has_chain(one, shown.root)
         path = self.lab.issue(
             shown.root,
-            one.subject.common_name or one.pool,  # blank where the table lacks the name
+            one.subject.common_name or one.pool,  # blank if the table has no such name
             names,
             usages or one.extended_key_usage,
             with_chain=with_chain,
@@ -278,7 +277,7 @@ class Tried:
         return path, host
 
     def has_chain(self, one, root):
-        """Whether the plan has intermediates installed where the certificate is."""
+        """Return whether the plan installs the intermediates on the server of the certificate."""
         for pool in self.pair.planned.topology.pools:
             if (pool.fqdn, pool.role) != (one.pool, one.role):
                 continue
@@ -293,7 +292,7 @@ class Tried:
         return False
 
     def store_of(self, chance, who):
-        """Return what one of those who verify has to trust by the plan."""
+        """Return the roots that one of the verifying servers trusts by the plan."""
         pools = [
             need.pool
             for need in self.pair.trust.required
@@ -310,7 +309,7 @@ class Tried:
         }
 
     def shake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
-        """Try it; ``lacks`` is left out of the store of the one ``at`` that end."""
+        """Connect. The root ``lacks`` is removed from the store of the side ``at``."""
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
             end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
@@ -327,7 +326,7 @@ class Tried:
 
 
 def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
-    """Try one pair; name what was tried of it."""
+    """Try one pair, and return the names of the cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
     what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
     done = {"plain" if client is None else "mutual"}
@@ -335,7 +334,8 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     if client is None or client.is_served:
         assert said == "", what
     else:
-        # Asked for client authentication and planned without it: refused, as the plan says.
+        # Without planned client authentication, a server that requires it rejects the certificate,
+        # as the plan says.
         assert "not planned" in client.client_authentication, what
         assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
         usages = (*client.planned, *client.asked)
@@ -358,7 +358,7 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("without client authentication")
     elif client.certificates and CLIENT not in client.planned:
-        # Lync Server takes a caller's server certificate; who asks for more does not.
+        # Lync Server accepts a client's server certificate, but a stricter server does not.
         said = tried.shake(purpose=PURPOSES[CLIENT])
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("asked for more")
@@ -367,15 +367,15 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
 
 @pytest.mark.slow
 def test_handshakes_succeed_and_fail_as_planned(tmp_path):
-    """Random pairs connect with the planned roots and usages, and not with one of them missing."""
+    """Random pairs connect with the planned roots and usages, but not if one of them is missing."""
     chance = random.Random(21)
     done, connections = Counter(), Counter()
     lab = Lab(tmp_path)
     for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
         pairs = pairs_of(planned, ln.trust(planned))
-        # As often of each connection as of any other, however many pools it has; and rather those
-        # in which a caller shows a certificate of another CA.
+        # Each type of connection is tried equally often, whatever the number of its pools. Clients
+        # with a certificate of another CA are preferred.
         chance.shuffle(pairs)
         pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
         pair = min(pairs, key=lambda pair: connections[pair.server.connection])

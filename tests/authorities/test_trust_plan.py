@@ -1,4 +1,6 @@
-"""Which certificate each party presents to which: as Microsoft's pages say, without gaps."""
+"""The trust plan lists which certificate each party presents to which party, as Microsoft's pages
+require.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ PROXY = row("rp01.contoso.net", "ReverseProxy")
 
 
 def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
-    """List the CA certificates that one server needs."""
+    """Return the CA certificates that one server needs."""
     return [one for one in planned.required if server in one.servers]
 
 
@@ -50,7 +52,7 @@ def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, s
 
 
 def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
-    """Name the pools that are meant; "" of a party."""
+    """Return the names of the verifying pools, or "" for an external party."""
     if who.role in planned.rules.parties:
         return [""]
     return [
@@ -62,11 +64,11 @@ def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
     ]
 
 
-# What each page says, and where it is found in the plan of a table.
+# What each page says, and the entry of the trust plan that follows.
 
 
 def test_reverse_proxy_needs_both_chains():
-    """Its own chain, and the root of the CA behind the servers inside.
+    """The reverse proxy needs its chain, and the root of the internal servers' CA.
 
     Request and configure a certificate for your reverse HTTP proxy: "install the root
     certification authority (CA) certificate … for the CA infrastructure that issued the server
@@ -81,7 +83,7 @@ def test_reverse_proxy_needs_both_chains():
 
 
 def test_edge_has_both_chains_and_the_partners_root():
-    """Internal and public chain, and a partner's root.
+    """An Edge Server has the internal chain, the public chain and a partner's root.
 
     Set up certificates for the internal and for the external edge interface; TLS and MTLS: "the
     Edge Servers having the partner's root CA certificate in their trusted root CAs".
@@ -101,7 +103,7 @@ def test_without_federation_no_partner_is_trusted():
 
 
 def test_servers_trust_one_another():
-    """Encryption: all traffic between servers is mutual TLS, so both sides show and verify."""
+    """Servers trust each other: all traffic between them is mutual TLS (page: Encryption)."""
     planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
     assert shown(planned, "edge-to-inside") == [
         ("FrontEnd", "server", "Edge", INTERNAL),
@@ -119,7 +121,9 @@ def test_servers_trust_one_another():
 
 
 def test_exchange_and_lync_trust_both_ways():
-    """Voice mail: "must have trusted root authority certificates that are mutually trusted"."""
+    """Exchange and Lync Server trust each other ("must have trusted root authority certificates
+    that are mutually trusted").
+    """
     exchange = row("um01.contoso.com", "ExchangeUM", issuer="public")
     planned = trust(plan(front_end(), exchange))
     assert roots(planned, "ee01.contoso.com") == {
@@ -132,7 +136,9 @@ def test_exchange_and_lync_trust_both_ways():
 
 
 def test_outlook_web_app_and_office_web_apps():
-    """The servers trust Outlook Web App's certificate and the farm's, whosever CA it is."""
+    """The servers trust the certificates of Outlook Web App and of the Office Web Apps farm,
+    whatever their CA is.
+    """
     planned = trust(
         plan(
             front_end(),
@@ -148,7 +154,7 @@ def test_outlook_web_app_and_office_web_apps():
 
 
 def test_gateways_over_tls_are_mutual():
-    """Encryption: "If TLS is configured on this link, MTLS is required"; else nothing is needed."""
+    """A gateway with TLS needs mutual TLS: "If TLS is configured on this link, MTLS is required"."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
     gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
     assert [one.when for one in gateway] == ["if a trunk of the Mediation Server uses TLS"]
@@ -173,7 +179,9 @@ def test_gateways_over_tls_are_mutual():
     ],
 )
 def test_client_authentication_ends_with_its_ca(ca, ends, code):
-    """AOL asks the Edge Server for client authentication; the CA's own date counts."""
+    """AOL requires client authentication from the Edge Server until the date on which the CA ends
+    it.
+    """
     options = ln.PlanOptions(ca={"public": ca} if ca else {})
     planned = trust(plan(front_end(), edge(aol_pic="true"), options=options))
     (one,) = [
@@ -191,7 +199,7 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
 
 
 def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
-    """Its certificate is shown to the web servers where client authentication is planned on it."""
+    """The reverse proxy presents a client certificate to the web servers only if this is planned."""
     rows = front_end(**WEB), PROXY
     assert [who for who, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
     options = ln.PlanOptions(reverse_proxy_client_eku=True)
@@ -215,7 +223,7 @@ def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
 
 @pytest.mark.parametrize("product", products())
 def test_every_connection_of_a_product_has_its_statement(product):
-    """No connection of a shipped product goes without a word and a source on its trust."""
+    """Every connection of a shipped product has a trust statement with a source."""
     rules = ln.load_rules(product)
     said = {connection for rule in rules.trusts for connection in rule.connections}
     assert said == {rule.id for rule in rules.connections}
@@ -231,7 +239,9 @@ def test_every_connection_of_a_product_has_its_statement(product):
 
 
 def test_what_no_page_says_is_marked():
-    """For Lync Server these statements are inferred; every other one cites a Microsoft page."""
+    """Trust statements without a Microsoft page are marked as inferred, and every other one cites a
+    page.
+    """
     trusts = ln.load_rules("lync2013").trusts
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
         *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
@@ -245,7 +255,9 @@ def test_what_no_page_says_is_marked():
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
 def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
-    """A party that is shown a certificate has its root; every server has its own chain."""
+    """A party that receives a certificate trusts its root, and every server has the chain of its
+    certificate.
+    """
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)
     for one in found.presentations:
@@ -265,7 +277,9 @@ def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
 
 
 def test_its_time_grows_with_the_servers():
-    """Each pool speaks to each other one, and twice the servers take about twice the time."""
+    """Twice as many servers take about twice the time, although each pool connects to each other
+    pool.
+    """
 
     def planned_of(servers: int):
         return ln.plan_certificates(ln.read_topology(big_table(servers)), ln.load_rules())
@@ -282,7 +296,9 @@ def test_its_time_grows_with_the_servers():
 
 
 def test_it_is_a_table_a_document_and_five_files(tmp_path):
-    """A row for each server and CA certificate; JSON holds all; each file is known as lyncnb's."""
+    """The trust plan is a table with a row for each server and CA certificate, a JSON document, and
+    five files of lyncnb.
+    """
     found = trust(plan(front_end(1), front_end(2), edge()))
     frame = found.to_frame()
     assert list(frame["Server"])[:2] == ["ee01.contoso.com", "ee02.contoso.com"]
@@ -295,7 +311,7 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
     assert [groups[one["certificates"]] for one in document["presentations"]] == [
         list(one.certificates) for one in found.presentations
     ]
-    # Groups of ids do not alter what is said of each certificate.
+    # Grouping the ids does not change the statements about each certificate.
     for one, told in zip(found.presentations, document["presentations"], strict=True):
         assert told["client_authentication"] == one.client_authentication
         assert told["is_served"] == one.is_served
@@ -308,7 +324,7 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
 
 
 def test_names_of_others_stay_whole_on_the_page():
-    """The page has every server, name and source, escaped."""
+    """The page shows every server, name and source completely and escaped."""
     found = trust(plan(front_end(), edge()))
     evil = replace(found, source="<script>x</script>")
     page = write_report(trust_report(evil), ".html").decode()
@@ -320,7 +336,9 @@ def test_names_of_others_stay_whole_on_the_page():
 
 @pytest.mark.parametrize("issuer", ["", "public"])
 def test_what_all_pools_need_is_reported_once(issuer):
-    """Two pools that speak to one another: both in one line, or each where their CAs differ."""
+    """Two pools that connect to each other are reported in one line, or separately if their CAs
+    differ.
+    """
     web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
     found = ln.trust(
         plan(

@@ -1,4 +1,4 @@
-"""The page of a trust plan, as its readers get it: in Chromium, light, dark, on paper."""
+"""The page of a trust plan is readable in Chromium, in light and dark mode, and on paper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THUMBPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 @pytest.fixture(scope="module")
 def planned():
-    """The sample, its internal CA known by a long subject."""
+    """Return the trust plan of the sample, whose internal CA has a long subject."""
     found = trust(ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules()))
     known = CaCertificate(
         issuer="internal",
@@ -48,14 +48,14 @@ def planned():
 
 @pytest.fixture(scope="module")
 def page_file(planned, tmp_path_factory):
-    """Its page."""
+    """Return the file of the trust plan's page."""
     path = tmp_path_factory.mktemp("page") / "t.html"
     path.write_bytes(write_report(trust_report(planned), ".html"))
     return path
 
 
 def test_the_page_is_accessible_and_whole(page_file, chromium):
-    """Axe has nothing to say, and nothing reaches beyond the page or its cell."""
+    """axe-core reports no problem, and no content extends beyond the page or its cell."""
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
@@ -63,7 +63,7 @@ def test_the_page_is_accessible_and_whole(page_file, chromium):
 
 
 def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, tmp_path):
-    """Printed, every server, CA, statement and the whole thumbprint are there to read."""
+    """The printed page contains every server, CA, statement and complete thumbprint."""
     pdf = tmp_path / "t.pdf"
     with opened(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
@@ -77,13 +77,14 @@ def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, t
         assert said.source.replace(" ", "") in text
 
 
-#: How many pages the trust plan of a sample may have: 8 and 42 before each role had a table.
+#: The maximum number of printed pages of a sample's trust plan. Before each role had a table, there
+#: were 8 and 42.
 MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 
 @pytest.mark.parametrize("sample", MOST_PAGES)
 def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
-    """A table for each role; the headline counts certificates, CAs and servers."""
+    """The page has a table for each role, and its headline counts certificates, CAs and servers."""
     plan = ln.plan_certificates(ln.read_topology(DATA / sample), ln.load_rules())
     planned = trust(plan)
     path = tmp_path / "t.html"
@@ -97,12 +98,12 @@ def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
     assert page_count(tmp_path / "t.pdf") <= MOST_PAGES[sample]
     for role in {one.title for one in planned.required if one.pool}:
         assert len([c for c in captions if c.startswith(f"{role}: ")]) == 1, role
-    # The deployment's own certificate is shown on no port that a root decides about.
+    # No server presents the deployment's OAuth certificate on a port where a root matters.
     shown = {name for one in planned.presentations for name in one.certificates}
     assert shown <= {one.id for one in plan.certificates}
     servers = {server for one in plan.certificates for server in one.servers}
     headline = f"{len(shown)} certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
-    for one in planned.presentations:  # folded, and there
+    for one in planned.presentations:  # collapsed, but present
         for name in one.names:
             assert name in re.sub("<wbr>", "", page)

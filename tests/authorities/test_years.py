@@ -1,4 +1,4 @@
-"""Years with the same folder: no view says that all is well while a server is not covered."""
+"""Over years in the same folder, no view hides that a server is not covered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lyncnb.request_folder.request_record import deployments_of
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-#: By hand 10,000; a test run takes a seeded part of them.
+#: A full test uses 10,000. A test run uses a part of them, chosen with a seed.
 HISTORIES = int(os.environ.get("LYNCNB_HISTORIES", "200"))
 BEGIN = date(2027, 1, 1)
 TERMS = PlanOptions().renewal_terms
@@ -42,10 +42,10 @@ SERVERS = ("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
 
 
 class History:
-    """A request that lives at random, and what its servers truly have.
+    """A request with random events, and the certificates that its servers really have.
 
-    ``servers`` has the end of the certificate and its generation, by server: kept here from what
-    happens, not from the record. Whatever happens on a server is recorded on the same day.
+    ``servers`` holds the end date and the generation of each server's certificate. It follows the
+    events, not the record. Each event on a server is recorded on the same day.
     """
 
     def __init__(self, random: Random):
@@ -59,11 +59,11 @@ class History:
 
     @property
     def now(self) -> str:
-        """The present moment, as records have it."""
+        """Return the current time in the format of the records."""
         return f"{self.day}T09:00:00Z"
 
     def step(self) -> None:
-        """Let one thing happen, or days pass."""
+        """Let one event happen, or let days pass."""
         moves = [self.wait, self.wait, self.wait, self.answer, self.answer, self.deploy]
         moves += [self.deploy, self.renew]
         self.random.choice(moves)()
@@ -73,7 +73,7 @@ class History:
         self.day += timedelta(days=self.random.choice([1, 5, 20, 60]))
 
     def answer(self) -> None:
-        """Issue a certificate, perhaps a second one for the same request."""
+        """Issue a certificate, sometimes a second one for the same request."""
         if self.record.issued is not None and self.random.random() < 0.7:
             return
         self.serial += 1
@@ -88,7 +88,7 @@ class History:
         self.record = self.record.with_issued(new, at=self.now)
 
     def deploy(self) -> None:
-        """Put the present certificate on some servers, and record it."""
+        """Deploy the current certificate to some servers, and record it."""
         issued = self.record.issued
         if issued is None:
             return
@@ -101,7 +101,7 @@ class History:
             self.servers[name] = (issued.ends, self.record.generation, issued.sha256)
 
     def renew(self) -> None:
-        """Ask for the next one, also while one waits."""
+        """Request the next generation, even if one is waiting."""
         self.record = self.record.superseded(at=self.now, reasons=("renewed",))
         self.record = replace(
             self.record,
@@ -114,7 +114,7 @@ class History:
 
 
 def check(history: History) -> None:
-    """Hold every view against what the servers have."""
+    """Compare every view with the certificates on the servers."""
     at = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
     (row,) = rows_on_record(manifest, TERMS, today=at)
@@ -132,12 +132,12 @@ def check(history: History) -> None:
         assert {generation for _, generation, _ in history.servers.values()} <= set(
             generations_of(history.record).used
         )
-    # Views agree.
+    # All views agree.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
     assert [one.under_way for one in renewals] == ([row.under_way] if row.not_after else [])
-    # Nothing that a server has can be removed, and never the only certificate that came back.
+    # A key that a server uses cannot be removed, nor the only issued certificate.
     issued = [part for part in history.record.generations if part.issued is not None]
     used = {generation for _, generation, _ in history.servers.values()}
     for part in history.record.generations:
@@ -152,7 +152,7 @@ def check(history: History) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
-    """Status, calendar and purge are compared with the servers after each event."""
+    """Status, calendar and purge agree with the certificates on the servers after each event."""
     for number in range(HISTORIES // 10):
         history = History(Random(f"{seed} {number}"))
         for _ in range(40):
@@ -161,7 +161,7 @@ def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
 
 
 class Estate:
-    """A folder of requests, its CAs, and what the servers truly have."""
+    """A folder of requests, its CAs, and the certificates that the servers really have."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -170,7 +170,7 @@ class Estate:
         self.cas = {"internal": PythonCa("Contoso"), "public": PythonCa("Fabrikam")}
         self.days = {"internal": 365, "public": 47}
         self.accept: dict[str, str] = {}
-        #: The end of the certificate that each server has, by request and server.
+        #: The end date of each server's certificate, by request and server.
         self.servers: dict[tuple[str, str], datetime] = {}
         write(self.plan, folder, today=self.day)
 
@@ -180,7 +180,7 @@ class Estate:
         return read_manifest(self.folder)
 
     def answer(self) -> None:
-        """Let each CA answer what waits there, and package that."""
+        """Have each CA issue the waiting requests, and package the certificates."""
         back = self.folder.parent / "back" / f"{self.day}"
         back.mkdir(parents=True, exist_ok=True)
         begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
@@ -195,7 +195,7 @@ class Estate:
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
 
     def deploy(self) -> None:
-        """Put on the servers what is packaged, and record it."""
+        """Deploy the packaged certificates to the servers, and record it."""
         ln.deployed(self.folder, today=self.day)
         for one in self.manifest.requests:
             if one.package is not None and one.state != "retired":
@@ -203,19 +203,19 @@ class Estate:
                     self.servers[one.id, server] = one.issued.ends
 
     def renew(self, *names: str, reason: str = "due", **choices: bool) -> None:
-        """Ask for the next certificates: of those names, or of all that are due."""
+        """Request the next certificates for the given names, or all that are due."""
         ln.renew(
             self.folder, *names, passphrase=PASSPHRASE, reason=reason, due=not names,
             today=self.day, **choices,
         )  # fmt: skip
 
     def wait(self, days: int) -> None:
-        """Let days pass, and look at every view."""
+        """Let days pass, and check every view."""
         self.day += timedelta(days=days)
         self.check()
 
     def check(self) -> FolderStatus:
-        """Hold status, calendar, summary and purge against what the servers have."""
+        """Compare status, calendar, summary and purge with the certificates on the servers."""
         status = ln.folder_status(self.folder, today=self.day)
         at = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
         rows = {one.id: one for one in status.shown}
@@ -240,7 +240,7 @@ class Estate:
         made = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
         if any(end < at for end in ends.values()):
             assert not made.works
-        # What a server has keeps its key.
+        # The key of a certificate on a server stays.
         for item in purge(self.folder, today=self.day).items:
             one = self.manifest.by_id[item.id]
             assert one.state == "retired" or item.generation not in generations_of(one).used
@@ -248,12 +248,14 @@ class Estate:
 
 
 def test_three_years_with_the_same_folder(tmp_path):
-    """Short public certificates, a new CA, a stolen key, a server that goes: views agree."""
+    """Over three years with short public certificates, a new CA, a stolen key and a removed server,
+    all views agree.
+    """
     estate = Estate(tmp_path / "requests")
     estate.answer()
     estate.deploy()
     assert estate.check().exit_status == 0
-    for _ in range(2):  # public certificates of 47 days, a whole round with no id typed
+    for _ in range(2):  # public certificates of 47 days, renewed without entering an id
         estate.wait(33)
         assert {one.state for one in estate.check().shown} == {"issued", "expiring"}
         estate.renew()
@@ -263,13 +265,13 @@ def test_three_years_with_the_same_folder(tmp_path):
         estate.deploy()
         assert estate.check().exit_status == 0
     estate.days["public"] = 99
-    estate.wait(50)  # nobody looked: the public ones ended
+    estate.wait(50)  # nobody renewed, and the public certificates expired
     assert estate.check().exit_status == 1
     estate.renew()
     estate.answer()
-    assert "expired" in estate.check().counts()  # packaged, and on no server
+    assert "expired" in estate.check().counts()  # packaged, but on no server
     estate.deploy()
-    # A stolen key, of one server.
+    # The key of one server is stolen.
     name = next(i for i in estate.manifest.by_id if i.startswith("FrontEnd"))
     estate.renew(name, reason="the disk was stolen", compromised=True)
     stolen = estate.check()
@@ -278,7 +280,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert stolen.next_steps[0].startswith("Ask the CA to revoke")
     estate.answer()
     ln.deployed(estate.folder, name, revoked=True, today=estate.day)
-    assert estate.check().exit_status == 1  # the server still has it
+    assert estate.check().exit_status == 1  # the server still has the certificate
     estate.deploy()
     assert estate.check().exit_status == 0
     # Another root for the second year.
@@ -291,7 +293,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert steps.servers
     estate.deploy()
     assert estate.check().exit_status == 0
-    # A server goes: it is told once, in a line, and alarms nobody when its certificate ends.
+    # A removed server is reported once in a line, and causes no alarm when its certificate ends.
     gone = estate.plan.certificates[0]
     rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
     write(rest, estate.folder, today=estate.day)
@@ -308,7 +310,9 @@ def test_three_years_with_the_same_folder(tmp_path):
 
 
 def test_a_backup_that_lies_behind_is_reported_before_anything_is_made(tmp_path):
-    """An older copy of the folder under the present history: what is missing is named."""
+    """If an older copy of the folder has a newer history, the missing generations are named before
+    keys are generated.
+    """
     estate = Estate(tmp_path / "requests")
     estate.answer()
     estate.deploy()
