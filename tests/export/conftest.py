@@ -1,4 +1,4 @@
-"""Shared by the tests of export: a folder for the files that dask needs during a run."""
+"""Shared by the tests of lyncnb.export: a folder for the files that Dask needs during a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def scratch(tmp_path_factory):
-    """Have dask's own files in a folder of the tests: it leaves its locks behind."""
+    """Put Dask's files into a folder of the tests, because Dask leaves lock files behind."""
     dask = pytest.importorskip("dask")
     with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
         yield

@@ -1,4 +1,4 @@
-"""Altered plans and signatures: the real ssh-keygen rejects every one."""
+"""The real ssh-keygen rejects altered plans and signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lyncnb.errors import ApprovalError, ArgumentError
 
 pytestmark = [pytest.mark.tools, needs_ssh_keygen]
 
-# CI alters a tenth of what one by hand may.
+# CI tries a tenth of the alterations of a full test.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 
@@ -29,7 +29,7 @@ def armored(blob: bytes) -> bytes:
 
 
 def altered_signature(chance: random.Random, signature: bytes) -> bytes:
-    """Alter a bit, a byte or the length of what a signature holds."""
+    """Alter a bit, a byte or the length of a signature's content."""
     blob = bytearray(base64.b64decode(b"".join(signature.splitlines()[1:-1])))
     place, kind = chance.randrange(len(blob)), chance.randrange(3)
     if kind == 0:
@@ -43,7 +43,7 @@ def altered_signature(chance: random.Random, signature: bytes) -> bytes:
 
 @pytest.fixture
 def approved(tmp_path):
-    """A plan of the sample, approved by a key that may sign plans."""
+    """Return a plan of the sample, approved with a key that may sign plans."""
     public = make_key(tmp_path / "key")
     (tmp_path / "signers").write_text(f"alice@contoso.com {public}\n")
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
@@ -56,7 +56,9 @@ def approved(tmp_path):
 
 
 def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
-    """Any value of the plan, with a right digest; any bit of the signature; any other signature."""
+    """A plan with any altered value, an altered signature, or another signature is rejected, even
+    if its digest is right.
+    """
     chance, signers = random.Random(int(os.environ.get("LYNCNB_SEED", "21"))), tmp_path / "signers"
     signature = (tmp_path / "p.json.sig").read_bytes()
     make_key(tmp_path / "mallory")
@@ -79,7 +81,8 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
         tried += 1
         approved.path.write_bytes(data)
         (tmp_path / "p.json.sig").write_bytes(sig)
-        # A plan of its own, in which nothing depends on what was altered, is stopped here alone.
+        # For a separate plan in which no result depends on the altered value, only this check stops
+        # it.
         try:
             saved = ln.read_saved_plan(approved.path)
         except ln.LyncnbError:
@@ -91,7 +94,10 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
 
 
 def test_a_request_from_python(approved, tmp_path):
-    """The bundle's manifest says who approved; a plan that was not saved cannot be approved."""
+    """The manifest of a folder records the approver.
+
+    A plan that was not saved cannot be approved.
+    """
     bundle = ln.write_requests(
         ln.read_saved_plan(approved.path), tmp_path / "r", passphrase=None, dry_run=True,
         approved_by=tmp_path / "signers",
@@ -109,7 +115,9 @@ def test_a_request_from_python(approved, tmp_path):
 
 @pytest.mark.parametrize("name", ["a\x1b[31m@contoso.com", "a\u202e@contoso.com", "a\x85b"])
 def test_a_signer_whose_name_hides_something(approved, tmp_path, name):
-    """No name is put on record that a terminal obeys, or that the folder could not be opened with."""
+    """A signer's name with control characters, or one that would make the folder unreadable, is not
+    recorded.
+    """
     _, public = (tmp_path / "signers").read_text().split(" ", 1)
     (tmp_path / "signers").write_text(f"{name} {public}")
     with pytest.raises(ApprovalError, match=r"<U\+") as told:

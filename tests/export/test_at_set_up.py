@@ -1,4 +1,6 @@
-"""Certificates that are requested during server setup: planned, reported, never handed over."""
+"""Certificates that are requested during server setup are planned and reported, but never handed
+over.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ def request(folder: Path, *ids):
 
 
 def test_the_choice_is_part_of_the_plan(tmp_path):
-    """Its digest, its document, its saved form and a comparison know it; without it nothing changes."""
+    """The choice is part of the plan's digest, document, saved form and comparison.
+
+    Without it, nothing changes.
+    """
     before, after = planned(), planned(EE02, OAUTH)
     assert [c.id for c in after.certificates if c.at_set_up] == [EE02, OAUTH]
     assert b"at_set_up" not in plan_json(before, ())
@@ -74,7 +79,9 @@ def test_the_choice_is_part_of_the_plan(tmp_path):
 
 
 def test_requests_and_hand_over_leave_it_out(tmp_path):
-    """No key and no CSR is made, the record says where the key will be, and nothing is handed over."""
+    """No key and no CSR is created, the record shows where the key will be, and nothing is handed
+    over.
+    """
     bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
     made = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
     assert made == {c.id for c in planned().certificates} - {EE02, EDGE, PROXY}
@@ -87,7 +94,7 @@ def test_requests_and_hand_over_leave_it_out(tmp_path):
 
 
 def test_every_summary_names_it(tmp_path):
-    """The row of the table and the page say on which server it is requested."""
+    """The table and the page of the summary show on which server the certificate is requested."""
     request(tmp_path / "f", EE02, EDGE)
     with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
         rows = {line["ID"]: line for line in csv.DictReader(file)}
@@ -98,11 +105,14 @@ def test_every_summary_names_it(tmp_path):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested at set-up" in text
         assert "with the deployment wizard when you set up the servers" in text
-        assert not re.search(r"of \d+ (is|are) back", text)  # nothing has been sent yet
+        assert not re.search(r"of \d+ (is|are) back", text)  # no request was sent yet
 
 
 def test_the_choice_may_be_taken_back(tmp_path):
-    """In advance after all: the key is made; at set-up after all: the request stays, unsent."""
+    """If the choice is withdrawn, the key is generated.
+
+    If it is made again, the unsent request stays.
+    """
     request(tmp_path / "f", EE02)
     assert request(tmp_path / "f").counts()["created"] == 1
     record = open_requests(tmp_path / "f").manifest.by_id[EE02]
@@ -114,7 +124,9 @@ def test_the_choice_may_be_taken_back(tmp_path):
 
 
 def test_its_server_has_the_step_of_the_wizard(tmp_path):
-    """A server with and one without packages, and one in its own software: each sheet says it."""
+    """The sheet of each server has the wizard's step, with and without packages, and for other
+    software.
+    """
     request(tmp_path / "f", EE02, EDGE, PROXY)
     certify(tmp_path / "f", *(r.id for r in open_requests(tmp_path / "f").requests if r.is_written))
     issued = load_issued(open_requests(tmp_path / "f"), today=TODAY)
@@ -131,12 +143,14 @@ def test_its_server_has_the_step_of_the_wizard(tmp_path):
     for name in ("edge01.contoso.net", "edge02.contoso.net"):
         ids = [step.step.id for step in by_server[name].steps]
         assert ids[0] == "request-at-set-up"
-        assert "import" in " ".join(ids)  # of its other certificate
+        assert "import" in " ".join(ids)  # a step of the server's other certificate
     assert all(name.endswith(".ps1") for name in server_scripts(steps))
 
 
 def test_no_script_requests_it():
-    """The route by the administrative tools leaves it out and says why."""
+    """The request scripts for the administrative tools leave the certificate out and give the
+    reason.
+    """
     missing = {
         one.request: one.why for one in request_scripts(planned(EE02, key=KeyParameters())).missing
     }
@@ -144,14 +158,19 @@ def test_no_script_requests_it():
 
 
 def test_everything_may_be_left_to_set_up(tmp_path):
-    """Then no request waits for a CA, and the handover stops with an error, not a traceback."""
+    """If all certificates are left to server setup, no request waits, and the handover stops with
+    an error.
+    """
     request(tmp_path / "f", *(c.id for c in planned().certificates))
     with pytest.raises(BundleError):
         hand_over(tmp_path / "f", tmp_path / "out.zip")
 
 
 def test_an_id_of_no_certificate_is_found():
-    """A wrong or outdated id is a notice with the id; a value that is not a list is refused."""
+    """An unknown or outdated id causes a notice with the id.
+
+    A value that is not a list is rejected.
+    """
     found = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
     (told,) = [one for one in found if one.code == "option-changes-nothing"]
     assert 'at_set_up contains "FrontEnd-gone-00000000"' in told.message

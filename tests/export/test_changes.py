@@ -1,4 +1,6 @@
-"""Changes that a plan causes in a folder: created, kept, renewed, adopted, retired, and why."""
+"""A plan's changes in a folder are listed with their reasons: created, kept, renewed, adopted and
+retired.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ LATER = "2026-12-24T08:00:00Z"
 
 
 def wanted(number: int, **changes: object) -> Wanted:
-    """Want the certificate of one server."""
+    """Plan the certificate of one server."""
     item = certificate(number, **changes)
     return Wanted(id=item.id, certificate=item)
 
 
 def written(manifest: Manifest) -> Manifest:
-    """Pretend that every planned request was written."""
+    """Return the changes as if every planned request had been written."""
     return manifest.with_records(
         replace(
             record,
@@ -50,7 +52,7 @@ def first(*requests: Wanted) -> Manifest:
 
 
 def test_a_new_request_is_created():
-    """The first plan creates every request, in its order."""
+    """The first plan creates every request, in the plan's order."""
     manifest, changes = plan_changes(Manifest(), [wanted(2), wanted(1)], now=NOW)
     assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
     assert [record.id for record in manifest.requests] == [wanted(2).id, wanted(1).id]
@@ -76,7 +78,9 @@ def test_an_unchanged_request_is_kept_as_it_is():
     ],
 )
 def test_changed_content_makes_a_new_generation(changed, reasons):
-    """Each field that a certificate is made of renews the request, and is named."""
+    """If any field of a certificate changes, the request is renewed, and the reason names the
+    field.
+    """
     before = first(wanted(1))
     manifest, changes = plan_changes(before, [wanted(1, **changed)], now=LATER)
     record = manifest.requests[0]
@@ -90,14 +94,16 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
 
 
 def test_the_order_of_names_counts():
-    """Another order of the names is another request."""
+    """If the order of names changes, the request is renewed."""
     old = PlannedEntry(id="a", san=("a.contoso.com", "b.contoso.com"))
     new = PlannedEntry(id="a", san=("b.contoso.com", "a.contoso.com"))
     assert entry_differences(old, new) == ("san: another order (b.contoso.com, a.contoso.com)",)
 
 
 def test_what_no_certificate_is_made_of_is_kept_and_reported():
-    """Another issuer or server list needs no new key."""
+    """If only the issuer or the list of servers changes, the request is kept, and the change is
+    reported.
+    """
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)
     manifest, changes = plan_changes(first(wanted(1)), [request], now=LATER)
@@ -107,7 +113,7 @@ def test_what_no_certificate_is_made_of_is_kept_and_reported():
 
 
 def test_the_csr_decides_where_the_record_was_edited():
-    """A record that lost a name by hand does not cost the request its place at the CA."""
+    """If a name was removed from the record by hand, the CSR decides, and the request is kept."""
     before = first(wanted(1))
     entry = replace(before.requests[0].plan, san=())
     edited = before.with_records([replace(before.requests[0], plan=entry)])
@@ -119,7 +125,7 @@ def test_the_csr_decides_where_the_record_was_edited():
 
 
 def test_renewal_makes_a_new_generation_with_its_reason():
-    """A request named for renewal is renewed although nothing changed."""
+    """A request that is named for renewal is renewed, although its content is unchanged."""
     request = wanted(1)
     manifest, changes = plan_changes(
         first(request, wanted(2)), [request, wanted(2)],
@@ -130,7 +136,10 @@ def test_renewal_makes_a_new_generation_with_its_reason():
 
 
 def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
-    """A retired request keeps its generation, and is adopted again with the state it had."""
+    """A retired request keeps its generation.
+
+    If it is planned again, it is adopted with its former state.
+    """
     before = first(wanted(1), wanted(2))
     issued = before.requests[1].with_issued(issued_record(), at=NOW)
     retired, changes = plan_changes(before.with_records([issued]), [wanted(1)], now=LATER)
@@ -145,7 +154,7 @@ def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
 
 
 def test_what_is_retired_already_is_not_told_again():
-    """A later run has nothing to say about a request that left before."""
+    """A request that was retired earlier is not reported again."""
     retired = plan_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
     again, changes = plan_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
     assert again == retired
@@ -160,7 +169,7 @@ def test_what_comes_back_changed_is_renewed():
 
 
 def test_what_was_announced_and_never_written_is_created_once():
-    """An interrupted run's announcement takes no second generation, whatever the plan says now."""
+    """A request that an interrupted run announced is created once, as the current plan defines it."""
     announced = plan_changes(Manifest(), [wanted(1)], now=NOW)[0]
     manifest, changes = plan_changes(announced, [wanted(1, digest="sha384")], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("created", 1)
@@ -169,7 +178,7 @@ def test_what_was_announced_and_never_written_is_created_once():
 
 
 def test_an_interrupted_renewal_is_not_done_twice():
-    """The renewal that is asked for again is the one that was under way."""
+    """Repeating an interrupted renewal completes it and does not renew twice."""
     request = wanted(1)
     renewed = plan_changes(
         first(request), [request], now=NOW, renew=frozenset([request.id]), reason="lost"
@@ -183,7 +192,7 @@ def test_an_interrupted_renewal_is_not_done_twice():
 
 
 def test_generations_pile_up():
-    """Every superseded generation stays on record with its own files."""
+    """Every superseded generation stays recorded with its files."""
     manifest, request = first(wanted(1)), wanted(1)
     for _ in range(3):
         manifest = written(
@@ -198,7 +207,7 @@ def test_generations_pile_up():
 
 
 def test_renewals_are_named_by_any_beginning_that_fits_one():
-    """An id can be shortened as long as it is unique."""
+    """A request can be named by any unique beginning of its id."""
     requests = [wanted(1), wanted(2)]
     assert resolve_renewals(requests, ["Mediation-med00002"]) == {requests[1].id}
     assert resolve_renewals(requests, [requests[0].id]) == {requests[0].id}
@@ -213,13 +222,16 @@ def test_renewals_are_named_by_any_beginning_that_fits_one():
     ],
 )
 def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):
-    """Nothing is renewed by guessing."""
+    """A renewal whose name fits no request or several requests is rejected."""
     with pytest.raises(BundleError, match=message):
         resolve_renewals([wanted(1), wanted(2)], [asked])
 
 
 def test_how_names_read_is_on_record_and_no_change_by_itself():
-    """A name in another script is recorded with the request; another spelling renews nothing."""
+    """The Unicode spelling of a name is recorded with the request.
+
+    Another spelling does not renew the request.
+    """
     odd = certificate(1, extra=["xn--bcher-kva.example"])
     order = make_order(
         plan_of(odd), findings=(), accept=None, renew=(), reason="", now="2026-11-24T00:00:00Z"

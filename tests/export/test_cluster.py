@@ -1,4 +1,7 @@
-"""Keys made by a Dask cluster: the command, a lost worker, and the error if there is no cluster."""
+"""A Dask cluster generates the keys, also after a worker is lost.
+
+Without a cluster there is an error.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def cluster():
-    """Start a scheduler and two workers in processes of their own."""
+    """Start a scheduler and two workers in separate processes."""
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as started:
@@ -34,7 +37,7 @@ def cluster():
 
 
 def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
-    """The folder is that of any other run."""
+    """With the cluster option, the command writes the same folder as any other run."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
@@ -44,7 +47,7 @@ def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
 
 
 def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
-    """Killed in the middle, its requests are made by the other one."""
+    """If a worker is killed, the other worker creates its requests."""
     plan = numbered(60)
     victim = next(iter(cluster.workers.values())).pid
     with cluster_executor(cluster.scheduler_address) as executor:
@@ -59,7 +62,7 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
 
 
 def test_what_fails_and_what_is_cancelled_is_reported(cluster):
-    """A task's own error is returned as text; a cancelled task stays cancelled."""
+    """A task's error is returned as text, and a cancelled task stays cancelled."""
     with cluster_executor(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
@@ -71,7 +74,7 @@ def test_what_fails_and_what_is_cancelled_is_reported(cluster):
 
 
 class Bomb:
-    """An object that runs code when unpickled: it writes the process id to a file."""
+    """An object that runs code when it is unpickled: it writes the process id to a file."""
 
     def __init__(self, path) -> None:
         self.path = path
@@ -82,12 +85,15 @@ class Bomb:
 
 
 def burst(path) -> set[int]:
-    """Return the processes in which a bomb went off."""
+    """Return the ids of the processes in which a bomb was unpickled."""
     return {int(line) for line in path.read_text().split()}
 
 
 def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp_path, monkeypatch):
-    """Its pickle is opened in a child without the passphrase; the run ends with an error."""
+    """A worker's answer is unpickled in a child process without the passphrase.
+
+    If it runs code, the run ends with an error.
+    """
     marker, seen = tmp_path / "marker", tmp_path / "seen"
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
 
@@ -129,7 +135,7 @@ def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
 
 @contextmanager
 def hostile_scheduler(bomb):
-    """Send every client a pickle of `bomb`; return the address."""
+    """Send every client a pickle of `bomb`, and return the address of the scheduler."""
     from distributed.comm import listen
     from distributed.protocol.serialize import ToPickle
 
@@ -159,7 +165,10 @@ def hostile_scheduler(bomb):
 
 @pytest.mark.slow
 def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
-    """Certificates come from Dask's own configuration; without them lyncnb says so."""
+    """A cluster with TLS generates the keys.
+
+    The certificates come from Dask's configuration; if they are missing, an error says so.
+    """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     security = distributed.Security.temporary()
@@ -186,7 +195,9 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
 def test_another_machine_is_reached_by_tls_alone(shell, address):
-    """Nothing connects and nothing is written, unless the planner gives the option."""
+    """Without TLS, a cluster on another computer is not used and nothing is written, unless the
+    planner sets the option.
+    """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
@@ -198,7 +209,9 @@ def test_another_machine_is_reached_by_tls_alone(shell, address):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9", "x://y"])
 def test_no_cluster_is_reported_before_anything_is_written(address):
-    """A wrong address ends the command with what to give."""
+    """A wrong address ends the command before anything is written, with a hint about the right
+    value.
+    """
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with cluster_executor(address, seconds=0.5, without_tls=True):
             pass
@@ -206,7 +219,7 @@ def test_no_cluster_is_reported_before_anything_is_written(address):
 
 
 def test_a_cluster_without_workers_is_reported():
-    """Without this error the run would wait forever."""
+    """A cluster without workers causes an error, because the run would otherwise wait forever."""
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(ClusterError, match="has no worker"),
@@ -216,7 +229,7 @@ def test_a_cluster_without_workers_is_reported():
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
-    """The package distributed is not part of the installation."""
+    """If the package distributed is not installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(ClusterError, match="is not installed") as caught,

@@ -1,4 +1,4 @@
-"""Requests left out because an installed certificate covers them and its key is available."""
+"""Requests are left out if an installed certificate covers them and its key is available."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def kept(place, plan=PLAN, **changes):
 
 @pytest.fixture
 def stands(tmp_path):
-    """The as-is evaluation in which every certificate is installed."""
+    """Return the as-is evaluation in which every certificate is installed."""
     return kept(tmp_path / "estate")
 
 
 @pytest.fixture
 def folder(tmp_path, stands):
-    """A folder in which the first request is left out."""
+    """Return a folder in which the first request is left out."""
     write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     return tmp_path / "requests"
 
@@ -68,7 +68,10 @@ def requested(folder) -> set[str]:
 
 
 def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
-    """Key and request of all others are made; the manifest says what covers this one."""
+    """A covered request is left out and all others are created.
+
+    The manifest records the covering certificate.
+    """
     assert requested(folder) == {SECOND, THIRD}
     assert {path.stem for path in (folder / "keys").glob("*.key")} == {SECOND, THIRD}
     covered = ln.open_requests(folder).manifest.by_id[FIRST].covered
@@ -80,7 +83,9 @@ def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
 
 
 def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands, tmp_path):
-    """The CA is asked to revoke it until that is recorded, and it covers nothing again."""
+    """If the key of a covering certificate is compromised, it is recorded, the CA is asked to
+    revoke it, and it never covers again.
+    """
     serial = read_manifest(folder).by_id[FIRST].covered.serial
     bundle = ln.renew(
         folder, FIRST, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY
@@ -103,14 +108,14 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
     status = ln.folder_status(folder, today=TODAY)
     assert not any(one.revoke for one in status.shown)
-    assert status.exit_status == 1  # its server still has it
+    assert status.exit_status == 1  # the server still has the certificate
     history = certificate_history(folder, FIRST)
     events = [one.what for part in history.generations for one in part.events]
     assert events.count("revocation requested") == events.count("revoked") == 1
 
 
 def test_the_same_again_changes_no_byte(folder, stands):
-    """With the same evaluation, or without one, it stays left out, and nothing is written."""
+    """With or without the same evaluation, the request stays left out, and nothing is written."""
     before = snapshot(folder)
     for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
         bundle = write(PLAN, folder, **more)
@@ -119,7 +124,7 @@ def test_the_same_again_changes_no_byte(folder, stands):
 
 
 def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
-    """When it was left out stays on record, as the time of a request does."""
+    """If the same evaluation is used on another day, the recorded time stays."""
     before = (folder / "manifest.json").read_bytes()
     later = TODAY + timedelta(days=1)
     write(PLAN, folder, only_missing=stands, reuse=[FIRST], today=later)
@@ -127,7 +132,7 @@ def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
 
 
 def test_a_newer_certificate_takes_its_place(folder, tmp_path):
-    """With a later as-is evaluation the manifest and every summary name the newer certificate."""
+    """With a later as-is evaluation, the manifest and every summary name the newer certificate."""
     newer = kept(tmp_path / "newer", days=150)
     bundle = write(PLAN, folder, only_missing=newer, reuse=[FIRST])
     assert bundle.counts() == {"covered": 1, "kept": 2}
@@ -152,7 +157,9 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
 
 
 def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
-    """If the planner does not confirm the key, every request is made, and a note says so."""
+    """If the planner does not confirm that the key is available, every request is created, and a
+    note says so.
+    """
     bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
     assert bundle.counts() == {"created": 3}
     assert any(
@@ -161,7 +168,7 @@ def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
 
 
 def test_what_is_covered_is_due_in_its_time(folder):
-    """When an installed certificate nears its end, a renewal makes the request."""
+    """When the covering certificate is due for renewal, a renewal creates the request."""
     (day,) = (one.renew_from for one in ln.list_renewals(folder))
     choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
     assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
@@ -176,7 +183,9 @@ def test_what_is_covered_is_due_in_its_time(folder):
 
 
 def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
-    """Status, summary, packages, steps and renewals name it, and none asks for its request."""
+    """Status, summary, packages, steps and renewals name the covering certificate, and none asks
+    for its request.
+    """
     words = ln.open_requests(folder).manifest.by_id[FIRST].covered
     status = ln.folder_status(folder, today=TODAY)
     assert status.counts() == {"waiting": 2, "covered": 1}
@@ -209,7 +218,9 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
 
 
 def test_another_plan_makes_the_request(folder):
-    """With other names the certificate no longer covers it: the next run makes it and says why."""
+    """If the plan's names change, the certificate no longer covers the request: the next run
+    creates it with the reason.
+    """
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
@@ -221,7 +232,10 @@ def test_another_plan_makes_the_request(folder):
 
 
 def test_an_ended_certificate_makes_the_request(folder):
-    """It covers through its last day; after that, the next run makes the request and says why."""
+    """A certificate covers a request until its last day.
+
+    After that, the next run creates the request with the reason.
+    """
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
     assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
@@ -238,7 +252,9 @@ def test_an_ended_certificate_makes_the_request(folder):
 
 
 def test_the_planned_issue_date_counts(tmp_path, folder):
-    """A plan that is to be issued later than the certificate lasts makes the request."""
+    """If the planned issue date is after the end of the covering certificate, the request is
+    created.
+    """
     later = ln.CertificatePlan(
         topology=PLAN.topology,
         rules=PLAN.rules,
@@ -253,7 +269,7 @@ def test_the_planned_issue_date_counts(tmp_path, folder):
 
 
 def test_a_renewal_makes_the_request(folder):
-    """--renew makes a request that was left out."""
+    """--renew creates a request that was left out."""
     bundle = write(PLAN, folder, renew=[FIRST], reason="its key is lost")
     assert bundle.changes[0].reasons == ("renewed: its key is lost",)
     assert requested(folder) == {FIRST, SECOND, THIRD}
@@ -271,7 +287,7 @@ def test_another_issuer_makes_the_request(folder, monkeypatch):
 
 
 def test_what_is_requested_is_not_left_out(tmp_path, stands):
-    """A request that may be with a CA stays: the folder is left as it is."""
+    """A request that may be with a CA is not left out afterwards, and the folder stays unchanged."""
     write(PLAN, tmp_path / "requests")
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -290,14 +306,16 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     ],
 )
 def test_an_id_must_fit_one(tmp_path, stands, asked, words):
-    """Enough of an id's beginning does; nothing is guessed."""
+    """An id may be shortened to a unique beginning, and an ambiguous one is rejected."""
     with pytest.raises(OptionsError, match=words):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
     assert not (tmp_path / "requests").exists()
 
 
 def test_what_is_not_covered_is_not_left_out(tmp_path):
-    """Names that are missing, and words that contradict, are refused before anything is made."""
+    """A request with missing names, or contradictory options, is rejected before anything is
+    created.
+    """
     stands = kept(tmp_path / "estate", bits=2048)
     with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: with an old key"):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
@@ -310,7 +328,10 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
 
 
 def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
-    """The error names the difference: unknown ids, missing ids, and other names."""
+    """An as-is evaluation for another plan is rejected.
+
+    The error lists unknown ids, missing ids and other names.
+    """
     for plan, words in (
         (numbered(4), "the list does not include Mediation-med00003"),
         (numbered(2), f"the list includes {THIRD}"),
@@ -321,7 +342,7 @@ def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
 
 
 def test_entries_that_were_edited_are_refused(tmp_path, stands):
-    """An answer that was altered after asis kept it leaves nothing out."""
+    """An as-is evaluation that was edited after it was saved leaves no request out."""
     for place, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
         document = json.loads(stands.read_bytes())
         wanted = next(one for one in document["planned"] if one["id"] == FIRST)
@@ -334,13 +355,13 @@ def test_entries_that_were_edited_are_refused(tmp_path, stands):
 
 
 def test_a_request_elsewhere_heeds_what_is_covered(folder):
-    """The other route asks for no certificate that is covered either."""
-    plan = make_plan(key=KeyParameters())  # Request-CsCertificate makes no elliptic keys
+    """The scripts for requests on servers leave out covered certificates too."""
+    plan = make_plan(key=KeyParameters())  # Request-CsCertificate creates no elliptic curve keys
     with_use = next(one for one in plan.certificates if one.usages)
     found = kept(folder.parent / "other", plan)
     place = folder.parent / "elsewhere"
     write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
-    # First announced elsewhere, then covered: no script asks for it.
+    # If a request was announced for a server and then covered, no script requests it.
     request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
     write(plan, place, only_missing=found, reuse=[with_use.id])
     bundle = ln.open_requests(place)
@@ -355,7 +376,10 @@ def test_a_request_elsewhere_heeds_what_is_covered(folder):
 
 
 def test_a_saved_plan_may_leave_out_too(tmp_path):
-    """The folder still is what the saved plan asks for, and says what is covered."""
+    """With a saved plan, requests can be left out too.
+
+    The folder still records the saved plan and the covering certificates.
+    """
     plan = make_plan()
     stands = kept(tmp_path / "estate", plan)
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
@@ -370,7 +394,9 @@ def test_a_saved_plan_may_leave_out_too(tmp_path):
 
 
 def test_a_manifest_that_says_so_is_read_and_checked(folder):
-    """The record is read back unchanged, and each of its fields is validated."""
+    """The record of a covering certificate is read back unchanged, and each of its fields is
+    validated.
+    """
     manifest = ln.open_requests(folder).manifest
     document = json.loads(manifest_bytes(manifest))
     record = next(one for one in document["requests"] if one["id"] == FIRST)
@@ -384,14 +410,14 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         manifest_of(broken, reader)
         places = [one.message.partition(" must be ")[0] for one in reader.problems]
         assert places == [f"'{FIRST}.covered.{name}'"]
-    record["covered"]["colour"] = "blue"  # of a later lyncnb
+    record["covered"]["colour"] = "blue"  # a field of a later lyncnb
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)
     assert ln.open_requests(folder).manifest.by_id[FIRST].covered.others == {"colour": "blue"}
 
 
 def test_a_rebuilt_manifest_knows_what_is_covered(folder):
-    """Status --rebuild keeps what no file shows."""
+    """Status --rebuild keeps the covering certificates, which no file of the folder shows."""
     before = ln.open_requests(folder).manifest.by_id[FIRST]
     ln.rebuild_manifest(folder, PASSPHRASE)
     assert ln.open_requests(folder).manifest.by_id[FIRST] == before
@@ -400,7 +426,9 @@ def test_a_rebuilt_manifest_knows_what_is_covered(folder):
 
 @pytest.mark.parametrize("number", range(5))
 def test_any_choice_leaves_out_exactly_that(tmp_path, number):
-    """For random servers, any choice of the reusable certificates is left out, and nothing else."""
+    """For random servers and any choice of reusable certificates, exactly the chosen requests are
+    left out.
+    """
     chance = random.Random(number)
     plan = numbered(chance.randint(1, 8))
     servers = {one.id: one.servers[0] for one in plan.certificates}
@@ -424,7 +452,9 @@ def test_any_choice_leaves_out_exactly_that(tmp_path, number):
 
 
 def test_the_command_does_the_same(shell, monkeypatch):
-    """From asis --save to request --only-missing --reuse, and back; each mistake is one message."""
+    """The commands asis --save and request --only-missing --reuse give the same result, and each
+    mistake causes one message.
+    """
     estate = random_estate(random.Random(3), exported=False)
     plan = estate.plan
     shell.write("t.csv", plan.topology.to_csv())
@@ -454,7 +484,10 @@ def test_the_command_does_the_same(shell, monkeypatch):
 
 @pytest.mark.parametrize("damage", [None, lambda text: text[:-40], lambda text: "{" + text])
 def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
-    """A damaged manifest keeps the cover; for a missing one the summary says what is lost."""
+    """A rebuild keeps the covering certificates of a damaged manifest.
+
+    If the manifest is missing, it reports the loss.
+    """
     path = folder / "manifest.json"
     before, text = ln.open_requests(folder).manifest.by_id, path.read_text("utf-8")
     path.unlink()

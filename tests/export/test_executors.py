@@ -1,4 +1,4 @@
-"""Every way of making pairs stores each one once, can be stopped, and says how far it is."""
+"""Every executor stores each pair of key and CSR once, can be cancelled, and reports its progress."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """Stored pairs, from any thread."""
+    """A thread-safe collection of stored pairs."""
 
     def __init__(self):
         super().__init__()
         self.threads: set[str] = set()
 
     def __call__(self, pair) -> None:
-        """Keep a pair, and the name of the thread that brought it."""
+        """Store a pair, and the name of the thread that delivered it."""
         self.append(pair)
         self.threads.add(threading.current_thread().name)
 
@@ -66,13 +66,13 @@ def stored() -> Stored:
 
 @pytest.fixture
 def processes(monkeypatch):
-    """Use processes from the fifth ECDSA pair on, three pairs a task."""
+    """Use processes from the fifth ECDSA pair on, with three pairs in each task."""
     monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
     monkeypatch.setattr(executors, "_CHUNK", 3)
 
 
 def test_rsa_is_made_by_threads(stored, monkeypatch):
-    """As many threads make RSA pairs as asked; the calling thread stores them."""
+    """The requested number of threads creates RSA pairs, and the calling thread stores them."""
     work, busy, most = items(6, "RSA"), [], []
 
     def watched(*arguments):
@@ -90,7 +90,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
 
 
 def test_ecdsa_is_made_in_a_loop(stored):
-    """A few ECDSA pairs are made and stored in the calling thread."""
+    """A few ECDSA pairs are created and stored in the calling thread."""
     work = items(20) + items(2, "RSA")
     assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(22, False)
     assert_pairs(stored, work)
@@ -98,7 +98,10 @@ def test_ecdsa_is_made_in_a_loop(stored):
 
 
 def test_many_ecdsa_are_made_by_processes(stored, processes):
-    """Processes make them, the calling thread stores them; the last task may be short."""
+    """Processes create many ECDSA pairs, and the calling thread stores them.
+
+    The last task may be smaller.
+    """
     work = items(20)
     assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(20, False)
     assert_pairs(stored, work)
@@ -106,7 +109,7 @@ def test_many_ecdsa_are_made_by_processes(stored, processes):
 
 
 def test_every_curve_and_size_can_be_planned(stored):
-    """All kinds of keys but RSA 4096, which differs in time alone."""
+    """Every type of key can be planned. RSA 4096 is left out, because it only takes longer."""
     work = items(1, "RSA", bits=3072)
     work += [
         (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
@@ -117,18 +120,20 @@ def test_every_curve_and_size_can_be_planned(stored):
 
 
 def test_nothing_to_do_is_done():
-    """Without items nothing is called."""
+    """Without items, no function is called."""
     assert run([], CIPHER, store=None) == Exported(0, False)
 
 
 def test_progress_counts_to_the_end(stored):
-    """After each pair: how many of how many, a rate, and a time left that ends at zero."""
+    """After each pair, the progress shows the count, the total, the rate, and the remaining time,
+    which ends at zero.
+    """
     told: list[Progress] = []
     run(items(5) + items(2, "RSA"), CIPHER, store=stored, making=Making(progress=told.append))
     assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
     assert all(step.rate > 0 for step in told)
     assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
-    # Two RSA keys are two hundred times the work of five ECDSA keys, and come first.
+    # Two RSA keys take two hundred times as long as five ECDSA keys, and are generated first.
     assert told[0].seconds_left > told[1].seconds_left
 
 
@@ -143,13 +148,17 @@ def test_progress_counts_to_the_end(stored):
     ],
 )
 def test_time_is_estimated_before_starting(count, fields, workers, seconds):
-    """The estimate uses count, key type and cores, and makes no key."""
+    """The time is estimated from the number and type of keys and the number of cores, without
+    generating a key.
+    """
     plans = [planned("a.contoso.com", **fields)] * count
     assert estimate(plans, workers=workers) == pytest.approx(seconds)
 
 
 def test_as_many_threads_as_cores_by_default(monkeypatch):
-    """The width is the number of cores that this process may use, one at least."""
+    """The default number of threads is the number of cores that this process may use, and at least
+    one.
+    """
     assert cores() >= 1
     assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / cores())
     monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on Windows and macOS
@@ -158,7 +167,7 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
 
 
 def ways():
-    """Return each way of running, with what starts it."""
+    """Return each type of executor and the function that starts it."""
     return {
         "threads": (items(12, "RSA"), {"workers": 2}),
         "loop": (items(12), {}),
@@ -169,7 +178,9 @@ def ways():
 
 @pytest.mark.parametrize("way", ways())
 def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
-    """After the second pair nothing new is begun; what was counted is stored and whole."""
+    """If a run is cancelled after the second pair, no more are started, and every counted pair is
+    stored completely.
+    """
     if way == "processes":
         monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
         monkeypatch.setattr(executors, "_CHUNK", 3)
@@ -190,7 +201,7 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
 
 @pytest.mark.parametrize("way", ways())
 def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
-    """Ctrl-C comes through at once; pairs under way in threads are still stored whole."""
+    """Ctrl-C ends the run at once, and pairs that threads are creating are still stored completely."""
     work, options = ways()[way]
 
     def progress(step: Progress) -> None:
@@ -205,7 +216,7 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
 
 @pytest.mark.parametrize("way", ways())
 def test_a_store_that_fails_ends_the_run(way):
-    """An exception of the caller's store is raised, not swallowed, and few more pairs are made."""
+    """If storing a pair fails, the exception is raised, and only few more pairs are created."""
     work, options = ways()[way]
     calls = []
 
@@ -220,7 +231,7 @@ def test_a_store_that_fails_ends_the_run(way):
 
 @pytest.mark.parametrize("way", ways())
 def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
-    """A wrong plan is a PlanError by every way, also from another machine."""
+    """An invalid plan raises a PlanError with every executor, also on another computer."""
     work, options = ways()[way]
     algorithm = work[0][1].key.algorithm
     bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
@@ -229,7 +240,7 @@ def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
 
 
 class Courier(Executor):
-    """An executor that sees everything that leaves and returns, as a network would."""
+    """An executor that records all data that is sent and returned, as a network would see it."""
 
     def __init__(self, change=lambda answer: answer):
         self.sent: list[bytes] = []
@@ -261,7 +272,9 @@ class Courier(Executor):
 
 
 def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
-    """All that travels is searched for passphrase, derived key and each private key."""
+    """The data sent to and from workers does not contain the passphrase, the derived key or a
+    private key.
+    """
     work, courier = items(10) + items(2, "RSA"), Courier()
     assert run(work, CIPHER, store=stored, making=Making(executor=courier, workers=5)) == Exported(
         12, False
@@ -279,14 +292,14 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
 
 
 def test_no_more_is_under_way_than_asked(stored):
-    """Only so many tasks are with the workers at any time, however many there are."""
+    """The number of tasks that are with the workers never exceeds the limit."""
     courier = Courier()
     run(items(40), CIPHER, store=stored, making=Making(executor=courier, workers=3))
     assert (courier.most, len(stored)) == (3, 40)
 
 
 def bent(der: bytes) -> bytes:
-    """Change the last bit of a request, which is one of its signature."""
+    """Change the last bit of a CSR, which is part of the signature."""
     return der[:-1] + bytes([der[-1] ^ 1])
 
 
@@ -300,7 +313,9 @@ def bent(der: bytes) -> bytes:
     ],
 )
 def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message):
-    """Nothing wrong is stored; the error names the request."""
+    """If a worker returns a wrong result, the run stops, nothing wrong is stored, and the error
+    names the request.
+    """
     with pytest.raises(BundleError, match=message) as caught:
         run(items(1), CIPHER, store=stored, making=Making(executor=Courier(change)))
     assert "ECDSA-0" in caught.value.message
@@ -315,7 +330,7 @@ def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message
     ],
 )
 def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
-    """A key of the planned kind and size may still be weaker than planned."""
+    """A worker's key of the planned type and size is rejected if it is weaker than lyncnb's keys."""
     key, run_key = key(), RunKey()
     ((name, certificate),) = items(1, algorithm)
     content = content_of(certificate)
@@ -326,7 +341,7 @@ def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
 
 
 def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
-    """An error on a worker, e.g. a missing package, comes with its name and a hint."""
+    """A worker's error, such as a missing package, is reported with its text and a hint."""
 
     def lacks(_answer):
         raise ModuleNotFoundError("No module named 'lyncnb'")
@@ -342,7 +357,7 @@ def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """Four times as many pairs, stored elsewhere, need no more memory at the peak."""
+    """Four times as many pairs need no more memory at the peak, if they are not kept in memory."""
     peaks = []
     for count in (200, 800):
         work = items(count)
@@ -355,7 +370,9 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
 
 @pytest.mark.usefixtures("scratch")
 def test_dask_workers_make_sealed_pairs(stored):
-    """A cluster of two processes over TLS: pairs are checked and encrypted here."""
+    """In a cluster of two processes with TLS, workers create encrypted pairs, which lyncnb checks
+    and encrypts for the folder.
+    """
     distributed = pytest.importorskip("distributed")
     work = items(4, "RSA") + items(8)
     with (

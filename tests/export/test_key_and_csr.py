@@ -1,4 +1,4 @@
-"""A finished pair belongs together; what a worker sends is believed only when it does."""
+"""A pair of key and CSR belongs together. A worker's pair is accepted only if it does."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OTHER = content_of(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 
 def opened(answer: object):
-    """Open an answer as if it were for the planned request."""
+    """Open a worker's answer as if it were for the planned request."""
     return open_sealed("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
 def test_a_pair_belongs_together():
-    """The key in the file is the request's, and the request is the planned one."""
+    """The private key belongs to the CSR, and the CSR has the planned content."""
     pair = make_pair("Edge-1", CONTENT, CIPHER.encrypt)
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.public_matches(key, request.public_key)
@@ -45,7 +45,7 @@ def test_a_pair_belongs_together():
 
 
 def test_a_sealed_pair_becomes_the_same():
-    """A pair made elsewhere is stored as an encrypted key and its request."""
+    """A pair that a worker created is stored as an encrypted key and its CSR."""
     pair = opened(make_sealed("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.public_matches(key, request.public_key)
@@ -58,7 +58,7 @@ def sealed_key(key: keys.PrivateKey) -> bytes:
 
 
 def wrong_answers():
-    """Return results that a faulty or hostile worker might send, and the error for each."""
+    """Return results that a faulty or malicious worker might send, with the error for each."""
     key, another = (keys.generate_key(CONTENT.key) for _ in "12")
     der = build_request(CONTENT, key).der
     tampered = der[:-1] + bytes([der[-1] ^ 1])
@@ -88,24 +88,24 @@ WRONG = wrong_answers()
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_does_not_belong_is_refused(what):
-    """Each wrong answer is an error that names the request; nothing is encrypted or stored."""
+    """Each wrong answer raises an error that names the request, and nothing is encrypted or stored."""
     answer, message = WRONG[what]
     with pytest.raises(BundleError, match=message) as caught:
         opened(answer)
     assert "Edge-1" in caught.value.message
 
 
-# Pairs go into the folder key first; a batch is written as a whole or not at all.
+# Pairs go into the key folder first. A batch is written completely or not at all.
 
 
 def pair(number: int) -> FinishedPair:
-    """Pretend a finished pair."""
+    """Return a fake finished pair."""
     return FinishedPair(f"a{number}", b"key", b"csr", f"{number:064x}", "c" * 64)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Make the folders that a run makes first."""
+    """Create the folders that a run creates first."""
     for place in ("csr", "keys"):
         (tmp_path / place).mkdir()
     return tmp_path
@@ -113,12 +113,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Wait for full batches, however long they take."""
+    """Wait for complete batches, however long they take."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 
 def test_a_single_pair_is_there_at_once(folder):
-    """A pair that arrives late is durable when the call returns."""
+    """A single pair that arrives late is on disk when the call returns."""
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
         assert (folder / "keys" / "a1.key").read_bytes() == b"key"
@@ -128,12 +128,15 @@ def test_a_single_pair_is_there_at_once(folder):
 
 @pytest.mark.usefixtures("patient")
 def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
-    """Until then no name is there; written holds only what is on the disk."""
+    """The files of a batch get their names when it is complete and at the end.
+
+    `written` holds only stored pairs.
+    """
     monkeypatch.setattr(key_and_csr, "_BATCH", 2)
     with PairStore(folder, known=()) as writer:
         for number in range(5):
             writer(pair(number))
-            # The first is not waited with; then two make a batch.
+            # The first pair is stored at once. Then two make a batch.
             done = [f"a{n}" for n in range(number // 2 * 2 + 1)]
             assert sorted(writer.written) == done
             assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == done
@@ -143,7 +146,7 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
 
 
 def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
-    """However few they are, nothing waits for long while pairs come."""
+    """A batch is stored when its time is up, so no pair waits for long."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 0.05)
     with PairStore(folder, known=()) as writer:
         writer(pair(0))
@@ -156,7 +159,7 @@ def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
 
 @pytest.mark.usefixtures("patient")
 def test_an_error_drops_what_is_not_named(folder):
-    """No half batch is left behind."""
+    """After an error, the files of an incomplete batch are removed."""
 
     def write_and_fail():
         with PairStore(folder, known=()) as writer:
@@ -170,7 +173,7 @@ def test_an_error_drops_what_is_not_named(folder):
 
 
 def test_a_public_key_comes_once(folder):
-    """Neither one that the folder has, nor one of this run."""
+    """A public key that the folder or this run already has is rejected."""
     with PairStore(folder, known=[pair(1).spki_sha256]) as writer:
         writer(pair(2))
         for number in (1, 2):

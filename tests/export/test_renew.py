@@ -1,4 +1,4 @@
-"""Renewals from the plan that a folder keeps: nothing but keys and dates changes."""
+"""Renewals use the plan in the folder, and change only keys and dates."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 LATER = date(2027, 4, 20)
 TABLE = TWO_FRONT_ENDS.encode()
-SMALL = "oauth-key-too-small"  # the kit makes quick keys, and OAuth needs RSA
+SMALL = "oauth-key-too-small"  # the test kit makes fast keys, and OAuth needs RSA
 
 
 def again(folder, *names, today=LATER, **choices):
-    """Renew with the folder's passphrase, for a reason."""
+    """Renew with the folder's passphrase and a reason."""
     choices = {"passphrase": PASSPHRASE, "reason": "renewal", **choices}
     return renew(folder, *names, today=today, **choices)
 
 
 def names_of(bundle, action="renewed"):
-    """Return the ids of the requests with which something was done."""
+    """Return the ids of the requests that a renewal changed."""
     return [change.id for change in bundle.changes if change.action == action]
 
 
 def begin(day):
-    """Return the first moment of a day."""
+    """Return the first moment of a date."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 
 def edit(folder, change):
-    """Change what is on record, as another command does."""
+    """Edit the manifest, as another command does."""
     with lock(folder, wait=1):
         save_manifest(folder, change(read_manifest(folder)))
 
@@ -84,7 +84,7 @@ def record_deployed(folder, name, on="2027-01-10"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of three requests whose certificates were issued for 180 days."""
+    """Return a folder of three requests whose certificates were issued for 180 days."""
     plan = make_plan(TABLE)
     bundle = make_folder(
         tmp_path / "requests", plan, findings=check_plan(plan, on=TODAY), accept={SMALL: "a test"}
@@ -94,7 +94,7 @@ def folder(tmp_path):
 
 
 def test_only_keys_and_dates_change(folder):
-    """The plan stays byte for byte, the request asks for the same, the old pair is archived."""
+    """The plan stays byte for byte, the new CSR has the same content, and the old pair is archived."""
     name = find_id(open_requests(folder), "fe01")
     before = {path: path.read_bytes() for path in folder.glob("plan.json")}
     old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
@@ -118,7 +118,7 @@ def test_only_keys_and_dates_change(folder):
 
 
 def test_a_dry_run_touches_nothing(folder):
-    """It says what would be renewed, without a passphrase."""
+    """A dry run lists the renewals without a passphrase and changes nothing."""
     before = snapshot(folder)
     bundle = again(folder, "*.contoso.net", passphrase=None, dry_run=True)
     assert len(names_of(bundle)) == 3
@@ -128,7 +128,10 @@ def test_a_dry_run_touches_nothing(folder):
 @pytest.mark.parametrize(
     ("names", "count"),
     [
-        (("fe01.contoso.net",), 2),  # its own, and the one that the whole deployment shares
+        (
+            ("fe01.contoso.net",),
+            2,
+        ),  # the server's certificate and the one that the whole deployment shares
         (("FE01",), 2),
         (("FrontEnd-fe01",), 1),
         (("FrontEnd-*",), 2),
@@ -137,7 +140,7 @@ def test_a_dry_run_touches_nothing(folder):
     ],
 )
 def test_what_a_name_stands_for(folder, names, count):
-    """An id or its beginning, a server, a pattern."""
+    """A request can be named by its id, the beginning of its id, a server or a pattern."""
     assert len(names_of(again(folder, *names, passphrase=None, dry_run=True))) == count
 
 
@@ -151,13 +154,13 @@ def test_what_a_name_stands_for(folder, names, count):
     ],
 )
 def test_a_name_that_stands_for_nothing_or_several(folder, name, words):
-    """Nobody renews by mistake."""
+    """A name that fits no request or several is rejected, so that nothing is renewed by mistake."""
     with pytest.raises(BundleError, match=words):
         again(folder, name)
 
 
 def test_a_call_says_what_and_why(folder):
-    """Names or all that is due; and a reason."""
+    """A call needs the names or all that is due, and a reason."""
     with pytest.raises(ArgumentError, match="specify the requests to renew or due=True"):
         again(folder)
     with pytest.raises(ArgumentError, match="but not both"):
@@ -169,7 +172,7 @@ def test_a_call_says_what_and_why(folder):
 
 
 def test_due_is_what_the_calendar_names(folder):
-    """Each certificate from its day in the calendar on, once."""
+    """A certificate is due once, from its renewal date in the calendar on."""
     ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
     (day,) = set(ends.values())
     assert not names_of(again(folder, due=True, today=day - timedelta(days=1)))
@@ -180,7 +183,9 @@ def test_due_is_what_the_calendar_names(folder):
 
 
 def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
-    """An announced renewal that was not made is still due; nothing is renewed twice."""
+    """A renewal that was announced but interrupted is still due, and repeating the command does not
+    renew twice.
+    """
     stop = threading.Event()
     stop.set()
     assert again(folder, due=True, making=Making(cancel=stop)).cancelled
@@ -191,7 +196,9 @@ def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
 
 
 def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
-    """The first certificate is in use still; the second one is not waited for without end."""
+    """If a renewed certificate was received but never deployed, the request is due when the first
+    certificate is.
+    """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, today=LATER)
     certify(folder, name, today=LATER, days=30, begins=begin(LATER))
@@ -202,7 +209,10 @@ def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
 
 
 def test_rules_of_today_are_applied(tmp_path):
-    """An error that was not accepted stops only the certificates that it is about."""
+    """Current rules apply to renewals.
+
+    An error that was not accepted stops only the certificates it concerns.
+    """
     plan = make_plan(TABLE, planned_issue_date=date(2026, 12, 1))
     folder = make_folder(tmp_path / "requests", plan).folder
     before = snapshot(folder)
@@ -214,7 +224,7 @@ def test_rules_of_today_are_applied(tmp_path):
 
 
 def test_a_folder_without_its_plan_is_told_what_to_run(folder):
-    """Folders of earlier formats keep no plan."""
+    """For a folder of an earlier format, which has no plan, the error names the command to run."""
     document = json.loads((folder / "manifest.json").read_text("utf-8"))
     document["format"] = "lyncnb-requests/2"
     for name in ("plan_json_sha256", "table"):
@@ -226,7 +236,7 @@ def test_a_folder_without_its_plan_is_told_what_to_run(folder):
 
 
 def test_a_plan_that_was_altered_is_not_renewed_from(folder):
-    """Nothing is requested by a plan that the manifest does not name."""
+    """If the plan differs from the manifest's digest, nothing is renewed."""
     path = folder / "plan.json"
     path.write_bytes(path.read_bytes().replace(b"fe01.contoso.net", b"fe01.contoso.org"))
     with pytest.raises(BundleError, match="differs from the plan on record"):
@@ -234,7 +244,10 @@ def test_a_plan_that_was_altered_is_not_renewed_from(folder):
 
 
 def test_a_key_on_another_computer_cannot_be_renewed_here(folder):
-    """The message names the key and its computer; other named requests are renewed."""
+    """A key on another computer cannot be renewed here.
+
+    The message names it, and the other requests are renewed.
+    """
     name = find_id(open_requests(folder), "fe01")
 
     def hold(manifest):
@@ -251,11 +264,11 @@ def test_a_key_on_another_computer_cannot_be_renewed_here(folder):
     assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
 
 
-# --- a request that waits ---------------------------------------------------------------------
+# --- a request that waits for its certificate ---
 
 
 def test_what_waits_is_withdrawn_only_on_request(folder):
-    """The second of two people learns of the first; what is given up is on record."""
+    """A waiting request is withdrawn only if this is requested, and the withdrawal is recorded."""
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, reason="first")
     first = read_manifest(folder).by_id[name]
@@ -276,11 +289,13 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
     assert generations_of(record).in_use.generation == 1
 
 
-# --- a stolen key -----------------------------------------------------------------------------
+# --- a compromised key ------------------------------------------------------------------------
 
 
 def test_a_compromised_key_is_revoked_and_replaced(folder):
-    """The certificate in use is to be revoked, and another key is requested at once."""
+    """For a compromised key, the certificate in use must be revoked, and another key is requested
+    at once.
+    """
     name = find_id(open_requests(folder), "fe01")
     bundle = again(folder, name, compromised=True, reason="")
     record = read_manifest(folder).by_id[name]
@@ -300,7 +315,9 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
 
 
 def test_a_key_that_is_under_way_is_kept(folder):
-    """The new key is not the stolen one: nothing more is requested, and a note says so."""
+    """If a new key is already waiting for its certificate, nothing more is requested, and a note
+    says so.
+    """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name)
     bundle = again(folder, name, compromised=True)
@@ -314,7 +331,7 @@ def test_a_key_that_is_under_way_is_kept(folder):
 
 
 def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
-    """After the second is recorded as deployed, it is the one to revoke."""
+    """After the second generation is recorded as deployed, its certificate is the one to revoke."""
     name = find_id(open_requests(folder), "fe01")
     again(folder, name)
     certify(folder, name, today=LATER, begins=begin(LATER))
@@ -325,7 +342,9 @@ def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
 
 
 def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
-    """No certificate is to be revoked, and the request must not be answered."""
+    """If a waiting key is compromised, its request is withdrawn without a question, and no
+    certificate is revoked.
+    """
     bundle = make_folder(tmp_path / "requests", make_plan(TABLE))
     name = find_id(bundle, "fe01")
     again(bundle.folder, name, compromised=True)
@@ -335,7 +354,9 @@ def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
 
 
 def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
-    """Its certificate is valid still: it is to be revoked, and nothing is requested."""
+    """For a compromised key of a retired request, its valid certificate must be revoked, and
+    nothing is requested.
+    """
     name = find_id(open_requests(folder), "fe02")
     table = TABLE.replace(b"fe02", b"fe03")
     write(make_plan(table), folder, today=LATER)
@@ -348,7 +369,7 @@ def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):
-    """No CA revokes what has ended."""
+    """An expired certificate with a compromised key does not need to be revoked."""
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, compromised=True, today=date(2027, 9, 1))
     record = read_manifest(folder).by_id[name]

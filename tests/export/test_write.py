@@ -1,4 +1,4 @@
-"""A plan into the request folder: written, written again, renewed, retired, refused."""
+"""A plan is written into a request folder, written again, renewed, retired or rejected."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ERROR = Finding(
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a place for a folder that is not there yet."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "requests"
 
 
@@ -63,7 +63,7 @@ def folder(tmp_path):
 
 
 def test_a_new_folder_holds_what_the_contract_says(folder):
-    """Keys, CSRs, manifest and summary, with the rights they must have."""
+    """A new folder has keys, CSRs, manifest and summary, with the required permissions."""
     plan = numbered(3)
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
@@ -82,7 +82,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
 
 
 def test_the_manifest_holds_no_secret(folder):
-    """Neither the manifest nor the summary has the passphrase or any part of a key."""
+    """The manifest and the summary contain neither the passphrase nor any part of a key."""
     write(numbered(1), folder)
     for path in [folder / "manifest.json", *folder.glob("summary.*")]:
         text = path.read_bytes()
@@ -91,7 +91,7 @@ def test_the_manifest_holds_no_secret(folder):
 
 
 def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
-    """Run All a hundred times: nothing in the folder moves, the lock's file included."""
+    """Writing the same plan a hundred times changes no file and no time, the lock file included."""
     plan = numbered(5)
     write(plan, folder)
     write(with_extra(plan, 0, "sip.contoso.com"), folder)
@@ -104,7 +104,7 @@ def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
 
 
 def test_rows_in_another_order_change_no_key(folder):
-    """Only manifest and summary follow the order of the plan."""
+    """If the rows change their order, only manifest and summary change, and no key does."""
     plan = numbered(4)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
@@ -113,7 +113,7 @@ def test_rows_in_another_order_change_no_key(folder):
 
 
 def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypatch):
-    """A run with nothing to do calls nothing that writes."""
+    """A run without changes calls no writing function, so the folder can be on a read-only disk."""
     plan = numbered(2)
     write(plan, folder)
     for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
@@ -122,7 +122,9 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
 
 
 def test_the_summary_follows_the_planned_issue_date(folder):
-    """Another date on the cover is written, though no request changes by it."""
+    """If the planned issue date changes, the summary's cover is written again, and no request
+    changes.
+    """
     plan = numbered(2)
     write(plan, folder)
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 24)))
@@ -133,13 +135,16 @@ def test_the_summary_follows_the_planned_issue_date(folder):
 
 
 def dated(count, day):
-    """Make a plan of some servers with a planned issue date."""
+    """Return a plan of some servers with a planned issue date."""
     plan = numbered(count)
     return replace(plan, options=replace(plan.options, planned_issue_date=day))
 
 
 def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
-    """The error names the day to set; what is there already is kept, and a reason is recorded."""
+    """If the planned issue date has passed, new requests are rejected with a hint.
+
+    Existing ones stay, and a reason for accepting it is recorded.
+    """
     day, later = date(2027, 1, 28), date(2027, 6, 14)
     with pytest.raises(PlanRejected, match="planned-issue-date-passed") as refused:
         write(dated(2, day), folder, today=later)
@@ -160,7 +165,7 @@ def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
 
 
 def test_each_request_asks_for_the_days_of_its_issuer(folder):
-    """The record says what was asked for, so that receive compares with it."""
+    """The record holds the requested lifetime of the issuer, so that receive can compare it."""
     plan = kit.make_plan(validity={"internal": 365, "public": 90})
     records = write(plan, folder).requests
     assert {(one.plan.issuer, one.validity_days) for one in records} == {
@@ -171,7 +176,10 @@ def test_each_request_asks_for_the_days_of_its_issuer(folder):
 
 
 def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
-    """After the planned day the rules of today count; before it, those of the planned day."""
+    """Before the planned issue date, its rules apply.
+
+    After it, the rules of the current date do.
+    """
     plan = kit.make_plan(planned_issue_date=date(2027, 1, 28), validity_days=150)
     why = "the test's own"
     accept = {"planned-issue-date-passed": why, "oauth-key-too-small": why}
@@ -184,7 +192,7 @@ def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
 
 
 def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
-    """The table tells the truth after every run; the requests stay."""
+    """If the summary is missing or was edited, a run writes it again, and the requests stay."""
     plan = numbered(2)
     write(plan, folder)
     good = (folder / "summary.csv").read_bytes()
@@ -198,14 +206,14 @@ def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
 
 
 def test_rsa_keys_are_written_too(folder):
-    """The default key goes through threads and ends in the same folder."""
+    """RSA keys, the default, are generated by threads and written to the same folder."""
     plan = numbered(2, key=KeyParameters())
     assert write(plan, folder).counts() == {"created": 2}
     assert_complete(folder, plan)
 
 
 def test_a_missing_folder_is_made_with_what_leads_there(tmp_path):
-    """A planner may name a folder in a folder that is not there yet."""
+    """The missing parent folders of a request folder are created."""
     write(numbered(1), tmp_path / "a" / "b" / "requests")
     assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
 
@@ -214,7 +222,10 @@ def test_a_missing_folder_is_made_with_what_leads_there(tmp_path):
 
 
 def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
-    """The old pair goes to archive/ whole, byte for byte, and the reason names the field."""
+    """A changed plan renews only its changed requests.
+
+    The old pair is archived, and the reason names the field.
+    """
     plan = numbered(3)
     first = write(plan, folder)
     name = plan.certificates[1].id
@@ -249,14 +260,14 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
     ],
 )
 def test_each_field_of_a_request_counts(folder, changes, reason):
-    """Key, hash and subject renew as names do."""
+    """A change of the key, hash or subject renews a request, like a change of names."""
     write(plan_of(certificate(1)), folder)
     bundle = write(plan_of(certificate(1, **changes)), folder)
     assert (bundle.changes[0].action, bundle.changes[0].reasons) == ("renewed", (reason,))
 
 
 def test_the_order_of_names_renews(folder):
-    """Idempotency counts the SAN and its order."""
+    """Another order of the names in the SAN renews the request."""
     names = ("a.contoso.com", "b.contoso.com")
     write(plan_of(certificate(1, extra=names)), folder)
     bundle = write(plan_of(certificate(1, extra=names[::-1])), folder)
@@ -265,7 +276,7 @@ def test_the_order_of_names_renews(folder):
 
 
 def test_an_edited_record_does_not_renew(folder):
-    """A plan entry that was edited in the manifest is put right from the CSR."""
+    """A record in the manifest that was edited by hand is corrected from the CSR."""
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     record = manifest.requests[0]
@@ -276,7 +287,7 @@ def test_an_edited_record_does_not_renew(folder):
 
 
 def test_renew_makes_another_generation_for_its_reason(folder):
-    """--renew renews one request, by a beginning of its id, and nothing else."""
+    """--renew renews only the request that the beginning of the id names."""
     plan = numbered(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
@@ -292,14 +303,14 @@ def test_renew_makes_another_generation_for_its_reason(folder):
 
 
 def test_renew_needs_a_reason(folder):
-    """Nobody has to guess later why a key was changed."""
+    """A renewal without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, renew=["Mediation-med00000"])
     assert not folder.exists()
 
 
 def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
-    """Its key stays in place all the time, and back in the plan it is as before."""
+    """A request that leaves the plan keeps its key, and is unchanged when it is planned again."""
     plan = numbered(2)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
@@ -313,12 +324,12 @@ def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
 
 
 def test_a_certificate_stays_with_its_request_through_runs(folder):
-    """The issued certificate is recorded; a run leaves it alone, a renewal archives it."""
+    """A run keeps the recorded certificate of a request, and a renewal archives it."""
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
     save_manifest(folder, manifest.with_records([issued]))
-    write(plan, folder)  # tells of it in the summary
+    write(plan, folder)  # the summary reports it
     before = snapshot(folder)
     assert write(plan, folder).requests[0].state == "issued"
     assert snapshot(folder) == before
@@ -331,7 +342,9 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
 
 
 def test_a_dry_run_says_everything_and_makes_no_folder(folder):
-    """Not even the folder or its lock is made; no passphrase is needed."""
+    """A dry run reports every change without a passphrase, and creates neither the folder nor a
+    lock.
+    """
     bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
     assert bundle.dry_run
@@ -340,7 +353,9 @@ def test_a_dry_run_says_everything_and_makes_no_folder(folder):
 
 
 def test_a_dry_run_tells_what_a_run_then_does(folder):
-    """Created, kept, renewed and retired are the same in both, and the dry run touches nothing."""
+    """A dry run lists the same created, kept, renewed and retired requests as the run, and changes
+    nothing.
+    """
     plan = numbered(4)
     write(plan, folder)
     changed = plan_of(*with_extra(plan, 1, "sip.contoso.com").certificates[:3], certificate(9))
@@ -354,17 +369,17 @@ def test_a_dry_run_tells_what_a_run_then_does(folder):
 
 
 def test_a_dry_run_proves_a_passphrase_that_it_is_given(folder):
-    """A wrong passphrase is reported before the real run."""
+    """If a passphrase is passed, a dry run checks it."""
     write(numbered(1), folder)
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
 
 
-# --- plans that are refused -------------------------------------------------------------------
+# --- plans that are rejected ------------------------------------------------------------------
 
 
 def test_a_plan_with_errors_is_refused(folder):
-    """Each error is named, and nothing is written."""
+    """A plan with errors is rejected with each error, and nothing is written."""
     with pytest.raises(PlanRejected, match="the plan has 1 error") as caught:
         write(numbered(1), folder, findings=[ERROR])
     assert "subject-name-too-long: the subject name has 70 characters" in str(caught.value)
@@ -374,7 +389,10 @@ def test_a_plan_with_errors_is_refused(folder):
 
 
 def test_accepted_errors_are_recorded_with_their_reasons(folder):
-    """The manifest says who lives with what; codes that did not occur are left out."""
+    """The manifest records each accepted error with its reason.
+
+    Codes without an error are left out.
+    """
     bundle = write(
         numbered(1), folder, findings=[ERROR],
         accept={ERROR.code: "renamed next week", "other-code": "never occurs"},
@@ -384,20 +402,20 @@ def test_accepted_errors_are_recorded_with_their_reasons(folder):
 
 
 def test_errors_can_be_accepted_in_the_options(folder):
-    """plan.toml accepts as an argument does."""
+    """Errors can be accepted in plan.toml or as an argument."""
     plan = plan_of(certificate(1), options=PlanOptions(accepted={ERROR.code: "known"}))
     bundle = write(plan, folder, findings=[ERROR])
     assert bundle.manifest.accepted[0].reason == "known"
 
 
 def test_an_acceptance_needs_a_reason(folder):
-    """Accepting without saying why is refused."""
+    """An acceptance without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, findings=[ERROR], accept={ERROR.code: " "})
 
 
 def test_findings_are_made_if_none_are_given(folder):
-    """write_requests checks the plan itself."""
+    """If no findings are passed, write_requests evaluates the plan."""
     bundle = write(numbered(1), folder, findings=None)
     assert bundle.counts() == {"created": 1}
     too_long = certificate(1)
@@ -408,7 +426,7 @@ def test_findings_are_made_if_none_are_given(folder):
 
 
 def test_two_requests_of_one_id_are_refused(folder):
-    """They would share a key file; that a table can do so would be a fault elsewhere."""
+    """Two requests with the same id are rejected, because they would share a key file."""
     with pytest.raises(PlanError, match="two requests with the id"):
         write(plan_of(certificate(1), certificate(1)), folder)
     assert not folder.exists()
@@ -418,7 +436,7 @@ def test_two_requests_of_one_id_are_refused(folder):
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """It is proven on a key before anything is written."""
+    """A wrong passphrase changes nothing, because it is checked on a key first."""
     plan = numbered(2)
     write(plan, folder)
     before = snapshot(folder)
@@ -430,14 +448,16 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 @pytest.mark.parametrize("passphrase", [None, "", "too short", "a" * 12, "PASSWORD1234"])
 def test_no_key_is_written_without_a_proper_passphrase(folder, passphrase):
-    """None, empty, short and easily guessed ones are refused, and no folder is made."""
+    """A missing, empty, short or easily guessed passphrase is rejected, and no folder is created."""
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase=passphrase)
     assert not folder.exists()
 
 
 def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
-    """An attacker would try the subject of a request as the passphrase first."""
+    """A name from the plan is rejected as the passphrase of its folder, since an attacker would try
+    it first.
+    """
     name = max(numbered(1).certificates[0].names, key=len)
     assert len(name) >= MIN_CHARACTERS
     with pytest.raises(PassphraseError, match="too easy to guess"):
@@ -446,7 +466,9 @@ def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
 
 
 def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
-    """A version before this one took it; later runs write new requests under it."""
+    """A folder with a weak passphrase of an earlier version still opens, and new requests use it
+    too.
+    """
     with monkeypatch.context() as earlier:
         earlier.setattr(passphrase, "weakness", lambda text, known: None)
         write(numbered(1), folder, passphrase="a" * 12)
@@ -454,7 +476,10 @@ def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
 
 
 def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
-    """The second answer must be the first; later a key proves it."""
+    """For a new folder, the passphrase is asked twice.
+
+    Later it is asked once and checked on a key.
+    """
     asked = []
 
     def again(text):
@@ -468,11 +493,11 @@ def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
     assert asked == ["another passphrase", PASSPHRASE]
 
 
-# --- trouble ----------------------------------------------------------------------------------
+# --- faults -----------------------------------------------------------------------------------
 
 
 def refused(folder, plan, message, **arguments):
-    """Expect a run to refuse a folder and to leave it alone."""
+    """Check that a run rejects a folder and leaves it unchanged."""
     before = snapshot(folder)
     with pytest.raises(BundleError, match=message) as caught:
         write(plan, folder, **arguments)
@@ -483,7 +508,10 @@ def refused(folder, plan, message, **arguments):
 
 
 def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
-    """The message names the file and the way on; renewing is that way."""
+    """A missing key stops the run.
+
+    The message names the file, and renewing the request continues.
+    """
     plan = numbered(2)
     write(plan, folder)
     name = plan.certificates[0].id
@@ -500,7 +528,7 @@ def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
 
 @pytest.mark.parametrize("kind", ["csr", "key"])
 def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
-    """A key or CSR that is not what was written stops the run; renewing archives what is there."""
+    """A changed key or CSR file stops the run. Renewing the request archives the file."""
     plan = numbered(2)
     write(plan, folder)
     name = plan.certificates[0].id
@@ -514,7 +542,7 @@ def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
 
 
 def test_a_key_of_another_request_is_noticed(folder):
-    """Two exchanged keys do not match their CSRs, although both can be opened."""
+    """Two swapped key files are detected, since the keys do not match their CSRs."""
     plan = numbered(2)
     write(plan, folder)
     one, two = sorted((folder / "keys").iterdir())
@@ -525,7 +553,7 @@ def test_a_key_of_another_request_is_noticed(folder):
 
 
 def test_line_ends_of_a_csr_do_not_count(folder):
-    """A CSR that went through an editor on Windows is still the request."""
+    """A CSR with changed line endings, as from a Windows editor, still matches its record."""
     plan = numbered(1)
     write(plan, folder)
     path = folder / "csr" / f"{plan.certificates[0].id}.csr"
@@ -534,7 +562,7 @@ def test_line_ends_of_a_csr_do_not_count(folder):
 
 
 def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
-    """Keys without a manifest are never taken for a new folder."""
+    """If keys exist without a manifest, the error names the command that creates the manifest."""
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
@@ -550,7 +578,9 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
     ],
 )
 def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
-    """Edited or newer, it is not written over."""
+    """A manifest that was damaged, or that a later version wrote, stops the run and is not
+    overwritten.
+    """
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").write_bytes(data)
@@ -559,7 +589,7 @@ def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
 
 @pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key"])
 def test_a_file_in_the_way_is_not_written_over(folder, name):
-    """A name that the manifest does not know and the plan wants stops the run."""
+    """An unknown file with the name of a planned request stops the run."""
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
     text = refused(
@@ -569,7 +599,7 @@ def test_a_file_in_the_way_is_not_written_over(folder, name):
 
 
 def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
-    """A renewal whose place in archive/ is taken changes nothing."""
+    """If a file name in archive/ is already used, a renewal changes nothing."""
     plan = numbered(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
@@ -578,7 +608,10 @@ def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
 
 
 def test_strangers_files_are_left_alone_and_reported(folder):
-    """Thumbs.db and checkpoints stay, and in csr/ and keys/ they are named."""
+    """Unknown files, such as Thumbs.db and checkpoints, stay.
+
+    In csr/ and keys/ they are reported.
+    """
     plan = numbered(1)
     write(plan, folder)
     (folder / "notes.txt").write_text("mine")
@@ -597,7 +630,9 @@ def test_strangers_files_are_left_alone_and_reported(folder):
 
 @pytest.mark.parametrize("place", ["", "keys", "csr", "archive"])
 def test_a_folder_that_others_can_write_is_refused(folder, place):
-    """Somebody could have put in a key of his own."""
+    """A folder that other users can write is rejected, because somebody could have added another
+    key.
+    """
     plan = numbered(1)
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
@@ -606,7 +641,7 @@ def test_a_folder_that_others_can_write_is_refused(folder, place):
 
 
 def test_keys_that_others_can_read_are_refused(folder):
-    """A folder or key file whose rights were loosened is named with the command to run."""
+    """A key folder or file that other users can read is rejected with the command to run."""
     plan = numbered(1)
     write(plan, folder)
     (folder / "keys").chmod(0o755)
@@ -618,7 +653,7 @@ def test_keys_that_others_can_read_are_refused(folder):
 
 @pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
 def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
-    """Nothing is read or written through a link."""
+    """A symbolic link in the folder is rejected, and nothing is read or written through it."""
     plan = numbered(1)
     write(plan, folder)
     os.rename(folder / place, tmp_path / "elsewhere")
@@ -628,7 +663,7 @@ def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
 
 
 def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
-    """A key must be a file of the folder."""
+    """A key file that is a symbolic link is rejected."""
     plan = numbered(1)
     write(plan, folder)
     key = next((folder / "keys").iterdir())
@@ -638,7 +673,7 @@ def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
 
 
 def test_the_folder_itself_is_no_link_and_no_file(folder, tmp_path):
-    """A link to a folder, or a file of that name, is refused."""
+    """A link to a folder, or a file, is rejected as a request folder."""
     (tmp_path / "real").mkdir()
     os.symlink(tmp_path / "real", folder)
     with pytest.raises(BundleError, match="is a symbolic link"):
@@ -650,7 +685,7 @@ def test_the_folder_itself_is_no_link_and_no_file(folder, tmp_path):
 
 
 def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
-    """No key of either passphrase is added meanwhile."""
+    """If a change of the passphrase was interrupted, it must be completed before a key is added."""
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
@@ -658,7 +693,7 @@ def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
 
 
 def test_a_copied_folder_works_on(folder, tmp_path):
-    """A copy on another disk, with other times and inodes, is unchanged to a run."""
+    """A run does not change a copy of the folder with other times and inodes."""
     plan = numbered(3)
     write(plan, folder)
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
@@ -668,7 +703,7 @@ def test_a_copied_folder_works_on(folder, tmp_path):
 
 
 def test_a_repeated_public_key_is_refused(folder, monkeypatch):
-    """A machine whose random numbers repeat does not get a second request with the same key."""
+    """If a generated public key repeats, as with a faulty random number generator, it is rejected."""
     from lyncnb.pki import keys
 
     same = keys.generate_key(kit.P256)
@@ -677,11 +712,13 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
         write(numbered(2), folder)
 
 
-# --- writers, progress, cancel ----------------------------------------------------------------
+# --- locks, progress, cancellation ------------------------------------------------------------
 
 
 def test_a_second_writer_is_told_who_writes(folder):
-    """It waits as long as asked, then names the holder and changes nothing."""
+    """A second process waits as requested, then names the process that holds the lock and changes
+    nothing.
+    """
     plan = numbered(1)
     write(plan, folder)
     with lock(folder), pytest.raises(BundleError, match=f"process {os.getpid()}"):
@@ -690,7 +727,7 @@ def test_a_second_writer_is_told_who_writes(folder):
 
 
 def test_readers_and_unchanged_runs_need_no_lock(folder):
-    """open_requests, a dry run and a run without changes work while another process writes."""
+    """open_requests, a dry run and a run without changes need no lock while another process writes."""
     plan = numbered(1)
     write(plan, folder)
     with lock(folder):
@@ -701,7 +738,9 @@ def test_readers_and_unchanged_runs_need_no_lock(folder):
 
 @pytest.mark.fault
 def test_two_writers_at_once_fifty_times(tmp_path):
-    """One creates, the other waits and finds it done or its own part to do; no key is lost."""
+    """In fifty simultaneous runs of two processes, one writes, the other waits and completes the
+    rest, and no key is lost.
+    """
     with Writers() as writers:
         for attempt in range(50):
             folder, start = tmp_path / str(attempt), tmp_path / f"{attempt}.start"
@@ -721,7 +760,7 @@ def test_two_writers_at_once_fifty_times(tmp_path):
 
 
 def test_progress_counts_every_request(folder):
-    """The callback gets done, total, rate and seconds left."""
+    """The progress callback gets the count, the total, the rate and the remaining seconds."""
     told = []
     write(numbered(3), folder, progress=told.append)
     assert [(p.done, p.total) for p in told] == [(1, 3), (2, 3), (3, 3)]
@@ -729,7 +768,7 @@ def test_progress_counts_every_request(folder):
 
 
 def test_another_executor_makes_the_pairs(folder):
-    """Any executor of concurrent.futures fills the same folder."""
+    """Any executor of concurrent.futures writes the same folder."""
     plan = numbered(3)
     with ThreadPoolExecutor(2) as executor:
         assert write(plan, folder, executor=executor).counts() == {"created": 3}
@@ -737,7 +776,7 @@ def test_another_executor_makes_the_pairs(folder):
 
 
 def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
-    """A cancelled bundle names only what was done."""
+    """A cancelled run reports only finished requests, and the next run completes the folder."""
     plan, cancel = numbered(5), threading.Event()
     bundle = write(
         plan, folder, cancel=cancel, progress=lambda p: cancel.set() if p.done == 2 else None
@@ -754,7 +793,7 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
 
 @pytest.mark.parametrize("algorithm", ["RSA", "ECDSA"])
 def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
-    """The interrupt goes through, the lock is free, and nothing is lost."""
+    """Ctrl-C ends the run and releases the lock, and the next run completes the folder."""
     key = kit.P256 if algorithm == "ECDSA" else KeyParameters()
     plan = numbered(4, key=key)
 
@@ -770,7 +809,7 @@ def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
 
 
 def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
-    """A mismatch seen while another process writes is checked again under the lock."""
+    """A mismatch that is seen while another process writes is checked again under the lock."""
     plan = numbered(1)
     write(plan, folder)
     real, looks = run_preview.take_survey, []
@@ -782,16 +821,18 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(run_preview, "take_survey", take_survey)
-    assert write(plan, folder).counts() == {"kept": 1}  # the other one has finished
+    assert write(plan, folder).counts() == {"kept": 1}  # the other run has finished
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")
-    assert write(plan, folder).counts() == {"kept": 1}  # the other one is at work
+    assert write(plan, folder).counts() == {"kept": 1}  # the other run is active
     assert len(looks) == 2
     assert not (folder / ".lock.owner").exists()
 
 
 def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
-    """The reason says that nothing could be compared."""
+    """If a CSR cannot be read and the plan changed, the request is renewed, and the reason says
+    that it could not be compared.
+    """
     plan = numbered(1)
     write(plan, folder)
     name = plan.certificates[0].id
@@ -803,7 +844,9 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
 
 
 def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
-    """If the file system ignores modes, a run that writes keys says so."""
+    """If the file system ignores modes, as on Windows, a run that writes keys reports what is not
+    protected.
+    """
     monkeypatch.setattr(
         "lyncnb.base.disk.system_calls.protection_note", lambda: "not protected here"
     )
@@ -812,7 +855,9 @@ def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
 
 
 def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
-    """The error of the system becomes a message with what to do; the next run completes."""
+    """If the disk fails, the system's error becomes a message with a hint, and the next run
+    completes the folder.
+    """
     plan = numbered(2)
     write(plan_of(plan.certificates[0]), folder)
 

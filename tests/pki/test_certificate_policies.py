@@ -1,6 +1,7 @@
-"""The Public Key Interoperability Test Suite of NIST: each chain counts as NIST says.
+"""Each chain of NIST's Public Key Interoperability Test Suite is evaluated as NIST expects.
 
-Left out is what only a list of revoked certificates shows, and DSA, which no server of today knows.
+The suite's cases that only a CRL decides are left out, and so is DSA, which current servers do not
+support.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lyncnb.rules.returned_rules import returned_checks
 
 PLACE = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data" / "certs"
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
-#: Not valid for a revocation list alone, or of DSA.
+#: Cases that are invalid only because of a CRL, or that use DSA.
 OTHERWISE = re.compile(
     "CRL|Delta|delta|Revoked|distributionPoint|onlyS|onlyC|DSA|LongSerialNumberTest18"
     "|NegativeSerialNumberTest15|NewWithOldTest5|OldWithNewTest2|cRL"
@@ -42,7 +43,9 @@ def issuers() -> Issuers:
 
 
 def is_good(name: str) -> bool:
-    """Whether a certificate is in force and its path is whole and without an error."""
+    """Return whether a certificate is valid at this time and its chain is complete and without
+    errors.
+    """
     certificate = read_certificate((PLACE / f"{name}.crt").read_bytes())
     path = build_path(certificate, issuers(), today=DAY)
     errors = [one for one in path.objections if returned_checks()[one.code].severity == "error"]
@@ -51,16 +54,21 @@ def is_good(name: str) -> bool:
 
 @pytest.mark.parametrize("name", VALID)
 def test_what_nist_calls_valid_is_good(name):
-    """Policies, mappings and limits are processed, critical or not."""
+    """Chains that NIST calls valid are accepted.
+
+    Policies, mappings and limits are processed, critical or not.
+    """
     assert is_good(name)
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_what_nist_calls_invalid_is_not(name):
-    """A policy that is asked for and missing, a mapping that is forbidden, and every other fault."""
+    """Chains that NIST calls invalid are rejected: missing policies, prohibited mappings and every
+    other fault.
+    """
     assert not is_good(name)
 
 
 def test_the_suite_is_there():
-    """As many chains as the suite has of each kind."""
+    """The test suite is complete: it has the expected number of chains of each kind."""
     assert (len(VALID), len(INVALID)) == (86, 67)

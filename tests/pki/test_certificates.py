@@ -1,4 +1,4 @@
-"""Facts of one certificate."""
+"""The facts about a certificate are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def leaf(authority, key=KEY, **changes):
 
 
 def test_facts(ca):
-    """Everything that a comparison needs is read."""
+    """Every field that a comparison needs is read from a certificate."""
     certificate = read_certificate(
         der(leaf(ca, san=["Pool.contoso.com", "*.contoso.com"], serial=0xABC, days=10))
     )
@@ -52,7 +52,7 @@ def test_facts(ca):
 
 
 def test_thumbprint_is_what_windows_shows(ca):
-    """The thumbprint is SHA-1 in capitals, without blanks."""
+    """The thumbprint is the SHA-1 hash in capital letters without spaces, as Windows shows it."""
     from cryptography.hazmat.primitives import hashes
 
     made = leaf(ca)
@@ -63,28 +63,28 @@ def test_thumbprint_is_what_windows_shows(ca):
     ("day", "valid"),
     [
         (date(2026, 11, 22), False),
-        (date(2026, 11, 23), True),  # its first day
-        (date(2026, 12, 2), True),  # its last day
+        (date(2026, 11, 23), True),  # the first day of its validity
+        (date(2026, 12, 2), True),  # the last day of its validity
         (date(2026, 12, 3), False),
     ],
 )
 def test_is_valid_at(ca, day, valid):
-    """Both ends of the validity count."""
+    """A certificate is valid at the first and at the last second of its validity."""
     certificate = read_certificate(der(leaf(ca, days=10)))
     assert certificate.is_valid_at(moment_of(day)) is valid
 
 
 def test_names_compare_without_case_and_blanks(ca):
-    """Names are equal as RFC 5280 section 7.1 says."""
+    """Names are equal if they differ only in letter case and spaces (RFC 5280 section 7.1)."""
     one = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
     two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
     assert one.subject_key == two.subject_key
-    assert one.subject_key != three.subject_key  # the order counts
+    assert one.subject_key != three.subject_key  # the order of the components counts
 
 
 def test_absent_extensions(ca):
-    """What is absent is told from what is empty."""
+    """An absent extension and an empty extension are distinguished."""
     made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
     certificate = read_certificate(der(made))
     assert certificate.extended_key_usage is None
@@ -95,7 +95,7 @@ def test_absent_extensions(ca):
 
 
 def test_other_names(ca):
-    """Names that are no host names are told by kind and value."""
+    """Alternative names other than host names are read with type and value."""
     from ipaddress import ip_address
 
     others = [x509.IPAddress(ip_address("192.0.2.1")), x509.RFC822Name("a@contoso.com")]
@@ -104,7 +104,7 @@ def test_other_names(ca):
 
 
 def test_name_constraints(ca):
-    """The trees of names are kept with their kind."""
+    """Name constraints are read with the type of each name."""
     from ipaddress import ip_network
 
     limits = x509.NameConstraints([x509.DNSName("contoso.com")], [x509.DNSName("x.contoso.com")])
@@ -125,20 +125,20 @@ def test_name_constraints(ca):
     ids=["P-384", "Ed25519", "RSA 1024"],
 )
 def test_key(ca, key, expected):
-    """Algorithm and size of the key are told, also of one that lyncnb never makes."""
+    """The algorithm and size of a key are read, also for types that lyncnb never generates."""
     certificate = read_certificate(der(leaf(ca, key=key)))
     assert (certificate.key_algorithm, certificate.key_bits) == expected
 
 
 def test_spki_is_that_of_the_request(ca):
-    """The hash of the public key is the one that the manifest records."""
+    """The hash of a certificate's public key equals the hash in the manifest."""
     from lyncnb.pki.keys import spki_sha256
 
     assert read_certificate(der(leaf(ca))).spki_sha256 == spki_sha256(KEY)
 
 
 def test_weak_hash_is_named(ca):
-    """A weak hash is read as what it is."""
+    """A weak signature hash is read and named."""
     certificate = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
     assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha1")
 
@@ -154,7 +154,7 @@ def test_weak_hash_is_named(ca):
     ],
 )
 def test_signature(name, scheme, hash_name):
-    """Signatures are named, also those that cannot be checked here."""
+    """Signature algorithms are named, also those that this computer cannot verify."""
     certificate = read_certificate(vector(name))
     assert (certificate.signature_scheme, certificate.signature_hash) == (scheme, hash_name)
 
@@ -178,13 +178,15 @@ def test_signature(name, scheme, hash_name):
     ],
 )
 def test_unreadable(name, message):
-    """What cannot be read in every part that counts is refused with the reason."""
+    """If a relevant field of a certificate cannot be read, the certificate is rejected with the
+    reason.
+    """
     with pytest.raises(BadCertificate, match=message):
         read_certificate(vector(name))
 
 
 def test_bad_bytes():
-    """Bytes that are no certificate are refused."""
+    """Bytes that are not a certificate are rejected."""
     with pytest.raises(BadCertificate, match="an unexpected kind of value"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
@@ -196,7 +198,7 @@ def one(ca) -> bytes:
 
 @given(data=st.data())
 def test_damaged(one, data):
-    """A changed byte gives a certificate or a refusal, never another error."""
+    """A certificate with a changed byte is read or rejected, and raises no other error."""
     place = data.draw(st.integers(0, len(one) - 1))
     value = data.draw(st.integers(0, 255))
     with suppress(BadCertificate):
@@ -204,29 +206,29 @@ def test_damaged(one, data):
 
 
 def test_to_pem_equals_pyca(ca):
-    """PEM is written as pyca writes it, one certificate after the other."""
+    """The PEM text of several certificates equals the text that pyca writes."""
     assert to_pem([der(ca.issuing), der(ca.root)]) == pem(ca.issuing, ca.root)
 
 
 def test_name_text():
-    """A name is written in its own order, to be read."""
+    """A distinguished name is written as text in the order of its components."""
     assert name_text((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
 
 
 def test_times_are_utc(ca):
-    """Times carry their zone."""
+    """The start and end of a validity have the UTC time zone."""
     assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def test_directory_name(ca):
-    """A directory name among the alternative names is written out."""
+    """A directory name among the alternative names is written as text."""
     other = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))
     certificate = read_certificate(der(leaf(ca, other_names=[other])))
     assert certificate.other_names == ("DirectoryName CN=x",)
 
 
 def test_extensions_in_version_1(ca):
-    """A version 1 certificate has no extensions; one that has some is refused."""
+    """A version 1 certificate has no extensions. One that has extensions is rejected."""
     data = der(leaf(ca))
     version = bytes.fromhex("a003020102")
     assert data[:2] == data[4:6] == b"\x30\x82"

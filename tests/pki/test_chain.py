@@ -1,4 +1,4 @@
-"""The certification path, found by checking signatures."""
+"""The certification path is found by verifying signatures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ca() -> PythonCa:
 
 
 def test_complete(ca):
-    """The path goes from the issuer to the root, whatever order the certificates came in."""
+    """A complete path leads from the issuer to the root, whatever the order of the certificates is."""
     path = path_of(leaf(ca.issuing, ca.key), ca.root, ca.issuing)
     assert list(path.issuers) == facts(ca.issuing, ca.root)
     assert path.is_complete
@@ -46,7 +46,7 @@ def test_complete(ca):
 
 
 def test_incomplete(ca):
-    """A missing root, or a missing issuing CA, is said by name."""
+    """If the root or an issuing CA is missing, the error names it."""
     path = path_of(leaf(ca.issuing, ca.key), ca.issuing)
     assert list(path.issuers) == facts(ca.issuing)
     assert codes(path) == ["chain-incomplete"]
@@ -57,7 +57,7 @@ def test_incomplete(ca):
 
 
 def test_same_name_other_key(ca):
-    """A CA of the same name with another key did not sign it, and that is said."""
+    """A CA with the same name but another key is reported as not being the issuer."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
     assert path.issuers == ()
@@ -67,7 +67,7 @@ def test_same_name_other_key(ca):
 
 
 def test_right_key_among_wrong_ones(ca):
-    """The CA's renewed and foreign certificates beside the right one do no harm."""
+    """The CA's renewed certificate and certificates of other CAs do not disturb the path."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root, *ca.chain)
     assert list(path.issuers) == facts(*ca.chain)
@@ -93,7 +93,7 @@ def test_right_key_among_wrong_ones(ca):
     ],
 )
 def test_bad_issuer(changes, code, detail):
-    """An issuer that may not issue, or not any more, is told."""
+    """An issuer that may not issue, or that has expired, is reported."""
     ca = PythonCa(**changes)
     path = path_of(leaf(ca.issuing, ca.key, days=300), *ca.chain)
     assert code in codes(path)
@@ -101,7 +101,7 @@ def test_bad_issuer(changes, code, detail):
 
 
 def test_path_length(ca):
-    """A CA below one that allows none is told."""
+    """A CA below a CA whose path length allows no further CA is reported."""
     strict = PythonCa(path_length=0)
     key = ec.generate_private_key(ec.SECP256R1())
     below = issue(
@@ -114,13 +114,15 @@ def test_path_length(ca):
 
 
 def test_outlives_issuer(ca):
-    """A certificate that ends after its CA is told, and nothing worse."""
+    """A certificate that ends after its CA causes only a notice."""
     path = path_of(leaf(ca.issuing, ca.key, days=5000), *ca.chain)
     assert codes(path) == ["outlives-issuer"]
 
 
 def test_sha1_intermediate():
-    """SHA-1 in an intermediate is weak; in the root it does not matter; neither is wrong."""
+    """SHA-1 is weak in an intermediate and irrelevant in the root, but the signature is valid in
+    both.
+    """
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     issuing = resigned(ca.issuing, ca.root_key, "sha1")
     root = resigned(ca.root, ca.root_key, "sha1")
@@ -130,7 +132,7 @@ def test_sha1_intermediate():
 
 
 def test_root_that_does_not_say_that_it_is_a_ca(ca):
-    """A root of version 3 must say that it is a CA; one of version 1 cannot."""
+    """A version 3 root without the CA flag is reported. A version 1 root cannot have the flag."""
     plain = issue(
         ca.root_key.public_key(), ca.root.subject, ca.root_key,
         subject=[("CN", "Contoso Root CA")], eku=None, usage=None, ca=None, days=3000, crl=(),
@@ -139,7 +141,7 @@ def test_root_that_does_not_say_that_it_is_a_ca(ca):
 
 
 def test_cross_signed(ca):
-    """Of two ways up, the complete one is taken."""
+    """If a CA is cross-signed, the complete path is used."""
     other = PythonCa("Fabrikam")
     cross = issue(
         ca.key.public_key(), other.root.subject, other.root_key,
@@ -153,7 +155,7 @@ def test_cross_signed(ca):
 
 
 def test_loops_end():
-    """CAs that certify one another in a circle do not keep the walk going."""
+    """CAs that certify each other in a loop do not cause an endless search."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(6)]
     circle = [
         issue(
@@ -172,7 +174,7 @@ def test_loops_end():
 
 
 def test_unknown_signature():
-    """A signature that cannot be checked is told as that, not as a forgery."""
+    """A signature that cannot be verified is reported as such, not as a forgery."""
     from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))
@@ -184,7 +186,9 @@ def test_unknown_signature():
 
 
 def test_signature_that_cannot_be_checked():
-    """A CA of the right name, and a signature that nobody here can check: told as that."""
+    """A signature below a CA with the right name that this computer cannot verify is reported as
+    unverifiable.
+    """
     from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))

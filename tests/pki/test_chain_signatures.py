@@ -1,4 +1,4 @@
-"""Who signed a certificate."""
+"""The signer of a certificate is found."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def signed(certificate, issuer) -> bool | None:
 
 
 def test_signed(ca):
-    """A signature is found genuine with the issuer's key and with no other."""
+    """A signature is valid with the issuer's key and with no other key."""
     assert signed(leaf(ca), ca.issuing) is True
     assert signed(leaf(ca), ca.root) is False
     assert signed(ca.root, ca.root) is True
@@ -42,20 +42,22 @@ def test_signed(ca):
 
 @pytest.mark.parametrize("hash_name", ["sha1", "md5"])
 def test_old_hash_is_no_forgery(ca, hash_name):
-    """A genuine SHA-1 or MD5 signature is genuine; its hash is another matter."""
+    """A genuine SHA-1 or MD5 signature is valid. Its weak hash is a separate finding."""
     if hash_name == "md5" and not isinstance(ca.key, rsa.RSAPrivateKey):
         ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     assert signed(resigned(leaf(ca), ca.key, hash_name), ca.issuing) is True
 
 
 def test_pss():
-    """RSASSA-PSS is checked as well: it is unsupported by Lync, not wrong."""
+    """RSASSA-PSS signatures are verified too: Lync Server does not support them, but they are
+    valid.
+    """
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     assert signed(leaf(ca, pss=True), ca.issuing) is True
 
 
 def test_tampered(ca):
-    """A changed signature is not genuine."""
+    """An altered signature is invalid."""
     data = bytearray(der(leaf(ca)))
     data[-1] ^= 1
     one = read_certificate(bytes(data))
@@ -63,7 +65,7 @@ def test_tampered(ca):
 
 
 def test_other_kind_of_key(ca):
-    """A signature by a key of another kind is not genuine, and no error."""
+    """A signature with a key of another type is invalid and raises no error."""
     other = PythonCa() if isinstance(ca.key, rsa.RSAPrivateKey) else None
     if other is None:
         other = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
@@ -75,18 +77,18 @@ def test_other_kind_of_key(ca):
     [
         ("x509/ed25519/root-ed25519.pem", True),
         ("x509/ed448/root-ed448.pem", True),
-        ("x509/custom/dsa_selfsigned_ca.pem", None),  # DSA: nobody's CA
+        ("x509/custom/dsa_selfsigned_ca.pem", None),  # DSA: no CA uses it
         ("x509/verisign_md2_root.pem", None),
     ],
 )
 def test_unusual(name, expected):
-    """A signature that this computer cannot check is reported as such, never as a forgery."""
+    """A signature that this computer cannot verify is reported as such, never as a forgery."""
     one = read_certificate(vector(name))
     assert is_signed_by(one, one) is expected
 
 
 def test_web_pki(ca):
-    """The strict verifier accepts a chain by the rules and says what it objects to else."""
+    """The strict web PKI verifier accepts a correct chain, and otherwise reports its objection."""
     path = [read_certificate(der(one)) for one in ca.chain]
     wrong = read_certificate(der(leaf(ca, eku=["codeSigning"])))
     assert web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
@@ -94,7 +96,9 @@ def test_web_pki(ca):
 
 
 def test_web_pki_is_not_asked(ca):
-    """SHA-1, which it would call a wrong signature, and a chain without a root are kept from it."""
+    """The strict verifier is not used for SHA-1, which it would call invalid, or for a chain
+    without a root.
+    """
     path = [read_certificate(der(one)) for one in ca.chain]
     old = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
     assert web_pki_objection(old, path, today=TODAY) == ""
@@ -105,27 +109,27 @@ def test_web_pki_is_not_asked(ca):
     "changes",
     [
         {"subject": [("CN", "other.contoso.com")]},  # a common name that is not in the SAN
-        {"san": ["*.com.tw"]},  # a wildcard for a registry
+        {"san": ["*.com.tw"]},  # a wildcard for a public suffix
         {"usage": ("key_agreement",)},
         {"crl": ()},
     ],
 )
 def test_web_pki_overlooks(changes):
-    """What the verifier overlooks is why it is not asked alone."""
+    """The strict verifier overlooks some faults, so lyncnb runs other checks too."""
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
     assert web_pki_objection(read_certificate(der(leaf(ca, **changes))), path, today=TODAY) == ""
 
 
 def test_unusable_issuer_key():
-    """A key that this computer cannot use says nothing about a signature."""
+    """If this computer cannot use the issuer's key, the signature is neither valid nor invalid."""
     issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))
     one = read_certificate(der(leaf(PythonCa())))
     assert is_signed_by(one, issuer) is None
 
 
 def test_no_warning_of_a_library_is_shown():
-    """A serial number that pyca will refuse one day leaves no raw warning in a notebook."""
+    """A serial number that pyca will reject in the future shows no library warning in a notebook."""
     one = read_certificate(vector("x509/custom/negative_serial.pem"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

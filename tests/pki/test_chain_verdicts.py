@@ -1,7 +1,8 @@
-"""Three opinions of each chain: OpenSSL's, GnuTLS' and ours.
+"""OpenSSL, GnuTLS and lyncnb evaluate the same chains.
 
-What either of the others refuses is never silent here, and each good chain is accepted by all. The
-chains are made for the purpose: good ones, bad ones, and odd ones on which readers disagree.
+If one of the other tools rejects a chain, lyncnb reports a finding, and all three accept each valid
+chain. The chains are created for this test: valid, invalid, and unusual ones on which tools
+disagree.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _key(kind: str):
     return ec.generate_private_key(curves[kind])
 
 
-# Keys cost most of the time; which one a CA has does not matter.
+# Generating keys takes most of the time, and any key suits any CA, so keys are shared.
 _KEYS = {
     kind: [_key(kind) for _ in range(2 if kind.startswith("rsa") else 3)]
     for kind in ("p256", "p384", "p521", "ed25519", "rsa1024", "rsa2048", "rsa3072")
@@ -55,7 +56,7 @@ class Made:
 
 
 def make(issuer: Made | None, number: int, values: dict) -> Made:
-    """Make one certificate; ``values`` are the deviations."""
+    """Create one certificate with the given deviations."""
     values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
     keys = _KEYS[values["key"]]
     key = values.get("own_key") or keys[number % len(keys)]
@@ -117,7 +118,10 @@ _LEAF = {
 
 
 def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.Certificate]:
-    """Make a chain, the root last; ``ca1`` is below the root, ``every`` goes into each CA."""
+    """Create a chain that ends with the root.
+
+    ``ca1`` changes the CA below the root, ``every`` changes each CA.
+    """
     common = {**_CA, **(every or {})}
     made = [make(None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})})]
     for level in range(1, depth + 1):
@@ -238,7 +242,7 @@ BAD = {
        for place in ("ca1", "leaf") for hash_name in ("sha1", "md5")},
 }  # fmt: skip
 
-# The part of the chain that did not come along.
+# The part of the chain that is missing.
 INCOMPLETE = {"no root": (1, 2), "no CA at all": (1, 1), "the middle one of three": (3, 2)}
 
 
@@ -275,7 +279,9 @@ def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool
 
 
 def ours(certificates: list[x509.Certificate]) -> list[str]:
-    """Give the codes of our findings about the first certificate, with the others as its chain."""
+    """Return the codes of lyncnb's findings about the first certificate, with the others as its
+    chain.
+    """
     try:
         leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
     except BadCertificate:
@@ -296,18 +302,18 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
 
 
 def test_there_are_enough():
-    """At least a hundred chains are evaluated."""
+    """At least one hundred chains are evaluated."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 
 
-# GnuTLS compares no directory names and refuses whatever is limited by them from below, and it
-# refuses SHA-1 even where nothing depends on it.
+# GnuTLS does not compare directory names, and rejects chains with such constraints. It also rejects
+# SHA-1 where no signature depends on it.
 _NOT_FOR_GNUTLS = ("excluded directory", "a root signed with SHA-1")
 
 
 @pytest.mark.parametrize("title", GOOD)
 def test_good_chains(tmp_path, title):
-    """A valid chain is accepted by all three, and nothing is reported about it."""
+    """All three tools accept a valid chain, and lyncnb has no finding about it."""
     certificates = chain(**GOOD[title])
     assert ours(certificates) == []
     assert verdict_of_openssl(tmp_path, certificates)
@@ -316,7 +322,9 @@ def test_good_chains(tmp_path, title):
 
 @pytest.mark.parametrize("values", BAD.values(), ids=BAD)
 def test_bad_and_odd_chains(tmp_path, values):
-    """Each has a finding here; so no chain that one of the others refuses is silent."""
+    """Each invalid or unusual chain has a finding, so lyncnb reports every chain that another tool
+    rejects.
+    """
     certificates = chain(**values)
     theirs = {
         "openssl": verdict_of_openssl(tmp_path, certificates),
@@ -327,13 +335,15 @@ def test_bad_and_odd_chains(tmp_path, values):
 
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_incomplete_chains(tmp_path, depth, missing):
-    """A gap is reported, wherever it is."""
+    """A missing certificate in a chain is reported, whatever its position is."""
     whole = chain(depth=depth)
     assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
 
 
 def test_many_cas_of_one_name():
-    """Eighteen CAs of one name, the right one the oldest of them: found by its key identifier."""
+    """Among eighteen CAs with the same name, the right one is found by its key identifier, even if
+    it is the oldest.
+    """
     leaf, issuing, root = chain(ca1={"ends": 400 * _DAY})
     others = [chain(ca1={"own_key": _key("p256")})[1] for _ in range(18)]
     assert ours([leaf, *others, issuing, root]) == []

@@ -1,4 +1,4 @@
-"""A request holds what the plan says, nothing else, and is signed with its own key."""
+"""A CSR contains exactly the planned values, and is signed with its key."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ SUBJECT = {
 
 @pytest.fixture(scope="module")
 def rsa_key() -> keys.PrivateKey:
-    """Make one RSA key for the module."""
+    """Generate one RSA key for the module."""
     return keys.generate_key(KeyParameters())
 
 
 @pytest.fixture(scope="module")
 def ec_key() -> keys.PrivateKey:
-    """Make one ECDSA key for the module."""
+    """Generate one ECDSA key for the module."""
     return keys.generate_key(KeyParameters(algorithm="ECDSA", bits=256))
 
 
 def structure(der: bytes) -> structures.CertificationRequestInfo:
-    """Read a request with asn1crypto, which refuses anything after its end."""
+    """Parse a CSR with asn1crypto, which rejects trailing bytes."""
     return structures.CertificationRequest.load(der, strict=True)["certification_request_info"]
 
 
 def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
-    """Give criticality and value of each requested extension, by asn1crypto."""
+    """Return the criticality and value of each requested extension, read with asn1crypto."""
     (attribute,) = structure(der)["attributes"]
     assert attribute["type"].native == "extension_request"
     (found,) = attribute["values"]
@@ -58,11 +58,14 @@ def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
 
 
 def test_a_request_holds_subject_names_and_usages(rsa_key):
-    """Another library finds exactly the planned extensions; only key usage is critical."""
+    """Another library finds exactly the planned extensions in a CSR.
+
+    Only the key usage is critical.
+    """
     request = build_request(
         content_of(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
     )
-    # asn1crypto shows an A-label as the Unicode it stands for.
+    # asn1crypto shows an A-label in Unicode.
     assert extensions(request.der) == {
         "subject_alt_name": (False, ["pool.contoso.com", "*.contoso.com", "分公司.contoso.com"]),
         "key_usage": (True, {"digital_signature", "key_encipherment"}),
@@ -71,7 +74,7 @@ def test_a_request_holds_subject_names_and_usages(rsa_key):
 
 
 def test_the_subject_begins_with_the_country(rsa_key):
-    """The structure goes from C to CN (X.501), so that RFC 4514 text begins with the CN."""
+    """The subject is encoded from C to CN (X.501), so its RFC 4514 text begins with the CN."""
     certificate = planned(*NAMES, **SUBJECT)
     subject = structure(build_request(content_of(certificate), rsa_key).der)["subject"]
     assert list(subject.native.items()) == [
@@ -87,27 +90,27 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 
 def test_without_names_there_is_no_san(rsa_key):
-    """An Edge internal request has no subjectAltName at all, not an empty one."""
+    """The CSR for the internal Edge certificate has no subjectAltName extension, not an empty one."""
     request = build_request(content_of(planned()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
 
 
 def test_without_usages_there_is_no_eku(rsa_key):
-    """A plan without extended key usages gives a request without that extension."""
+    """A CSR without planned extended key usages has no such extension."""
     request = build_request(content_of(planned("a.contoso.com", usages=())), rsa_key)
     assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
-    """Its key usage is digitalSignature alone (RFC 8813 section 3)."""
+    """The key usage in an ECDSA request is only digitalSignature (RFC 8813 section 3)."""
     request = build_request(content_of(planned("a.contoso.com", algorithm="ECDSA")), ec_key)
     assert extensions(request.der)["key_usage"] == (True, {"digital_signature"})
 
 
 @pytest.mark.parametrize("hash", ["sha256", "sha384", "sha512"])
 def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, hash):
-    """PKCS #1 v1.5 for RSA, never PSS; the hash is the planned one."""
+    """A CSR is signed with the planned hash, and with PKCS #1 v1.5 for RSA, never PSS."""
     for key, algorithm, kind in (
         (rsa_key, "RSA", f"{hash}_rsa"),
         (ec_key, "ECDSA", f"{hash}_ecdsa"),
@@ -122,13 +125,15 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
 
 
 def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
-    """No OS version, CSP, client information or template: only the extension request."""
+    """A CSR has no OS version, CSP, client information or template, only the extension request."""
     request = build_request(content_of(planned(*NAMES, **SUBJECT)), rsa_key)
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der  # 1.3.6.1.4.1.311
 
 
 def test_the_digests_are_over_der(rsa_key):
-    """Line ends in the file change neither digest."""
+    """The digests of a CSR are calculated from its DER encoding, so line endings do not change
+    them.
+    """
     request = build_request(content_of(planned(*NAMES)), rsa_key)
     again = parse_request(request.pem.replace(b"\n", b"\r\n"))
     assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
@@ -161,7 +166,9 @@ plans = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans)
 def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
-    """Any plan: what is read from the file asks for what was planned, and verifies."""
+    """For any plan, the content read from the CSR equals the planned content, and its signature is
+    valid.
+    """
     key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
     request = build_request(content_of(certificate), key)
     for data in (request.pem, request.der):
@@ -174,7 +181,7 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
 @pytest.mark.slow
 @given(plans)
 def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
-    """PKCS #1 v1.5 has no randomness: made twice, a request is the same."""
+    """The same RSA key and plan give an identical CSR, since PKCS #1 v1.5 is deterministic."""
     if certificate.key.algorithm == "RSA":
         assert (
             build_request(content_of(certificate), rsa_key).pem
@@ -183,7 +190,7 @@ def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
 
 
 def test_differences_are_from_the_request_to_the_plan(rsa_key):
-    """What the plan adds has a plus, and old stands before new."""
+    """A difference lists the old value first, and marks values that the plan adds with a plus sign."""
     request = build_request(content_of(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key)
     plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
     assert content_differences(request.content, content_of(plan)) == (
@@ -203,13 +210,15 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
     ],
 )
 def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
-    """Another key, SHA-1, no common name or one over 64 characters: an error, never a guess."""
+    """Another type of key, SHA-1, and a missing or too long common name (over 64 characters) raise
+    an error.
+    """
     with pytest.raises(PlanError, match=message):
         build_request(content_of(certificate), rsa_key)
 
 
 def openssl_verifies(path: Path) -> bool:
-    """Ask OpenSSL whether a request is signed with its own key."""
+    """Return whether OpenSSL verifies the signature of a CSR."""
     form = "DER" if path.suffix == ".der" else "PEM"
     command = ["openssl", "req", "-verify", "-noout", "-inform", form, "-in", str(path)]
     return subprocess.run(command, capture_output=True).returncode == 0
@@ -227,13 +236,18 @@ READABLE = [
 @pytest.mark.tools
 @pytest.mark.parametrize("name", READABLE)
 def test_signatures_are_judged_as_openssl_does(name):
-    """Published requests, good and bad, SHA-1 among them: the same verdict as OpenSSL's."""
+    """For published CSRs, valid and invalid and with SHA-1, lyncnb and OpenSSL agree about the
+    signature.
+    """
     path = REQUESTS / name
     assert parse_request(path.read_bytes()).signature_verifies() is openssl_verifies(path)
 
 
 def test_a_good_sha1_request_is_not_called_tampered():
-    """The library says its signature is not valid; it is, and only its hash is old."""
+    """A valid SHA-1 signature is reported as valid, although the library calls it invalid.
+
+    Only its hash is old.
+    """
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.signature_verifies() is True
     found = content_differences(
@@ -244,14 +258,16 @@ def test_a_good_sha1_request_is_not_called_tampered():
 
 
 def test_a_hash_nobody_knows_is_not_called_bad():
-    """MD4 cannot be judged here: the verdict is None, neither good nor tampered."""
+    """For an MD4 signature, which this computer cannot verify, the result is None."""
     request = parse_request((REQUESTS / "rsa_md4.pem").read_bytes())
     assert request.signature_verifies() is None
     assert request.content.hash == "1.2.840.113549.1.1.3"
 
 
 def test_what_nobody_planned_is_listed():
-    """Foreign extensions, attributes and criticality are differences, by number."""
+    """Unplanned extensions, attributes and criticality in a CSR are listed as differences, with
+    their OIDs.
+    """
     request = parse_request((REQUESTS / "unsupported_extension_critical.pem").read_bytes())
     assert request.content.other == ("1.2.3.4", "1.2.3.4 critical")
     request = parse_request((REQUESTS / "challenge.pem").read_bytes())
@@ -259,7 +275,7 @@ def test_what_nobody_planned_is_listed():
 
 
 def test_other_kinds_of_names_keep_their_kind():
-    """An IP address or a mail address in a request is never taken for a host name."""
+    """An IP address or e-mail address in a CSR is never read as a host name."""
     made = subprocess.run(
         [
             *("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
@@ -280,7 +296,7 @@ def test_other_kinds_of_names_keep_their_kind():
 
 @pytest.mark.parametrize("place", ["subject", "san", "signature"])
 def test_a_changed_byte_is_noticed(rsa_key, place):
-    """One letter of a name or one bit of the signature: the request no longer verifies."""
+    """If a letter of a name or a bit of the signature changes, the CSR's signature is invalid."""
     der = bytearray(build_request(content_of(planned("sip.contoso.com")), rsa_key).der)
     where = {
         "subject": der.index(b"sip.contoso.com"),
@@ -303,7 +319,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_published_broken_requests_are_refused_by_name(name):
-    """Each broken request raises our error with its file name."""
+    """Each published broken CSR raises an lyncnb error with its file name."""
     with pytest.raises(
         BundleError, match=f"csr/{name} is not a readable certification.*{UNREADABLE[name]}"
     ):
@@ -312,13 +328,16 @@ def test_published_broken_requests_are_refused_by_name(name):
 
 @pytest.mark.parametrize("data", [b"", b"0", b"0\x80", b"-----BEGIN CERT", bytes(2 << 20), b"\xff"])
 def test_what_is_no_request_is_refused(data):
-    """Empty, cut off, huge and foreign files are no requests."""
+    """Empty, truncated, very large and unrelated files are rejected as CSRs."""
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(data)
 
 
 def test_a_request_has_at_most_a_mebibyte(rsa_key):
-    """Text before the PEM block counts; the limit itself is read, one byte more is refused."""
+    """A CSR file of one mebibyte is read, and one byte more is rejected.
+
+    Text before the PEM block counts.
+    """
     pem = build_request(content_of(planned("sip.contoso.com")), rsa_key).pem
     room = (1 << 20) - len(pem) - 1
     assert parse_request(b"#" * room + b"\n" + pem).signature_verifies() is True
@@ -327,22 +346,22 @@ def test_a_request_has_at_most_a_mebibyte(rsa_key):
 
 
 def test_bytes_after_the_request_are_refused(rsa_key):
-    """Trailing bytes could hide something from one reader or another."""
+    """Bytes after the CSR are rejected, because some readers could ignore them."""
     der = build_request(content_of(planned("a.contoso.com")), rsa_key).der
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(der + b"\x05\x00")
 
 
 def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
-    """What is read back from the finished bytes has to be what was planned, in its order."""
+    """A new CSR whose content differs from the plan, even in order, is rejected before it is used."""
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
-    usages = ("keyAgreement", "digitalSignature")  # the order that a request cannot keep
+    usages = ("keyAgreement", "digitalSignature")  # an order that a CSR cannot keep
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
 
 
 def test_a_request_of_another_key_is_not_handed_on(ec_key):
-    """The last check of all: public half and signature against the key itself."""
+    """A new CSR is rejected if its public key or signature does not match the key."""
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to its key"):

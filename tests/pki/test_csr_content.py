@@ -1,4 +1,4 @@
-"""What a request asks for, and the words in which two of them differ."""
+"""The content of a CSR is compared, and differences are described in text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD = content_of(planned(*NAMES, **SUBJECT))
 
 
 def test_a_plan_becomes_plain_values():
-    """Every field of a planned certificate that a request holds, and no other."""
+    """The content of a planned certificate has every field that a CSR holds, and no other."""
     assert OLD == RequestContent(
         subject=(("CN", "pool.contoso.com"), ("O", "Contoso"), ("L", "Taipei"), ("C", "TW")),
         names=NAMES,
@@ -32,13 +32,13 @@ def test_a_plan_becomes_plain_values():
 
 
 def test_an_ecdsa_key_only_signs():
-    """RFC 8813 section 3: no keyEncipherment with an elliptic curve key."""
+    """An elliptic curve key has no keyEncipherment usage (RFC 8813 section 3)."""
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
     assert content.key_usage == ("digitalSignature",)
 
 
 def test_content_goes_to_another_process_unchanged():
-    """Pickled it is text and numbers, no class but its own."""
+    """The content of a request is pickled as text and numbers, with no class except its own."""
     assert pickle.loads(pickle.dumps(OLD)) == OLD
     assert {type(name) for name in OLD.names} == {str}
 
@@ -56,7 +56,7 @@ CASES = [
         {"names": (NAMES[0], NAMES[2], NAMES[1])},
         ("san order: sip.fabrikam.com before sip.contoso.com",),
     ),
-    # The same name twice is one more, not another order.
+    # A repeated name is an additional name, not another order.
     ({"names": (*NAMES, NAMES[1])}, ("san: + sip.contoso.com",)),
     ({"hash": "sha384"}, ("hash: sha256 -> sha384",)),
     ({"key_bits": 4096}, ("key: RSA 2048 -> RSA 4096",)),
@@ -69,7 +69,7 @@ CASES = [
         ("subject O: Contoso -> Fabrikam", "subject L: - Taipei", "subject OU: + IT"),
     ),
     ({"subject": OLD.subject[::-1]}, ("subject order: CN, O, L, C -> C, L, O, CN",)),
-    # A field twice is no difference of values, but still one.
+    # A repeated field has no other value, but is a difference.
     ({"subject": (*OLD.subject, ("C", "TW"))}, ("subject order: CN, O, L, C -> CN, O, L, C, C",)),
     (
         {"names": (*NAMES, "lyncdiscover.fabrikam.com"), "hash": "sha512"},
@@ -80,7 +80,7 @@ CASES = [
 
 @pytest.mark.parametrize(("change", "said"), CASES)
 def test_a_difference_is_said_in_a_few_words(change, said):
-    """Field by field, old before new, nothing of what is equal."""
+    """A difference is described field by field, old value first, without equal fields."""
     assert content_differences(OLD, dataclasses.replace(OLD, **change)) == said
 
 
@@ -89,7 +89,7 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
 
 @given(names, names)
 def test_lists_are_equal_or_differ_in_words(old, new):
-    """No two lists of names that differ are ever called equal, nor the other way round."""
+    """Two lists of names are reported as different exactly when they differ."""
     found = content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )

@@ -1,4 +1,4 @@
-"""What was sealed to a run is opened by that run, for that request, and by nobody else."""
+"""A key that was encrypted for a run is decrypted only by that run and for that request."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_what_is_sealed_is_opened(data, about):
 
 
 def test_the_same_key_sealed_twice_looks_different():
-    """Nobody between can tell that two workers sent the same."""
+    """Encrypting the same key twice gives different ciphertexts."""
     assert seal(b"key", public=RUN.public, about="a") != seal(b"key", public=RUN.public, about="a")
 
 
 def test_another_run_or_request_cannot_open_it():
-    """A sealed key is bound to its run and to the request it is for."""
+    """An encrypted key is bound to its run and its request, and no other can decrypt it."""
     sealed = seal(b"key", public=RUN.public, about="Edge-1")
     for run, about in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
         with pytest.raises(BundleError, match="that a worker sent for .* cannot be opened"):
@@ -38,7 +38,7 @@ def test_another_run_or_request_cannot_open_it():
 
 @pytest.mark.parametrize("place", [0, 31, 32, -1])
 def test_a_changed_byte_is_noticed(place):
-    """In the encapsulated key or in the text: what was altered does not open."""
+    """A changed byte in the encapsulated key or in the ciphertext is detected."""
     sealed = bytearray(seal(b"some key", public=RUN.public, about="a"))
     sealed[place] ^= 1
     with pytest.raises(BundleError, match="cannot be opened"):
@@ -47,13 +47,13 @@ def test_a_changed_byte_is_noticed(place):
 
 @pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
 def test_what_was_never_sealed_does_not_open(sealed):
-    """Short and zero bytes are refused with the same words."""
+    """Too short and all-zero messages are rejected with the same text."""
     with pytest.raises(BundleError, match="cannot be opened"):
         RUN.open(sealed, about="a")
 
 
 def test_the_private_half_stays():
-    """A run's key is neither shown, copied nor pickled; its public half is 32 bytes."""
+    """A run's private key is not shown, copied or pickled. Its public key has 32 bytes."""
     assert repr(RUN) == "RunKey(***)"
     assert len(RUN.public) == 32
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):

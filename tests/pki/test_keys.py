@@ -1,4 +1,6 @@
-"""Keys are what the plan says, known by their public half, and whole when read back."""
+"""Keys have the planned type, are identified by their public key, and are validated when they are
+read.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ EVERY = [
 
 @pytest.fixture(scope="module")
 def made() -> dict[tuple[str, int], keys.PrivateKey]:
-    """Make one key of each kind; RSA 4096 differs in nothing but time."""
+    """Generate one key of each type except RSA 4096, which only takes longer."""
     return {
         which: keys.generate_key(KeyParameters(algorithm=which[0], bits=which[1]))
         for which in EVERY
@@ -32,7 +34,7 @@ def made() -> dict[tuple[str, int], keys.PrivateKey]:
 
 @pytest.mark.parametrize("which", EVERY)
 def test_a_key_is_of_the_planned_kind(made, which):
-    """Algorithm and bits are the planned ones; RSA has the exponent 65537."""
+    """A key has the planned algorithm and size. RSA keys have the exponent 65537."""
     assert keys.key_parameters(made[which]) == which
     assert keys.key_parameters(made[which].public_key()) == which
     if which[0] == "RSA":
@@ -42,7 +44,9 @@ def test_a_key_is_of_the_planned_kind(made, which):
 @pytest.mark.tools
 @pytest.mark.parametrize("which", EVERY)
 def test_the_fingerprint_is_that_of_openssl(made, which):
-    """SHA-256 of the SubjectPublicKeyInfo as OpenSSL writes it, from either half."""
+    """The fingerprint of a private or public key is the SHA-256 hash of its SubjectPublicKeyInfo,
+    as in OpenSSL.
+    """
     found = subprocess.run(
         ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
         input=keys.to_pkcs8(made[which]),
@@ -54,7 +58,7 @@ def test_the_fingerprint_is_that_of_openssl(made, which):
 
 
 def test_public_halves_are_told_apart(made):
-    """A key matches its own public half and no other."""
+    """A private key matches its public key and no other."""
     for one in EVERY:
         found = [keys.public_matches(made[one], made[other].public_key()) for other in EVERY]
         assert found == [one == other for other in EVERY]
@@ -62,14 +66,14 @@ def test_public_halves_are_told_apart(made):
 
 @pytest.mark.parametrize("which", EVERY)
 def test_a_key_comes_back_from_its_bytes(made, which):
-    """What was serialised loads as the same key."""
+    """A key that was serialized is read back as the same key."""
     again = keys.read_pkcs8(keys.to_pkcs8(made[which]))
     assert again.private_numbers() == made[which].private_numbers()
 
 
 @pytest.mark.tools
 def test_openssl_finds_our_keys_sound(made):
-    """OpenSSL's own check, primes and all, passes for the keys that are made."""
+    """OpenSSL's check, including the primes, accepts every generated key."""
     for key in made.values():
         command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
         found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
@@ -78,7 +82,9 @@ def test_openssl_finds_our_keys_sound(made):
 
 @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
 def test_an_altered_number_is_noticed(made, number):
-    """One bit of one number wrong, with the public half intact, is a damaged key."""
+    """If one bit of a private number is wrong and the public key is intact, the key counts as
+    damaged.
+    """
     numbers = made["RSA", 2048].private_numbers()
     values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
     values[number] ^= 1 << 20
@@ -90,7 +96,7 @@ def test_an_altered_number_is_noticed(made, number):
 
 @pytest.mark.parametrize("number", ["prime1", "prime2", "private_exponent", "coefficient"])
 def test_an_altered_number_in_the_bytes_is_noticed(made, number):
-    """The same where the bytes themselves are altered, before the library has seen them."""
+    """An altered number in the encoded key is detected before the library reads the key."""
     info = structures.PrivateKeyInfo.load(keys.to_pkcs8(made["RSA", 2048]))
     numbers = info["private_key"].parsed
     numbers[number] = numbers[number].native ^ 4
@@ -100,7 +106,7 @@ def test_an_altered_number_in_the_bytes_is_noticed(made, number):
 
 
 def test_an_altered_scalar_is_noticed(made):
-    """An ECDSA key whose private half is another one's is a damaged key."""
+    """An ECDSA key with the private number of another key counts as damaged."""
     key = made["ECDSA", 256]
     der = keys.to_pkcs8(key)
     scalar = key.private_numbers().private_value.to_bytes(32, "big")
@@ -111,7 +117,7 @@ def test_an_altered_scalar_is_noticed(made):
 
 
 def test_a_key_of_another_kind_is_refused():
-    """Ed25519 is no key that a server of this product can use."""
+    """Ed25519 keys are rejected, because no server of this product can use them."""
     der = ed25519.Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -123,6 +129,9 @@ def test_a_key_of_another_kind_is_refused():
 
 @pytest.mark.parametrize("der", [b"", b"0", bytes(100), b"0\x82\x01\x00" + bytes(256)])
 def test_what_is_no_key_is_a_plain_value_error(der):
-    """The caller tells a wrong passphrase from damage, so this layer does not guess."""
+    """Bytes that are not a key raise a plain ValueError.
+
+    The caller distinguishes a wrong passphrase from damage.
+    """
     with pytest.raises(ValueError):
         keys.read_pkcs8(der)

@@ -1,4 +1,4 @@
-"""What a library says of damaged structures reaches nobody in its own words."""
+"""A library's error about a damaged structure is shown in plain words."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from lyncnb.pki.library_words import NotAsStandard, in_words
     ],
 )  # fmt: skip
 def test_in_words(said, words):
-    """Each is said in plain words; what nobody foresaw in a general one."""
+    """Each known error of a library has a plain message, and an unknown error has a general one."""
     assert in_words(ValueError(said)) == words
 
 
 def test_our_own_words():
-    """What we have against a structure ourselves is said as it is."""
+    """An lyncnb error about a structure is shown unchanged."""
     assert (
         in_words(NotAsStandard("its key is neither RSA nor ECDSA"))
         == "its key is neither RSA nor ECDSA"

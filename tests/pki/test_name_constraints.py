@@ -1,4 +1,4 @@
-"""Name constraints of a CA, compared with the certificates below it."""
+"""The name constraints of a CA are compared with the certificates below it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CONTOSO = x509.DirectoryName(name([("O", "Contoso")]))
 
 
 def address(text: str) -> x509.IPAddress:
-    """Return an address, or a network as constraints have it."""
+    """Return an address, or a network in the form of name constraints."""
     read = ipaddress.ip_network if "/" in text else ipaddress.ip_address
     return x509.IPAddress(read(text))
 
 
 def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))) -> list[str]:
-    """Say what a CA with these constraints may not have issued."""
+    """Return the report about a certificate of a CA with these name constraints."""
     ca = PythonCa(constraints=x509.NameConstraints(permitted or None, excluded or None))
     leaf = issue(
         KEY.public_key(), ca.issuing.subject, ca.key, subject=subject, other_names=names
@@ -36,7 +36,7 @@ def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))
 
 
 def test_names_inside_and_outside():
-    """A name outside the permitted names is reported, and so is an excluded one."""
+    """A name outside the permitted names is reported, and so is an excluded name."""
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
@@ -58,7 +58,7 @@ def test_names_inside_and_outside():
     ],
 )  # fmt: skip
 def test_each_kind_of_name(base, inside, outside):
-    """What a base permits it permits alone, and what it excludes it excludes alone."""
+    """Each type of name is permitted or excluded exactly by its constraint."""
     assert said([base], [], inside) == []
     assert len(said([base], [], outside)) == 1
     assert len(said([], [base], inside)) == 1
@@ -66,7 +66,9 @@ def test_each_kind_of_name(base, inside, outside):
 
 
 def test_what_a_prohibition_may_be_meant_for():
-    """Of two readings of an excluded name the stricter counts, RFC 5280 section 4.2.1.10."""
+    """If an excluded name can be read in two ways, the stricter one counts (RFC 5280 section
+    4.2.1.10).
+    """
     assert said([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
         f"{WHO} excludes the name *.contoso.com"
     ]
@@ -76,7 +78,10 @@ def test_what_a_prohibition_may_be_meant_for():
 
 
 def test_subjects_are_directory_names():
-    """A subject below the permitted name is inside, whatever its letters' case; another is not."""
+    """A subject below the permitted directory name is accepted, whatever its letter case is.
+
+    Another subject is not.
+    """
     assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
     assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
         f"{WHO} does not allow the name fabrikam, pool; it allows only contoso"
@@ -84,7 +89,9 @@ def test_subjects_are_directory_names():
 
 
 def test_a_ca_that_only_renews_its_key_is_no_name_below():
-    """Self-issued certificates between are left out, RFC 5280 section 6.1.3 (b)."""
+    """Self-issued certificates within a chain are not compared with name constraints (RFC 5280
+    section 6.1.3 (b)).
+    """
     ca = PythonCa(constraints=x509.NameConstraints([CONTOSO], None))
     issuer = read_certificate(der(ca.issuing))
     own = issue(KEY.public_key(), ca.issuing.subject, ca.key, subject=[("O", "Fabrikam")])
@@ -94,4 +101,4 @@ def test_a_ca_that_only_renews_its_key_is_no_name_below():
     leaf, between = (read_certificate(der(one)) for one in (own, renewed))
     assert between.is_self_issued
     assert len(list(constraint_violations([leaf, between], issuer))) == 1
-    assert len(list(constraint_violations([between], issuer))) == 1  # as an end-entity certificate
+    assert len(list(constraint_violations([between], issuer))) == 1  # as a server certificate

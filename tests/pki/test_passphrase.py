@@ -1,4 +1,4 @@
-"""A secret shows nothing; a passphrase comes from a file, the environment or a prompt."""
+"""A passphrase is read from a file, the environment or a prompt, and is never shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _nothing_remembered(monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """Type lines at a prompt that is there; give the list of prompts shown."""
+    """Simulate a prompt with typed lines, and return the list of prompts shown."""
     shown: list[str] = []
 
     def use(*lines: str) -> list[str]:
@@ -74,13 +74,13 @@ SHOWN = {
 
 @pytest.mark.parametrize("way", SHOWN)
 def test_a_secret_shows_stars(way):
-    """However it is printed, the text of a secret is not in the result."""
+    """However a secret is printed, its text is replaced by stars."""
     assert "horse" not in SHOWN[way](Secret(WORDS))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
-    """The text stays behind, and what comes out of the pickle refuses to be used."""
+    """A pickled secret does not contain its text, and the unpickled secret cannot be used."""
     data = pickle.dumps(Secret(WORDS), protocol)
     assert b"***" in data
     assert b"horse" not in data
@@ -89,7 +89,7 @@ def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
 
 
 def test_a_secret_is_not_in_a_log_or_traceback(caplog):
-    """A logged secret and an error with a secret in it show nothing."""
+    """A logged secret, and an error that contains a secret, do not show its text."""
     logging.getLogger("lyncnb").warning("using %s and %r", Secret(WORDS), Secret(WORDS))
     with pytest.raises(PassphraseError) as caught:
         as_passphrase(Secret("short horse"))
@@ -97,7 +97,10 @@ def test_a_secret_is_not_in_a_log_or_traceback(caplog):
 
 
 def test_secrets_compare_by_text_and_nothing_else():
-    """Two secrets of one text are equal; a secret equals no text, and cannot be hashed or set."""
+    """Secrets with the same text are equal.
+
+    A secret does not equal a string, and cannot be hashed or changed.
+    """
     assert Secret(WORDS) == Secret(WORDS)
     assert Secret(WORDS) != Secret(WORDS.upper())
     assert Secret(WORDS) != WORDS
@@ -114,19 +117,24 @@ def test_secrets_compare_by_text_and_nothing_else():
         ("", "has 0 characters"),
         ("with a\x00in the middle", "cannot be typed"),
         ("with\ta tab in it", "cannot be typed"),
-        ("a lone surrogate \udc80", "cannot be typed"),  # what an undecodable variable becomes
+        (
+            "a lone surrogate \udc80",
+            "cannot be typed",
+        ),  # the text of a variable that cannot be decoded
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )
 def test_a_passphrase_that_will_not_do_is_told_why(text, message):
-    """Too short, too long for OpenSSL, or with characters nobody can type."""
+    """A passphrase that is too short, too long for OpenSSL, or has control characters is rejected
+    with the reason.
+    """
     with pytest.raises(PassphraseError, match=message):
         as_passphrase(text)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=250))
 def test_any_text_of_twelve_characters_will_do(text):
-    """Every passphrase of letters, signs and blanks is taken as it is."""
+    """Every passphrase of at least twelve letters, symbols and spaces is accepted unchanged."""
     assert as_passphrase(text).reveal() == text
 
 
@@ -136,17 +144,17 @@ def test_any_text_of_twelve_characters_will_do(text):
         WORDS.encode(),
         WORDS.encode() + b"\n",
         WORDS.encode() + b"\r\nanother line\r\n",
-        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad's UTF-8
+        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # UTF-8 as Notepad writes it
     ],
 )
 def test_the_first_line_of_a_file_is_the_passphrase(tmp_path, data):
-    """Byte order mark and line end are stripped, further lines ignored."""
+    """The passphrase is the first line of the file, without byte order mark and line ending."""
     (tmp_path / "pass").write_bytes(data)
     assert ask_passphrase(file=tmp_path / "pass") == Secret(WORDS)
 
 
 def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
-    """Only the line end goes: a blank at the end is part of it."""
+    """Spaces at the end of the line belong to the passphrase. Only the line ending is removed."""
     (tmp_path / "pass").write_bytes(f" {WORDS} \n".encode())
     assert ask_passphrase(file=tmp_path / "pass").reveal() == f" {WORDS} "
 
@@ -162,7 +170,7 @@ def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
     ],
 )
 def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
-    """A missing, empty, wrongly encoded or huge file is an error with its name."""
+    """A missing, empty, wrongly encoded or huge passphrase file raises an error with its name."""
     if data is not None:
         (tmp_path / "pass").write_bytes(data)
     with pytest.raises(PassphraseError, match=message) as caught:
@@ -172,7 +180,7 @@ def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
 
 
 def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> int:
-    """Give the reading end of a pipe that somebody writes to, at once or later."""
+    """Return the reading end of a pipe to which a thread writes, immediately or later."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -187,14 +195,14 @@ def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> i
 
 @pytest.mark.parametrize("stays_open", [False, True])
 def test_a_pipe_hands_over_the_passphrase(stays_open):
-    """As password managers do it: <(command); nobody waits for the pipe's end."""
+    """A passphrase is read from a pipe, as in <(command), without waiting for the end of the pipe."""
     descriptor = pipe_of(WORDS.encode() + b"\nmore\n", seconds=0.2, stays_open=stays_open)
     assert ask_passphrase(file=f"/dev/fd/{descriptor}") == Secret(WORDS)
     os.close(descriptor)
 
 
 def test_standard_input_hands_over_the_passphrase():
-    """/dev/stdin and a shell's process substitution are pipes without a place of their own."""
+    """A passphrase is read from /dev/stdin and from a shell's process substitution."""
     code = (
         "import sys; from lyncnb.pki.passphrase import ask_passphrase\n"
         "print(len(ask_passphrase(file=sys.argv[1]).reveal()))"
@@ -205,7 +213,7 @@ def test_standard_input_hands_over_the_passphrase():
 
 
 def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
-    """After ten seconds it is told; a test does not wait that long."""
+    """If nobody writes to a named pipe, an error follows after ten seconds (less in this test)."""
     monkeypatch.setattr(passphrase, "_LINE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PassphraseError, match="no data arrived within the time limit"):
@@ -213,7 +221,7 @@ def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypa
 
 
 def test_what_never_ends_is_not_read_without_end():
-    """Four kilobytes are enough for a first line."""
+    """At most four kilobytes of an endless input are read for the first line."""
     with pytest.raises(PassphraseError, match="longer than 4,096 bytes"):
         ask_passphrase(file="/dev/zero")
     descriptor = pipe_of(b"x" * 5000)
@@ -234,7 +242,10 @@ GUESSED = (
 
 @pytest.mark.parametrize("text", GUESSED, ids=[text[:12] for text in GUESSED])
 def test_what_is_easy_to_guess_protects_nothing_new(text):
-    """It still opens what it protects; a refusal for anything new does not repeat it."""
+    """An easily guessed passphrase opens what it protects, but is rejected for a new folder.
+
+    The error does not repeat it.
+    """
     assert as_passphrase(text).reveal() == text
     with pytest.raises(PassphraseError, match="too easy to guess") as caught:
         as_new_passphrase(text)
@@ -242,7 +253,7 @@ def test_what_is_easy_to_guess_protects_nothing_new(text):
 
 
 def test_names_of_the_plan_are_guessed_first():
-    """A name that the attacker can look up is no passphrase, however long it is."""
+    """A name from the plan is not accepted as a passphrase, however long it is."""
     name = "lyncpool-taipei.contoso.com"
     assert as_new_passphrase(name).reveal() == name
     with pytest.raises(PassphraseError, match="too easy to guess"):
@@ -254,7 +265,9 @@ def test_names_of_the_plan_are_guessed_first():
     ["litwareinc Hamburg Munich 2026", "Hamburg-LitwareInc-Munich!", "litwareincHamburgMunich"],
 )
 def test_names_of_the_plan_in_a_row_are_guessed(text):
-    """Names count for nothing, together as alone; random words beside a name are enough."""
+    """Several names from the plan are not accepted as a passphrase, but random words next to a name
+    are.
+    """
     known = known_words(
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
     )
@@ -267,14 +280,17 @@ def test_names_of_the_plan_in_a_row_are_guessed(text):
 
 
 def test_random_words_are_taken_whatever_their_length():
-    """Between 12 characters and the longest, no passphrase of random words is refused."""
+    """Passphrases of random words are accepted from 12 characters to the maximum length."""
     words = "lamp orbit canyon fiddle maple "
     for count in (1, 3, 30):
         assert as_new_passphrase(words * count) == Secret(words * count)
 
 
 def test_a_weak_passphrase_is_asked_for_again(typed):
-    """A person who types one for a new folder hears why; for an open folder it is taken."""
+    """If a weak passphrase is typed for a new folder, the prompt asks again with the reason.
+
+    For an existing folder it is accepted.
+    """
     prompts = typed("a" * 12, "contoso.com.", WORDS, WORDS)
     assert ask_passphrase(confirm=True, known=("contoso.com",)) == Secret(WORDS)
     assert [prompt.count("too easy to guess") for prompt in prompts] == [0, 1, 1, 0]
@@ -284,7 +300,9 @@ def test_a_weak_passphrase_is_asked_for_again(typed):
 
 
 def test_the_variable_is_taken_out_of_the_environment(monkeypatch):
-    """No child process gets it, and the same process may ask again."""
+    """The environment variable is removed, so that no child process gets it, and this process can
+    read the passphrase again.
+    """
     monkeypatch.setenv(passphrase.VARIABLE, WORDS)
     assert ask_passphrase() == Secret(WORDS)
     child = [sys.executable, "-c", "import os; print(os.environ.get('LYNCNB_PASSPHRASE'))"]
@@ -296,7 +314,7 @@ def test_the_variable_is_taken_out_of_the_environment(monkeypatch):
 
 
 def test_a_variable_that_will_not_do_is_named(monkeypatch):
-    """The message names the variable, not its value."""
+    """If the environment variable is not acceptable, the error shows its name, not its value."""
     monkeypatch.setenv(passphrase.VARIABLE, "short")
     with pytest.raises(PassphraseError, match="in LYNCNB_PASSPHRASE has 5 characters"):
         ask_passphrase()
@@ -305,7 +323,10 @@ def test_a_variable_that_will_not_do_is_named(monkeypatch):
 def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
     tmp_path, monkeypatch, typed
 ):
-    """The order is file, environment, prompt; the environment can be left out."""
+    """The file is used first, then the environment, then the prompt.
+
+    The environment can be left out.
+    """
     prompts = typed("typed by the planner")
     (tmp_path / "pass").write_text("from the given file")
     monkeypatch.setenv(passphrase.VARIABLE, WORDS)
@@ -316,7 +337,9 @@ def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
 
 
 def test_without_terminal_and_passphrase_there_is_a_hint():
-    """In a script without any source the error says what to give, exit status 3."""
+    """In a script without a passphrase, the error lists the possible sources, and the exit status
+    is 3.
+    """
     with pytest.raises(PassphraseError, match="lyncnb cannot prompt for it") as caught:
         ask_passphrase()
     assert caught.value.hint == "use --passphrase-file, or set LYNCNB_PASSPHRASE"
@@ -324,7 +347,7 @@ def test_without_terminal_and_passphrase_there_is_a_hint():
 
 
 def test_the_prompt_asks_again_when_the_two_differ(typed):
-    """A slip at the second time is told, and both are asked again."""
+    """If the two inputs differ, the prompt reports it and asks for both again."""
     prompts = typed(WORDS, "correct horse batterie", WORDS, WORDS)
     assert ask_passphrase(confirm=True) == Secret(WORDS)
     beginnings = [" ".join(prompt.split()[:2]) for prompt in prompts]
@@ -332,7 +355,9 @@ def test_the_prompt_asks_again_when_the_two_differ(typed):
 
 
 def test_the_prompt_gives_up_after_three_attempts(typed):
-    """Too short three times is an error, and no prompt shows what was typed."""
+    """After three passphrases that are too short, the prompt ends with an error, and shows no typed
+    text.
+    """
     prompts = typed("horse", "horse", "horse")
     with pytest.raises(
         PassphraseError, match="no valid passphrase was entered in 3 attempts.*5 characters"
@@ -343,7 +368,9 @@ def test_the_prompt_gives_up_after_three_attempts(typed):
 
 @pytest.mark.parametrize("error", [EOFError, OSError, NotImplementedError])
 def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
-    """Closed input, no terminal, or a kernel without input: no traceback, exit status 3."""
+    """With closed input, no terminal, or a kernel without input, there is an error with a hint and
+    exit status 3.
+    """
 
     def getpass(_prompt):
         raise error
@@ -359,7 +386,7 @@ ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confir
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of one's own is POSIX's")
 def test_a_terminal_shows_nothing_of_what_is_typed(repository):
-    """In a real terminal the passphrase is asked twice and never echoed."""
+    """In a real terminal, the passphrase is asked twice and not displayed."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=30)
     child.logfile_read = seen = io.BytesIO()
@@ -377,7 +404,9 @@ def test_a_terminal_shows_nothing_of_what_is_typed(repository):
 @pytest.mark.slow
 @pytest.mark.kernel
 def test_a_notebook_cell_asks_by_a_password_field(repository):
-    """In a kernel the request for input says password, and outputs show nothing of it."""
+    """In a notebook, the kernel asks with a password field, and the outputs do not show the
+    passphrase.
+    """
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(cwd=str(repository))

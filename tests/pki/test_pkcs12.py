@@ -1,4 +1,4 @@
-"""PFX files: four independent readers see what was put in, and OpenSSL would write the same."""
+"""Four other tools read the PFX files of lyncnb, whose structure is the same as OpenSSL's."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _der(certificate):
 
 @pytest.fixture(scope="module")
 def material():
-    """Give a key, its certificate, and an intermediate and a root above it."""
+    """Return a key, its certificate, and an intermediate and a root above it."""
     key = rsa.generate_private_key(65537, 2048)
     issuing_key, root_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = _certificate("Contoso Root", root_key, "Contoso Root", root_key, ca=True)
@@ -65,7 +65,7 @@ def material():
 
 
 def content(material, encryption, provider=PROVIDER):
-    """Give what goes into the PFX."""
+    """Return the content of the PFX file."""
     _, leaf, chain = material
     return PfxContent(
         certificate=_der(leaf),
@@ -78,7 +78,7 @@ def content(material, encryption, provider=PROVIDER):
 
 @pytest.fixture(scope="module")
 def packages(material, tmp_path_factory):
-    """Write one PFX of each encryption."""
+    """Write one PFX file with each type of encryption."""
     folder = tmp_path_factory.mktemp("pfx")
     for encryption in ENCRYPTIONS:
         data = build_pfx(content(material, encryption), material[0], Secret(PASSWORD))
@@ -87,7 +87,7 @@ def packages(material, tmp_path_factory):
 
 
 def run(*arguments: object, **kwargs: object) -> str:
-    """Run a tool and give what it printed; its failure is the test's."""
+    """Run a tool and return its output. If the tool fails, the test fails."""
     done = subprocess.run(
         [*map(str, arguments)], capture_output=True, text=True, check=True, **kwargs
     )
@@ -134,7 +134,7 @@ def test_openssl_reads_key_chain_name_and_provider(packages, material, encryptio
     ],
 )
 def test_encryption_is_what_was_asked(packages, encryption, mac, scheme):
-    """Key and certificates are encrypted as asked, and the MAC uses the matching hash."""
+    """Key and certificates are encrypted as requested, and the MAC uses the matching hash."""
     file = packages / f"{encryption}.pfx"
     told = run(
         *("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}", "-info", "-noout")
@@ -145,7 +145,7 @@ def test_encryption_is_what_was_asked(packages, encryption, mac, scheme):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_gnutls_reads_it(packages, material, encryption):
-    """GnuTLS decrypts key and certificates."""
+    """GnuTLS decrypts the key and certificates of the PFX file."""
     file = packages / f"{encryption}.pfx"
     told = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", PASSWORD)
     assert told.count("BEGIN CERTIFICATE") == 3
@@ -154,7 +154,7 @@ def test_gnutls_reads_it(packages, material, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_nss_imports_it(packages, tmp_path, encryption):
-    """NSS imports the key under the friendly name, with the chain."""
+    """NSS imports the key and chain under the friendly name."""
     run("certutil", "-N", "-d", f"sql:{tmp_path}", "--empty-password")
     run(
         *("pk12util", "-i", packages / f"{encryption}.pfx", "-d", f"sql:{tmp_path}"),
@@ -167,7 +167,7 @@ def test_nss_imports_it(packages, tmp_path, encryption):
 @pytest.mark.slow
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
-    """Java sees one private key entry with a chain of three."""
+    """Java reads one private key entry with a chain of three certificates."""
     told = run(
         *("keytool", *BRIEF_JAVA, "-list", "-v", "-storetype", "PKCS12"),
         *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
@@ -178,7 +178,7 @@ def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
 
 
 def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Give each bag's kind and attributes where they can be read without the password."""
+    """Return the type and attributes of each bag that can be read without the password."""
     pfx = structures.Pfx.load(data, strict=True)
     shape = []
     for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native, strict=True):
@@ -193,7 +193,7 @@ def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _key_attributes(data: bytes) -> dict[str, bytes]:
-    """Give the values of the key bag's attributes, but for the hash that joins key and leaf."""
+    """Return the attributes of the key bag, except the hash that connects key and certificate."""
     pfx = structures.Pfx.load(data)
     for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native):
         if info["content_type"].native == "data":
@@ -229,7 +229,9 @@ def test_structure_is_that_of_openssl(packages, material, tmp_path, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_wrong_password_is_refused(packages, encryption):
-    """The MAC that was made again still guards the content."""
+    """After attributes are added, the new MAC still protects the content: a wrong password is
+    rejected.
+    """
     data = (packages / f"{encryption}.pfx").read_bytes()
     with pytest.raises(ValueError, match="Invalid password"):
         pkcs12.load_pkcs12(data, b"Abcdefghij0123456789Xz")
@@ -237,7 +239,7 @@ def test_wrong_password_is_refused(packages, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_altered_package_is_refused(packages, tmp_path, encryption):
-    """A byte changed anywhere in the encrypted part is noticed by OpenSSL."""
+    """OpenSSL detects a changed byte anywhere in the encrypted part."""
     data = bytearray((packages / f"{encryption}.pfx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.pfx").write_bytes(data)
@@ -250,31 +252,31 @@ def test_altered_package_is_refused(packages, tmp_path, encryption):
 
 
 def test_without_a_provider_nothing_is_added(material):
-    """A product that names no provider gets the library's own PFX."""
+    """If a product names no provider, the PFX file is the library's unchanged file."""
     data = build_pfx(content(material, "aes256-sha256", provider=""), material[0], Secret(PASSWORD))
     assert set(_key_attributes(data)) == {"1.2.840.113549.1.9.20", "1.2.840.113549.1.9.21"}
 
 
 def test_key_of_another_certificate_is_refused(material):
-    """A key that does not belong to the certificate is never packaged with it."""
+    """A key that does not match the certificate is never packaged with it."""
     other = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(PackageError, match="does not belong to the certificate of fe01"):
         build_pfx(content(material, "3des-sha1"), other, Secret(PASSWORD))
 
 
 def test_repr_of_content_and_secret_shows_no_password(material):
-    """Nothing that may be printed holds the password."""
+    """The text of a PFX's content and of a secret does not show the password."""
     assert PASSWORD not in repr((content(material, "3des-sha1"), Secret(PASSWORD)))
 
 
 def test_names_beyond_ascii_are_bmp_strings(material):
-    """A friendly name in Chinese is written as Windows reads it (RFC 7292 section 4.2)."""
+    """A Chinese friendly name is a BMPString, which Windows reads (RFC 7292 section 4.2)."""
     named = replace(content(material, "3des-sha1"), friendly_name="前端伺服器")
     attributes = _key_attributes(build_pfx(named, material[0], Secret(PASSWORD)))
     assert "前端伺服器".encode("utf-16-be") in attributes["1.2.840.113549.1.9.20"]
 
 
-# A PFX of somebody else: opened for its certificates, its key compared and dropped.
+# PFX files from other sources: lyncnb reads the certificates, compares the key, and discards it.
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -292,14 +294,16 @@ def pfx(ca, key=KEY, *, encryption=None) -> bytes:
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal")])
 def test_contents(ca, password):
-    """All certificates come out, the key's own first, and the key's public half as a hash."""
+    """All certificates of a PFX file are returned, the key's certificate first, with the hash of
+    the public key.
+    """
     contents = open_pfx(pfx(ca), password)
     assert contents.certificates[1:] == (der(ca.issuing), der(ca.root))
     assert contents.key_spki_sha256 == spki_sha256(KEY)
 
 
 def test_without_password(ca):
-    """A PFX without a password opens without one."""
+    """A PFX file without a password opens without one."""
     assert len(open_pfx(pfx(ca, encryption=NoEncryption()), None).certificates) == 3
 
 
@@ -312,32 +316,32 @@ def test_without_password(ca):
     ],
 )
 def test_wrong_password(ca, password, message):
-    """The message says what is wrong and never the password."""
+    """If the password is wrong, the message says so and does not show the password."""
     with pytest.raises(PfxNotOpened, match=message):
         open_pfx(pfx(ca), password)
 
 
 def test_old_windows():
-    """What old Windows writes (RC2-40 and 3DES) is read."""
+    """A PFX file of an old Windows version (RC2-40 and 3DES) can be read."""
     contents = open_pfx(vector("pkcs12/cert-rc2-key-3des.p12"), "cryptography")
     assert len(contents.certificates) == 1
 
 
 def test_no_key():
-    """A trust store has certificates and no key."""
+    """A trust store is read as certificates without a key."""
     contents = open_pfx(vector("pkcs12/cert-aes256cbc-no-key.p12"), "cryptography")
     assert contents.key_spki_sha256 == ""
 
 
 def test_too_many_rounds(ca):
-    """A file that asks for years of hashing is refused at once."""
+    """A PFX file with iteration counts that would take years is rejected at once."""
     encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(3333).build(b"portal")
     data = pfx(ca, encryption=encryption)
     rounds = (3333).to_bytes(2, "big")
     assert data.count(b"\x02\x02" + rounds) >= 1
     bomb = data.replace(b"\x02\x02" + rounds, b"\x02\x02\x7f\xff")
     with pytest.raises(PfxNotOpened, match="wrong, or the file is damaged"):
-        open_pfx(bomb, "portal")  # 32,767 rounds are still tried
+        open_pfx(bomb, "portal")  # 32,767 iterations are accepted
     mac = bytes.fromhex("0408") + b"saltsalt" + bytes.fromhex("02047fffffff")
     with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 rounds"):
         open_pfx(b"\x30" + bytes([len(mac)]) + mac, "portal")
@@ -345,13 +349,13 @@ def test_too_many_rounds(ca):
 
 
 def test_damaged():
-    """A file that is cut off is said to be damaged."""
+    """A truncated PFX file is reported as damaged."""
     data = vector("pkcs12/cert-key-aes256cbc.p12")
     with pytest.raises(PfxNotOpened, match="the file is damaged: "):
         open_pfx(data[:-10], "cryptography")
 
 
 def test_foreign_kind_of_key(ca):
-    """A key of a kind that lyncnb never makes is told as unknown."""
+    """A key of a type that lyncnb never generates is reported as unknown."""
     contents = open_pfx(pfx(ca, key=dsa.generate_private_key(1024)), "portal")
     assert contents.key_spki_sha256 == "unknown"

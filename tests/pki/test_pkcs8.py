@@ -1,4 +1,7 @@
-"""Keys at rest: PBES2 with 600,000 rounds, readable by OpenSSL; wrong and damaged told apart."""
+"""Key files use PBES2 with 600,000 iterations, and OpenSSL can read them.
+
+A wrong passphrase and damage are distinguished.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from lyncnb.pki import keys
 from lyncnb.pki.pkcs8 import ROUNDS, Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
-FEW = 1000  # rounds; the number changes nothing but the time
+FEW = 1000  # few iterations, because the number changes only the time
 CIPHER = FolderCipher(WORDS, rounds=FEW)
 P256 = KeyParameters(algorithm="ECDSA", bits=256)
 PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
@@ -33,37 +36,37 @@ PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
 
 @pytest.fixture(scope="module")
 def rsa_key() -> keys.PrivateKey:
-    """Make one RSA key for the module."""
+    """Generate one RSA key for the module."""
     return keys.generate_key(KeyParameters())
 
 
 @pytest.fixture(scope="module")
 def ec_key() -> keys.PrivateKey:
-    """Make one ECDSA key for the module."""
+    """Generate one ECDSA key for the module."""
     return keys.generate_key(P256)
 
 
 @pytest.fixture
 def cipher() -> FolderCipher:
-    """Give a cipher that is quick to derive."""
+    """Return a cipher with a fast key derivation."""
     return FolderCipher(WORDS, rounds=FEW)
 
 
 def envelope(pem: bytes) -> structures.EncryptedPrivateKeyInfo:
-    """Take the structure out of its armour."""
+    """Decode the PEM text to its DER structure."""
     return structures.EncryptedPrivateKeyInfo.load(
         base64.b64decode(b"".join(pem.splitlines()[1:-1])), strict=True
     )
 
 
 def salt(pem: bytes) -> bytes:
-    """Give the salt of an encrypted key."""
+    """Return the salt of an encrypted key."""
     function = envelope(pem)["encryption_algorithm"]["parameters"]["key_derivation_func"]
     return function["parameters"]["salt"].native
 
 
 def same(one: keys.PrivateKey, other: keys.PrivateKey) -> bool:
-    """Compare private keys by their numbers."""
+    """Return whether two private keys have the same numbers."""
     return one.private_numbers() == other.private_numbers()
 
 
@@ -79,7 +82,9 @@ def openssl(*arguments: str, data: bytes) -> bytes:
 
 
 def test_what_is_written_is_pbes2_as_promised(ec_key):
-    """PBKDF2-HMAC-SHA256, 600,000 rounds, 16-byte salt, AES-256-CBC, by default."""
+    """By default, keys are encrypted with PBKDF2-HMAC-SHA256, 600,000 iterations, a 16-byte salt
+    and AES-256-CBC.
+    """
     algorithm = envelope(FolderCipher(WORDS).encrypt(ec_key))["encryption_algorithm"]
     function = algorithm["parameters"]["key_derivation_func"]
     assert ROUNDS == 600_000
@@ -92,7 +97,7 @@ def test_what_is_written_is_pbes2_as_promised(ec_key):
 
 
 def test_one_salt_a_run_and_one_iv_a_file(rsa_key, cipher):
-    """Files of a run share the derivation and nothing else; another run has another salt."""
+    """The files of a run share the salt and have different IVs. Another run has another salt."""
     pems = [cipher.encrypt(rsa_key) for _ in range(20)]
     pems += [FolderCipher(WORDS, rounds=FEW).encrypt(rsa_key)]
     parameters = [envelope(pem)["encryption_algorithm"]["parameters"] for pem in pems]
@@ -103,14 +108,14 @@ def test_one_salt_a_run_and_one_iv_a_file(rsa_key, cipher):
 
 @pytest.mark.parametrize("bits", [("RSA", 2048), ("ECDSA", 256), ("ECDSA", 521)])
 def test_a_key_comes_back_with_the_passphrase(cipher, bits):
-    """Another cipher with the same passphrase reads what one wrote."""
+    """Another cipher with the same passphrase decrypts the key."""
     key = keys.generate_key(KeyParameters(algorithm=bits[0], bits=bits[1]))
     assert same(FolderCipher(WORDS).decrypt(cipher.encrypt(key)), key)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=60))
 def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
-    """The library's own reader opens the file with the passphrase in UTF-8."""
+    """With any passphrase, pyca opens the file with the passphrase in UTF-8."""
     pem = FolderCipher(text, rounds=1).encrypt(ec_key)
     loaded = serialization.load_pem_private_key(pem, text.encode())
     assert same(loaded, ec_key)
@@ -118,7 +123,7 @@ def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
 
 @pytest.mark.tools
 def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
-    """Both pkey and pkcs8 of OpenSSL's command line give back the very key."""
+    """OpenSSL's pkey and pkcs8 commands return the same key."""
     for key in (rsa_key, ec_key):
         pem = cipher.encrypt(key)
         for command in ("pkey", "pkcs8"):
@@ -131,7 +136,9 @@ def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
 @pytest.mark.parametrize("scheme", ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc"])
 @pytest.mark.parametrize("prf", ["hmacWithSHA256", "hmacWithSHA384", "hmacWithSHA512"])
 def test_we_read_what_openssl_writes(ec_key, scheme, prf):
-    """PBES2 with any SHA-2 and AES-CBC is read, whatever the rounds."""
+    """Key files that OpenSSL encrypted with PBES2, any SHA-2 hash and AES-CBC can be read, whatever
+    the iterations.
+    """
     made = openssl(
         *("pkcs8", "-topk8", "-inform", "DER", "-v2", scheme, "-v2prf", prf),
         *("-iter", "1234", "-passout", "env:PASS"),
@@ -142,7 +149,7 @@ def test_we_read_what_openssl_writes(ec_key, scheme, prf):
 
 @pytest.mark.tools
 def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
-    """Python's own PBKDF2 and OpenSSL's own AES decrypt the text to the PKCS #8 key."""
+    """Python's PBKDF2 and OpenSSL's AES decrypt the file to the PKCS #8 key."""
     found = envelope(cipher.encrypt(ec_key))
     parameters = found["encryption_algorithm"]["parameters"]
     pbkdf2 = parameters["key_derivation_func"]["parameters"]
@@ -153,7 +160,7 @@ def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
 
 
 def test_a_wrong_passphrase_is_told_as_such(rsa_key, cipher):
-    """A hundred keys and a wrong passphrase: always the same error, never a key."""
+    """For a hundred keys, a wrong passphrase always gives the same error and never a key."""
     wrong = FolderCipher("incorrect horse battery")
     for _ in range(100):
         with pytest.raises(PassphraseError, match=r"keys/a\.key: the passphrase does not match"):
@@ -161,12 +168,12 @@ def test_a_wrong_passphrase_is_told_as_such(rsa_key, cipher):
 
 
 def damaged(pem: bytes) -> bytes:
-    """Break the padding of an encrypted key, whatever its length, so that no passphrase fits."""
+    """Destroy the padding of an encrypted key of any length, so that no passphrase opens it."""
     found = envelope(pem)
     der, text = bytearray(found.dump()), found["encrypted_data"].native
     assert der.endswith(text)
-    # In CBC the block before the last is added to it: this bit is in the padding's length, which
-    # becomes more than a block (RFC 8018 section 6.1.1).
+    # CBC adds the block before the last one to it. The changed bit is in the padding's length,
+    # which becomes more than a block (RFC 8018 section 6.1.1).
     der[-17] ^= 0x80
     body = base64.encodebytes(bytes(der))
     first, *_, last = pem.splitlines()
@@ -178,7 +185,7 @@ def damaged(pem: bytes) -> bytes:
     [("RSA", 2048), ("RSA", 3072), ("ECDSA", 256), ("ECDSA", 384), ("ECDSA", 521)],
 )
 def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
-    """Once one key of a run was read, another that does not decrypt is damaged."""
+    """After one key of a run was decrypted, another key that cannot be decrypted counts as damaged."""
     key = keys.generate_key(KeyParameters(algorithm=parameters[0], bits=parameters[1]))
     good, bad = cipher.encrypt(key), damaged(cipher.encrypt(key))
     reader = FolderCipher(WORDS)
@@ -193,7 +200,7 @@ def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
 
 
 def test_no_changed_byte_goes_unnoticed(ec_key, cipher):
-    """Every single byte of the file changed in turn: an error, or the very same key."""
+    """Changing any byte of a key file gives an error or the same key."""
     pem = cipher.encrypt(ec_key)
     reader = FolderCipher(WORDS, rounds=FEW)
     reader.decrypt(pem)
@@ -224,14 +231,14 @@ NOT_OURS = {
 
 @pytest.mark.parametrize("name", NOT_OURS)
 def test_a_file_that_is_not_ours_is_refused_by_name(cipher, name):
-    """Published odd PKCS #8 files raise a clear error each, before any passphrase is judged."""
+    """Published unusual PKCS #8 files each raise a clear error before the passphrase is checked."""
     with pytest.raises(BundleError, match=re.escape(NOT_OURS[name])) as caught:
         cipher.decrypt((PKCS8 / name).read_bytes(), name=name)
     assert caught.value.message.startswith(name)
 
 
 def test_no_published_file_gets_past_with_anything_but_our_errors(cipher):
-    """All published PKCS #8 files, good and broken: a key or one of our own errors."""
+    """Published PKCS #8 files, valid and broken, give a key or an lyncnb error."""
     files = sorted(path for path in PKCS8.iterdir() if path.is_file())
     assert len(files) >= 40
     refused = [path for path in files if refuses(cipher, path)]
@@ -239,7 +246,10 @@ def test_no_published_file_gets_past_with_anything_but_our_errors(cipher):
 
 
 def refuses(cipher: FolderCipher, path: Path) -> bool:
-    """Tell whether a file is refused with one of our errors and a hint; any other error flies."""
+    """Return whether a file is rejected with an lyncnb error and a hint.
+
+    Other exceptions are raised.
+    """
     try:
         cipher.decrypt(path.read_bytes(), name=path.name)
     except BundleError as error:
@@ -248,7 +258,7 @@ def refuses(cipher: FolderCipher, path: Path) -> bool:
 
 
 def test_damaged_data_is_noticed(cipher):
-    """Other data of the folder is authenticated, and so is its place in the folder."""
+    """Encrypted lists of the folder are authenticated together with their place in the folder."""
     pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10, name="pfx/a.enc")
     lines = pem.splitlines()
     lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
@@ -265,12 +275,14 @@ def test_damaged_data_is_noticed(cipher):
 
 
 def test_workers_cannot_choose_what_a_list_says(cipher):
-    """What is encrypted under the key for keys opens as no list, once the folder says so."""
+    """A list that a worker encrypts with the key for keys is rejected, once the folder requires a
+    MAC.
+    """
     data = b'{"keys": ["chosen by a worker"]}'
     forged = cipher.encryptor.encrypt_bytes(
         hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
     )
-    # Written by an earlier lyncnb, a list looks so: it is read until it is written again.
+    # A list of an earlier lyncnb has this form, and is accepted until it is written again.
     assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
     assert cipher.is_old_data(forged, name="recovery/keys.enc")
     cipher.refuse_old_data(True)
@@ -279,7 +291,7 @@ def test_workers_cannot_choose_what_a_list_says(cipher):
 
 
 def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
-    """A file that asks for more than ten million rounds is refused at once."""
+    """A file with more than ten million iterations is rejected at once."""
     found = envelope(cipher.encrypt(ec_key))
     function = found["encryption_algorithm"]["parameters"]["key_derivation_func"]
     function["parameters"]["iteration_count"] = 10_000_001
@@ -291,19 +303,19 @@ def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN", bytes(100_000), "鑰匙".encode()])
 def test_what_is_no_pem_is_refused(cipher, pem):
-    """Empty, cut off, huge and foreign files are no PEM."""
+    """Empty, truncated, very large and unrelated files are rejected as PEM."""
     with pytest.raises(BundleError, match="is not a PEM file"):
         cipher.decrypt(pem)
 
 
 def test_line_ends_do_not_matter(ec_key, cipher):
-    """A key file that went through a Windows editor is still read."""
+    """A key file with Windows line endings can be read."""
     pem = cipher.encrypt(ec_key)
     assert same(cipher.decrypt(pem.replace(b"\n", b"\r\n")), ec_key)
 
 
 def test_a_cipher_shows_and_gives_nothing_away(cipher):
-    """Not by repr, not by pickle; what goes to a child process shows stars as well."""
+    """The repr and pickle of a cipher, and of a worker's cipher, do not show the passphrase."""
     assert repr(cipher) == "FolderCipher(***)"
     assert repr(cipher.encryptor) == "Encryptor(***)"
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -312,7 +324,7 @@ def test_a_cipher_shows_and_gives_nothing_away(cipher):
 
 
 def test_a_worker_writes_for_the_folder(ec_key, cipher):
-    """What a worker process is given encrypts as the cipher does, and holds no passphrase."""
+    """A worker's cipher encrypts like the folder's cipher, and does not contain the passphrase."""
     worker = Encryptor(*tuple(cipher.encryptor))
     assert same(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
     assert WORDS.encode() not in b"".join(worker)
@@ -320,14 +332,14 @@ def test_a_worker_writes_for_the_folder(ec_key, cipher):
 
 @given(st.integers(0, 70_000))
 def test_the_envelope_is_der_at_any_size(size):
-    """Lengths of one to three octets are as another library writes them."""
+    """The DER encoding has lengths of one to three bytes, as another library writes them."""
     pem = CIPHER.encrypt_data(bytes(size), name="a.enc")
     assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))
     assert CIPHER.decrypt_data(pem, name="a.enc") == bytes(size)
 
 
 def test_threads_share_one_derivation(ec_key):
-    """Eight threads that begin together encrypt under one salt."""
+    """Eight threads that start together encrypt with the same salt."""
     cipher = FolderCipher(WORDS, rounds=50_000)
     with ThreadPoolExecutor(8) as pool:
         pems = list(pool.map(cipher.encrypt, [ec_key] * 8))

@@ -1,4 +1,4 @@
-"""The key pair that opens what was sealed to it: its two halves, and what is neither."""
+"""A recovery key pair decrypts what was encrypted to it, and other files are rejected as its keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIR = RecoveryPair()
 
 
 def test_what_was_sealed_is_opened_for_its_purpose_alone():
-    """Another pair, another salt, another purpose, one bit: nothing opens."""
+    """Encrypted data opens only with its key pair, salt and purpose, and if no bit was changed."""
     sealed = PAIR.public.seal(b"derived key", about="salt 1")
     assert PAIR.open(sealed, about="salt 1") == b"derived key"
     for pair, data, about in (
@@ -34,7 +34,7 @@ def test_what_was_sealed_is_opened_for_its_purpose_alone():
 
 
 def test_both_halves_are_read_back():
-    """PEM of the public half, encrypted PEM of the private one."""
+    """The public key is read back from PEM, and the private key from encrypted PEM."""
     assert read_public(PAIR.public.to_pem(), name="a.pub") == PAIR.public
     again = read_pair(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
     assert again.public == PAIR.public
@@ -42,7 +42,7 @@ def test_both_halves_are_read_back():
 
 
 def test_the_private_half_does_not_show_itself():
-    """No repr and no pickle has it."""
+    """The repr and the pickle of a recovery key do not show its private key."""
     assert repr(PAIR) == "RecoveryPair(***)"
     with pytest.raises(TypeError, match="stays in its process"):
         pickle.dumps(PAIR)
@@ -50,14 +50,14 @@ def test_the_private_half_does_not_show_itself():
 
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"])
 def test_what_is_no_public_half_is_told(data):
-    """With what to give instead."""
+    """A file that is not a public recovery key is rejected with a hint about the right file."""
     with pytest.raises(BundleError, match="not the public half of a recovery key") as caught:
         read_public(data, name="a.pub")
     assert "lyncnb recovery new" in caught.value.hint
 
 
 def test_a_key_of_another_kind_is_no_recovery_key():
-    """A server's key is neither half."""
+    """A server's key is not accepted as a recovery key."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
