@@ -108,6 +108,7 @@ def new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each item."""
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
+    lines += [f"{escape_markdown(steps.origin.line)}\n"] if steps.origin.line else []
     lines += [escape_markdown(steps.summary()), ""]
     lines += [steps.parts, ""] if steps.parts else []
     lines += [f"- {_not_packaged(one)}" for one in together(steps.missing)]
@@ -229,6 +230,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=used_cmdlets(steps),
         together=together,
+        running=steps.origin.line,
         script=f"A script {_SCRIPT} {_START}",
         start_of=start_of,
         script_of=script_of,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..base.shown import tables
+from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import Table, count_of
 from ..pki.certificates import Certificate
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
@@ -237,6 +238,7 @@ class DeploymentSteps(Table):
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
+    origin: Origin = UNKNOWN
 
     @property
     def pages(self) -> tuple[ServerSteps, ...]:

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
+from ..authorities.read_plan import folder_origin
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
 from ..base.planned_entry import PlannedEntry
+from ..base.shown.origin import UNKNOWN, Origin
 from ..pki.certificates import name_text
 from ..request_folder.generations import generations_of
 from ..request_folder.manifest import Manifest
@@ -115,6 +117,7 @@ def deployment_steps(
         others=_others(issued, packages),
         trusted_before=_trusted_before(issued, packages) if only_new else None,
         now=now,
+        origin=folder_origin(issued.bundle.folder, manifest),
     )
 
 
@@ -265,6 +268,7 @@ def procedure_of(
     hosts: Mapping[str, tuple[str, str]] | None = None,
     others: Iterable[ServerPackage] = (),
     trusted_before: Collection[str] | None = None,
+    origin: Origin = UNKNOWN,
 ) -> DeploymentSteps:
     """Fill in a product's procedure for packages from any folder.
 
@@ -291,6 +295,8 @@ def procedure_of(
     trusted_before : collection of str, optional
         SHA-256 of the CA certificates that are already trusted. If it is given, servers that get
         no certificate also have a page if they must trust another CA.
+    origin : Origin, optional
+        Of the folder or plan.
 
     Raises
     ------
@@ -330,6 +336,7 @@ def procedure_of(
         missing=tuple(missing),
         covered=tuple(covered),
         order=procedure.order,
+        origin=origin,
         cmdlets=procedure.cmdlets,
         key_holders=numbered(
             [filler.key_holder_steps(one) for one in packed if one.key_holder], procedure

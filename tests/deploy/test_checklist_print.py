@@ -12,6 +12,7 @@ from lab_driver import CHROMIUM
 from places import DATA
 from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened
 
+from lyncnb.base.shown.origin import Origin
 from lyncnb.deploy.checklist import of_server, to_html
 from lyncnb.deploy.request_scripts import request_scripts
 from lyncnb.deploy.sheets import parts_of
@@ -88,7 +89,8 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
     packages = packages_of(plan_certificates(known, rules), old_end)
     if old_end:
         packages = [replace(package, superseded=superseded) for package in packages]
-    steps = procedure_of(packages, rules, now=NOON)
+    origin = Origin(deployment="Contoso 2026", planner="Ana Li", table=sample, made_on="2026-11-24")
+    steps = procedure_of(packages, rules, now=NOON, origin=origin)
     chosen = {(server.role, len(server.packages)): server for server in steps.servers}
     for server in chosen.values():
         with opened_page(chromium, tmp_path, to_html(of_server(steps, server))) as page:
@@ -97,7 +99,8 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
         for text in printed:
             head = " ".join("\n".join(text.splitlines()[:12]).split())
             assert server.server in head
-            assert steps.title in head
+            assert f"Contoso 2026. {steps.title}" in head
+            assert "Planner: Ana Li" in text
             for package in server.packages:
                 assert package.thumbprint in head
                 assert f"{package.not_after:%Y-%m-%d %H:%M} UTC" in head
