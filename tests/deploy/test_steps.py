@@ -196,7 +196,7 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
         return {s.about: s.text for s in found}
 
     ((root, text),) = chains(steps).items()  # one root for all here
-    assert "its own certificate (" in text
+    assert "chain of the server's own certificate (" in text
     assert "; verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
     (package,) = of(steps, "rp01.contoso.net").packages
     other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
