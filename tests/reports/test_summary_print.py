@@ -22,7 +22,9 @@ from printing import (
 from printing import pdf_text as text_of
 
 import lyncnb as ln
+from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.formats import write_plan_table
+from lyncnb.reports.summary.from_plan import numbering_order
 
 pytestmark = [
     pytest.mark.browser,
@@ -60,9 +62,11 @@ def requests_of(plan, *, is_back=lambda number: False):
         begins=datetime.fromisoformat("2026-12-01T00:00:00+00:00"),
         ends=datetime.fromisoformat("2027-06-18T23:59:59+00:00"),
     )
+    numbers = {name: number for number, name in enumerate(numbering_order(plan), start=1)}
     return [
         SimpleNamespace(
             id=certificate.id,
+            number=numbers[certificate.id],
             files=SimpleNamespace(
                 csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
             ),
@@ -94,7 +98,11 @@ STAGES = {
 def written(sample, folder, suffix, requests=None):
     path = folder / f"{sample.name}{suffix}"
     requests = requests or sample.requests
-    path.write_bytes(write_plan_table(sample.plan, sample.findings, suffix, requests=requests))
+    saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
+    sheet = saved if suffix == ".docx" else None
+    path.write_bytes(
+        write_plan_table(sample.plan, sample.findings, suffix, requests=requests, saved=sheet)
+    )
     return path
 
 
