@@ -1,4 +1,4 @@
-"""Approvals of saved plans, by the real ssh-keygen: made, verified for the moment, on record."""
+"""Saved plans are approved and verified with the real ssh-keygen, and approvals are recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ ALICE = "alice@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """A saved plan, Alice's key and a list that lets her sign; her fingerprint is kept."""
+    """Return a saved plan, Alice's key and the fingerprint, and a list of allowed signers with
+    Alice.
+    """
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "t.csv", "--save", "p.json").status == 0
@@ -52,12 +54,12 @@ def planner(shell):
 
 
 def digest(planner) -> str:
-    """Return what sha256sum shows of the saved plan."""
+    """Return the digest that sha256sum shows for the saved plan."""
     return hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest()
 
 
 def approve(planner, *more):
-    """Approve the saved plan as a script does, which says what it has read."""
+    """Approve the saved plan in a script, which passes the digest."""
     return planner("approve", "p.json", "--confirm", digest(planner), *more)
 
 
@@ -66,7 +68,7 @@ def request(planner, *more, signers="signers", folder="requests"):
 
 
 def refused(planner, *words, signers="signers", more=(), status=1):
-    """Check that nothing is requested, and why."""
+    """Check that nothing is requested, and the reason."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
         assert (ended.status, ended.out) == (status, ""), ended
@@ -76,7 +78,10 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 
 def test_what_alice_approves_is_requested(planner):
-    """The command names what is approved; the manifest and status name the approver, once."""
+    """The approve command shows what is approved.
+
+    The manifest and status name the approver once.
+    """
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.err) == (0, "")
     assert "3 certificates for 2 servers" in ended.out
@@ -96,7 +101,10 @@ def test_what_alice_approves_is_requested(planner):
 
 
 def test_the_folder_keeps_the_signature(planner):
-    """Status verifies the recorded key; whose it is, it says by a list of allowed signers alone."""
+    """Status verifies the recorded signature.
+
+    Only a list of allowed signers shows who the key belongs to.
+    """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
     place = planner.folder / "requests"
@@ -127,7 +135,10 @@ def test_the_folder_keeps_the_signature(planner):
 
 
 def test_the_summary_says_who_approved_what(planner):
-    """Page, Markdown and workbook name the saved plan and its approver, and a later table by itself."""
+    """The page, Markdown and workbook of the summary name the saved plan and its approver.
+
+    After a request from a table, only the table is named.
+    """
     folder = planner.folder / "requests"
     day = json.loads((planner.folder / "p.json").read_text())["judged_on"]
 
@@ -156,14 +167,16 @@ def test_the_summary_says_who_approved_what(planner):
 
 
 def test_the_digest_inside_the_file_confirms_it_too(planner):
-    """Scripts of earlier versions read the digest from the last line of the file."""
+    """Scripts of earlier versions may pass the digest from the last line of the file."""
     inside = json.loads((planner.folder / "p.json").read_bytes())["sha256"]
     assert planner("approve", "p.json", "--key", "alice", "--confirm", inside).status == 0
 
 
 @pytest.mark.parametrize("ending", ["html", "docx"])
 def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
-    """The digest on the sheet confirms, approves and requests; then nobody is asked to approve."""
+    """The digest on the approval sheet confirms, approves and requests the plan, and then no
+    further approval is requested.
+    """
     sheet = planner.folder / f"sheet.{ending}"
     ended = planner("plan", "p.json", "-o", sheet)
     assert ended.status == 0, ended.err
@@ -181,7 +194,7 @@ def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
 
 
 def test_a_saved_plan_keeps_its_options_and_its_day(planner):
-    """What is signed is the file: no option and no other day goes on its sheet."""
+    """A saved plan keeps its options and evaluation date, so its approval sheet accepts no others."""
     for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
         ended = planner("plan", "p.json", *more)
         assert ended.status == 2
@@ -189,12 +202,12 @@ def test_a_saved_plan_keeps_its_options_and_its_day(planner):
 
 
 def plan_sha256(planner) -> str:
-    """Return the digest of the planned certificates, which is on every summary as well."""
+    """Return the digest of the planned certificates, which every summary also shows."""
     return json.loads((planner.folder / "p.json").read_bytes())["plan_sha256"]
 
 
 def text_of(path) -> str:
-    """Return what a person reads in a page or a Word document."""
+    """Return the text of a page or a Word document."""
     if path.suffix == ".docx":
         with zipfile.ZipFile(path) as archive:
             return re.sub(r"<[^>]+>", " ", archive.read("word/document.xml").decode())
@@ -203,7 +216,7 @@ def text_of(path) -> str:
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_the_approver_needs_no_lyncnb(planner, kind):
-    """The line that the plan shows makes an approval that counts, with any kind of key."""
+    """An approver without lyncnb can sign with the displayed command, with any type of key."""
     public = make_key(planner.folder / "bob", kind=kind)
     planner.write("signers", f"bob@contoso.com,bob {public}\n{ALICE} {planner.public}\n")
     text = (planner.folder / "p.json").read_text()
@@ -224,7 +237,7 @@ def test_without_a_signature(planner):
 
 
 def test_a_plan_altered_after_it_was_approved(planner):
-    """A plan saved again from another table is valid, but is not the one that was signed."""
+    """A plan that was saved again from another table is valid, but its signature is not."""
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
@@ -237,7 +250,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
 
 
 def around(days: int) -> str:
-    """A day as a list of allowed signers writes it."""
+    """Return a date in the format of a list of allowed signers."""
     return f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d}"
 
 
@@ -250,7 +263,7 @@ def around(days: int) -> str:
     ],
 )
 def test_who_may_not_sign_now(planner, options, words):
-    """A signer who left, is still to come or signs other things is refused by name."""
+    """A signer who has left, has not started, or may sign only other files is rejected by name."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     refused(planner, words, planner.fingerprint)
@@ -260,7 +273,9 @@ def test_who_may_not_sign_now(planner, options, words):
 
 
 def test_who_nobody_knows(planner):
-    """A key that is none of the list's, with its fingerprint; a list that cannot be read."""
+    """An unknown key is reported with its fingerprint, and so is an unreadable list of allowed
+    signers.
+    """
     approve(planner, "--key", "alice")
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
     planner.write("empty", "")
@@ -275,13 +290,16 @@ def test_who_nobody_knows(planner):
 
 
 def test_a_signature_for_something_else(planner):
-    """A signature made for a file, a commit or a mail does not approve a plan."""
+    """A signature for a file, a commit or an e-mail does not approve a plan."""
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
     refused(planner, "purpose than lyncnb-plan")
 
 
 def test_later_runs_rest_on_the_record(planner):
-    """A list that is given is always checked; the same plan without one rests on the record."""
+    """If a list of allowed signers is passed, it is always checked.
+
+    Without one, the same plan relies on the record.
+    """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
     assert "(recorded on " in request(planner).err
@@ -296,7 +314,9 @@ def test_later_runs_rest_on_the_record(planner):
 
 
 def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
-    """Neither a table nor a saved plan replaces approved requests without a word."""
+    """In a folder with an approved plan, a table or another saved plan is requested only with a
+    reason.
+    """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
     before = (planner.folder / "requests/manifest.json").read_bytes()
@@ -320,14 +340,14 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
 
 @pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
 def test_a_pattern_is_nobody(planner, name):
-    """The signer is recorded by one name, so a pattern or a list of names is refused."""
+    """A signer is recorded by one name, so a pattern or a list of names is rejected."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
     refused(planner, "not a single name")
 
 
 def test_reasons_that_nobody_approved(planner):
-    """--accept with --approved-by puts findings into the folder that the approver never saw."""
+    """--accept is rejected with --approved-by, since the approver never saw the accepted findings."""
     approve(planner, "--key", "alice")
     refused(
         planner, "does not contain the reason why wildcard-in-subject-name is accepted",
@@ -338,7 +358,9 @@ def test_reasons_that_nobody_approved(planner):
 
 
 def test_another_approval_is_left_alone(planner):
-    """Bob's signature over the plan is not replaced by Alice's; one over an earlier plan is."""
+    """Bob's signature over the same plan is not replaced by Alice's, but a signature over an
+    earlier plan is.
+    """
     make_key(planner.folder / "bob")
     assert approve(planner, "--key", "bob").status == 0
     before = (planner.folder / "p.json.sig").read_bytes()
@@ -354,7 +376,7 @@ def test_another_approval_is_left_alone(planner):
 
 
 def test_without_ssh_keygen(planner, monkeypatch):
-    """An error says that ssh-keygen is missing and where to get it; nothing is requested."""
+    """If ssh-keygen is missing, the error says where to get it, and nothing is requested."""
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
     refused(planner, "ssh-keygen is not installed", "openssh-client")
@@ -364,7 +386,7 @@ def test_without_ssh_keygen(planner, monkeypatch):
 
 @pytest.mark.parametrize("key", ["nowhere", "", "p.json", "lone.pub", ".", "passphrase"])
 def test_what_is_no_key(planner, key, monkeypatch):
-    """A missing key, a file that is none, or a public half without an agent does not sign."""
+    """A missing key, another file, and a public key without an agent cannot sign."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     planner.write("lone.pub", planner.public)
     ended = approve(planner, "--key", key)
@@ -375,7 +397,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
-    """ssh-keygen itself asks for it; the passphrase is in no argument and in no variable."""
+    """ssh-keygen asks for the key's passphrase, which is in no argument and no variable."""
     import pexpect
 
     make_key(planner.folder / "locked", passphrase="long enough")
@@ -396,7 +418,7 @@ def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a program for POSIX")
 def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
-    """The environment of ssh-keygen and of its helpers does not have LYNCNB_PASSPHRASE."""
+    """The environment of ssh-keygen and its helpers does not contain LYNCNB_PASSPHRASE."""
     make_key(planner.folder / "locked", passphrase="long enough")
     helper = planner.write("helper", '#!/bin/sh\nenv > seen\necho "long enough"\n')
     helper.chmod(0o700)
@@ -408,11 +430,11 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
     seen = (planner.folder / "seen").read_text()
     assert "SSH_ASKPASS" in seen
     assert PASSPHRASE not in seen
-    assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE  # whom it is for may still read it
+    assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE  # lyncnb may still read it afterwards
 
 
 def test_an_agents_key_signs(planner, monkeypatch):
-    """The public key is enough if an agent holds the private key."""
+    """The public key is enough to sign if an agent holds the private key."""
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
     told = dict(
         part.split("=", 1) for part in started.stdout.replace(";", "\n").split() if "=" in part
@@ -428,7 +450,10 @@ def test_an_agents_key_signs(planner, monkeypatch):
 
 
 def test_a_rebuilt_manifest_says_who_had_approved(planner):
-    """A damaged manifest keeps it; for a lost one the summary names it until the next request."""
+    """A rebuild keeps the approver of a damaged manifest.
+
+    If the manifest is lost, the summary names the approver until the next request.
+    """
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     path = planner.folder / "requests/manifest.json"
@@ -454,7 +479,10 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
 
 
 def test_less_than_was_approved_is_requested_and_said(planner):
-    """The planner may leave out covered requests; the run, status and summary name each."""
+    """The planner may leave out covered requests of an approved plan.
+
+    The run, status and summary name each.
+    """
     plan = ln.read_saved_plan(planner.folder / "p.json").plan
     one = plan.certificates[0]
     estate = planner.folder / "estate"
@@ -480,13 +508,17 @@ def test_less_than_was_approved_is_requested_and_said(planner):
 
 
 def test_an_approved_plan_may_be_worded_otherwise(planner):
-    """A plan worded by an earlier lyncnb can be requested with approval; both texts are shown."""
+    """A plan with the wording of an earlier lyncnb can be requested with its approval, and both
+    texts are shown.
+    """
     path = planner.folder / "p.json"
     document = json.loads(path.read_text("utf-8"))
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
     path.write_bytes(saved_plan_bytes(document))
-    assert approve(planner, "--key", "alice").status == 2  # of these words nobody knows
+    assert (
+        approve(planner, "--key", "alice").status == 2
+    )  # a product for which these words are unknown
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
@@ -501,7 +533,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
 
 
 def test_nothing_is_signed_that_nobody_confirmed(planner):
-    """Without a terminal the digest must be given, and be that of the file."""
+    """Without a terminal, nothing is signed unless the digest of the file is passed."""
     ended = planner("approve", "p.json", "--key", "alice")
     assert (ended.status, "the plan is not confirmed" in ended.err) == (1, True), ended
     assert f"--confirm {digest(planner)}" in ended.err
@@ -516,7 +548,7 @@ def test_nothing_is_signed_that_nobody_confirmed(planner):
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
 @pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
 def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
-    """Certificates, date and digest are shown before the question."""
+    """On a terminal, certificates, date and digest are shown before the question."""
     screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen
@@ -525,7 +557,7 @@ def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is
 
 
 def at_terminal(planner, arguments, answer) -> str:
-    """Run a command at a terminal of its own, type an answer, give what it showed."""
+    """Run a command on a pseudo-terminal, type an answer, and return the output."""
     import pexpect
 
     child = pexpect.spawn(
@@ -541,7 +573,7 @@ def at_terminal(planner, arguments, answer) -> str:
 
 
 def test_an_approval_does_not_roll_back(planner):
-    """A plan that was replaced, or is of an earlier day, is requested with a reason alone."""
+    """A replaced plan, or one with an earlier date, is requested only with a reason."""
 
     def save(day: str) -> None:
         assert planner("plan", "t.csv", "--on", day, "--save", "p.json", "--force").status in (0, 1)

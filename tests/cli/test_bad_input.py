@@ -1,7 +1,8 @@
-"""Bad input through the command line: one clear message, the right status, nothing half-written.
+"""Invalid input on the command line causes one clear message, the right exit status, and no
+    incomplete file.
 
-Every case that a planner can meet runs the whole program: whatever happens, standard error begins
-with ``lyncnb:`` and holds no traceback, and the folder is as it was.
+Every case runs the whole program. Standard error begins with ``lyncnb:`` and contains no traceback,
+and the folder does not change.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ ROW = TWO_FRONT_ENDS.splitlines()[1]
 
 
 def _table(**cells: str) -> str:
-    """The table's first server with some cells changed; a new column for an unknown name."""
+    """Return the table's first server with some cells changed, or with a new column for an unknown
+    name.
+    """
     columns = HEADER.split(",")
     values = dict(zip(columns, ROW.split(","), strict=True)) | cells
     out = io.StringIO()
@@ -39,7 +42,7 @@ def _table(**cells: str) -> str:
 
 
 def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None:
-    """Check that every command which reads a topology refuses this one, and leaves no file."""
+    """Check that every command which reads a topology rejects this one, and leaves no file."""
     if content is not None:
         shell.write(name, content)
     before = sorted(path.name for path in shell.folder.iterdir())
@@ -66,23 +69,23 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
 
 
 def test_missing_file(shell):
-    """A file that is not there is named."""
+    """If a file is missing, the error names it."""
     _refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
 
 
 def test_folder_instead_of_a_file(shell):
-    """A folder is called a folder."""
+    """If a folder is passed instead of a file, the error says so."""
     (shell.folder / "topologies").mkdir()
     _refused(shell, "topologies", None, "topologies", "folder")
 
 
 def test_empty_file(shell):
-    """An empty file is called empty."""
+    """If a file is empty, the error says so."""
     _refused(shell, "empty.csv", b"", "empty.csv is empty")
 
 
 def test_heading_without_rows(shell):
-    """A table without a server is refused."""
+    """A table without a server is rejected."""
     _refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
 
 
@@ -95,7 +98,7 @@ def test_archive_with_the_name_of_a_csv(shell):
 
 
 def test_file_of_201_megabytes(shell):
-    """A huge file is refused by its size, before it is read."""
+    """A very large file is rejected because of its size, before it is read."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
     _refused(shell, "huge.csv", None, "huge.csv has 201 MB")
@@ -110,12 +113,12 @@ def test_endless_device(shell):
 
 
 def test_bytes_that_are_no_text(shell):
-    """Binary rubbish is refused, not read as mojibake."""
+    """Binary data is rejected and not read as text."""
     _refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
 
 
 def test_latin_1(shell):
-    """Bytes that are neither UTF-8 nor cp950 are refused; latin-1 would take anything."""
+    """Text that is neither UTF-8 nor cp950 is rejected, because latin-1 would accept any bytes."""
     text = _table(site="Zürich\u00ff")
     _refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
 
@@ -124,19 +127,21 @@ def test_latin_1(shell):
 
 
 def test_ragged_row(shell):
-    """A row with a cell too many or too few names its line; nothing shifts."""
+    """If a row has too many or too few cells, the error names its line, and no cell moves to
+    another column.
+    """
     _refused(
         shell, "ragged.csv", TWO_FRONT_ENDS + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4"
     )
 
 
 def test_row_with_a_cell_too_many(shell):
-    """The extra cell is an error, never the first column become an index."""
+    """An additional cell in a row is an error, and the first column does not become an index."""
     _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n")
 
 
 def test_duplicate_heading(shell):
-    """The same column twice, also under an alias, is an error."""
+    """A column that appears twice, also under an alias, is an error."""
     _refused(
         shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
     )  # fmt: skip
@@ -144,7 +149,7 @@ def test_duplicate_heading(shell):
 
 
 def test_column_missing(shell):
-    """A table without the server's name cannot be read."""
+    """A table without the column of the server names is rejected."""
     _refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
 
 
@@ -154,7 +159,7 @@ def test_line_break_in_a_cell(shell):
 
 
 def test_nul_in_a_cell(shell):
-    """A NUL is an error with its place."""
+    """A NUL character is an error with its place."""
     _refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
 
 
@@ -176,7 +181,7 @@ def test_all_problems_at_once(shell):
 
 
 def test_two_values_for_one_pool(shell):
-    """Two rows of a pool that contradict each other are an error naming both values."""
+    """If two rows of a pool contradict each other, the error names both values."""
     text = TWO_FRONT_ENDS.replace(
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,",
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,other.contoso.com",
@@ -185,13 +190,13 @@ def test_two_values_for_one_pool(shell):
 
 
 def test_no_sip_domain(shell):
-    """Without a SIP domain lyncnb makes no plan."""
+    """Without a SIP domain, lyncnb does not create a plan."""
     _refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "ja"])
 def test_not_a_truth_value(shell, value):
-    """A yes/no column takes no guess."""
+    """A yes/no column accepts only known values."""
     _refused(shell, "bool.csv", _table(autologon=value), "autologon", value)
 
 
@@ -209,7 +214,7 @@ def test_not_a_truth_value(shell, value):
         "fe01.contoso.net:443",
         "192.0.2.7",
         "2001:db8::7",
-        "\uff11\uff19\uff12.0.2.7",  # full-width digits, an address after mapping
+        "\uff11\uff19\uff12.0.2.7",  # full-width digits, which become an IP address after mapping
         "f*.contoso.net",
         "*.*.contoso.net",
         "*",
@@ -218,7 +223,7 @@ def test_not_a_truth_value(shell, value):
         "x" * 64 + ".contoso.net",
         ".".join(["x" * 60] * 5),
         "xn--zz--.contoso.net",
-        "\u2603.contoso.net",  # a snowman is no letter
+        "\u2603.contoso.net",  # a snowman is not a letter
         "fe01\x00.contoso.net",
         "admin@contoso.net",
     ],
@@ -229,7 +234,7 @@ def test_text_that_can_be_no_name(shell, name):
 
 
 def test_unknown_role(shell):
-    """A role that is none is named, with those there are."""
+    """An unknown role is reported with the known roles."""
     _refused(shell, "role.csv", _table(role="Mailbox"), "row 2", '"Mailbox"', "FrontEnd")
 
 
@@ -239,7 +244,9 @@ def test_url_that_is_none(shell):
 
 
 def test_common_name_over_64_characters(shell):
-    """A subject that is too long is an error finding, and never cut: the plan is refused."""
+    """A subject with a common name that is too long is an error finding and is not shortened, so
+    the plan is rejected.
+    """
     name = f"{'x' * 60}.contoso.net"
     shell.write("long.csv", _table(server_fqdn=name, pool_fqdn=name))
     ended = shell("check", "long.csv", "--json")
@@ -270,7 +277,7 @@ def test_common_name_over_64_characters(shell):
     ],
 )
 def test_options_that_cannot_be(shell, text, words):
-    """A wrong plan.toml is named with the key and value concerned."""
+    """An invalid plan.toml is reported with the key and value."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("options.toml", text)
     ended = shell("plan", "contoso.csv", "--options", "options.toml")
@@ -298,7 +305,9 @@ def _unwritable(shell) -> list[str]:
 
 
 def test_output_that_cannot_be_written(shell):
-    """-o into nowhere, onto a folder or link, or in an unknown format is refused with 2."""
+    """-o with a missing folder, a folder, a link or an unknown format is rejected with exit status
+    2.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name in _unwritable(shell):
         before = sorted(path.name for path in shell.folder.iterdir())
@@ -309,7 +318,7 @@ def test_output_that_cannot_be_written(shell):
 
 
 def test_output_over_the_input(shell):
-    """-o onto the topology itself is refused; the table is the planner's work."""
+    """-o with the topology file is rejected, so that the planner's table is not overwritten."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")
@@ -321,7 +330,7 @@ def test_output_over_the_input(shell):
 
 
 def test_output_over_a_manifest(shell):
-    """-o onto the manifest of a request folder is refused: it is the memory of its keys."""
+    """-o with the manifest of a request folder is rejected, because the manifest records the keys."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     (shell.folder / "requests" / "keys").mkdir(parents=True)
     ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
@@ -332,7 +341,9 @@ def test_output_over_a_manifest(shell):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 def test_request_folder_that_cannot_be_used(shell):
-    """A file, a link or a folder open to others in the folder's place is refused with 3."""
+    """A file, a link, or a folder open to other users is rejected as a request folder with exit
+    status 3.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     shell.write("file", "x")
@@ -350,7 +361,7 @@ def test_request_folder_that_cannot_be_used(shell):
 
 @pytest.mark.parametrize("command", ["status", "rekey", "purge", "receive", "pfx", "steps"])
 def test_no_request_folder(shell, command):
-    """A folder that is none of ours, or is not there, is refused with 3 by every command."""
+    """Every command rejects a missing folder, or one without a manifest, with exit status 3."""
     (shell.folder / "other").mkdir()
     shell.write("old", PASSPHRASE)
     shell.write("new", PASSPHRASE + "!")
@@ -366,7 +377,7 @@ def test_no_request_folder(shell, command):
 
 
 def test_manifest_that_somebody_edited(shell):
-    """An edited manifest is not believed: status 3, with a way out."""
+    """An edited manifest is rejected with exit status 3 and a hint."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
@@ -386,7 +397,7 @@ def test_manifest_that_somebody_edited(shell):
 
 @pytest.fixture
 def topology(shell):
-    """A topology that can be written."""
+    """Write a topology without error findings."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -402,7 +413,7 @@ def topology(shell):
     ],
 )
 def test_passphrase_that_will_not_do(shell, topology, content, words):
-    """A passphrase that is too short, too long or no text is refused, and never shown."""
+    """A passphrase that is too short, too long or not text is rejected and never shown."""
     shell.write("passphrase", content)
     ended = shell("request", topology, "requests", "--passphrase-file", "passphrase")
     assert (ended.status, ended.out) == (3, "")
@@ -413,14 +424,16 @@ def test_passphrase_that_will_not_do(shell, topology, content, words):
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_passphrase_file_that_cannot_be_read(shell, topology, name):
-    """A passphrase file that is not there, or a folder, is status 3."""
+    """If the passphrase file is missing or a folder, the exit status is 3."""
     ended = shell("request", topology, "requests", "--passphrase-file", name)
     assert (ended.status, ended.out) == (3, "")
     assert not (shell.folder / "requests").exists()
 
 
 def test_no_passphrase_and_nobody_to_ask(shell, topology):
-    """Without a terminal, file or variable the command ends with 3 and says what to give."""
+    """Without a terminal, file or variable for the passphrase, the exit status is 3, and the error
+    shows what to set.
+    """
     ended = shell.process("request", topology, "requests")
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
@@ -431,7 +444,7 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
 
 
 def test_passphrase_in_the_environment_is_no_argument(shell, topology):
-    """The variable is used, needs the same minimum length, and appears in no message."""
+    """The environment variable is used, needs the minimum length, and appears in no message."""
     ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
     assert ended.status == 3
     assert "tooshort" not in ended.err
@@ -441,7 +454,9 @@ def test_passphrase_in_the_environment_is_no_argument(shell, topology):
 
 
 def test_wrong_passphrase_changes_nothing(shell, topology):
-    """Every command that opens keys refuses another passphrase with 3, and changes no byte."""
+    """Every command that opens keys rejects a wrong passphrase with exit status 3 and changes
+    nothing.
+    """
     shell.write("right", PASSPHRASE)
     shell.write("wrong", "wrong horse battery")
     shell.write("new", "another horse battery")
@@ -465,7 +480,7 @@ def test_wrong_passphrase_changes_nothing(shell, topology):
     }
 
 
-# -- hostile text
+# -- malicious text
 
 
 HOSTILE = [
@@ -481,13 +496,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize("site", HOSTILE)
 def test_hostile_site_in_every_format(shell, site):
-    """A site's name that is an attack reaches every format as plain text."""
+    """A site name with malicious text appears in every format as plain text."""
     shell.write("contoso.csv", _table(site=site))
     for suffix in ("html", "md", "csv", "xlsx"):
         assert shell("plan", "contoso.csv", "-o", f"plan.{suffix}").status == 0
     page = (shell.folder / "plan.html").read_text("utf-8")
     assert "<script" not in page
-    # The picture of the plan, in which nothing runs, and no other.
+    # Only the picture of the plan, which contains no script.
     assert page.count("<img") == page.count('<img src="data:image/svg+xml;base64,')
     markdown = (shell.folder / "plan.md").read_text("utf-8")
     assert "<script" not in markdown
@@ -511,14 +526,14 @@ def test_escape_sequences_in_a_message(shell):
 
 @pytest.mark.parametrize("name", ["-o", "--json", "contoso.csv\n.csv", "*", "~root", "CON"])
 def test_odd_file_names(shell, name):
-    """A file name that looks like an option or a pattern is a file name."""
+    """A file name that looks like an option or a pattern is used as a file name."""
     shell.write(name, TWO_FRONT_ENDS)
     ended = shell("check", "--", name)
     assert ended.status == 0
 
 
 def test_program_in_place_of_a_notebook(shell):
-    """A file that is not a notebook, or is missing, ends the commands about notebooks with 2."""
+    """For a file that is not a notebook, or is missing, the notebook commands exit with status 2."""
     shell.write("text.ipynb", "no notebook")
     shell.write("empty.ipynb", b"")
     for command in ("run", "clean", "share"):
@@ -529,7 +544,10 @@ def test_program_in_place_of_a_notebook(shell):
 
 
 def test_an_option_that_takes_one_value_is_refused_twice(shell):
-    """No command silently uses only the last value; lists and flags may be repeated."""
+    """If an option with one value is passed twice, every command rejects it.
+
+    Lists and flags may be repeated.
+    """
     refused = 0
     for command in COMMANDS:
         for option in command.params:

@@ -1,4 +1,4 @@
-"""Tests of lyncnb compare: what is compared with what, and how it ends."""
+"""The compare command compares tables, documents and folders, and has the right exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def planner(shell):
-    """Two tables, the plan of the first as JSON, and a folder of the second."""
+    """Write two tables, the plan of the first one as JSON, and a folder for the second one."""
     shell.write("old.csv", TWO_FRONT_ENDS)
     shell.write("new.csv", TWO_SITES)
     shell.write("w.toml", "wildcard = true\n")
@@ -41,7 +41,10 @@ def planner(shell):
     ],
 )
 def test_anything_with_anything(planner, old, new, status):
-    """Tables, documents and folders in any pair: 0 if they ask for the same, else 1."""
+    """Tables, documents and folders are compared in any combination.
+
+    The exit status is 0 if both have the same requests, else 1.
+    """
     ended = planner("compare", old, new)
     assert (ended.status, ended.err) == (status, "")
     assert ended.out.splitlines()[0] == f"{old} -> {new}"
@@ -51,7 +54,7 @@ def test_anything_with_anything(planner, old, new, status):
 
 
 def test_a_folder_with_its_table(planner):
-    """With the choices that the folder was made with, its table requires the same requests."""
+    """With the same options, a folder and its table have the same requests."""
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out
@@ -59,7 +62,7 @@ def test_a_folder_with_its_table(planner):
 
 
 def test_one_table_with_two_sets_of_choices(planner):
-    """Options for one side alone, or for both and then the same."""
+    """One table is compared with two sets of options, for one side or for both."""
     one = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
     assert one.status == 1
     assert "name added: *.contoso.com" in one.out
@@ -69,7 +72,7 @@ def test_one_table_with_two_sets_of_choices(planner):
 
 
 def test_scenarios(planner):
-    """Scenario folders are compared by table, options and name; a damaged one is an error."""
+    """Scenario folders are compared by table, options and name. A damaged folder is an error."""
     kept = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
     kept.keep(ln.Scenario(name="as planned", topology=table))
@@ -93,7 +96,7 @@ def test_scenarios(planner):
 
 @pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
 def test_files(planner, ending):
-    """A file of each kind is written, replaced by its like, and by nothing else."""
+    """An output file of each format is written, and replaced only by the same kind of file."""
     call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
     assert planner(*call).status == 1
     written = (planner.folder / f"c.{ending}").read_bytes()
@@ -119,7 +122,9 @@ def test_files(planner, ending):
     ],
 )
 def test_what_cannot_be_compared(planner, arguments, status, words):
-    """Refused in plain words, with a hint, and nothing is written."""
+    """Input that cannot be compared is rejected with a plain message and a hint, and nothing is
+    written.
+    """
     before = sorted(planner.folder.iterdir())
     ended = planner("compare", *arguments)
     assert (ended.status, ended.out) == (status, "")

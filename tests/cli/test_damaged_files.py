@@ -1,7 +1,7 @@
-"""Every file that a planner or a CA hands in, damaged in every way: one sentence, never a fault.
+"""Any damage to any input file causes one sentence and never a crash.
 
-Each damage meets one of the commands that read the file. LYNCNB_DAMAGES is how many files are
-damaged, drawn by LYNCNB_SEED; a thousand of each kind by hand, three of each in CI.
+Each damaged file is read by one of the commands for it. LYNCNB_DAMAGES sets how many files are
+damaged, and LYNCNB_SEED the seed. A full test uses a thousand of each kind, CI three.
 """
 
 from __future__ import annotations
@@ -70,9 +70,12 @@ organization = "Contoso"
 
 ASKED = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
-QUICK = ("--options", "quick.toml")  # keys that cost nothing, and others than the folder has
+QUICK = (
+    "--options",
+    "quick.toml",
+)  # keys that are fast to generate and differ from those of the folder
 
-#: What reads a file that is not in a request folder; {} is its name.
+#: Commands that read a file outside of a request folder. {} is the file's name.
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "t.csv": (
         ("plan", "{}", "--json"),
@@ -123,7 +126,7 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     },
 }
 
-#: What reads a request folder; those that change it last.
+#: Commands that read a request folder. Commands that change the folder come last.
 FOLDER = (
     ("status", "requests"),
     ("status", "requests", "--json"),
@@ -145,7 +148,7 @@ FOLDER = (
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """Lay out a file of each kind, and a request folder that has come all the way."""
+    """Write a file of each kind, and a request folder on which every command has run."""
     lower_rounds()
     place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
     (place / "t.csv").write_bytes(TWO_SITES.encode())
@@ -251,7 +254,7 @@ def _no_file(path: Path, chance: random.Random) -> None:
         case 1:
             path.symlink_to("nowhere")
         case 2:
-            path.symlink_to(path.name)  # a loop
+            path.symlink_to(path.name)  # a symbolic link loop
         case 3:
             os.mkfifo(path)
 
@@ -262,7 +265,7 @@ BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def damage(path: Path, chance: random.Random) -> str:
-    """Damage one file; return the name of the way."""
+    """Damage one file, and return the name of the method."""
     if chance.randrange(10) == 0:
         _no_file(path, chance)
         return "no file"
@@ -271,9 +274,9 @@ def damage(path: Path, chance: random.Random) -> str:
     return way.__name__
 
 
-# --- What is said.
+# --- Messages.
 
-#: Words that tell a planner nothing: names of Python's and of a library's debug text.
+#: Words that don't help a planner: names of Python and the debug text of libraries.
 _DEBUG = re.compile(
     r"\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|ParseError|NoneType|<class|object at 0x|codec can"
     r"|argument must be|unhashable|not subscriptable|kind: |asn1|__\w+__"
@@ -281,7 +284,7 @@ _DEBUG = re.compile(
 
 
 def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
-    """List what is wrong with how a command ended."""
+    """Return what is wrong with the result of a command."""
     found = []
     if ended.status not in (0, 1, 2, 3):
         found.append(f"status {ended.status}")
@@ -297,7 +300,7 @@ def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
 
 
 def files_of(place: Path) -> list[str]:
-    """Name every file that is read, and those of one kind only once."""
+    """Return every file that is read, but only one file of each kind."""
     kinds = dict.fromkeys(READERS, "")
     names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
     for name in names:
@@ -309,7 +312,9 @@ def files_of(place: Path) -> list[str]:
 
 
 def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
-    """Status 0 to 3, a sentence in plain words, and an end within seconds; a word of JSON."""
+    """For any damaged file, a command ends within seconds with status 0 to 3, and a plain sentence
+    or JSON.
+    """
     warnings.simplefilter("error")
     chance, faults = random.Random(int(os.environ.get("LYNCNB_SEED", "11"))), []
     names = files_of(sound)
@@ -334,7 +339,7 @@ def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
 
 
 EDITS = {
-    # The CSR has a key that the manifest does not name.
+    # The CSR has a key that the manifest does not have.
     "no public key": (lambda d: d["requests"][0].update(spki_sha256=""), 3),
     "no server": (lambda d: d["requests"][0]["plan"].update(servers=[]), 3),
     "an empty chain": (lambda d: d["requests"][0]["issued"]["judgement"].update(chain=[]), 0),
@@ -344,7 +349,10 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_manifest_edited_by_hand(shell, edit):
-    """Every command that reads it ends with a sentence; the exit status is status's."""
+    """With an edited manifest, every command that reads it ends with a sentence.
+
+    The exit status is that of status.
+    """
     change, status = EDITS[edit]
     bundle = make_folder(shell.folder / "requests", make_plan())
     ca = PythonCa()

@@ -1,4 +1,6 @@
-"""``check --fix``: shown, confirmed, and written with a backup of the old file, or only listed."""
+"""``check --fix`` shows fixes, asks, and writes them with a backup of the old file, or only lists
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ OPTIONS = b"# ours\nxmpp_host_names = true  # who said so?\nwildcard = false\n"
 
 @pytest.fixture
 def files(shell):
-    """A table and options with two mistakes and one, each with one safe answer."""
+    """Write a table with two mistakes and options with one mistake, each with one safe fix."""
     return shell.write("t.csv", TABLE), shell.write("plan.toml", OPTIONS)
 
 
 @pytest.fixture
 def arguments(files):
-    """How they are checked."""
+    """Return the arguments of the check command."""
     return ("check", files[0], "--options", files[1], "--on", "2026-11-25", "--fix")
 
 
 def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
-    """With --yes table and options are fixed; comments stay, and the old text is in FILE.bak."""
+    """With --yes, the table and options are fixed, comments stay, and FILE.bak has the old text."""
     done = shell(*arguments, "--yes")
     assert done.status == 0
     assert files[0].read_bytes() == TABLE.replace(b"w.contoso.com", b"").replace(b"x.a.com", b"")
@@ -55,7 +57,9 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
 
 
 def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
-    """``autlogon`` is a warning; --fix writes autologon, and the sip names are planned."""
+    """The misspelt heading ``autlogon`` is a warning. --fix writes autologon, and the sip names are
+    planned.
+    """
     wrong = table().replace(b"autologon", b"autlogon").replace(b"extra_san", b"rack")
     path = shell.write("t.csv", wrong)
     before = shell("check", path, "--on", "2026-11-25")
@@ -71,7 +75,7 @@ def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
 
 
 def test_an_older_backup_is_kept(shell, files, arguments):
-    """FILE.bak of an earlier day is not written over."""
+    """An existing FILE.bak is not overwritten."""
     shell.write("t.csv.bak", "older")
     shell(*arguments, "--yes")
     assert files[0].with_name("t.csv.bak").read_text() == "older"
@@ -79,7 +83,7 @@ def test_an_older_backup_is_kept(shell, files, arguments):
 
 
 def test_without_a_terminal_it_needs_yes(shell, files, arguments):
-    """Nobody can be asked, so nothing is written, and the difference is shown all the same."""
+    """Without a terminal, the differences are shown, and nothing is written unless --yes is passed."""
     done = shell.process(*arguments)
     assert done.status == 2
     assert "add --yes" in done.err
@@ -89,7 +93,9 @@ def test_without_a_terminal_it_needs_yes(shell, files, arguments):
 
 
 def test_json_only_lists(shell, files, arguments):
-    """One document, each fix with its edits, and nothing is written, not even with --yes."""
+    """With --json, one document lists each fix with its edits, and nothing is written, not even
+    with --yes.
+    """
     done = shell(*arguments, "--json", "--yes")
     document = json.loads(done.out)
     assert {fix["code"]: fix["edits"] for fix in document["fixes"]} == {
@@ -110,7 +116,7 @@ def test_json_only_lists(shell, files, arguments):
 
 @pytest.mark.parametrize("name", ["t.tbxml", "t.xml"])
 def test_a_topology_document_is_not_written(shell, name):
-    """The message names the cell, the document stays, and the findings are reported unchanged."""
+    """A topology document is not changed. The message names the cell, and the findings stay."""
     clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
     form = topology_builder if name == "t.tbxml" else exported
     document = shell.write(name, form(clusters))
@@ -126,7 +132,7 @@ def test_a_topology_document_is_not_written(shell, name):
 
 
 def test_a_table_in_memory_is_not_written():
-    """For a DataFrame the message names row and column; the DataFrame stays unchanged."""
+    """A DataFrame is not changed. The message names the row and column."""
     frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
     before = frame.copy()
     plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))
@@ -139,7 +145,7 @@ def test_a_table_in_memory_is_not_written():
 
 
 def test_yes_goes_with_fix(shell, files):
-    """There is nothing to agree to without --fix."""
+    """--yes is rejected without --fix."""
     done = shell("check", files[0], "--yes")
     assert (done.status, "add --fix" in done.err) == (2, True)
 
@@ -147,7 +153,7 @@ def test_yes_goes_with_fix(shell, files):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 @pytest.mark.parametrize(("answer", "is_written"), [("n", False), ("", False), ("y", True)])
 def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
-    """Only a yes writes."""
+    """On a terminal, the fixes are written only if the answer is yes."""
     import pexpect
 
     child = pexpect.spawn(

@@ -1,4 +1,4 @@
-"""Tests of lyncnb.cli: the commands that work on a request folder."""
+"""The commands that work on a request folder."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """A topology of two servers that has no error finding."""
+    """Write a topology of two servers without error findings."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 @pytest.fixture
 def passphrase(shell):
-    """A file with the folder's passphrase."""
+    """Write a file with the folder's passphrase."""
     return shell.write("passphrase.txt", PASSPHRASE + "\r\nnot this line\n")
 
 
 @pytest.fixture
 def written(shell, topology, passphrase):
-    """Arguments that write the request folder ``requests``, which is written once."""
+    """Return the arguments that write the request folder ``requests``, after it was written once."""
     arguments = (
         *("request", topology, "requests"),
         *("--passphrase-file", passphrase),
@@ -60,7 +60,7 @@ def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_request_writes_the_folder(shell, written):
-    """The command request writes keys, requests and the summary, and says what it did."""
+    """The request command writes keys, requests and the summary, and reports them."""
     folder = shell.folder / "requests"
     assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
         *("csr", "history.jsonl", "keys", "lyncnb.lock", "manifest.json", "plan.json"),
@@ -70,7 +70,9 @@ def test_request_writes_the_folder(shell, written):
 
 
 def test_the_place_is_told_before_the_first_key(shell, topology, passphrase):
-    """Before the passphrase is asked, so that another place can be chosen; and once only."""
+    """The request command shows the location of a new folder once, before it asks for the
+    passphrase, so that another folder can be chosen.
+    """
     (shell.folder / ".git").mkdir()
     ended = shell("request", topology, "requests", "--passphrase-file", shell.folder / "none")
     assert ended.status == 3
@@ -84,7 +86,7 @@ def test_the_place_is_told_before_the_first_key(shell, topology, passphrase):
 
 
 def test_request_again_changes_nothing(shell, written):
-    """The same command again leaves every byte and time as it was."""
+    """Repeating the request command changes no file and no time."""
     before = _snapshot(shell.folder / "requests")
     ended = shell(*written)
     assert ended.status == 0
@@ -93,7 +95,9 @@ def test_request_again_changes_nothing(shell, written):
 
 
 def test_request_dry_run_touches_nothing(shell, topology):
-    """--dry-run needs no passphrase, says what would be done, and makes no folder."""
+    """The command request --dry-run needs no passphrase, shows what would be done, and creates no
+    folder.
+    """
     ended = shell("request", topology, "requests", "--dry-run")
     assert ended.status == 0
     assert ended.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
@@ -102,7 +106,9 @@ def test_request_dry_run_touches_nothing(shell, topology):
 
 
 def test_request_says_why_it_renews(shell, written, topology):
-    """A changed plan renews the requests concerned and says which field changed."""
+    """If the plan changes, the changed requests are renewed, and the output names the changed
+    field.
+    """
     topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
     ended = shell(*written)
     assert (
@@ -113,7 +119,7 @@ def test_request_says_why_it_renews(shell, written, topology):
 
 
 def test_request_renew(shell, written):
-    """--renew makes one request again, with the given reason."""
+    """The command request --renew renews one request with the given reason."""
     ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
     assert ended.out.startswith(
         "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
@@ -124,7 +130,7 @@ def test_request_renew(shell, written):
 
 
 def test_request_json(shell, written):
-    """--json prints one document with an entry per request."""
+    """The command request --json prints one document with an entry for each request."""
     ended = shell(*written, "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
@@ -132,7 +138,9 @@ def test_request_json(shell, written):
 
 
 def test_request_refuses_a_plan_with_errors(shell, passphrase):
-    """Errors refuse the plan with status 1 before a passphrase is asked; accepting lets it by."""
+    """A plan with errors is rejected with status 1 before the passphrase is asked, unless the
+    errors are accepted.
+    """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     arguments = ("request", table, "requests")
     refused = shell(*arguments)
@@ -152,14 +160,14 @@ def test_request_refuses_a_plan_with_errors(shell, passphrase):
 
 @pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
 def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
-    """--accept without a reason or with an unknown code is a wrong call."""
+    """--accept without a reason, or with an unknown code, is a usage error."""
     ended = shell("request", topology, "requests", "--accept", value)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("lyncnb: request: ")
 
 
 def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
-    """LYNCNB_PASSPHRASE is used and then removed from the environment that children inherit."""
+    """LYNCNB_PASSPHRASE is used and then removed from the environment that child processes inherit."""
     monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
     assert shell("request", topology, "requests").status == 0
@@ -168,7 +176,7 @@ def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypat
 
 
 def test_status_lists_requests(shell, written):
-    """The command status shows each request's state and needs no passphrase."""
+    """The status command shows each request's state without a passphrase."""
     ended = shell("status", "requests")
     assert ended.status == 0
     assert ended.out.count("  waiting\n") == 3
@@ -178,7 +186,7 @@ def test_status_lists_requests(shell, written):
 
 
 def test_status_writes_a_calendar(shell, written):
-    """--calendar leaves an iCalendar file, also when nothing is to be renewed yet."""
+    """The command status --calendar writes an iCalendar file, even if no renewal is due yet."""
     assert shell("status", "requests", "--calendar", "renewals.ics").status == 0
     text = (shell.folder / "renewals.ics").read_text("utf-8")
     assert text.startswith("BEGIN:VCALENDAR")
@@ -186,7 +194,7 @@ def test_status_writes_a_calendar(shell, written):
 
 
 def test_status_of_a_damaged_folder(shell, written):
-    """A missing key gives status 3, named on standard error."""
+    """If a key is missing, the exit status is 3, and standard error names the key."""
     key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
     key.rename(shell.folder / "elsewhere.key")
     ended = shell("status", "requests")
@@ -195,7 +203,7 @@ def test_status_of_a_damaged_folder(shell, written):
 
 
 def test_status_rebuild(shell, written, passphrase):
-    """--rebuild makes a lost manifest again from keys and requests."""
+    """The command status --rebuild restores a lost manifest from keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
     ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
@@ -213,7 +221,7 @@ def test_status_rebuild(shell, written, passphrase):
     ],
 )
 def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
-    """An empty name is not the current folder, and a reason without a renewal is reported."""
+    """An empty folder name, and a reason without a renewal, are rejected by the request command."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("request", *arguments, "--passphrase-file", passphrase)
     assert (ended.status, ended.out) == (2, "")
@@ -223,7 +231,7 @@ def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
 
 
 def test_rekey(shell, written, passphrase):
-    """The command rekey puts the folder under the new passphrase; the old one then opens nothing."""
+    """The rekey command encrypts the folder with the new passphrase, and the old one opens nothing."""
     new = shell.write("new.txt", "another horse battery\n")
     arguments = ("rekey", "requests", "--passphrase-file", passphrase)
     ended = shell(*arguments, "--new-passphrase-file", new, "--json")
@@ -235,7 +243,9 @@ def test_rekey(shell, written, passphrase):
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
 def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
-    """If it cannot ask for the new passphrase, the error names the option, and nothing is done."""
+    """If rekey cannot ask for the new passphrase, the error names the option, and nothing is
+    changed.
+    """
     before = snapshot(shell.folder / "requests")
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
     assert (ended.status, ended.out) == (3, "")
@@ -247,20 +257,20 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
 
 
 def test_rekey_of_a_folder_that_is_none(shell):
-    """The folder is looked up before the command asks for two passphrases."""
+    """Rekey checks the folder before it asks for two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
     assert ended.err.startswith("lyncnb: nowhere/manifest.json does not exist")
 
 
 def test_help_of_status_names_every_state():
-    """The help names each state of the table, in the order of its life."""
+    """The help of status names each state in the order of a request's life."""
     states = status_command.help.partition("States: ")[2].partition(".")[0]
     assert " ".join(states.split()).split(", ") == list(STATES)
 
 
 def test_purge_lists_first(shell, written):
-    """The command purge removes nothing without its token, and nothing that may be with a CA."""
+    """Without its token, purge removes nothing, and it lists no request that may be with a CA."""
     ended = shell("purge", "requests")
     assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
     document = json.loads(shell("purge", "requests", "--json").out)
@@ -273,7 +283,9 @@ def test_purge_lists_first(shell, written):
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 def test_interrupt_keeps_what_is_finished(shell, passphrase):
-    """Ctrl-C ends with 130, keeps whole pairs, and the next run completes the folder."""
+    """After Ctrl-C the exit status is 130, complete pairs are kept, and the next run completes the
+    folder.
+    """
     rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(3, 31))  # fmt: skip
     table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
@@ -305,7 +317,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
 
 
 def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
-    """On a terminal a new folder's passphrase is asked twice and never shown."""
+    """On a terminal, the passphrase of a new folder is asked twice and never shown."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,
@@ -329,7 +341,9 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
 
 
 def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
-    """From a file, a weak one ends the command with 3, without a folder; an old folder opens."""
+    """If a passphrase file has a weak passphrase, a new folder is rejected with status 3, and an
+    existing one opens.
+    """
     weak = shell.write("weak.txt", "fe01.contoso.net\n")
     ended = shell("request", topology, "new", "--passphrase-file", weak)
     assert ended.status == 3
@@ -339,11 +353,14 @@ def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
 
 
 def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology, written):
-    """A script reads both names on standard error; a person must agree, and no is the default."""
+    """If the folder belongs to another deployment, both names are shown, and a person must agree.
+
+    The default is no.
+    """
     pexpect = pytest.importorskip("pexpect")
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
     ended = shell.process("request", other, *written[2:], "--dry-run")
-    assert "another deployment" not in ended.err  # nothing is written
+    assert "another deployment" not in ended.err  # nothing was written
     before = _snapshot(shell.folder / "requests")
     child = pexpect.spawn(
         sys.executable,
@@ -372,7 +389,7 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
 
 @pytest.fixture
 def answered(shell, written):
-    """The same, and a folder ``back`` in which a CA left a certificate for each request."""
+    """Return the same folder, and a folder ``back`` with a certificate for each request."""
     authority = PythonCa()
     (shell.folder / "back").mkdir()
     for path in (shell.folder / "requests" / "csr").iterdir():
@@ -383,7 +400,7 @@ def answered(shell, written):
 
 
 def test_handover_packs_requests_and_no_key(shell, written):
-    """The package holds every waiting CSR; the same command again finds it as it is."""
+    """The handover package contains every waiting CSR. Repeating the command does not change it."""
     ended = shell("handover", "requests", "out.zip", "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["format"]) == (0, "lyncnb-handover/1")
@@ -395,7 +412,7 @@ def test_handover_packs_requests_and_no_key(shell, written):
 
 
 def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
-    """The plain template is used for server authentication, clientAuth= for the rest."""
+    """A plain template is used for server authentication, and clientAuth= for the other requests."""
     ended = shell("handover", "requests", "out.zip", "--template", "LyncWeb",
                   "--template", "clientAuth=LyncBoth")  # fmt: skip
     assert ended.status == 0
@@ -407,7 +424,7 @@ def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
 
 
 def test_handover_of_nothing(shell, written):
-    """If no request fits the choice, the existing choices are named."""
+    """If no request matches the selection, the error lists the existing values."""
     ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
     assert ended.status == 3
     assert "Taipei" in ended.err
@@ -415,7 +432,7 @@ def test_handover_of_nothing(shell, written):
 
 
 def test_a_table_is_no_request_folder(shell):
-    """A table given in place of a folder is reported as a table, not as a damaged folder."""
+    """A table that is passed instead of a folder is reported as a table, not as a damaged folder."""
     table = shell.write("table.csv", b"server_fqdn,role\n")
     for command in ("status", "steps"):
         ended = shell(command, table)
@@ -425,7 +442,7 @@ def test_a_table_is_no_request_folder(shell):
 
 
 def test_receive_and_package(shell, answered, passphrase):
-    """Returned certificates are matched, kept, and packaged; status follows."""
+    """Returned certificates are matched, stored and packaged, and status shows it."""
     ended = shell("receive", "requests", "back", "--json")
     document = json.loads(ended.out)
     assert ended.status == 0, document["findings"]
@@ -441,7 +458,9 @@ def test_receive_and_package(shell, answered, passphrase):
 
 
 def test_receive_tells_differences_and_unreadable_files(shell, answered):
-    """A certificate that differs gives 1, a file that cannot be read 2, a missing one 2."""
+    """The receive command has exit status 1 for a certificate with differences, and 2 for an
+    unreadable or missing file.
+    """
     wrong = shell.write("wrong.cer", b"-----BEGIN CERTIFICATE-----\nAAAA\n")
     assert shell("receive", "requests", wrong).status == 2
     assert shell("receive", "requests", "nowhere.cer").status == 2
@@ -457,14 +476,14 @@ def test_receive_tells_differences_and_unreadable_files(shell, answered):
 
 
 def test_pfx_without_certificates(shell, written, passphrase):
-    """If some certificates could not be packaged, the status is 1, with the reason for each."""
+    """If some certificates cannot be packaged, the exit status is 1, and each has a reason."""
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.status == 1
     assert ended.out.startswith("3 packages not made (no certificate was issued yet ")
 
 
 def test_steps(shell, answered, passphrase):
-    """The procedure is written once everything is packaged; before that the status is 1."""
+    """The steps are written. Until everything is packaged, the exit status is 1."""
     ended = shell("steps", "requests")
     assert ended.status == 1
     assert ended.out.startswith("3 certificates not packaged (")
@@ -481,7 +500,9 @@ def test_steps(shell, answered, passphrase):
 
 
 def test_requests_on_a_server(shell):
-    """From the topology alone: a page and a script each; a plan with errors writes no file."""
+    """The command steps --request-on-server writes a page and a script for each request of a
+    topology, and nothing if the plan has errors.
+    """
     good = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     (shell.folder / "good.csv").write_text(good)
     ended = shell("steps", "good.csv", "--request-on-server", "-o", "out")
@@ -497,7 +518,10 @@ def test_requests_on_a_server(shell):
 
 
 def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
-    """One package's password is shown on a terminal and taken away again; a pipe gets none."""
+    """The pfx command shows a package's password on a terminal and then clears it.
+
+    It writes no password to a pipe.
+    """
     assert shell("receive", "requests", "back").status == 0
     assert shell("pfx", "requests", "--passphrase-file", passphrase).status == 0
     arguments = ["pfx", "requests", "--passphrase-file", str(passphrase), "--show-password"]
@@ -530,7 +554,9 @@ def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
 
 @pytest.fixture
 def superseded(shell, answered, passphrase):
-    """A folder whose first request was renewed and deployed: its old pair can go."""
+    """Return a folder whose first request was renewed and deployed, so that its old pair can be
+    removed.
+    """
     assert shell(*answered, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
     authority = PythonCa()
     path = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
@@ -545,7 +571,9 @@ def superseded(shell, answered, passphrase):
 
 
 def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, superseded, passphrase):
-    """The passwords of packages go with them, and only the passphrase opens their list."""
+    """Purge asks for the passphrase if packages have passwords, because it also removes passwords
+    from the encrypted list.
+    """
     given = ("--passphrase-file", passphrase)
     assert shell("pfx", "requests", *given).status in (0, 1)
     ended = shell("purge", "requests")
@@ -557,7 +585,7 @@ def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, supersed
 
 
 def test_purge_with_its_token(shell, superseded):
-    """The list's token removes exactly that list; another one removes nothing."""
+    """Purge with the list's token removes exactly that list, and nothing with another token."""
     listed = json.loads(shell("purge", "requests", "--json").out)
     assert [item["why"] for item in listed["items"]] == [
         "superseded: generation 2 is on its servers"
@@ -573,7 +601,7 @@ def test_purge_with_its_token(shell, superseded):
 
 @pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
 def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
-    """On a terminal the list is shown and only the word yes removes it."""
+    """On a terminal, purge shows the list and removes it only after the answer yes."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,
@@ -594,7 +622,9 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
 
 
 def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
-    """Made, named, shown by its fingerprint, used without the passphrase, taken out."""
+    """A recovery key is created, added, shown by its fingerprint, used without the passphrase, and
+    removed.
+    """
     own = shell.write("own.txt", "the words of the key\n")
     new = shell.write("new.txt", "another long phrase\n")
     made = shell("recovery", "new", "keep", "--passphrase-file", own, "--json")

@@ -1,4 +1,4 @@
-"""Tests of lyncnb forecast: its input, its exit status, and the comparison of two forecasts."""
+"""The forecast command reads its input, has the right exit status, and compares two forecasts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ISSUE = "planned_issue_date = 2026-11-25\n"
 
 @pytest.fixture
 def planner(shell):
-    """A table, options with which it works and with which not, a saved plan, and a folder."""
+    """Write a table, options that can work and options that cannot, a saved plan, and a folder."""
     shell.write("t.csv", TWO_SITES)
     shell.write("good.toml", ISSUE)
     shell.write("bad.toml", f'{ISSUE}[freezes]\nmerger = "2029-06-01 to 2029-07-30"\n')
@@ -28,7 +28,9 @@ def planner(shell):
 
 
 def test_it_works_or_not(planner):
-    """0 if it can work; 1 if not, and then each rule is named with its days."""
+    """The exit status of forecast is 0 if the plan works, else 1, and each violated rule is named
+    with its dates.
+    """
     good = planner("forecast", "t.csv", "--options", "good.toml")
     assert (good.status, good.err) == (0, "")
     assert "cannot be done" not in good.out
@@ -45,7 +47,10 @@ def test_it_works_or_not(planner):
 
 
 def test_until_and_on(planner):
-    """The days are arguments, never taken from a clock; an invalid date is refused."""
+    """The dates --until and --on are arguments and not taken from the clock.
+
+    An invalid date is rejected.
+    """
     refused = planner("forecast", "t.csv")
     assert (refused.status, refused.out) == (2, "")
     assert "forecast has no first day" in refused.err
@@ -57,7 +62,9 @@ def test_until_and_on(planner):
 
 
 def test_of_a_saved_plan_and_a_folder(planner):
-    """A saved plan has its own options; a folder takes those that are given."""
+    """A forecast of a saved plan uses its options, and a forecast of a folder uses the given
+    options.
+    """
     saved, table = (
         json.loads(planner("forecast", *of, "--json").out)
         for of in (("p.json",), ("t.csv", "--options", "good.toml"))
@@ -71,7 +78,9 @@ def test_of_a_saved_plan_and_a_folder(planner):
 
 
 def test_two_beside_each_other(planner):
-    """Two tables, or one with two sets of choices; each is named by what tells it apart."""
+    """Two tables, or one table with two sets of options, are forecast together, and their names
+    show the difference.
+    """
     call = ("forecast", "t.csv", "--options", "good.toml", "--other-options")
     ended = planner(*call, "other.toml")
     assert (ended.status, ended.err) == (0, "")
@@ -85,7 +94,10 @@ def test_two_beside_each_other(planner):
 
 
 def test_files(planner):
-    """Each format is written under the name that is given, and its problems end with 1 as well."""
+    """Each output format is written under the given name.
+
+    If the plan does not work, the exit status is 1 here too.
+    """
     for ending in ("csv", "xlsx", "md", "html", "svg", "ics", "json"):
         ended = planner("forecast", "t.csv", "--options", "bad.toml", "-o", f"f.{ending}")
         assert (ended.status, ended.err) == (1, f"written: f.{ending}\n")
@@ -94,7 +106,7 @@ def test_files(planner):
 
 
 def test_a_saved_plan_has_options_of_its_own(planner):
-    """A saved plan with other options is not described as having the default options."""
+    """If a saved plan has other options, the comparison does not call them the default options."""
     ended = planner("forecast", "p.json", "--other-options", "other.toml")
     assert ended.out.startswith("first: p.json with its recorded options: ")
     assert "second: p.json with other.toml: " in ended.out

@@ -1,4 +1,4 @@
-"""``lyncnb guide``: asked in a terminal, or answered by a file; written whole or not at all."""
+"""``lyncnb guide`` asks in a terminal or reads a file of answers, and writes all files or none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def files(folder):
 
 
 def test_a_file_of_answers_is_laid_out(shell):
-    """The table, the sum, the Python and the two commands to go on, which work as printed."""
+    """With a file of answers, guide writes the table, and prints counts, Python, and two commands
+    that work as printed.
+    """
     shell.write("given.toml", ANSWERS)
     done = shell("guide", "first plan", "--answers", "given.toml")
     assert (done.status, done.err) == (0, "")
@@ -48,7 +50,7 @@ def test_a_file_of_answers_is_laid_out(shell):
 
 
 def test_the_answers_that_were_kept_give_the_same(shell):
-    """guide.toml, edited by hand, gives the files again and stays as it is; --force is required."""
+    """An edited guide.toml gives the files again with --force, and stays unchanged."""
     shell.write("given.toml", ANSWERS)
     assert shell("guide", "--answers", "given.toml").status == 0
     kept = (shell.folder / "guide.toml").read_text("utf-8")
@@ -64,7 +66,9 @@ def test_the_answers_that_were_kept_give_the_same(shell):
 
 
 def test_as_json(shell):
-    """One document: files, answers, table, Python, plan and what is left out."""
+    """The command guide --json prints one document with files, answers, table, Python, plan and
+    what is left out.
+    """
     shell.write("given.toml", ANSWERS)
     done = shell("guide", "--answers", "given.toml", "--json")
     document = json.loads(done.out)
@@ -76,7 +80,9 @@ def test_as_json(shell):
 
 
 def test_what_is_wrong_leaves_nothing(shell):
-    """Wrong answers, no answers and no terminal: exit status 2, and an empty folder stays empty."""
+    """With wrong answers, no answers or no terminal, the exit status is 2, and an empty folder
+    stays empty.
+    """
     shell.write("given.toml", ANSWERS.replace("true", '"perhaps"') + "directors = 1\nx = 1\n")
     wrong = shell("guide", "new", "--answers", "given.toml")
     assert wrong.status == 2
@@ -91,7 +97,9 @@ def test_what_is_wrong_leaves_nothing(shell):
 
 
 def test_the_answers_are_not_replaced_by_what_comes_of_them(shell):
-    """Answers under the name of another file of the plan stay, with --force, too."""
+    """If the answers have the name of a file of the plan, they are not overwritten, even with
+    --force.
+    """
     shell.write("plan.toml", ANSWERS)
     ended = shell("guide", ".", "--answers", "plan.toml", "--force")
     assert (ended.status, ended.out) == (2, "")
@@ -112,7 +120,7 @@ class Terminal:
         )  # fmt: skip
 
     def answer(self, question, *texts):
-        """Give these answers to a question, one after the other; Enter to those before it."""
+        """Type these answers to a question one by one. Press Enter at all questions before it."""
         for text in texts:
             while True:
                 self.child.expect_exact("\n> ")
@@ -123,10 +131,10 @@ class Terminal:
                     break
 
     def leave(self, end):
-        """Press a control key until the command ends; return what it wrote since.
+        """Press a control key until the command ends, and return the output since then.
 
         If Ctrl-C arrives just before Python reads the terminal, Python handles it only with the
-        next Enter; a person presses it again.
+        next Enter. A person would press it again.
         """
         for _ in range(20):
             self.child.sendcontrol(end)
@@ -137,7 +145,7 @@ class Terminal:
         return written
 
     def rest(self):
-        """Press Enter until the command ends; return what it wrote."""
+        """Press Enter until the command ends, and return its output."""
         written = ""
         while self.child.expect_exact(["\n> ", self.eof]) == 0:
             written += self.child.before + self.child.after
@@ -148,7 +156,9 @@ class Terminal:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_asked_in_a_terminal(shell):
-    """Wrong answers are reported and asked again, ? helps, < goes back, Enter takes the default."""
+    """Wrong answers are reported and asked again, ? shows help, < goes back, and Enter accepts the
+    default.
+    """
     terminal = Terminal(shell)
     terminal.answer("Which product", "sfb2020", "")
     terminal.answer("SIP domains", "con toso", "?", "contoso.local")
@@ -179,7 +189,9 @@ def test_asked_in_a_terminal(shell):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_two_answers_are_enough(shell):
-    """Remaining questions take their defaults; only those without a valid answer are asked."""
+    """The remaining questions use their defaults, and only questions without a valid answer are
+    asked.
+    """
     terminal = Terminal(shell)
     terminal.answer("Which product", ">")
     terminal.answer("SIP domains", "contoso.local")
@@ -196,7 +208,7 @@ def test_two_answers_are_enough(shell):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 @pytest.mark.parametrize("end", ["c", "d"])
 def test_an_interview_that_ends_early(shell, end):
-    """Ctrl-C, and the end of input, leave nothing; the exit status is that of an interruption."""
+    """Ctrl-C or the end of input writes nothing, and the exit status is that of an interruption."""
     terminal = Terminal(shell, "new")
     terminal.answer("Which product", "")
     terminal.child.expect_exact("SIP domains")
@@ -209,7 +221,7 @@ def test_an_interview_that_ends_early(shell, end):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_nobody_is_asked_in_vain(shell):
-    """If a table exists, the command says so before the first question."""
+    """If a table exists, guide reports it before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()
     assert "topology.csv already exists; lyncnb did not change it" in told

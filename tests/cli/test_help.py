@@ -1,4 +1,4 @@
-"""The first page of help and the hints describe the commands correctly."""
+"""The first page of help and the hints name the commands correctly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "lyncnb"
 
 
 def texts():
-    """Yield what planners read: texts of the program and of its rule files, with their place."""
+    """Yield the texts of the program and its rule files, with their place."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -27,21 +27,21 @@ def texts():
 
 
 def test_help_lists_every_command():
-    """The first page names each command once, and no other."""
+    """The first page of help names each command exactly once."""
     listed = [name for _, commands in SECTIONS for name, _ in commands]
     assert sorted(listed) == sorted(command.name for command in COMMANDS)
     assert all(f"  {name} " in overview() for name in listed)
 
 
 def test_version_is_that_of_the_package():
-    """--version tells what is installed."""
+    """--version shows the installed version."""
     from importlib.metadata import version
 
     assert version("lyncnb") == VERSION
 
 
 def test_hints_name_commands_that_exist():
-    """A hint that says which command to run says one that there is, with an option that it has."""
+    """Each command and option in a hint exists."""
     options = {c.name: {o for p in c.params for o in p.opts} for c in COMMANDS}
     named = [
         (path, found[0] or found[2], found[1] or found[3])

@@ -1,4 +1,4 @@
-"""Every reader of a file that a planner names: whatever is there, words and a status, in time."""
+"""Whatever a file argument names, each command ends in time with a message and a valid exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ shell = pytest.fixture(make_shell)
 PASS = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
 ON_SERVER = ("--request-on-server", "-o", "scripts")
-# Each command as it would succeed, but for its options.
+# A successful call of each command, without its options.
 CALLS = {
     "run": ["n.ipynb"],
     "share": ["n.ipynb"],
@@ -55,8 +55,8 @@ CALLS = {
     "rekey": ["requests"],
     "purge": ["requests"],
 }
-# Names of parameters that are files or folders to be read. Passphrases may come through a pipe,
-# which has tests of its own.
+# The names of parameters for input files or folders. Passphrases may be read from a pipe, which is
+# tested separately.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
@@ -65,14 +65,14 @@ READ = {
     "answers_file",
     "reports",
 }
-# They stand in the place of others, and have a call of their own in READERS.
+# These parameters replace others, and have a separate call in READERS.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
-# They lay out a folder, or make it.
+# These parameters create a folder.
 LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:
-    """Find every argument that names an input file; FILE replaces its name."""
+    """Return every argument that names an input file. FILE replaces its name."""
     found = {}
     for command in COMMANDS:
         arguments = [one for one in command.params if isinstance(one, click.Argument)]
@@ -124,7 +124,7 @@ CONTENTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Extra files that the commands need."""
+    """Write the additional files that the commands need."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -143,13 +143,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def planner(made, shell):
-    """A copy of it to work in."""
+    """Return a copy of the files in which a test can work."""
     shutil.copytree(made, shell.folder, dirs_exist_ok=True)
     return shell
 
 
 def refused(planner, arguments: tuple[str, ...], name: str) -> None:
-    """Check that a command ends in time, in words, with a status of its own."""
+    """Check that a command ends in time with a message and a valid exit status."""
     signal.alarm(20)
     try:
         ended = planner(*(name if part == "FILE" else part for part in arguments))
@@ -157,12 +157,14 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "error in lyncnb" not in ended.err
-    assert "--help for the arguments" not in ended.err  # the file was never looked at
-    if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # a line for each file
+    assert "--help for the arguments" not in ended.err  # the file was not read
+    if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # one line for each file
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return
     assert ended.err.startswith("lyncnb: "), ended
-    if "needs attention: 1 file" in ended.out:  # the list is one; the folder is shown all the same
+    if (
+        "needs attention: 1 file" in ended.out
+    ):  # one of them is the list, and the folder is shown anyway
         assert "--approved-by" in arguments
         assert ended.status == 3
         return
@@ -174,7 +176,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_no_ordinary_file(planner, reader):
-    """A pipe, a device, a folder in a file's place, a dangling link or nothing is never waited for."""
+    """For a pipe, device, folder, broken link or missing file, no command waits."""
     folder = planner.folder
     for name in ("pipe.ipynb", "pipe"):
         os.mkfifo(folder / name)
@@ -183,15 +185,15 @@ def test_what_is_no_ordinary_file(planner, reader):
     (folder / "folder.ipynb").mkdir()
     (folder / "loop.ipynb").symlink_to("loop.ipynb")
     names = ["pipe.ipynb", "pipe", "zero.ipynb", "/dev/zero", "loop.ipynb", "x" * 300]
-    if reader != "request folder":  # where nothing is, a new folder is made
+    if reader != "request folder":  # a missing folder is created
         names += ["dangling.ipynb", "nowhere.ipynb", "nowhere/a.ipynb"]
-        names += ["folder.ipynb"] if reader != "receive files" else []  # which takes folders
+        names += ["folder.ipynb"] if reader != "receive files" else []  # this command takes folders
     for name in names:
         refused(planner, READERS[reader], name)
 
 
 def test_a_list_of_signers_is_read_when_nobody_approved(planner):
-    """A wrong name is reported, and not hidden behind what the folder lacks."""
+    """A wrong name of the list of signers is reported, even if no plan was approved."""
     ended = planner("status", "requests", "--approved-by", "nowhere.txt")
     assert (ended.status, ended.out) == (2, "")
     assert "nowhere.txt" in ended.err
@@ -199,11 +201,11 @@ def test_a_list_of_signers_is_read_when_nobody_approved(planner):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_in_it(planner, reader):
-    """Nothing that a file may hold ends in a traceback or is called a fault of lyncnb."""
+    """No content of a file causes a traceback or is reported as a fault of lyncnb."""
     for what, content in CONTENTS.items():
         planner.write("file.ipynb", content)
         if reader.endswith(("options_file", "_options")) and what == "empty":
-            continue  # no option is chosen there, which is a choice
+            continue  # an empty file has no options, which is valid
         refused(planner, READERS[reader], "file.ipynb")
 
 
@@ -229,13 +231,13 @@ NOTEBOOKS = [
 @pytest.mark.parametrize("text", NOTEBOOKS)
 @pytest.mark.parametrize("command", ["run", "share", "clean"])
 def test_what_is_no_notebook(planner, command, text):
-    """JSON that is not a notebook, or a damaged one, is refused in plain words."""
+    """JSON that is not a notebook, or a damaged notebook, is rejected with a plain message."""
     planner.write("odd.ipynb", text)
     refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
 
 
-#: What somebody may type, paste or have in a variable.
+#: Texts that a person may type, paste or have in a variable.
 TYPED = (
     *(
         "",
@@ -260,7 +262,7 @@ TYPED = (
 
 
 def words() -> dict[str, tuple[str, ...]]:
-    """Find every option that takes text; WORDS replaces the text."""
+    """Return every option that takes text. WORDS replaces the text."""
     found = {}
     for command in COMMANDS:
         for one in command.params:
@@ -275,7 +277,9 @@ def words() -> dict[str, tuple[str, ...]]:
 
 @pytest.mark.parametrize("option", words())
 def test_what_somebody_types(planner, option):
-    """Any words for an option end in a status of the contract, and words if it is not 0 or 1."""
+    """Any text for an option gives a documented exit status, and a message if the status is not 0
+    or 1.
+    """
     planner.write("answer.pem", "nothing")
     for typed in TYPED:
         call = [typed if part == "WORDS" else part for part in words()[option]]

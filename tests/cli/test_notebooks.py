@@ -1,4 +1,4 @@
-"""Tests of lyncnb.cli: the commands about notebooks."""
+"""The commands for notebooks."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ def _notebook(*cells: str, **outputs: str) -> str:
 
 @pytest.mark.kernel
 def test_run_leaves_the_executed_copy_and_a_page(shell):
-    """The command run executes a notebook, with the passphrase for the cell that asks."""
+    """The run command executes a notebook, passes the passphrase to its prompt, and writes a copy
+    and a page.
+    """
     shell.write("passphrase", PASSPHRASE)
     before = _notebook(
         "import getpass, os\nassert 'LYNCNB_PASSPHRASE' not in os.environ",
         "print(len(getpass.getpass('Passphrase (at least 12 characters): ')))\nfolder = 'requests'",
     )
     shell.write("small.ipynb", before)
-    for name in ("requests/keys", "others/keys"):  # what makes a folder one of requests
+    for name in ("requests/keys", "others/keys"):  # the file that marks a request folder
         (shell.folder / name).mkdir(parents=True)
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0
@@ -71,11 +73,11 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
 
 @pytest.mark.kernel
 def test_the_main_command_does_the_whole_job(shell):
-    """README's main command, from an empty folder, leaves keys, requests and the summary."""
+    """The main command in the README creates keys, requests and the summary in an empty folder."""
     readme = (REPOSITORY / "README.md").read_text("utf-8")
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
     found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
-    # What stands before it makes the environment that this test runs in.
+    # The commands before it create the environment in which this test runs.
     ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
     assert (ended.status, ended.err) == (0, "")
     folder = shell.folder / "work" / "notebooks" / "requests"
@@ -90,7 +92,7 @@ def test_the_main_command_does_the_whole_job(shell):
 @pytest.mark.kernel
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 def test_ctrl_c_ends_a_run(shell):
-    """While a cell runs: the kernel ends too, nothing half-run is left, one line says so."""
+    """Ctrl-C while a cell runs ends the kernel, leaves no incomplete file, and prints one line."""
     cell = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(600)"
     shell.write("n.ipynb", _notebook(cell))
     process = subprocess.Popen(
@@ -116,7 +118,9 @@ def test_ctrl_c_ends_a_run(shell):
 @pytest.mark.kernel
 @pytest.mark.skipif(os.name == "nt", reason="presses Ctrl-C in a POSIX terminal")
 def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
-    """Once is enough, though the question keeps the loop from turning."""
+    """Ctrl-C during the passphrase prompt ends the run at once, although the prompt blocks the
+    event loop.
+    """
     import fcntl
     import pty
     import termios
@@ -138,7 +142,7 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
         told += os.read(ours, 1024)
     os.write(ours, b"\x03")
     assert process.wait(timeout=60) == 130
-    with suppress(OSError):  # the terminal is closed when all is read
+    with suppress(OSError):  # the terminal closes after all output was read
         while more := os.read(ours, 1024):
             told += more
     os.close(ours)
@@ -147,7 +151,7 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
 
 @pytest.mark.kernel
 def test_run_of_a_notebook_that_fails(shell):
-    """A failing cell ends with 1 and is named, without a traceback."""
+    """If a cell fails, run names it without a traceback and exits with 1."""
     shell.write("broken.ipynb", _notebook("1 + 1", "1 / 0"))
     ended = shell("run", "broken.ipynb")
     assert (ended.status, ended.out) == (1, "")
@@ -155,7 +159,9 @@ def test_run_of_a_notebook_that_fails(shell):
 
 
 def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
-    """A notebook with a secret does not keep others from being cleaned; all errors are reported."""
+    """A notebook with a secret does not stop other notebooks from being cleaned, and all errors are
+    reported.
+    """
     for name in ("a", "c"):
         shell.write(f"{name}.ipynb", _notebook("password = 'four random words'"))
     state = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
@@ -167,12 +173,12 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
     assert "a.ipynb cell 1" in ended.err
     assert "c.ipynb cell 1" in ended.err
     assert 'cannot read "d.ipynb": No such file' in ended.err
-    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # what is refused was read
+    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # the rejected file was read
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
 
 
 def test_clean_and_share(shell):
-    """Clean reports whether it changed anything; share writes a page next to the notebook."""
+    """Clean reports whether it changed a notebook, and share writes a page next to it."""
     shell.write("n.ipynb", _notebook("1 + 1"))
     assert shell("clean", "n.ipynb").out == "n.ipynb: already clean\n"
     assert shell("share", "n.ipynb", "-o", "page.html").out == "written: page.html\n"
@@ -180,7 +186,7 @@ def test_clean_and_share(shell):
 
 
 def test_share_refuses_what_is_secret(shell):
-    """A notebook that holds a private key is not shared: status 1, and no page."""
+    """Share rejects a notebook with a private key with exit status 1, and writes no page."""
     key = "-----BEGIN " + "PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE " + "KEY-----"
     shell.write("n.ipynb", _notebook(f"key = '''{key}'''"))
     for command in ("share", "clean"):
@@ -190,7 +196,9 @@ def test_share_refuses_what_is_secret(shell):
 
 
 def _ask(port: str, query: str) -> dict:
-    """Ask the server what its root holds; it prints its address a moment before it listens."""
+    """Wait until the server answers, since it prints its address before it listens, and return its
+    files.
+    """
     for _ in range(300):
         try:
             with urlopen(f"http://127.0.0.1:{port}/api/contents{query}", timeout=30) as answer:
@@ -204,7 +212,7 @@ def _ask(port: str, query: str) -> dict:
 
 @contextmanager
 def _serving(shell, command: str):
-    """Run lab or dash without a browser; give the port and the token of the address it prints."""
+    """Run lab or dash without a browser, and return the port and token in the printed address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
         cwd=shell.folder,
@@ -231,7 +239,7 @@ def _serving(shell, command: str):
 
 @pytest.mark.kernel
 def test_lab_lays_out_and_serves_with_a_token(shell):
-    """The command lab lays out the workspace and answers on loopback to its token only."""
+    """Lab creates the workspace and serves it on loopback, only with its token."""
     with _serving(shell, "lab") as (port, token):
         assert len(token) >= 32
         names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
@@ -242,7 +250,7 @@ def test_lab_lays_out_and_serves_with_a_token(shell):
 
 @pytest.mark.kernel
 def test_dash_lays_out_and_serves_with_a_token(shell):
-    """The command dash shows the planning notebook to everyone who has its token."""
+    """Dash shows the planning notebook to everyone who has its token."""
     with _serving(shell, "dash") as (port, token):
         assert len(token) >= 32
         with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
@@ -267,7 +275,7 @@ TEXT = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "![x](atta
     ],
 )
 def test_a_cell_that_is_not_as_it_should_be(shell, cell, status):
-    """A picture that is not attached is shared as a broken one; a cell of no type is refused."""
+    """Share shows a missing picture as broken, and rejects a cell without a type."""
     document = json.loads(_notebook())
     document["cells"] = [cell]
     shell.write("plan.ipynb", json.dumps(document))

@@ -1,4 +1,4 @@
-"""Tests of lyncnb.cli.output: text and tables on a terminal."""
+"""Text and tables are printed to a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """A topology of two servers that has no error finding."""
+    """Write a topology of two servers without error findings."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -39,7 +39,7 @@ def _terminal(arguments, *, columns, folder):
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_plan_fits_the_terminal(shell, topology, columns):
-    """No line is wider than the terminal except a command to copy, and every name stays whole."""
+    """No line is wider than the terminal except a command to copy, and names are not split."""
     status, text = _terminal(["plan", topology, "-v"], columns=columns, folder=shell.folder)
     assert status == 0
     lines = [line for line in text.splitlines() if "lyncnb " not in line]
@@ -49,7 +49,7 @@ def test_plan_fits_the_terminal(shell, topology, columns):
 
 
 def test_plan_in_a_pipe(shell, topology):
-    """Without a terminal the plan has a line for each certificate, and no line over 100 columns."""
+    """In a pipe, the plan has one line for each certificate and at most 100 columns."""
     # A file name, because lyncnb does not wrap a long path in a command.
     text = shell.process("plan", topology.name, environment={"COLUMNS": ""}).out
     first, *certificates = text[: text.index("\n\n")].splitlines()
@@ -64,7 +64,7 @@ def test_plan_in_a_pipe(shell, topology):
 
 
 def test_notices_are_counted_and_listed_on_request(shell, topology):
-    """Plan counts the notices, plan -v shows each code with its hint and source."""
+    """Plan shows the number of notices, and plan -v shows each with its hint and source."""
     short, whole = shell.process("plan", topology).out, shell.process("plan", topology, "-v").out
     notices = [
         f
@@ -82,7 +82,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
 
 
 def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
-    """A reader copies commands, so the line breaks before one and not inside."""
+    """A command in a sentence is not wrapped, so that readers can copy it."""
     monkeypatch.setenv("COLUMNS", "40")
     output.write_next(
         "Package a and b: lyncnb pfx requests --passphrase-file secret.txt. Then go on."
@@ -106,7 +106,7 @@ def test_words_fit_the_terminal(shell, topology, command):
 
 
 def test_control_characters_do_not_reach_a_terminal(capsys):
-    """Escape sequences and text direction marks are spelled out; line breaks stay."""
+    """Escape sequences and text direction marks are replaced by visible text. Line breaks stay."""
     output.write("a\x1b[31mb\u202ec\u200bd\n\te\x7f 台")
     assert capsys.readouterr().out == "a\\x1b[31mb\\u202ec\\u200bd\n\te\\x7f 台\n"
 

@@ -1,4 +1,4 @@
-"""Every option that names an output: what is there already is never lost."""
+"""No option for an output file overwrites or loses an existing file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lyncnb.cli.app import COMMANDS
 
 shell = pytest.fixture(make_shell)
 
-# Each command as it is called where it is given a file to write.
+# A call of each command that writes a file.
 CALLS = {
     "plan": ["plan", "contoso.csv"],
     "compare": ["compare", "contoso.csv", "contoso.csv"],
@@ -38,7 +38,7 @@ CALLS = {
     "convert": ["convert", "contoso.csv"],
     "template": ["template"],
 }
-# What a text on the command line is where it names no file.
+# The text of an argument that does not name a file.
 WORDS = {
     *("NAME", "SERVER", "CODE", "DATE", "KIND", "CODE=REASON", "ID", "TEXT", "ADDRESS", "OS", "X"),
     *(
@@ -52,7 +52,7 @@ WORDS = {
         "[clientAuth=]NAME",
     ),
 }
-# Names of parameters that are read, or a folder of lyncnb's; every other one is an output.
+# The names of parameters for input, or for a folder of lyncnb. All others are outputs.
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
@@ -62,12 +62,12 @@ READ = {
     "answers_file",
     *("names", "reports"),
 }
-# It makes two files, never over others: tested with the recovery keys, and below.
+# This command writes two files and never overwrites. It is tested with the recovery keys and below.
 NEVER_OVER = {("recovery", "file")}
 
 
 def outputs() -> dict[str, list[str]]:
-    """Find every way to name an output, each with the command that it is added to."""
+    """Return every output parameter, with the command to which it is added."""
     found = {}
     for command in COMMANDS:
         for one in command.params:
@@ -84,7 +84,7 @@ OUTPUTS = outputs()
 
 
 def endings_of(planner, command: list[str]) -> list[str]:
-    """Ask a command which endings the name of its output may have."""
+    """Return the suffixes that a command accepts for its output file."""
     hint = planner(*command, "plain").err.partition("use the extension ")[2]
     endings = [f".{ending}" for ending in re.findall(r"\.(\w+)", hint.splitlines()[0])]
     assert endings
@@ -93,7 +93,7 @@ def endings_of(planner, command: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A topology, a notebook, two request folders and a link to one, as a planner has them."""
+    """Write a topology, a notebook, two request folders and a link to one of them."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -112,7 +112,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def planner(made, shell):
-    """A copy of it to work in."""
+    """Return a copy of the files in which a test can work."""
     shutil.copytree(made, shell.folder, dirs_exist_ok=True)
     (shell.folder / "link").symlink_to("requests")
     return shell
@@ -128,10 +128,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(planner, arguments: list[str], *words: str) -> None:
-    """Check that a command is refused in plain words, and nothing is changed."""
+    """Check that a command is rejected with a plain message, and nothing is changed."""
     before = contents(planner.folder)
     ended = planner(*arguments)
-    assert ended.status == 2, (arguments, ended)  # of commands about a folder, too
+    assert ended.status == 2, (arguments, ended)  # also for commands that work on a folder
     assert ended.out == ""
     assert ended.err.startswith("lyncnb: ")
     assert "hint: " in ended.err
@@ -141,7 +141,10 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 
 def test_every_output_is_found():
-    """Options that name an output file need --force too; run, approve and guide name theirs."""
+    """Options for output files need --force too.
+
+    The files of run, approve and guide are not such options.
+    """
     assert {"plan output", "plan save", "status calendar", "handover out", "share output"} <= set(
         OUTPUTS
     )
@@ -151,7 +154,9 @@ def test_every_output_is_found():
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_no_file_of_a_request_folder_is_overwritten(planner, output):
-    """Keys, requests, manifest, archive and all the rest stay as they are, by no flag."""
+    """Keys, requests, manifest, archive and all other files of a request folder are never
+    overwritten, with any flag.
+    """
     command = OUTPUTS[output]
     for path in sorted((planner.folder / "requests").rglob("*")):
         if path.is_file():
@@ -163,7 +168,9 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
-    """Not through a link, dots, another letter case, or into another folder; not by --force."""
+    """No output is written into the subfolders of a request folder, by a link, dots or other letter
+    case, even with --force.
+    """
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         for place in (
@@ -176,14 +183,16 @@ def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
 
 
 def test_the_summary_is_the_folders_own(planner):
-    """A plan does not go over the summary of what was requested, whose form it has."""
+    """The plan command does not overwrite the summary of a request folder, although both have the
+    same format.
+    """
     for ending in (".csv", ".xlsx", ".html", ".md"):
         refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_strangers_file_is_replaced_by_force_only(planner, output):
-    """A file of that name that lyncnb did not write stays, until --force is given."""
+    """A file that lyncnb did not write is overwritten only with --force."""
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         planner.write(f"mine{ending}", "my own work\n")
@@ -194,7 +203,7 @@ def test_a_strangers_file_is_replaced_by_force_only(planner, output):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
-    """The same command writes over what it wrote before, and keeps its permissions."""
+    """A command overwrites its earlier output, and keeps the file's permissions."""
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         path = planner.folder / f"out{ending}"
@@ -204,12 +213,14 @@ def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
         ended = planner(*command, path)
         assert "already exists" not in ended.err
         assert path.stat().st_mode & 0o777 == 0o600
-        # These say when they were written.
+        # These files contain the time at which they were written.
         assert path.read_bytes() == first or ending in (".ics", ".html") or output == "asis save"
 
 
 def test_an_output_of_another_kind_is_a_strangers(planner):
-    """A checklist, a plan and a notebook's page end alike and do not replace one another."""
+    """A checklist, a plan and a notebook's page have the same suffix but do not overwrite each
+    other.
+    """
     names = [name for name in OUTPUTS if ".html" in endings_of(planner, OUTPUTS[name])]
     for name in names:
         planner(*OUTPUTS[name], f"{name}.html")
@@ -220,7 +231,7 @@ def test_an_output_of_another_kind_is_a_strangers(planner):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_ending_that_does_not_fit(planner, output):
-    """A name without ending, or with that of something else, is refused with those there are."""
+    """A file name without a suffix, or with a wrong one, is rejected with the valid suffixes."""
     command = OUTPUTS[output]
     endings = endings_of(planner, command)
     for name in ("plain", "out.key", "out.exe", "out.ipynb"):
@@ -230,7 +241,7 @@ def test_an_ending_that_does_not_fit(planner, output):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX names")
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_is_no_file(planner, output):
-    """A folder, a link, a pipe, a blank or a name that cannot be is refused, by force too."""
+    """A folder, link, pipe, blank or invalid name is rejected as output, even with --force."""
     command = OUTPUTS[output]
     ending, *_ = endings_of(planner, command)
     (planner.folder / f"folder{ending}").mkdir()
@@ -253,7 +264,7 @@ def test_what_is_no_file(planner, output):
 
 
 def test_run_leaves_strangers_files(planner):
-    """Run refuses before it runs where its two files would replace what no run wrote."""
+    """Run does not start if its two output files would replace files that run did not write."""
     for name in ("n.executed.ipynb", "n.executed.html"):
         planner.write(name, "{}")
         refused(planner, ["run", "n.ipynb"], name, "already exists")
@@ -263,14 +274,16 @@ def test_run_leaves_strangers_files(planner):
 
 
 def test_clean_stays_out_of_a_request_folder(planner):
-    """A notebook that lies in a request folder's own places is not rewritten."""
+    """A notebook inside the subfolders of a request folder is not rewritten by clean."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
     refused(planner, ["clean", "requests/steps/n.ipynb"], "belongs to lyncnb's own files")
     refused(planner, ["clean", "requests/manifest.json"])
 
 
 def test_no_workspace_or_folder_inside_a_request_folder(planner):
-    """lab, dash, request and recovery lay nothing out in a request folder's own places."""
+    """The commands lab, dash, request and recovery create nothing inside the subfolders of a
+    request folder.
+    """
     for arguments in (
         ["lab", "requests/keys", "--no-browser"],
         ["dash", "requests/archive/work", "--no-browser"],
@@ -284,6 +297,6 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
 
 
 def test_own_places_are_what_a_folder_holds(planner):
-    """Everything that lyncnb makes in the first level of a request folder is guarded."""
+    """Every file and subfolder that lyncnb creates directly in a request folder is protected."""
     with lock(planner.folder / "requests"):
         assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES

@@ -1,4 +1,4 @@
-"""Tests of lyncnb.cli: help, planning, and how a command ends."""
+"""The help, the planning commands, and the exit of commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """A topology of two servers that has no error finding."""
+    """Write a topology of two servers without error findings."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -36,7 +36,7 @@ def topology(shell):
 
 
 def test_first_page_of_help_imports_nothing():
-    """The first page answers without click, pandas or cryptography."""
+    """The first page of help is shown without importing click, pandas or cryptography."""
     code = (
         "import sys; from lyncnb.cli import main; main(['--help']); main(['--version']);"
         f"sys.exit(' '.join({{'click', *{HEAVY}}} & set(sys.modules)) or 0)"
@@ -53,7 +53,7 @@ def test_first_page_of_help_imports_nothing():
 
 
 def test_help_of_every_command_imports_nothing_heavy():
-    """The help of a command loads click, but neither pandas nor cryptography."""
+    """The help of a command imports click, but neither pandas nor cryptography."""
     code = (
         "import sys; from lyncnb.cli import main\n"
         f"for name in {COMMANDS!r}: assert main([name, '--help']) == 0\n"
@@ -70,7 +70,7 @@ def test_help_of_every_command_imports_nothing_heavy():
 
 
 def test_help_lists_exactly_the_commands_there_are():
-    """A command is on the first page if and only if it can be called."""
+    """The first page of help lists a command if and only if it exists."""
     from lyncnb.cli.app import _group
 
     assert sorted(COMMANDS) == sorted(_group.commands)
@@ -85,14 +85,14 @@ def test_ways_to_ask_for_help(shell, arguments):
 
 
 def test_version_is_that_of_the_package(shell, repository):
-    """The version that the program tells is the one that is packaged."""
+    """--version shows the version of the package."""
     project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]
     assert shell("--version") == (0, f"lyncnb {project['version']}\n", "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_says_how_it_ends(shell, name):
-    """Each command's help shows its call; those that can fail name the exit status."""
+    """The help of each command shows its usage, and its exit statuses if it can fail."""
     ended = shell(name, "--help")
     assert ended.status == 0
     assert ended.out.startswith(f"Usage: lyncnb {name} ")
@@ -100,7 +100,7 @@ def test_help_of_a_command_says_how_it_ends(shell, name):
 
 
 def test_module_runs_as_a_program(shell):
-    """``python -m lyncnb`` is the same program."""
+    """``python -m lyncnb`` runs the same program."""
     assert shell.process("--help") == (0, overview(), "")
 
 
@@ -108,7 +108,7 @@ def test_module_runs_as_a_program(shell):
 
 
 def test_plan_lists_every_certificate(shell, topology):
-    """A certificate is one line; then come warnings, totals and the next command."""
+    """The plan shows each certificate in one line, then warnings, totals and the next command."""
     ended = shell("plan", topology)
     assert ended.status == 0
     lines = ended.out.splitlines()
@@ -118,7 +118,7 @@ def test_plan_lists_every_certificate(shell, topology):
 
 
 def test_plan_verbose_lists_the_names(shell, topology):
-    """With -v each certificate has its types, servers and names, under its id."""
+    """With -v, each certificate is shown with its types, servers and names, below its id."""
     lines = shell("plan", topology, "-v").out.splitlines()
     names = lines[lines.index("Names:") + 1]
     planned_id, _, told = names.strip().partition(": ")
@@ -130,7 +130,7 @@ def test_plan_verbose_lists_the_names(shell, topology):
 
 
 def test_plan_with_errors_says_what_to_do_first(shell, topology):
-    """A plan with errors is corrected before its requests are written."""
+    """For a plan with errors, the next step is to fix them."""
     topology.write_text(TWO_FRONT_ENDS.replace(",FrontEnd,pool.contoso.net,", ",FrontEnd,,"))
     ended = shell("plan", topology, "--product", "lync2013")
     assert ended.status == 1
@@ -143,7 +143,7 @@ def test_plan_with_errors_says_what_to_do_first(shell, topology):
 
 
 def test_plan_json_is_one_document(shell, topology):
-    """With --json standard output holds the plan document and nothing else."""
+    """With --json, standard output has only the plan document."""
     ended = shell("plan", topology, "--json")
     document = json.loads(ended.out)
     assert (ended.status, ended.err) == (0, "")
@@ -161,7 +161,7 @@ def test_plan_json_is_one_document(shell, topology):
 
 
 def test_check_json_leaves_the_certificates_out(shell, topology):
-    """The command check prints the same document without certificates."""
+    """The command check --json prints the plan document without certificates."""
     whole = json.loads(shell("plan", topology, "--json").out)
     ended = shell("check", topology, "--json")
     del whole["certificates"]
@@ -170,7 +170,7 @@ def test_check_json_leaves_the_certificates_out(shell, topology):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".json", ".CSV"])
 def test_plan_writes_a_file(shell, topology, suffix):
-    """-o writes the format of the ending, whole, and the same bytes each time."""
+    """-o writes the file completely, in the format of its suffix, and the same each time."""
     file = shell.folder / f"plan{suffix}"
     assert shell("plan", topology, "-o", file).status == 0
     first = file.read_bytes()
@@ -180,13 +180,13 @@ def test_plan_writes_a_file(shell, topology, suffix):
 
 
 def test_plan_to_file_and_json_at_once(shell, topology):
-    """-o and --json go together; standard output stays one document."""
+    """-o and --json can be combined, and standard output is one document."""
     ended = shell("plan", topology, "-o", "plan.md", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
 
 
 def test_plan_with_errors_ends_with_1(shell):
-    """Error findings give exit status 1, and are shown with code, hint and source."""
+    """With error findings, the exit status is 1, and each is shown with code, hint and source."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     for command in ("plan", "check"):
         ended = shell(command, table)
@@ -198,7 +198,7 @@ def test_plan_with_errors_ends_with_1(shell):
 
 
 def test_explain_names_reason_and_source(shell, topology):
-    """The command explain says why a name is there and which document says so."""
+    """Explain shows the reason for a name and the document that requires it."""
     ended = shell("explain", topology, "FE01.contoso.net")
     assert ended.status == 0
     assert "meet.contoso.com" in ended.out
@@ -207,7 +207,7 @@ def test_explain_names_reason_and_source(shell, topology):
 
 
 def test_explain_unknown_server(shell, topology):
-    """A server that is not there is named, with similar ones."""
+    """An unknown server is reported with similar names."""
     ended = shell("explain", topology, "fe09.contoso.net")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == (
@@ -217,7 +217,7 @@ def test_explain_unknown_server(shell, topology):
 
 
 def test_finding_says_what_to_do(shell):
-    """The command finding shows severity, meaning, hint and source of a code."""
+    """The finding command shows severity, meaning, hint and source of a code."""
     ended = shell("finding", "Wildcard_in_subject_name")
     assert ended.status == 0
     lines = ended.out.splitlines()
@@ -234,7 +234,7 @@ def test_finding_of_a_returned_certificate(shell):
 
 
 def test_unknown_finding_lists_near_ones(shell):
-    """A misspelt code gets the codes that are like it."""
+    """For a misspelt code, similar codes are listed."""
     ended = shell("finding", "wildcard-in-subject")
     assert ended.status == 2
     assert ended.err.startswith(
@@ -249,7 +249,7 @@ def test_unknown_finding_lists_near_ones(shell):
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
 def test_options_count_only_when_given(shell, topology, name):
-    """An options file next to the table has no effect without --options; a note names the file."""
+    """A plan.toml next to the table is used only with --options, and a note names the file."""
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
     without = shell("plan", topology, "--json")
@@ -261,7 +261,7 @@ def test_options_count_only_when_given(shell, topology, name):
 
 
 def test_product_of_the_command_beats_the_options(shell, topology):
-    """--product wins over plan.toml, and an unknown product is refused."""
+    """--product takes precedence over plan.toml, and an unknown product is rejected."""
     options = shell.write("options.toml", 'product = "nothing2099"\n')
     assert shell("check", topology, "--options", options).status == 2
     ended = shell("check", topology, "--options", options, "--product", "lync2013")
@@ -271,7 +271,7 @@ def test_product_of_the_command_beats_the_options(shell, topology):
 
 
 def test_clean_ups_are_reported(shell):
-    """Values that reading cleaned are reported on standard error, at most ten of them."""
+    """Values that were cleaned while reading are reported on standard error, at most ten of them."""
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
     table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
@@ -289,7 +289,7 @@ def test_clean_ups_are_reported(shell):
 
 
 def test_usage_errors_have_the_same_form(shell):
-    """A usage error is reported in the same form as every other error, with status 2."""
+    """A usage error has the format of every other error, and exit status 2."""
     assert shell("plan") == (
         2,
         "",
@@ -302,7 +302,7 @@ def test_usage_errors_have_the_same_form(shell):
 
 
 def test_usage_error_with_json(shell):
-    """With --json a usage error is one document, too."""
+    """With --json, a usage error is one document too."""
     ended = shell("plan", "--json")
     assert json.loads(ended.out) == {
         "error": {
@@ -314,7 +314,10 @@ def test_usage_error_with_json(shell):
 
 
 def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
-    """An unexpected exception is called a fault of lyncnb, status 70; LYNCNB_DEBUG shows more."""
+    """An unexpected exception is reported as a fault of lyncnb with exit status 70.
+
+    LYNCNB_DEBUG shows more.
+    """
 
     def broken(source):
         raise RuntimeError("two\nlines")
@@ -341,19 +344,19 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     ],
 )
 def test_report(capsys, error, status, line):
-    """Every way to end has its status and its line."""
+    """Each type of error has its exit status and its message."""
     assert failures.report(error, as_json=False) == status
     assert capsys.readouterr().err.startswith(line + "\n")
 
 
 def test_system_trouble_of_a_folder_command(capsys):
-    """If the system denies access to a request folder, the status is 3."""
+    """If the system denies access to a request folder, the exit status is 3."""
     assert failures.report(OSError(28, "No space left"), as_json=True, about_folder=True) == 3
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "No space left"
 
 
 def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
-    """The terminal gets the first hundred problems, the document all of them."""
+    """The terminal shows the first hundred problems, and the JSON document all of them."""
     problems = tuple(Problem(message=f"p{n}", file="a.csv", row=n + 2) for n in range(150))
     error = LyncnbError("a.csv: 150 problems", problems=problems)
     assert failures.report(error, as_json=True) == 2
@@ -366,7 +369,7 @@ def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
 def test_reader_that_stops_reading(shell, topology):
-    """When the reader of a pipe goes away, the command says so in a line and ends with 3."""
+    """If the reader of a pipe closes it, the command reports that in one line and exits with 3."""
     command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"
     done = subprocess.run(
         ["bash", "-c", f"({command}) | true"],
@@ -380,7 +383,7 @@ def test_reader_that_stops_reading(shell, topology):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_standard_output_that_is_full(shell, topology):
-    """A full disk behind standard output is an error, not a silent loss."""
+    """A full disk for standard output is reported as an error."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", "plan", str(topology)],
@@ -396,7 +399,7 @@ def test_standard_output_that_is_full(shell, topology):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
 def test_terminal_that_cannot_show_a_character(shell, encoding):
-    """A site's name that the terminal has no characters for costs a question mark at most."""
+    """If the terminal cannot show a character in a site name, it shows a question mark."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace("Taipei", "台北é"))
     ended = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
     assert ended.status == 0
@@ -409,7 +412,9 @@ def test_terminal_that_cannot_show_a_character(shell, encoding):
 
 @pytest.mark.parametrize("kind", ["topology", "coverage", "timeline"])
 def test_plan_draws_a_picture(shell, topology, kind):
-    """A file that ends in .svg holds the picture asked for, and is written again over its own."""
+    """For the suffix .svg, plan -o writes the requested picture, and overwrites its earlier
+    picture.
+    """
     assert shell("plan", topology, "-o", "plan.svg", "--figure", kind).status == 0
     first = (shell.folder / "plan.svg").read_text("utf-8")
     assert "<svg" in first
@@ -418,7 +423,10 @@ def test_plan_draws_a_picture(shell, topology, kind):
 
 
 def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
-    """Without --figure an .svg shows the connections, with --site one site pool by pool."""
+    """Without --figure, an .svg shows the connections.
+
+    With --site, it shows the pools of one site.
+    """
     assert shell("plan", topology, "-o", "plan.svg").status == 0
     assert ": connections" in (shell.folder / "plan.svg").read_text("utf-8")
     assert shell("plan", topology, "-o", "site.svg", "--site", "Taipei").status == 0
@@ -436,7 +444,7 @@ def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
     ],
 )
 def test_a_picture_that_cannot_be_drawn_is_refused(shell, topology, arguments, told):
-    """An unknown kind, another ending or no file is refused before anything is written."""
+    """An unknown figure, another suffix or no file is rejected before anything is written."""
     ended = shell("plan", topology, *arguments)
     assert ended.status == 2
     assert told in ended.err
@@ -444,7 +452,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused(shell, topology, arguments, t
 
 
 def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
-    """An .svg that lyncnb did not draw is replaced only with --force."""
+    """An .svg file that lyncnb did not draw is overwritten only with --force."""
     shell.write("plan.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
     assert shell("plan", topology, "-o", "plan.svg").status != 0
     assert shell("plan", topology, "-o", "plan.svg", "--force").status == 0
@@ -452,7 +460,7 @@ def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
 
 @pytest.mark.parametrize("command", ["plan", "check"])
 def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
-    """--on evaluates the plan by the rules of a date, and the document names the date."""
+    """--on evaluates the plan by the rules of a date, and the document has that date."""
     ended = shell(command, topology, "--json", "--on", "2026-03-14")
     assert json.loads(ended.out)["judged_on"] == "2026-03-14"
     wrong = shell(command, topology, "--on", "tomorrow")
@@ -462,7 +470,7 @@ def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
 
 
 def test_every_finding_goes_to_a_page(shell, tmp_path):
-    """The page is written, and written again over itself; another's file is left alone."""
+    """The command finding --all writes a page, and overwrites its earlier page but no other file."""
     path = tmp_path / "findings.html"
     for _ in range(2):
         assert shell("finding", "--all", "-o", str(path)).status == 0
@@ -483,23 +491,28 @@ def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
 
 
 def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
-    """Check shows twelve points under one heading, check -v each whole; --json keeps the codes."""
+    """Check shows twelve notices about orders under one heading, check -v shows each, and --json
+    keeps the codes.
+    """
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out
-    assert short.count("notice: ") == 2  # and one about names outside the SIP domains
+    assert short.count("notice: ") == 2  # and one notice about names outside the SIP domains
     assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13
     places = [line for line in long.splitlines() if line.startswith("  about ")]
     alike = [line.partition(" [")[0] for line in places]
-    assert len(set(alike[:12])) == 1  # the points stay together
+    assert len(set(alike[:12])) == 1  # the items stay together
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10
 
 
 def test_convert_names_cells_that_a_spreadsheet_would_run(shell):
-    """The table keeps them, so that it reads back; who opens it is warned. A workbook has text."""
+    """Convert warns about cells that a spreadsheet would run as formulas.
+
+    CSV keeps them unchanged, and a workbook stores them as text.
+    """
     table = TWO_FRONT_ENDS.replace("Taipei", '"=HYPERLINK(""http://x"")"')
     shell.write("t.csv", table)
     ended = shell("convert", "t.csv", "out.csv")

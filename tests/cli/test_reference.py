@@ -1,4 +1,4 @@
-"""docs/reference.md and the table of docs/commands.md are what the commands say themselves."""
+"""docs/reference.md and the table in docs/commands.md match the output of the commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Written by `pytest tests/cli/test_reference.py --refresh` from what `lyncnb COMM
 
 
 def reference() -> str:
-    """Write a page with the help of every command, in the order of ``lyncnb --help``."""
+    """Return a page with the help of every command, in the order of ``lyncnb --help``."""
     parts = [_BEGINNING]
     by_name = {command.name: command for command in COMMANDS}
     for title, commands in SECTIONS:
@@ -34,7 +34,7 @@ def reference() -> str:
 
 
 def table() -> str:
-    """Write a line for each command, with a link to its part of the reference."""
+    """Return one line for each command, with a link to its section in the reference."""
     lines = ["| Command | Does |\n|---|---|\n"]
     for _, commands in SECTIONS:
         for name, text in commands:
@@ -43,14 +43,14 @@ def table() -> str:
 
 
 def test_the_reference_is_what_the_commands_print(request):
-    """A changed help text shows there too; --refresh writes it."""
+    """The reference contains the help that the commands print. --refresh writes it."""
     if request.config.getoption("--refresh"):
         REFERENCE.write_text(reference(), "utf-8")
     assert REFERENCE.read_text("utf-8") == reference()
 
 
 def test_the_table_of_commands_is_the_first_page_of_help(request):
-    """Each command of the program, and no other; --refresh writes it."""
+    """The table of commands lists exactly the commands of the program. --refresh writes it."""
     before, rest = GUIDE.read_text("utf-8").split(MARK)
     written, after = rest.split(END)
     if request.config.getoption("--refresh"):

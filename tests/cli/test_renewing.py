@@ -1,4 +1,4 @@
-"""``lyncnb renew``: what it needs, what it asks, and on whose approval a renewal rests."""
+"""``lyncnb renew`` needs a selection and a reason, asks for confirmation, and checks the approval."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALICE, BOB = "alice@contoso.com", "bob@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """A folder of three requests whose certificates were issued a while ago and are due today."""
+    """Return a folder of three requests whose certificates are due today."""
     shell.write("passphrase", PASSPHRASE)
     plan, midnight = make_plan(TWO_FRONT_ENDS.encode()), datetime.now(UTC).replace(hour=0)
     long_ago = midnight - timedelta(days=70)
@@ -42,18 +42,18 @@ def planner(shell):
 
 
 def test_one_cycle_needs_no_id(planner):
-    """All that is due is renewed by one command; again, and nothing is due."""
+    """Renew renews all due certificates, without an id. If it is repeated, nothing is due."""
     ended = planner("renew", "requests", "--due", *WHY, *PASS)
     assert ended.status == 0, ended.err
     assert "3 renewed" in ended.out
     assert "generation 2 (renewed: renewal)" in ended.out
-    ended = planner("renew", "requests", "--due", *WHY)  # no passphrase: nothing is written
+    ended = planner("renew", "requests", "--due", *WHY)  # without a passphrase, nothing is written
     assert (ended.status, "no certificate is due on" in ended.err) == (0, True), ended
     assert "dry run" not in ended.out
 
 
 def test_a_dry_run_asks_nothing(planner):
-    """A dry run prints one JSON document and changes nothing."""
+    """A dry run prints one JSON document, asks no question, and changes nothing."""
     before = snapshot(planner.folder / "requests")
     ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
     assert ended.status == 0
@@ -72,14 +72,17 @@ def test_a_dry_run_asks_nothing(planner):
     ],
 )
 def test_what_it_must_be_told(planner, arguments, words):
-    """A call that leaves open what to renew, or why, renews nothing."""
+    """Without a selection or a reason, renew renews nothing."""
     ended = planner("renew", "requests", *arguments, *PASS)
     assert ended.status == 2
     assert words in ended.err
 
 
 def test_the_second_person_is_asked(planner, monkeypatch):
-    """On a terminal it asks, elsewhere it names the option; a no changes nothing."""
+    """On a terminal, renew asks before it withdraws a waiting request.
+
+    Otherwise, it names the option. The answer no changes nothing.
+    """
     one = ("renew", "requests", "FrontEnd-fe01", *PASS)
     assert planner(*one, "--reason", "first").status == 0
     before = snapshot(planner.folder / "requests")
@@ -97,7 +100,7 @@ def test_the_second_person_is_asked(planner, monkeypatch):
 
 
 def test_a_stolen_key_is_reported_with_its_serial(planner):
-    """The run ends with what to ask of the CA."""
+    """For a compromised key, the output says what to request from the CA."""
     record = open_requests(planner.folder / "requests").requests[0]
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)
     assert ended.status == 0, ended.err
@@ -106,12 +109,12 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     assert "lyncnb handover requests OUT.zip" in ended.err
 
 
-# --- where the plan was approved --------------------------------------------------------------
+# --- with an approved plan --------------------------------------------------------------------
 
 
 @pytest.fixture
 def approved(shell):
-    """A folder of a plan that Alice approved, and lists that let her and Bob sign."""
+    """Return a folder with a plan that Alice approved, and lists that allow her and Bob to sign."""
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     day = date.today() - timedelta(days=1)
@@ -126,18 +129,18 @@ def approved(shell):
 
 
 def request(shell, signers="signers", *more):
-    """Request the saved plan, with a list of allowed signers."""
+    """Request the saved plan with a list of allowed signers."""
     arguments = ("request", "--plan", "p.json", "--approved-by", signers, "requests")
     return shell(*arguments, *more, *PASS)
 
 
 def renew(shell, *more):
-    """Renew one request, which waits."""
+    """Renew one request, which is waiting."""
     return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *more, *PASS)
 
 
 def refused(ended, shell, before, *words):
-    """Check that nothing was changed, and why."""
+    """Check that nothing was changed, and the reason."""
     assert (ended.status, ended.out) == (1, ""), ended
     for word in words:
         assert word in ended.err, ended
@@ -147,7 +150,7 @@ def refused(ended, shell, before, *words):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_every_generation_names_the_approved_plan(approved):
-    """The first and the second one rest on the plan that Alice approved."""
+    """Both the first and the second generation belong to the plan that Alice approved."""
     manifest = read_manifest(approved.folder / "requests")
     (plan,) = manifest.plans
     assert {one.approved_plan for one in manifest.requests} == {plan.sha256}
@@ -161,7 +164,9 @@ def test_every_generation_names_the_approved_plan(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_a_renewal_asks_for_the_list(approved):
-    """Without it, or with one that lets the signer sign no longer, nothing is requested."""
+    """Without a list of allowed signers, or if it no longer contains the signer, nothing is
+    renewed.
+    """
     before = snapshot(approved.folder / "requests")
     refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
     ended = renew(approved, "--approved-by", "others")
@@ -171,7 +176,7 @@ def test_a_renewal_asks_for_the_list(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_where_nothing_is_requested_nobody_is_asked(approved):
-    """Nothing is due; the list of allowed signers is not needed to say so."""
+    """If nothing is due, no list of allowed signers is needed."""
     ended = approved("renew", "requests", "--due", *WHY)
     assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
 
@@ -181,7 +186,7 @@ def test_where_nothing_is_requested_nobody_is_asked(approved):
 @pytest.mark.parametrize("name", [PLAN, SIGNATURE])
 @pytest.mark.parametrize("change", ["removed", "altered"])
 def test_what_was_approved_must_be_kept(approved, name, change):
-    """A plan or a signature that is missing or altered is not an approval."""
+    """If the plan or its signature is missing or altered, nothing is renewed."""
     path = approved.folder / "requests" / name
     data = path.read_bytes()
     path.unlink()
@@ -196,7 +201,7 @@ def test_what_was_approved_must_be_kept(approved, name, change):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_the_approved_plan_is_renewed_from(approved):
-    """If the plan next to the approval was changed in the folder, it is not requested."""
+    """If the plan next to the approval was changed in the folder, it is not used."""
     document = json.loads((approved.folder / "requests/manifest.json").read_text("utf-8"))
     document["plans"][-1]["approvals"] = []
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
@@ -208,7 +213,9 @@ def test_the_approved_plan_is_renewed_from(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_the_same_plan_requested_again_is_verified_again(approved):
-    """A signer who was taken off the list, and a signature that is gone, refuse the run."""
+    """If the signer is no longer in the list, or the signature is missing, requesting the same plan
+    is rejected.
+    """
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
     (approved.folder / "p.json.sig").unlink()
@@ -219,12 +226,12 @@ def test_the_same_plan_requested_again_is_verified_again(approved):
 @needs_ssh_keygen
 @pytest.mark.parametrize("kind", ["another approver", "the same key again"])
 def test_a_new_signature_goes_on_record(approved, kind):
-    """Another approver's, and another one by the same key; the folder keeps the new one."""
+    """A new signature of the same or another approver is recorded and kept in the folder."""
     if kind == "another approver":
         sign_by_hand(approved.folder / "bob", approved.folder / "p.json")
         signers = ("both", [ALICE, BOB])
     else:
-        # Ed25519 signs the same bytes alike; ECDSA does not.
+        # Ed25519 signatures of the same data are identical, but ECDSA signatures are not.
         carol = make_key(approved.folder / "carol", kind="ecdsa")
         approved.write("carols", f"carol@contoso.com {carol}\n")
         for _ in range(2):

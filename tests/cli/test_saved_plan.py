@@ -1,4 +1,6 @@
-"""A saved plan from the command line: saved, compared, requested, and what a folder says of it."""
+"""A saved plan can be saved, compared and requested on the command line, and status compares the
+folder with it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ PASS = ("--passphrase-file", "passphrase")
 
 @pytest.fixture
 def planner(shell):
-    """A table, a passphrase, and the table's plan saved."""
+    """Write a table, a passphrase, and the table's saved plan."""
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "t.csv", "--save", "p.json").status == 0
@@ -39,7 +41,7 @@ def alter(planner, old, new, name="p.json"):
 
 
 def alter_with_digest(planner, old, new):
-    """Alter the saved plan and compute its digest again."""
+    """Alter the saved plan and calculate its digest again."""
     alter(planner, old, new)
     path = planner.folder / "p.json"
     head = path.read_text("utf-8").rpartition('"sha256": "')[0]
@@ -48,7 +50,10 @@ def alter_with_digest(planner, old, new):
 
 
 def test_it_is_saved_beside_the_rest(planner):
-    """Saving says digest and the line that signs; the same plan is the same file, on another day too."""
+    """Saving a plan shows its digest and the command to sign it.
+
+    The same plan gives the same file on any date.
+    """
     first = (planner.folder / "p.json").read_bytes()
     ended = planner("plan", "t.csv", "--save", "p.json", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
@@ -63,19 +68,24 @@ def test_it_is_saved_beside_the_rest(planner):
 
 
 def test_one_name_for_two_files(planner):
-    """The plan's other JSON does not go over the saved plan of the same call, by force neither."""
+    """If the JSON output and the saved plan have the same name, the call is rejected, even with
+    --force.
+    """
     before = (planner.folder / "p.json").read_bytes()
     for force in ((), ("--force",)):
         ended = planner("plan", "t.csv", "--save", "p.json", "-o", "p.json", *force)
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
-    assert not (planner.folder / "new.json").exists()  # told before anything is written
+    assert not (planner.folder / "new.json").exists()  # reported before anything is written
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
 def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
-    """The approver's document has the digest and the command; without --save it has neither."""
+    """With --save, the document for the approver has the digest and the command.
+
+    Without --save, it has neither.
+    """
     page = planner.folder / f"p.{ending}"
     planner("plan", "t.csv", "-o", page)
     assert "ssh-keygen" not in page.read_text()
@@ -87,7 +97,9 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
 
 
 def test_it_is_requested_and_on_record(planner):
-    """The folder of a saved plan is that of its table; the manifest has its digest, and once."""
+    """The folder for a saved plan equals that for its table, and the manifest records the digest
+    once.
+    """
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, ended.err) == (0, "")
     assert "3 requests in requests: 3 created" in ended.out
@@ -101,7 +113,10 @@ def test_it_is_requested_and_on_record(planner):
 
 
 def test_an_altered_plan_is_refused(planner):
-    """Exit status 2 with each name; no folder is made, and the command asks for no passphrase."""
+    """An altered plan is rejected with exit status 2 and each name.
+
+    No folder is created, and no passphrase is asked.
+    """
     alter(planner, '"web.contoso.com"', '"evil.contoso.com"')
     for arguments in (("--dry-run",), PASS):
         ended = planner("request", "--plan", "p.json", "requests", *arguments)
@@ -115,7 +130,9 @@ def test_an_altered_plan_is_refused(planner):
 
 
 def test_a_plan_with_errors_is_saved_and_not_requested(planner):
-    """A plan with errors can be shown to others; a request for it needs the reason in the plan."""
+    """A plan with errors can be saved and shown, but is requested only if the plan has a reason to
+    accept them.
+    """
     planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
     planner.write("o.toml", '[issuer]\nall = "public"\n')
     assert planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json").status == 1
@@ -129,7 +146,7 @@ def test_a_plan_with_errors_is_saved_and_not_requested(planner):
 
 
 def test_rules_of_ones_own(planner):
-    """A plan by rules of the planner's own is requested and compared where their file is given."""
+    """A plan for a custom product is requested and compared with that product's file."""
     text = 'extends = "lync2013"\nproduct = "mine_saved"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
     for arguments in (
@@ -138,7 +155,9 @@ def test_rules_of_ones_own(planner):
         ("compare", "m.json", "requests", "--product", "mine.toml"),
     ):
         assert planner.process(*arguments).status == 0, arguments
-    ended = planner.process("status", "requests")  # which needs no rules, so their file neither
+    ended = planner.process(
+        "status", "requests"
+    )  # this command needs no rules, so it needs no product file
     assert ended.status == 0, ended.err
     assert "as in the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
@@ -152,7 +171,9 @@ def test_rules_of_ones_own(planner):
 
 
 def test_an_old_day_counts_and_is_reported(planner):
-    """It is requested by the rules of its own date, and errors by today's rules are reported."""
+    """A saved plan is requested with the rules of its evaluation date, and errors under current
+    rules are reported.
+    """
     planner.write("c.csv", TWO_FRONT_ENDS)
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
     planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
@@ -171,14 +192,17 @@ def test_an_old_day_counts_and_is_reported(planner):
     ],
 )
 def test_what_does_not_go_with_it(planner, arguments, words):
-    """A table, options or another product together with a saved plan are refused."""
+    """A table, options or another product cannot be combined with a saved plan."""
     ended = planner("request", *arguments)
     assert ended.status == 2
     assert words in ended.err
 
 
 def test_status_says_whether_they_agree(planner):
-    """As long as the folder is what the plan asks for; another table over it needs attention."""
+    """Status agrees as long as the folder matches the plan.
+
+    If another table was requested, it needs attention.
+    """
     planner("request", "--plan", "p.json", "requests", *PASS)
     ended = planner("status", "requests")
     assert ended.status == 0
@@ -198,7 +222,9 @@ def test_status_says_whether_they_agree(planner):
 
 
 def test_a_record_that_was_altered_disagrees(planner):
-    """A name added to the manifest's record of a request no longer agrees with the plan."""
+    """If a name was added to a request's record in the manifest, status reports that it differs
+    from the plan.
+    """
     planner("request", "--plan", "p.json", "requests", *PASS)
     alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
     ended = planner("status", "requests")
@@ -207,7 +233,7 @@ def test_a_record_that_was_altered_disagrees(planner):
 
 
 def test_it_is_compared_with_anything(planner):
-    """Compared with its table, a folder and another saved plan; causes are as between tables."""
+    """A saved plan is compared with its table, a folder and another saved plan, with causes."""
     planner("request", "--plan", "p.json", "requests", *PASS)
     for other in ("t.csv", "requests", "p.json"):
         assert planner("compare", "p.json", other).status == 0
@@ -235,7 +261,7 @@ def test_it_is_compared_with_anything(planner):
     ],
 )
 def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
-    """Compare does not report an altered plan as one by other rules, even with a new digest."""
+    """An altered plan with a new digest is not reported as a plan with other rules."""
     alter_with_digest(planner, old, new)
     ended = planner("compare", "p.json", "t.csv")
     assert (ended.status, ended.out) == (2, "")
@@ -243,7 +269,9 @@ def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
 
 
 def test_by_other_rules_it_is_compared_as_it_stands(planner):
-    """The installed rules cannot make the plan again, and the command says so."""
+    """If a plan was created with other rules, compare says that the installed rules cannot create
+    it again.
+    """
     data = (planner.folder / "p.json").read_bytes()
     rules = json.loads(data)["rules"]["cas/*.toml"]
     alter_with_digest(planner, rules, "0" * 64)
@@ -253,7 +281,10 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
 
 
 def test_by_other_rules_it_is_not_requested(planner):
-    """The message lists its names and the next step, and does not claim that it was altered."""
+    """A plan with other rules is not requested.
+
+    The message lists its names and the next step, and does not say that it was altered.
+    """
     data = (planner.folder / "p.json").read_bytes()
     document = json.loads(data)
     document["rules"]["products/lync2013.toml"] = "0" * 64
@@ -270,7 +301,7 @@ def test_by_other_rules_it_is_not_requested(planner):
 
 
 def test_an_entry_that_stands_twice_is_refused(planner):
-    """Also where other rules made the plan: no plan has two certificates of one id."""
+    """A plan in which an id appears twice is rejected, also if other rules created it."""
     data = (planner.folder / "p.json").read_text("utf-8")
     alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
@@ -278,13 +309,13 @@ def test_an_entry_that_stands_twice_is_refused(planner):
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 2
     assert "appears twice" in ended.err
-    assert "its digest" not in ended.err  # which is right
+    assert "its digest" not in ended.err  # the right product
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
 @pytest.mark.parametrize("command", [["compare", "p.json", "t.csv"], ["approve", "p.json"]])
 def test_no_file_names_another_to_be_opened(planner, product, command):
-    """The product of a saved plan is a name: a path may be on an attacker's machine."""
+    """A product in a saved plan must be a name, since a path could be on an attacker's computer."""
     planner.write("mine.toml", "wildcard = true\n")
     alter_with_digest(planner, '"product": "lync2013"', f'"product": "{product}"')
     more = ["--key", "k"] if command[0] == "approve" else []
@@ -294,7 +325,7 @@ def test_no_file_names_another_to_be_opened(planner, product, command):
 
 
 def test_a_name_that_begins_with_a_hyphen(planner):
-    """The suggested command treats it as a file, not as an option."""
+    """If a file name begins with a hyphen, the suggested command still treats it as a file."""
     ended = planner("plan", "t.csv", "--save=-p q.json")
     assert "lyncnb approve './-p q.json' --key KEY" in ended.err
     assert "-f KEY './-p q.json'" in ended.err
@@ -311,13 +342,15 @@ def test_the_last_days_there_are(planner, day):
 
 
 def another_day(planner, *arguments):
-    """Run a command that knows no product of one's own from the command before."""
+    """Run a command in which a custom product is not yet loaded."""
     rule_files._custom_products.clear()
     return planner(*arguments)
 
 
 def test_a_folder_of_ones_own_product_is_finished(planner):
-    """The folder knows the digest of the product's file; packages and steps refuse another."""
+    """A folder records the digest of its custom product's file, and packages and steps reject
+    another file.
+    """
     text = 'extends = "lync2013"\nproduct = "mine_finished"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
     planner.write("other.toml", text.replace("mine_finished", "mine_other"))
@@ -338,7 +371,7 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
         ended = another_day(planner, *command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
         assert 'requests is for the product "mine_finished"' in ended.err
-        # The plan is the same; what the servers would run might not be.
+        # The plan is the same, but the commands for the servers might differ.
         planner.write("mine.toml", text + "# another file\n")
         ended = another_day(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
@@ -354,5 +387,5 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
 
 
 def contents_of(folder):
-    """Every file of a folder by name."""
+    """Return every file of a folder by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}

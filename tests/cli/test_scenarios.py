@@ -1,4 +1,4 @@
-"""A scenario's folder in place of a table: its own options count, and no others."""
+"""A scenario's folder can replace a table, and only the scenario's options count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def wild(shell) -> ln.Scenario:
-    """A scenario with wildcards in scenarios/wild, and its table next to it."""
+    """Return a scenario with wildcards in scenarios/wild, and its table next to it."""
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
     found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
@@ -24,7 +24,9 @@ def wild(shell) -> ln.Scenario:
 
 
 def test_it_is_planned_checked_and_explained(shell, wild):
-    """As its table is with its plan.toml, by the name of the scenario."""
+    """A scenario is planned, checked and explained like its table with its plan.toml, under the
+    scenario's name.
+    """
     told = json.loads(shell("plan", "scenarios/wild", "--json").out)
     assert told["plan_sha256"] == wild.plan.sha256
     beside = shell("plan", "table.csv", "--options", "scenarios/wild/plan.toml", "--json")
@@ -36,7 +38,9 @@ def test_it_is_planned_checked_and_explained(shell, wild):
 
 
 def test_other_options_are_refused(shell, wild):
-    """A scenario keeps its own options; a folder that is not a scenario is not a table."""
+    """Other options are rejected for a scenario, and a folder that is not a scenario is not a
+    table.
+    """
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
     assert (ended.status, "already contains options" in ended.err) == (2, True)
     assert shell("plan", "scenarios").status == 2
@@ -46,7 +50,7 @@ def test_other_options_are_refused(shell, wild):
 
 @pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
 def test_where_a_request_folder_may_stand(shell, wild, command):
-    """A scenario's folder is not a request folder."""
+    """A scenario's folder is rejected as a request folder."""
     ended = shell(*command, "scenarios/wild")
     assert "fe01.contoso.net" in ended.out, ended.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2
@@ -63,7 +67,7 @@ def test_where_a_request_folder_may_stand(shell, wild, command):
     ],
 )
 def test_no_output_replaces_what_it_is_made_of(shell, wild, command, ending):
-    """Not with --force either: the files of a scenario's folder are what it is read from."""
+    """No output overwrites the files of a scenario's folder, even with --force."""
     target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[ending]
     if ending == ".md":
         Scenarios(shell.folder / "scenarios").set_note("wild", "why")

@@ -1,4 +1,6 @@
-"""Every command with its standard output closed, full or cut: one line, status 3, no traceback."""
+"""If standard output is closed, full or interrupted, every command prints one line and exits with
+status 3.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ pytestmark = [
 
 shell = pytest.fixture(make_shell)
 
-# Each command as it would succeed, and as it fails; --json where it has that.
+# A successful and a failing call of each command, with --json if it exists.
 PASS = ("--passphrase-file", "passphrase")
 CALLS = {
     "run": (("n.ipynb",), ("nowhere.ipynb",)),
@@ -78,7 +80,7 @@ STATES = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The files for the commands above."""
+    """Write the files for these commands."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -96,14 +98,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def place(made, tmp_path, monkeypatch):
-    """A copy of it, as the current folder."""
+    """Return a copy of the files, as the current folder."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def in_child(arguments: list[str], state: str, place: Path) -> tuple[int, str]:
-    """Run a command in a forked child whose standard output is in such a state."""
+    """Run a command in a forked child process with the given state of standard output."""
     told = place / "told"
     child = os.fork()
     if child == 0:
@@ -135,37 +137,37 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
 
 
 def test_every_command_is_in_the_table():
-    """All commands are called below, but those that serve until they are stopped."""
+    """All commands are in the table, except those that run until they are stopped."""
     assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_that_cannot_say_what_it_did(place, command):
-    """A finished action stays done; the error describes the state of standard output."""
+    """A completed action stays completed, and the error describes the state of standard output."""
     digest = json.loads((place / "saved.json").read_bytes())["sha256"]
     arguments = [digest if one == "DIGEST" else one for one in CALLS[command][0]]
     for state, words in STATES.items():
         for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
             status, told = in_child([command, *arguments, *more], state, place)
-            if command == "rekey":  # it has another passphrase from now on
+            if command == "rekey":  # the folder has another passphrase after this command
                 old, new = ((place / name).read_text() for name in ("passphrase", "new"))
                 (place / "passphrase").write_text(new)
                 (place / "new").write_text(old)
-            for made in place.glob("k.recovery*"):  # never written over
+            for made in place.glob("k.recovery*"):  # this file is never overwritten
                 made.unlink()
             last = told.splitlines()[-1]
             assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (state, told)
             assert words in last
             assert "Traceback" not in told
-            # asis and receive report on the files that they read there, a root to compare by hand.
+            # The commands asis and receive report a root that must be compared manually.
             others = told.splitlines()[:-1]
             assert [x for x in others if not x.startswith(("note: ", "notice: "))] == [], told
 
 
 @pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
 def test_an_error_that_nobody_can_read_as_json(place, command):
-    """An error that cannot be written to standard output is reported in the same line."""
+    """If a JSON error cannot be written to standard output, it is reported in the same line."""
     _, arguments = CALLS[command]
     for state, words in STATES.items():
         status, told = in_child([command, *arguments, "--json"], state, place)
@@ -178,7 +180,7 @@ def test_an_error_that_nobody_can_read_as_json(place, command):
 
 @pytest.mark.parametrize("command", sorted(CALLS))
 def test_an_error_without_json_needs_no_standard_output(place, command):
-    """If nothing is written to standard output, its state does not matter."""
+    """If a command writes nothing to standard output, its state does not matter."""
     _, arguments = CALLS[command]
     ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
     (status, told) = ends.pop()
@@ -192,7 +194,7 @@ def test_an_error_without_json_needs_no_standard_output(place, command):
     "arguments", [("--help",), ("--version",), ("plan", "--help"), ("check", "contoso.csv")]
 )
 def test_a_process_of_its_own(place, arguments):
-    """Python itself has nothing to add at its end."""
+    """In a separate process, Python adds no message at exit."""
     for state, words in STATES.items():
         redirection = {"closed": ">&-", "full": ">/dev/full", "cut": "| true"}[state]
         wait = "sleep 0.3;" if state == "cut" else ""
@@ -211,7 +213,10 @@ def test_a_process_of_its_own(place, arguments):
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_stays_taken_in_a_child(tmp_path, closed):
-    """Else a child, as a notebook's kernel, opens a socket there and loses it to its own output."""
+    """A closed standard output keeps its number in a child process.
+
+    Otherwise a notebook kernel would open a socket with it and lose it.
+    """
     child = "import os; told = [os.fstat(number) for number in range(3)]"
     code = (
         "import subprocess, sys; from lyncnb.cli.output import prepare_streams; prepare_streams();"
@@ -226,7 +231,7 @@ def test_a_closed_stream_stays_taken_in_a_child(tmp_path, closed):
 
 
 def test_nobody_reads_standard_error(place):
-    """A full or closed standard error costs the messages, not the exit status."""
+    """If standard error is full or closed, messages are lost, but the exit status is the same."""
     for redirection in ("2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"):
         for arguments, wanted in (("check contoso.csv", 0), ("check nowhere.csv", 2)):
             script = f'"$0" -m lyncnb {arguments} {redirection}'

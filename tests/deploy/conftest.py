@@ -1,4 +1,4 @@
-"""Shared by the tests of scripts: a world in which they run."""
+"""Shared by the tests of scripts: a simulation in which the scripts run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checklist where it is read: on a screen in either theme, and on the paper that is signed."""
+"""The checklist is readable on a screen in both themes, and on the paper that is signed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ pytestmark = [
 
 RULES = load_rules()
 PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
-# With everything that a page may have: what rolls over, what comes later, keys that are elsewhere.
+# Pages with every possible content: certificates that roll over, later steps, and keys on other
+# computers.
 STEPS = procedure_of(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
-# A page of each kind, since axe-core takes its time.
+# One page of each type, because axe-core is slow.
 FEW = replace(
     STEPS,
     key_holders=STEPS.key_holders[:1],
@@ -51,14 +52,16 @@ def sheets(page, path: Path) -> list[str]:
 
 
 def opened_page(chromium, tmp_path, html, **screen):
-    """Write a page and open it as a reader does."""
+    """Write a page and open it in the browser."""
     path = tmp_path / "checklist.html"
     path.write_text(html, "utf-8")
     return opened(chromium, path, **screen)
 
 
 def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
-    """On paper every server, and each key that is elsewhere, begins a sheet after the first pages."""
+    """In print, each server and each key on another computer starts a new sheet after the first
+    pages.
+    """
     with opened_page(chromium, tmp_path, to_html(STEPS)) as page:
         printed = sheets(page, tmp_path / "checklist.html")
     first_lines = [sheet.splitlines()[0].strip() for sheet in printed if sheet]
@@ -70,7 +73,7 @@ def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
         assert first_lines[start - 1] != name
 
 
-#: How many pages a server may have, by role. Other roles have two, as a Front End Server.
+#: The maximum number of pages for a server, by role. Other roles have two, like a Front End Server.
 MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 
 
@@ -80,7 +83,10 @@ MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 def test_a_sheet_is_short_and_names_its_server_on_each_page(
     chromium, tmp_path, product, sample, old_end
 ):
-    """Two pages, three for an Edge Server; each has deployment, server, thumbprints and expiry."""
+    """A server has two pages, an Edge Server three.
+
+    Each page has deployment, server, thumbprints and expiry date.
+    """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     superseded = (
@@ -111,19 +117,19 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
     "html", [to_html(FEW), to_html(request_scripts(PLAN))], ids=["steps", "requests"]
 )
 def test_nothing_is_cut_off(chromium, tmp_path, html, width):
-    """At 1280 pixels, and at twice the size on the same screen, nothing leaves the page."""
+    """At 1280 pixels, and at twice the zoom on the same screen, no content extends beyond the page."""
     with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
         assert cut_off(page) == []
 
 
 def test_page_is_accessible(chromium, tmp_path):
-    """axe-core has no violation to report in either theme."""
+    """axe-core reports no violation in either theme."""
     with opened_page(chromium, tmp_path, to_html(FEW), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
 def test_a_block_is_copied_as_it_is_typed(chromium, tmp_path):
-    """One click on a block selects its commands exactly, whatever the screen."""
+    """One click on a block selects exactly its commands, at any screen size."""
     server = STEPS.servers[0]
     html = to_html(of_server(STEPS, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:

@@ -1,4 +1,4 @@
-"""Expected steps of each core role's sheet, for a first deployment and for a renewal."""
+"""The sheet of each core role has the expected steps, for a first deployment and for a renewal."""
 
 from __future__ import annotations
 
@@ -40,19 +40,21 @@ def steps(product="lync2013", *, renewal=False):
 
 
 def on(server, product="lync2013", *, renewal=False):
-    """Return the steps of one server by their ids, the later ones too."""
+    """Return the steps of one server by id, including the later ones."""
     (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
     return {step.step.id: step for step in found.every_step}
 
 
 def place(server, step, product="lync2013", *, renewal=False):
-    """Return the place of a step on a server's sheet."""
+    """Return the position of a step on a server's sheet."""
     return list(on(server, product, renewal=renewal)).index(step)
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_each_sheet_says_whom_to_ask_for_the_password(server):
-    """The planner is asked for each package's password, which never travels with the package."""
+    """The sheet of a server asks the planner for each package's password, which is never sent with
+    the package.
+    """
     step = on(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
     assert all(package in step.text for package in packages(server))
@@ -60,13 +62,15 @@ def test_each_sheet_says_whom_to_ask_for_the_password(server):
 
 
 def packages(server):
-    """Name the packages of one server."""
+    """Return the packages of one server."""
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     return [package.file for package in found.packages]
 
 
 def test_roots_of_others_are_asked_for():
-    """Gateways' roots go where the trust plan has gateways, partners' roots where it has partners."""
+    """Root certificates of gateways and partners are requested where the trust plan has gateways
+    and partners.
+    """
     rules = load_rules("lync2013")
     by_id = {step.id: step for step in load_procedure(rules).steps}
     for step, speaker in (
@@ -83,7 +87,9 @@ def test_roots_of_others_are_asked_for():
 
 
 def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
-    """At a renewal one step names the date before which, another the date after which."""
+    """In a renewal, Microsoft Entra gets the OAuth certificate before the named date, and Exchange
+    after it.
+    """
     before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
     assert "Before 2026-12-21 14:00 UTC" in before.text
     assert "until it expires (2026-12-22 14:00 UTC)" in before.text
@@ -93,7 +99,9 @@ def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
 
 
 def test_a_first_oauth_certificate_reaches_partners_on_the_day():
-    """Without a date, Entra gets the certificate before the assignment, Exchange after it."""
+    """In a first deployment, Microsoft Entra gets the OAuth certificate before the assignment, and
+    Exchange after it.
+    """
     order = list(on("ee01"))
     assert "oauth-entra" not in order
     entra, assign = order.index("oauth-entra-at-once"), order.index("assign-oauth")
@@ -102,7 +110,10 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 def test_the_certificates_console_is_the_long_way_for_oauth(product):
-    """Replication is the short way; copying in the console is documented too, so nothing forbids it."""
+    """The OAuth certificate is replicated.
+
+    Copying it in the certificates console is described as the alternative.
+    """
     text = on("ee01", product)["assign-oauth"].text
     short, long = (
         text.index("Replication distributes the certificate"),
@@ -113,14 +124,18 @@ def test_the_certificates_console_is_the_long_way_for_oauth(product):
 
 
 def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
-    """Enable-CsComputer is named there, and nowhere else."""
+    """The sheets of Front End Servers and Directors alone name Enable-CsComputer for a new simple
+    URL host.
+    """
     assert "Enable-CsComputer" in on("ee01")["enable-computer"].text
     assert "enable-computer" in on("dir01")
     assert "enable-computer" not in on("edge01")
 
 
 def test_services_are_tested_and_not_only_assignments():
-    """Edge and Mediation Servers have tests of what people use."""
+    """The sheets of Edge and Mediation Servers have tests of the users' services, not only of
+    assignments.
+    """
     assert "Test-CsFederatedPartner" in on("edge01")["verify-edge"].text
     assert "Get-CsManagementStoreReplicationStatus" in on("edge01")["verify-edge"].text
     assert "Test-CsPstnPeerToPeerCall" in on("med01")["verify-mediation"].text
@@ -130,14 +145,17 @@ def test_services_are_tested_and_not_only_assignments():
     ("server", "ports"),
     [
         ("ee01", {"443, 4443, 5061"}),
-        # 5061: where a tenant of Microsoft 365 shares the address space, and for federation.
+        # 5061: for a Microsoft 365 tenant that shares the address space, and for federation.
         ("edge01", {"4443, 5061, 5062, 8057", "443, 5061, 5269"}),
         ("med01", {"5070"}),
         ("dir01", {"443, 4443, 5061"}),
     ],
 )
 def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
-    """The ports are those of the connections to the role and its usages; OAuth has none."""
+    """Each sheet lists the ports on which each certificate is presented.
+
+    The OAuth certificate has none.
+    """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     looks = [step for step in found.steps if step.step.id == "verify-ports"]
     assert {step.text.split("ports ")[1].split(" of ")[0] for step in looks} == ports
@@ -149,7 +167,9 @@ def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_a_new_pool_of_three_is_started_once(product):
-    """From 2015 on Start-CsPool starts the pool, before any server fails back or starts alone."""
+    """From Skype for Business Server 2015 on, Start-CsPool starts a new pool of three before any
+    server is failed back or started.
+    """
     own = on("ee01", product)
     assert ("start-pool" in own) == (product != "lync2013")
     if product != "lync2013":
@@ -164,7 +184,9 @@ def test_a_new_pool_of_three_is_started_once(product):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
-    """The step that deletes and imports again comes after the step that shows the provider."""
+    """The step that shows a key's provider comes before the step that deletes the key and imports
+    it again.
+    """
     order = list(on(server))
     assert order.index("provider") < order.index("provider-again")
     assert order.index("import-edge" if server == "edge01" else "import") < order.index("provider")
@@ -172,7 +194,7 @@ def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
 
 @pytest.mark.parametrize("server", ["edge01", "med01", "dir01"])
 def test_services_are_stopped_by_one_step(server):
-    """The command that drains a server appears once on the day, and once on the way back."""
+    """The command that drains a server appears once in the steps, and once in the steps back."""
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     for own in (found.steps, found.back):
         assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
@@ -180,7 +202,7 @@ def test_services_are_stopped_by_one_step(server):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_script_and_sheet_number_the_same_steps(server):
-    """Number and title are those of the sheet, and what the script leaves to a person is marked."""
+    """Numbers and titles in the script equal those on the sheet, and manual steps are marked."""
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     text = import_script(found).decode("utf-8-sig")
     table = text[text.index("\n$Steps = ") : text.index("\n$BackSteps = ")]
@@ -200,7 +222,10 @@ def test_script_and_sheet_number_the_same_steps(server):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_edge_services_restart_without_xmpp_too(product):
-    """The reason is the certificate that services loaded; from 2019 on no Edge step names XMPP."""
+    """Edge services restart so that they load the new certificate.
+
+    From 2019 on, no Edge step names XMPP.
+    """
     own = on("edge01", product, renewal=True)
     drain = own["drain-edge"]
     assert {check.id for check in drain.only_if} == {"services-up", "restart-ahead"}
@@ -214,7 +239,10 @@ def test_edge_services_restart_without_xmpp_too(product):
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, product):
-    """For later products no key location is documented: the script only shows the provider."""
+    """Only the steps for Lync Server 2013 delete a certificate because of its provider.
+
+    For later products, the script only shows the provider.
+    """
     own = on(server, product)
     assert ("provider-again" in own) == (product == "lync2013")
     assert own["provider"].step.goes_on
@@ -223,7 +251,9 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
 
 
 def test_technicians_of_a_branch_appliance_are_local_administrators():
-    """The group alone is not enough on the appliance, and the sheet says so."""
+    """The sheet of a Survivable Branch Appliance requires a local administrator, because the
+    RTCSBATechnicians group is not enough.
+    """
     rules = load_rules("lync2013")
     planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
     made = procedure_of(packages_of(planned), rules, now=NOON)
@@ -234,7 +264,7 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
 
 
 def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
-    """The order of the evening does not promise an outage that a second server prevents."""
+    """The order announces an outage of chat rooms only if no other server of the pool runs."""
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
     assert (
         "A chat room closes only if no other server of the Persistent Chat pool is running" in text
@@ -242,14 +272,16 @@ def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
 
 
 def test_a_mediation_server_that_carries_calls_is_never_restarted():
-    """The restart is for a new server alone, and says so before anything else."""
+    """The restart of a Mediation Server is only for a new server, and its step says so first."""
     step = on("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
     assert "Never restart a server with active calls" in step.text
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
-    """The planner of the maintenance window sees what must not be down at the same time."""
+    """The order of servers names paired pools, the next hop and Central Management, which must not
+    be down together.
+    """
     text = " ".join(place.text for place in steps().order)
     for said in ("both pools of a pair", "next hop", "Central Management", "within minutes"):
         assert said in text
@@ -257,13 +289,15 @@ def test_the_order_names_pairs_next_hop_and_central_management():
 
 
 def test_later_steps_say_when():
-    """No introduction claims that all of them wait for the old certificate's end."""
+    """Each later step states its date, and no introduction says that all wait for the old
+    certificate's end.
+    """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page
 
 
 def test_a_title_of_a_product_of_ones_own_is_only_text():
-    """The title of a product's file steers neither the checklist nor its page."""
+    """The title of a custom product is only text in the checklist and on its page."""
     evil = replace(steps(renewal=True), title="<img src=x> | [a](http://x)")
     checklist = to_markdown(evil)
     assert "<img" not in checklist

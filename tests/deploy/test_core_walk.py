@@ -1,4 +1,4 @@
-"""The core roles' scripts on simulated servers: trust first, failing over, going back."""
+"""The scripts of the core roles run on simulated servers: trust first, failover, and the way back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POOL = (front_end(1), front_end(2), front_end(3))
 
 
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):
-    """Begin with servers of a table, new or in use, and return their steps."""
+    """Start with the servers of a table, new or in use, and return their steps."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
     steps = procedure_of(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
@@ -43,7 +43,7 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
 
 
 def calls(run, *names):
-    """Return the changes of a run that are calls of some commands."""
+    """Return the changes in a run that certain commands made."""
     return [call for call in run["changes"] if call.startswith(names)]
 
 
@@ -63,7 +63,9 @@ def down(walk, steps, *servers):
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2)), (MEDIATION,)], ids=["FE", "Edge", "MS"])
 def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, rows):
-    """Without -TrustInstalled a live server imports and trusts, and assigns or stops nothing."""
+    """Without -TrustInstalled, the script on a running server imports and installs trust, but
+    assigns and stops nothing.
+    """
     steps = begun(walk, *rows)
     page = steps.servers[0]
     before = assignments(walk.world())
@@ -76,7 +78,9 @@ def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, 
 
 
 def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
-    """-TrustOnly changes the stores of CAs alone, on new and on live servers, without a record."""
+    """With -TrustOnly, the script changes only the CA certificate stores, on new and running
+    servers, and writes no record.
+    """
     steps = begun(walk, *POOL, edge(1), MEDIATION)
     for page in in_order(steps):
         run = walk.run(page, "TrustOnly")
@@ -87,7 +91,7 @@ def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
 
 
 def test_a_new_server_is_not_asked(walk):
-    """If no service runs yet, no user is disconnected, so no confirmation is needed."""
+    """On a new server, no service runs, so the script needs no confirmation."""
     steps = begun(walk, *POOL, in_use=False)
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
@@ -96,7 +100,10 @@ def test_a_new_server_is_not_asked(walk):
 
 
 def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
-    """The script cannot tell: Yes goes on, No stops before any service does."""
+    """If an upgrade domain's state is unknown, the script asks.
+
+    Yes continues, and No ends before any service stops.
+    """
     steps = begun(walk, *POOL, nodomain=True)
     page = steps.servers[0]
     run = walk.run(page, *SWITCHES, answers="N\n" * 3)
@@ -106,7 +113,9 @@ def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
 
 
 def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
-    """The pool says Ready and the server's own domain does not: nothing is stopped, none is asked."""
+    """If the server's upgrade domain is not ready, the script stops no service and asks no
+    question, even if the pool is ready.
+    """
     steps = begun(walk, *POOL, notready=True)
     run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
     assert (run["code"], calls(run, "Stop-Cs", "Set-Cs")) == (1, [])
@@ -114,7 +123,9 @@ def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
 
 
 def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
-    """A pool of one server cannot lose any, so its state is not checked."""
+    """A pool of one server cannot be ready for another stop, so the script does not check its
+    state.
+    """
     steps = begun(walk, front_end(1))
     run = walk.run(steps.servers[0], *SWITCHES)
     assert run["code"] == 0, all_lines([run])
@@ -123,7 +134,9 @@ def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_going_back_never_waits_for_a_broken_pool(walk, product):
-    """The pool is never ready again: after a question the services stop and the old one returns."""
+    """If the pool never becomes ready, the way back asks, stops the services and restores the old
+    certificate.
+    """
     steps = begun(walk, *POOL, product=product)
     before = assignments(walk.world())
     page = steps.servers[0]
@@ -137,12 +150,14 @@ def test_going_back_never_waits_for_a_broken_pool(walk, product):
     }
 
 
-# ---- from 2015 on
+# ---- from Skype for Business Server 2015 on
 
 
 @pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
 def test_front_end_servers_fail_over_and_back(walk, product):
-    """Each is failed over and back, never stopped; then all is as planned, and nothing is stale."""
+    """Each Front End Server is failed over and failed back, never stopped, and then has the planned
+    certificates.
+    """
     steps = begun(walk, *POOL, product=product)
     for page in in_order(steps):
         run = walk.run(page, *SWITCHES)
@@ -161,7 +176,7 @@ def test_front_end_servers_fail_over_and_back(walk, product):
 
 
 def test_going_back_fails_over_where_the_pool_is_whole(walk):
-    """The way back moves users away as the way forward does."""
+    """If the pool is complete, the way back also fails over its users."""
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[1]
     before = assignments(walk.world())
@@ -175,7 +190,7 @@ def test_going_back_fails_over_where_the_pool_is_whole(walk):
 
 
 def test_missing_replicas_stop_before_the_fail_over(walk):
-    """Get-CsPoolFabricState shows a missing replica: nothing is failed over or assigned."""
+    """If Get-CsPoolFabricState shows a missing replica, the script fails over and assigns nothing."""
     steps = begun(walk, *POOL, product="sfb2015")
     down(walk, steps, "ee03")
     run = walk.run(steps.servers[0], *SWITCHES)
@@ -184,12 +199,14 @@ def test_missing_replicas_stop_before_the_fail_over(walk):
 
 
 def test_a_fail_back_that_timed_out_is_repeated(walk):
-    """Services stay disabled after a failed failback: the next run fails back, and starts nothing."""
+    """If a failback timed out and the services stay disabled, the next run fails back and starts no
+    service.
+    """
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[0]
     run = walk.run(page, "DrainServices", "TrustInstalled")
     assert run["code"] == 2
-    assert stopped(walk.world()["servers"][page.server]) == []  # disabled, not merely stopped
+    assert stopped(walk.world()["servers"][page.server]) == []  # disabled, not only stopped
     run = walk.run(page, *SWITCHES)
     assert run["code"] == 0, all_lines([run])
     assert calls(run, "Start-Cs") == []
@@ -199,7 +216,10 @@ def test_a_fail_back_that_timed_out_is_repeated(walk):
 
 @pytest.mark.parametrize(("rows", "started"), [(POOL, True), (POOL[:2], False)], ids=["3", "2"])
 def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
-    """The script names Start-CsPool for a person; a pool of two starts server by server."""
+    """For a new pool of three, the script tells a person to run Start-CsPool.
+
+    A pool of two starts server by server.
+    """
     steps = begun(walk, *rows, product="sfb2015", in_use=False)
     run = walk.run(steps.servers[0], "WhatIf", "StartServices")
     assert ("by hand" in unfolded(run).split("start it once")[0][-90:]) == started
@@ -210,7 +230,9 @@ def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 def test_an_external_certificate_alone_restarts_the_edge_services(walk, product):
-    """Without XMPP too: the services run with the new certificate when the run has ended."""
+    """If only an external certificate changes, the script restarts the Edge services, also without
+    XMPP.
+    """
     steps = begun(walk, edge(1), edge(2), product=product)
     page = steps.servers[0]
     run = walk.run(page, *SWITCHES)
@@ -221,7 +243,9 @@ def test_an_external_certificate_alone_restarts_the_edge_services(walk, product)
 
 
 def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
-    """The other external usages change at once; A/V keeps its certificate until the date, then has its own."""
+    """The separate A/V certificate rolls over on its date, and the other external usages change at
+    once.
+    """
     planned = plan(edge(1), edge(2), options=PlanOptions(separate_av_certificate=True))
     steps = procedure_of(packages_of(planned, OLD_END), load_rules("lync2013"), now=NOON)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -245,7 +269,9 @@ def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
 
 
 def test_a_live_mediation_server_is_never_told_to_restart(walk):
-    """The restart is for a first installation: on a live server the run does not even name it."""
+    """On a running Mediation Server, the script does not mention a restart, which is only for a new
+    server.
+    """
     steps = begun(walk, MEDIATION)
     assert "Restart-Computer" not in all_lines([walk.run(steps.servers[0], *SWITCHES)])
     steps = begun(walk, MEDIATION, in_use=False)

@@ -1,4 +1,4 @@
-"""The PowerShell that lyncnb prints to export from a deployment, run in PowerShell."""
+"""The PowerShell snippets that export data from a deployment run in PowerShell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVER, GONE = "ee01.contoso.com", "0" * 40
 
 
 def exported_files(walk, script, certificates=(), **world):
-    """Run a script on a server; return how it ended and the files that it wrote."""
+    """Run a script on a server, and return its result and the files that it wrote."""
     begun = computers_of() | world
     ends = {"begins": NOON.isoformat(), "ends": OLD_END.isoformat()}
     begun["certificates"][GONE] = {"name": "not in the store any more"} | ends
@@ -43,7 +43,9 @@ def exported_files(walk, script, certificates=(), **world):
 
 @pytest.mark.parametrize("form", ["", "urn:certref:"])
 def test_the_export_of_certificates_takes_both_forms_of_use(walk, form):
-    """Whatever form ``Use`` has, the file says the same types, and is one that lyncnb reads."""
+    """Whatever the format of ``Use`` is, the exported file has the same types, and lyncnb can read
+    it.
+    """
     (planned, *_) = plan(front_end(1)).certificates
     mine, issuer = stand_for(planned), authority().chain[0]
     own, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
@@ -70,7 +72,9 @@ def test_the_export_of_certificates_takes_both_forms_of_use(walk, form):
 
 
 def test_the_export_of_the_topology_is_what_is_read(walk):
-    """It holds the published topology and each simple URL, as the tests of the reader have them."""
+    """The exported topology has the published topology and each simple URL, like the files in the
+    reader's tests.
+    """
     clusters = [standard_edition("se01.contoso.com")]
     urls = [["Global", *url] for url in URLS]
     run, files = exported_files(

@@ -1,6 +1,6 @@
-"""A fault at any command of any script: nothing is lost, and the next run ends as planned.
+"""After a fault at any command of a script, nothing is lost, and the next run ends as planned.
 
-LYNCNB_FAULTS is how many faults are drawn for each state of a server: 4 without it.
+LYNCNB_FAULTS sets how many faults are tried for each state of a server. The default is 4.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ VIDEO_INTEROP = row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")
 FORMS = ("", "urn:certref:")
 COUNT = int(os.environ.get("LYNCNB_FAULTS", "4"))
 SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
-# No script calls more commands in one run, and most call half as many.
+# No script calls more commands in one run. Most scripts call half as many.
 CALLS = 150
-# Roles that are found in more than one form: what their servers have besides.
+# Roles that exist in more than one form, and the additional settings of their servers.
 FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
     "ReverseProxy": (
         {},
-        {"bindings": {}},  # a product that is set by hand
+        {"bindings": {}},  # a product that is set manually
         {"bindings": {}, "applications": True},
     ),
     "OfficeWebApps": ({}, {"offloads": True}),
@@ -64,7 +64,7 @@ FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A server whose script has steps that no scene before it has."""
+    """A server whose script has steps that no earlier scene has."""
 
     product: str
     table: str
@@ -75,7 +75,7 @@ class Scene:
 
 @cache
 def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
-    """Return the steps of a table's servers, of those whose role the product has."""
+    """Return the steps for a table's servers whose role the product has."""
     rules = load_rules(product)
     if table == "others":
         rows = [DEPLOYMENT | OTHERS[0], *OTHERS[1:], VIDEO_INTEROP]
@@ -88,14 +88,14 @@ def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
 
 
 def steps_of(page: ServerSteps) -> frozenset[object]:
-    """Return what makes a script another one: its steps without their words and sources."""
+    """Return the steps of a script without texts and sources, to compare scripts."""
     every = (step.step for step in (*page.steps, *page.back))
     return frozenset(replace(s, title="", text="", source="", wizard="") for s in every)
 
 
 @cache
 def scenes() -> tuple[Scene, ...]:
-    """Return one server for each different script, in each form that its role is found in."""
+    """Return one server for each different script and each form of its role."""
     seen: set[frozenset[object]] = set()
     found = []
     for product in PRODUCTS:
@@ -110,7 +110,7 @@ def scenes() -> tuple[Scene, ...]:
 
 
 class Stage:
-    """The servers of a scene's pool before a run, the script of one of them, and how it ends."""
+    """The servers of a scene's pool before a run, the script of one server, and the final state."""
 
     def __init__(self, walk: Walk, scene: Scene, state: str, form: str) -> None:
         self.walk = walk
@@ -147,23 +147,23 @@ class Stage:
         if self.is_in_use and changes.get("exchangeversion") == "15.0":
             self.walk.configure(self.page.server, earlier)
         for page in self.steps.servers:
-            # A farm or an override names a certificate that every server has by then.
+            # By then, every server has the certificate that is set for a farm or an override.
             if page.role in ("OfficeWebApps", "ExchangeOWA") and page != self.page:
                 self.walk.run(page)
 
     def run(self, fault: Json) -> Json:
-        """Run the script with a fault at one of its commands, those of files too."""
+        """Run the script with a fault at one of its commands, including file commands."""
         fault |= {"files": True}
         return self.walk.run(self.page, *self.switches, fault=fault, answers="Y\n" * 4)
 
     def finish(self) -> tuple[int, Json, str]:
-        """Run the script until it has ended; return its exit status, and what is then."""
+        """Run the script until it completes, and return its exit status and the final state."""
         last = self.walk.take(self.page, *self.switches)
         config = self.walk.file(self.page.server, WEB_CONFIG)
         return last["code"], settled(self.walk.world()), config
 
     def problems(self, kind: str, at: int) -> list[str]:
-        """Say what is wrong after a fault at a command, and after the next run."""
+        """Return the problems after a fault at a command, and after the next run."""
         self.walk.restore()
         broken = self.run({"at": at, "kind": kind})
         middle = self.walk.world()
@@ -180,7 +180,7 @@ class Stage:
         return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
     def _says_what_is_stopped(self, run: Json, world: Json) -> bool:
-        """Whether a run that was not broken off names the services that it left stopped, if any."""
+        """Return whether a completed run names the services that it left stopped, if there are any."""
         is_stopped = stopped(world["servers"][self.page.server])
         text = all_lines([run])
         return (
@@ -191,7 +191,7 @@ class Stage:
 
 
 def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
-    """Draw faults at all positions of all scripts, by script; a position is a number below CALLS."""
+    """Draw faults at all positions of all scripts. A position is a number below CALLS."""
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
     found = defaultdict(list)
@@ -203,7 +203,9 @@ def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_fault_at_any_command_loses_nothing(walk, state):
-    """Broken, failed or unanswered at a command, a run loses no certificate; the next one ends it."""
+    """If a run ends or fails at any command, it loses no certificate, and the next run completes
+    the change.
+    """
     problems = []
     for (scene, form), drawn in faults(state).items():
         stage = Stage(walk, scene, state, form)

@@ -1,4 +1,6 @@
-"""The scripts of Exchange, Office Web Apps, reverse proxies and trusted applications, in a world."""
+"""The scripts of Exchange, Office Web Apps, reverse proxies and trusted applications run in the
+simulation.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.
 
 
 def steps_of(rows, product="lync2013"):
-    """Return the steps of some servers next to a pool."""
+    """Return the steps for some servers next to a pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules)
     made = procedure_of(packages_of(planned), rules, now=NOON)
@@ -40,7 +42,7 @@ def steps_of(rows, product="lync2013"):
 
 
 def begin(walk, made, **changes):
-    """Begin with servers in use; ``changes`` are for every server except the Front End Servers."""
+    """Start with servers in use. ``changes`` apply to every server except the Front End Servers."""
     world = world_of(made, in_use=True)
     for here in world["servers"].values():
         if not here["name"].startswith("ee"):
@@ -50,7 +52,9 @@ def begin(walk, made, **changes):
 
 
 def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
-    """With No nothing is assigned; after the third server has imported, Yes assigns it for all."""
+    """The certificate of a farm is assigned once for all servers, after every server has it and the
+    person answers Yes.
+    """
     made, pages = steps_of(FARM)
     begin(walk, made)
     first = walk.run(pages[0], answers="N\n")
@@ -70,7 +74,9 @@ def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
 
 
 def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
-    """If SSL is offloaded, the balancer gets the certificate, and the farm stays unchanged."""
+    """If a load balancer decrypts for a farm, it gets the certificate, and the farm stays
+    unchanged.
+    """
     made, pages = steps_of(FARM)
     begin(walk, made, offloads=True)
     run = walk.run(pages[0])
@@ -81,7 +87,10 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
 
 @pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
 def test_a_farm_of_one_server_asks_nobody(walk, offloads):
-    """There is no other server to import on; if the balancer decrypts, nothing is assigned."""
+    """In a farm of one server, the script asks no question.
+
+    If the load balancer decrypts, it assigns nothing.
+    """
     made, (page,) = steps_of(FARM[:1])
     begin(walk, made, offloads=offloads)
     run = walk.run(page, answers="N\n")
@@ -95,7 +104,7 @@ def test_a_farm_of_one_server_asks_nobody(walk, offloads):
 
 
 def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
-    """A server that is in no farm stops, and the page names the command that joins the first one."""
+    """On a server in no farm, the script stops, and the page shows the command that joins the farm."""
     made, pages = steps_of(FARM)
     begin(walk, made, farm="")
     run = walk.run(pages[1])
@@ -107,7 +116,10 @@ def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
 def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
-    """UM and UMCallRouter alone change, a mode with TLS stays; the way back restores all of them."""
+    """Only the UM and UMCallRouter services change.
+
+    A TLS mode stays, and the way back restores all values.
+    """
     made, (page,) = steps_of(MAIL)
     before = {"UM": old(page.packages[0]), "SMTP": old(page.packages[0]), "IIS": "other"}
     if router:
@@ -132,7 +144,9 @@ def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
 
 
 def test_without_the_commands_of_exchange_nothing_is_changed(walk):
-    """An elevated PowerShell does not have them: the script asks first, and names the right shell."""
+    """In a PowerShell without the Exchange commands, the script stops first and names the right
+    shell.
+    """
     made, (page,) = steps_of(MAIL)
     begin(walk, made)
     for switches in ((), ("Back",), ("Verify",)):
@@ -148,7 +162,9 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
     "command", ["Get-ExchangeCertificate", "Set-UMService", "Enable-ExchangeCertificate"]
 )
 def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
-    """Its commands are functions, which ignore preferences: each is called to stop at an error."""
+    """Exchange commands are functions that ignore preferences, so the script calls each with
+    ErrorAction Stop.
+    """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
     run = walk.run(page, fault={"command": command, "kind": "error"})
@@ -158,7 +174,7 @@ def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
 
 
 def test_web_config_is_where_exchange_is_installed(walk):
-    """The folder is asked of the computer: on another drive or in another folder it is found."""
+    """The script reads the folder of web.config from the computer, so any drive and folder work."""
     made, pages = steps_of(OWA)
     begin(walk, made, exchangeversion="15.0")
     walk.by_hand(pages[0])
@@ -170,7 +186,7 @@ def test_web_config_is_where_exchange_is_installed(walk):
 
 
 def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
-    """TLS is neither what this change sets nor what is on record: nothing is changed."""
+    """If another person changed the mode in the meantime, the way back changes nothing."""
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
     walk.run(page)
@@ -181,7 +197,9 @@ def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
 
 
 def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
-    """Exchange cannot take a certificate away from a service: the way back leaves it and says so."""
+    """Exchange cannot remove a certificate from a service, so the way back keeps the new one and
+    reports it.
+    """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, exchange={})
     walk.run(page)
@@ -191,7 +209,9 @@ def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
 
 
 def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk):
-    """Exchange 2016: the override keeps its other values; the way back gives its thumbprint back."""
+    """In Exchange 2016, the override keeps its other values, and the way back restores its
+    thumbprint.
+    """
     made, pages = steps_of(OWA, "sfb2015")
     world = begin(walk, made, exchangeversion="15.1")
     new = pages[0].packages[0].thumbprint
@@ -216,7 +236,9 @@ def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk)
 
 @pytest.mark.parametrize(("version", "words"), [("15.0", "web.config"), ("15.2", "override")])
 def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
-    """The version is read as text, as a remote session gives it; one of the ways is always taken."""
+    """The Exchange version is read as text, as in a remote session, and selects exactly one of the
+    ways.
+    """
     made, pages = steps_of(OWA, "sfb2019")
     begin(walk, made, exchangeversion=version)
     run = walk.run(pages[0])
@@ -225,7 +247,9 @@ def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
 
 
 def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk):
-    """The question comes before the assignment, on each computer; No assigns nothing."""
+    """Before the assignment, the script asks on each computer whether the application's account can
+    read the key. After No, it assigns nothing.
+    """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made)
     run = walk.run(pages[0], answers="N\n")
@@ -233,11 +257,14 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     assert "account of the application can read the key" in unfolded(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
-    assert walk.run(pages[0])["code"] == 0  # it is assigned: nobody is asked again
+    assert walk.run(pages[0])["code"] == 0  # after the assignment, the script does not ask again
 
 
 def test_an_application_without_a_replica_is_asked_about(walk):
-    """With No nothing but trust changes; once there is a replica, the certificate is assigned."""
+    """If the application has no replica, the script asks.
+
+    After No it installs only trust, and with a replica it assigns.
+    """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
@@ -251,7 +278,9 @@ def test_an_application_without_a_replica_is_asked_about(walk):
 
 
 def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
-    """Trust, import and key by script; its own configuration by hand, on the day and on the way back."""
+    """For a manually provisioned application, the script handles trust, import and key, and a
+    person its configuration, also on the way back.
+    """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
     page, thumbprint = pages[0], pages[0].packages[0].thumbprint
@@ -286,7 +315,9 @@ PROXY = [row("rp01.contoso.com", "ReverseProxy")]
 
 
 def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
-    """Another product is set by hand: -Verify and the end of a run say what port 443 shows."""
+    """If another product on port 443 presents another certificate, -Verify and the end of a run
+    report it.
+    """
     made, (page,) = steps_of(PROXY)
     begin(walk, made, bindings={}, listener=old(made.servers[-1].packages[0]))
     walk.set(page.server, listener=old(page.packages[0]))
@@ -303,7 +334,9 @@ def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
 
 
 def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
-    """Bindings are found by name, or by common name if they have none; others stay unchanged."""
+    """Each IIS binding with a matching name or common name gets the certificate, and the way back
+    restores it.
+    """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
@@ -338,7 +371,9 @@ def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
 
 @pytest.mark.parametrize("kind", ["break", "fail", "error"])
 def test_a_fault_among_the_bindings_loses_none(walk, kind):
-    """Broken or failed at any command, each binding has a certificate; the next run ends it."""
+    """After a fault at any command, each binding has a certificate, and the next run completes the
+    change.
+    """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = dict.fromkeys(("*:443:", "*:443:meet.contoso.com"), old(package))
@@ -358,7 +393,9 @@ def test_a_fault_among_the_bindings_loses_none(walk, kind):
 
 
 def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
-    """The published address says whether it is one of the certificate's; the way back has each ID."""
+    """Each published application whose address is in the certificate gets it, and the way back
+    restores each ID.
+    """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
@@ -368,7 +405,7 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     }
     begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
-    # A name of the certificate that no application publishes is not shown: that is left for later.
+    # A name in the certificate that no application publishes is left for later.
     assert (run["code"], run["harm"]) == (2, []), all_lines([run])
     after = walk.world()["servers"][page.server]["applications"]
     changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}
@@ -379,7 +416,9 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
 
 
 def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
-    """The record has no line for it: the way back leaves it, says so, and restores the others."""
+    """A binding that was added after the record keeps the new certificate on the way back, and the
+    script reports it.
+    """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
     begin(walk, made, bindings={"*:443:": old(package)})
@@ -396,7 +435,7 @@ def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
 
 
 def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
-    """Bindings are read for it, and none is set."""
+    """With -WhatIf, the script reads the bindings, names those it would set, and sets none."""
     made, (page,) = steps_of(PROXY)
     begin(walk, made)
     run = walk.run(page, "WhatIf")
@@ -409,7 +448,9 @@ def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_web_config_gets_one_value_and_gets_it_back(walk, product):
-    """The script changes one attribute; a comment and the name of the pool stay as they are."""
+    """In web.config, the script changes one attribute, keeps comments and the pool name, and
+    restores it on the way back.
+    """
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
@@ -431,7 +472,7 @@ def test_web_config_gets_one_value_and_gets_it_back(walk, product):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
-    """The first time both keys are added by hand; going back leaves them, for nothing was there."""
+    """If web.config lacks both keys, a person adds them, and the way back leaves them."""
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
@@ -448,7 +489,9 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, product):
-    """One certificate serves both: web.config that names the earlier one gets the new one, and back."""
+    """If web.config names the earlier certificate of Unified Messaging, it gets the new one, and
+    the way back restores it.
+    """
     made, (page,) = steps_of(MAIL, product)
     begin(walk, made, exchangeversion="15.0")
     package = page.packages[0]
@@ -464,7 +507,9 @@ def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, 
 
 
 def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(walk):
-    """Exchange 2016: only an override that names this server's own certificate gets the new one."""
+    """In Exchange 2016, an override gets the new certificate only if it names the server's previous
+    one.
+    """
     made, (page,) = steps_of(MAIL, "sfb2015")
     world = begin(walk, made, exchangeversion="15.1")
     package = page.packages[0]
@@ -488,7 +533,9 @@ def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(wal
 
 
 def test_a_video_interop_server_takes_the_steps_of_the_servers_inside(walk):
-    """Trust, import, drain, assign and start: without them its certificate never reaches it."""
+    """The script of a Video Interop Server has the internal servers' steps: trust, import, drain,
+    assign and start.
+    """
     made, (page,) = steps_of(
         [row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")], "sfb2015"
     )

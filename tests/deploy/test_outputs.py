@@ -1,4 +1,6 @@
-"""Output of a script on six kinds of server: complete at every width, each line with evidence."""
+"""The output of a script on six types of server is complete at every width, and each line has its
+evidence.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ pytestmark = needs_pwsh
 WIDE = 10_000
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 FAILS = {"command": "Set-CsCertificate", "kind": "fail"}
-# The server, whether certificates are in use there and roll over, and its runs: switches and fault.
+# The server, whether its certificates are in use and roll over, and the switches and faults of its
+# runs.
 KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]]]] = {
     "new": ("fe01", False, False, [(("WhatIf", *BOTH), None)]),
     "standing": ("fe02", True, True, [(("WhatIf", "DrainServices", "StartServices"), None)]),
@@ -26,12 +29,12 @@ KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]
     "failed": ("fe02", True, True, [(BOTH, FAILS)]),
     "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
 }
-# A fact that is its own evidence: what is not in a store.
+# A result that needs no evidence: a certificate that is not in the store.
 ITSELF = "is in Local Computer"
 
 
 def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
-    """Return the last run of a kind of server, and what -Verify says after it."""
+    """Return the output of the last run on a type of server, and of -Verify after it."""
     server, in_use, rolls, runs = KINDS[kind]
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
@@ -46,12 +49,14 @@ def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_line_is_whole_and_has_its_evidence(walk, kind):
-    """At 80 and 120 columns no word is cut; below what is not true is what was found."""
+    """At 80 and 120 columns no word is split, and below each failed check is the value that was
+    found.
+    """
     whole = outputs(walk, kind, WIDE)
     for width in (80, 120):
         found = outputs(walk, kind, width)
         assert [unfolded(run) for run in found] == [unfolded(run) for run in whole]
-        # A command with a path is not folded, so that it can be copied.
+        # A line with a path is not wrapped, so that it can be copied.
         folded = [line for run in found for line in run["output"] if ":\\" not in line]
         assert max(len(line) for line in folded) < width
     lines = whole[1]["output"]
@@ -60,4 +65,6 @@ def test_every_line_is_whole_and_has_its_evidence(walk, kind):
             label, found = below.split(maxsplit=1)
             assert label == "Found:", line
             assert found != "nothing" or "in use for" in line, line
-        assert "RTCXMPP" not in line  # it was disabled before the change, which did not stop it
+        assert (
+            "RTCXMPP" not in line
+        )  # the service was disabled before the change, which did not stop it

@@ -1,4 +1,4 @@
-"""PowerShell literals and scripts: no name can become a command, and Windows can read the file."""
+"""In PowerShell literals and scripts, no name can become a command, and Windows can read the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCRIPT = script("import", {}).decode("utf-8-sig")
 
 
 def values(name: str) -> dict[str, object]:
-    """Return values with a name in every place that takes text."""
+    """Return values with a name in every field that holds text."""
     question = {
         "Text": name,
         "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote(name)}",)),
@@ -45,7 +45,7 @@ def values(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_name_adds_no_command(hostile):
-    """A hostile name leaves every kind of syntax of the script as often as it was."""
+    """A malicious name does not change the number of syntax elements in a script."""
     harmless = parse(script("import", values("fe01.contoso.com")).decode("utf-8-sig"))
     attacked = parse(script("import", values(hostile)).decode("utf-8-sig"))
     assert attacked.errors == ()
@@ -53,14 +53,16 @@ def test_hostile_name_adds_no_command(hostile):
 
 
 def test_the_trick_itself_can_fail():
-    """Naive quoting shows extra commands, so the test above would notice."""
+    """With simple quoting, a malicious name adds commands, which shows that the test above can
+    fail.
+    """
     naive = "x\u2019; Remove-Item C:\\ -Recurse; \u2019".replace("'", "''")
     assert parse(f"$a = '{naive}'\n").kinds["CommandAst"] == 1
     assert "CommandAst" not in parse("$a = 'x'\n").kinds
 
 
 def test_every_literal_is_the_text_again(walk):
-    """Parsed, each literal is one text and nothing else; evaluated, it is the text it was made of."""
+    """Each literal is parsed as a single string, and evaluates to the original text."""
     chance = random.Random("lyncnb literals")
     quotes = "'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e"
     pool = quotes + "abc`$(){}[]@#;|&<>%,.:!? \u2013\u2014\u2015"
@@ -76,7 +78,7 @@ def test_every_literal_is_the_text_again(walk):
         assert (syntax.errors, syntax.kinds) == ((), harmless), text
 
 
-COMMANDS = {  # of Windows PowerShell 3 and Windows itself
+COMMANDS = {  # of Windows PowerShell 3 and Windows
     *("Add-Content", "ConvertFrom-Csv", "ConvertTo-Csv", "ForEach-Object", "Format-List"),
     *("Get-ChildItem", "Get-CimInstance", "Get-Command", "Get-Content", "Get-Date", "Get-Item"),
     *("Get-ItemProperty", "Get-PfxCertificate", "Get-Process", "Import-Module", "Join-Path"),
@@ -90,7 +92,7 @@ COMMANDS = {  # of Windows PowerShell 3 and Windows itself
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_every_script_is_powershell_3(product):
-    """PowerShell's own parser finds no error in any script, and nothing newer than version 3."""
+    """PowerShell's parser finds no error in any script, and no syntax newer than version 3."""
     rules = load_rules(product)
     cmdlets = {cmdlet.name for cmdlet in load_procedure(rules).cmdlets}
     rows = [front_end(1), edge(1), row("um01.contoso.com", "ExchangeUM")]
@@ -110,12 +112,12 @@ def test_every_script_is_powershell_3(product):
 
 
 def blocks(document):
-    """Return the PowerShell of a document in Markdown."""
+    """Return the PowerShell blocks in a Markdown document."""
     return re.findall(r"^ *```powershell\n(.*?)^ *```", document, re.S | re.M)
 
 
 def test_every_snippet_is_powershell_3():
-    """Commands to be pasted and those in documents have no newer syntax either."""
+    """Commands in snippets and documents have no syntax newer than version 3."""
     texts = [path.read_text("utf-8") for path in (EXPORT_SCRIPT, xml_tree.EXPORT_SCRIPT)]
     for path in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")):
         texts += blocks(path.read_text("utf-8"))
@@ -125,7 +127,7 @@ def test_every_snippet_is_powershell_3():
 
 
 def test_what_is_newer_is_seen():
-    """Syntax of a later PowerShell is found, so the test above would notice."""
+    """Newer PowerShell syntax is detected, which shows that the test above can fail."""
     newer = [
         "$a ? 1 : 2",
         "$a ?? 1",
@@ -138,7 +140,7 @@ def test_what_is_newer_is_seen():
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb"])
 def test_control_characters_are_refused(text):
-    """A line break or control character is refused, with the text escaped in the message."""
+    """Line breaks and control characters are rejected, and the error shows the escaped text."""
     with pytest.raises(PackageError, match="which a script cannot contain"):
         quote(text)
 
@@ -161,12 +163,14 @@ def test_control_characters_are_refused(text):
     ],
 )
 def test_values_are_written_as_literals(value, expected):
-    """Each kind of value has one written form."""
+    """Each type of value has one literal form."""
     assert literal(value) == expected
 
 
 def test_script_is_what_windows_powershell_reads():
-    """A script is UTF-8 with BOM and CRLF, parses, and asks for PowerShell 3.0."""
+    """A script is UTF-8 with a byte order mark and CRLF, can be parsed, and requires PowerShell
+    3.0.
+    """
     data = script("import", {"Server": "fe01.contoso.com"})
     assert data.startswith(b"\xef\xbb\xbf#requires -Version 3.0\r\n")
     assert data.count(b"\n") == data.count(b"\r\n")
@@ -174,14 +178,17 @@ def test_script_is_what_windows_powershell_reads():
 
 
 def test_no_password_is_taken_as_an_argument():
-    """The script has no parameter for a password; the step that needs one asks for it."""
+    """The script has no password parameter, and the step that needs a password asks for it."""
     text = script("import", {}).decode("utf-8-sig")
     block = text[text.index("param(") : text.index("Set-StrictMode")]
     assert "assword" not in block
 
 
 def test_script_itself_knows_no_product():
-    """Cmdlets, modules and names of a product come from its rules, none from the script."""
+    """The code that writes scripts contains no cmdlet, module or name of a product.
+
+    They are in the product's rules.
+    """
     text = script("import", {}).decode("utf-8-sig")
     for word in ("Lync", "Skype", "-Cs[A-Z]", "Exchange", "OfficeWebApps"):
         assert not re.search(word, text)

@@ -1,4 +1,4 @@
-"""Purge: listed first, removed only when exactly that list is confirmed."""
+"""A purge lists files first, and removes them only if exactly that list is confirmed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def issue(folder, *names, days=90):
-    """Have some requests answered."""
+    """Have some requests issued."""
     certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=days)
 
 
@@ -73,12 +73,12 @@ def folder(tmp_path):
 
 
 def problems(folder, today=BEFORE):
-    """Take what status says on a day on which the certificates hold."""
+    """Return what status reports on a date on which the certificates are valid."""
     return folder_status(folder, today=today).problems
 
 
 def listed(purged):
-    """Take what a list says."""
+    """Return the text of a purge's list."""
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
@@ -86,14 +86,14 @@ REPLACED = "superseded: generation 2 is on its servers"
 
 
 def test_only_what_nobody_needs_is_listed(folder):
-    """A superseded key stays until its successor's certificate is on the servers."""
+    """A superseded key is listed only after its successor's certificate is on the servers."""
     before = snapshot(folder)
     assert listed(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     assert snapshot(folder) == before
 
 
 def test_what_stays_is_counted(folder):
-    """A planner who expects more on the list sees what is kept, and until when."""
+    """The list shows the number of kept keys, and until when they are kept."""
     first = purge(folder, today=BEFORE)
     stays = "1 superseded remain until a later one is recorded as deployed"
     assert (
@@ -109,7 +109,7 @@ def test_what_stays_is_counted(folder):
 
 
 def test_what_is_waiting_is_never_listed(folder):
-    """A request that may be with a CA is left alone, retired or not, whatever the day."""
+    """A request that may be with a CA is never listed, retired or not, on any date."""
     write(plan_of(*numbered(5).certificates[:4]), folder)
     purged = purge(folder, today=date(2099, 1, 1), deployed=NAMES)
     assert NAMES[1] not in {item.id for item in purged.items}
@@ -117,7 +117,7 @@ def test_what_is_waiting_is_never_listed(folder):
 
 
 def test_a_confirmed_list_is_removed_and_logged(folder):
-    """The files go, the record of the public key stays."""
+    """The confirmed files are removed, and the record of the public key stays."""
     kept = public_keys_of_requests(folder)
     first = purge(folder, today=BEFORE)
     done = purge(folder, today=BEFORE, confirmed=first)
@@ -149,10 +149,10 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
 
 
 def test_what_is_in_use_is_never_listed(folder):
-    """An expired certificate is still the one on the servers: its key waits for its successor."""
+    """The key of an expired certificate in use is not listed until its successor is deployed."""
     assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
-    issue(folder, NAMES[2], days=198)  # came back, and lies in the folder
+    issue(folder, NAMES[2], days=198)  # issued and received into the folder
     assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
     record_deployed(folder, NAMES[2])
     assert listed(purge(folder, today=AFTER))[1:] == [
@@ -166,7 +166,10 @@ def retire(folder):
 
 
 def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_planned(folder):
-    """A server that is gone uses nothing; the next run with it in the plan makes another key."""
+    """The key of a removed server is listed when its certificate expires.
+
+    If it is planned again, a new key is generated.
+    """
     issued = read_manifest(folder).by_id[NAMES[3]].issued
     retire(folder)
     assert {name for name, *_ in listed(purge(folder, today=BEFORE))} == {NAMES[0]}
@@ -190,7 +193,7 @@ ONLY = "deployed: from then on only its servers have it"
 
 
 def deploy(folder, *names):
-    """Remove key and package of some requests."""
+    """Remove the key and package of some requests."""
     return purge(
         folder,
         today=BEFORE,
@@ -200,7 +203,7 @@ def deploy(folder, *names):
 
 
 def test_key_and_package_go_once_they_are_deployed(folder):
-    """Keys of named requests with certificates are removed; CSR and certificate stay."""
+    """Keys of named, deployed requests are removed. The CSR and certificate stay."""
     named = [NAMES[3], NAMES[2], NAMES[1]]
     first = purge(folder, today=BEFORE, deployed=named)
     assert listed(first)[1:] == [
@@ -225,7 +228,9 @@ def test_key_and_package_go_once_they_are_deployed(folder):
 
 
 def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
-    """The CSR is enough for the request: no new key, no error, no byte changed."""
+    """If the same plan is written again, the CSR of a deployed request is enough: no new key, no
+    error, no change.
+    """
     deploy(folder, NAMES[2], NAMES[3])
     status = folder_status(folder, today=BEFORE)
     assert problems(folder, today=status.today) == ()
@@ -242,7 +247,10 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
 
 
 def test_what_is_deployed_can_be_renewed(folder):
-    """A renewal makes a new key; the certificate on the servers is the one in use until then."""
+    """Renewing a deployed request generates a new key.
+
+    The deployed certificate is in use until then.
+    """
     deploy(folder, NAMES[2], NAMES[3])
     assert write(numbered(5), folder, renew=NAMES[2:3], reason="lost").counts() == {
         "kept": 4, "renewed": 1,
@@ -256,7 +264,7 @@ def test_what_is_deployed_can_be_renewed(folder):
 
 
 def test_what_an_interrupted_purge_left_is_listed_again(folder):
-    """Recorded as deployed but still there: the next purge lists the key without being asked."""
+    """A key that is recorded as deployed but still in the folder is listed by the next purge."""
     manifest = read_manifest(folder)
     save_manifest(
         folder,
@@ -266,7 +274,9 @@ def test_what_an_interrupted_purge_left_is_listed_again(folder):
 
 
 def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
-    """Restored into keys/ from a backup, with a new manifest: as if it had never been removed."""
+    """A key that is restored from a backup with its manifest counts as if it had never been
+    removed.
+    """
     key = folder / "keys" / f"{NAMES[2]}.key"
     data = key.read_bytes()
     before = read_manifest(folder).by_id[NAMES[2]]
@@ -275,12 +285,14 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
     key.chmod(0o600)
     rebuild_manifest(folder, PASSPHRASE)
     after = read_manifest(folder).by_id[NAMES[2]]
-    assert len(after.deployments) == 1  # the server has it all the same
+    assert len(after.deployments) == 1  # the server still has the certificate
     assert replace(after, deployments=()) == before
 
 
 def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
-    """All deployed: a mistyped passphrase still does not begin a second kind of keys."""
+    """If all keys are removed, the password list checks the passphrase, so that a mistyped one is
+    rejected.
+    """
     issue(folder, *NAMES)
     deploy(folder, *NAMES)
     assert list((folder / "keys").iterdir()) == []
@@ -290,7 +302,9 @@ def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
 
 
 def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
-    """The package of the present generation has a name of its own and stays."""
+    """The package of a superseded generation is removed with its key, and the current one stays
+    under another name.
+    """
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
@@ -314,17 +328,19 @@ def three_generations(folder):
     record_deployed(folder, NAMES[3])
     write(numbered(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
-    package(folder)  # of another request: the list of passwords is written again
+    package(folder)  # for another request: the password list is written again
 
 
 def in_use(folder):
-    """Return what the servers import while generation 3 waits: the package of generation 2."""
+    """Return the file that the servers import while generation 3 waits: the package of generation
+    2.
+    """
     (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
     return second.package
 
 
 def test_purge_leaves_the_package_in_use(folder):
-    """While a third request waits, the second package stays, and so does its password."""
+    """While a third request waits, the second package and its password stay."""
     three_generations(folder)
     first = purge(folder, today=BEFORE)
     assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == [1]
@@ -336,7 +352,9 @@ def test_purge_leaves_the_package_in_use(folder):
 
 
 def test_purge_tells_packages_of_one_name_apart(folder):
-    """Earlier versions gave all generations one name: the hash says whose the file is."""
+    """If packages of several generations had one name, as in earlier versions, the hash identifies
+    the file.
+    """
     three_generations(folder)
     manifest = read_manifest(folder)
     record = manifest.by_id[NAMES[3]]
@@ -353,7 +371,7 @@ def test_purge_tells_packages_of_one_name_apart(folder):
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
-    """A list that is out of date confirms nothing."""
+    """If the folder changed after the list was shown, the confirmation removes nothing."""
     first = purge(folder, today=BEFORE)
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
@@ -364,7 +382,7 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
 
 
 def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path):
-    """An edited manifest makes purge remove nothing elsewhere, or anything at all."""
+    """If an edited manifest has a package path outside the folder, purge removes nothing."""
     (tmp_path / "precious").write_bytes(b"x")
     manifest = read_manifest(folder)
     record = manifest.by_id[NAMES[3]]
@@ -378,7 +396,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
 
 
 def test_an_unknown_id_is_refused(folder):
-    """A typing error in the id of a deployed certificate is reported."""
+    """An unknown id of a deployed request is reported."""
     with pytest.raises(BundleError, match='there is no request "Edge-1"'):
         purge(folder, deployed=["Edge-1"])
 
@@ -392,7 +410,7 @@ def test_left_over_keys_stay(folder):
 
 
 def secrets_of(folder, name):
-    """List the files of a folder that hold the key of a request, by opening what can be opened."""
+    """Return the files of a folder that contain the key of a request, found by opening all files."""
     cipher = FolderCipher(PASSPHRASE)
     passwords = PasswordList(folder, cipher)
     wanted = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
@@ -410,19 +428,19 @@ def secrets_of(folder, name):
 
 
 def purge_all(folder, *, deployed=(), today=BEFORE):
-    """Confirm what a purge with the passphrase lists, and return the list."""
+    """Confirm the list of a purge with the passphrase, and return the list."""
     given = {"passphrase": PASSPHRASE, "deployed": deployed, "today": today}
     return purge(folder, confirmed=purge(folder, **given), **given)
 
 
 def deployed_notes(folder):
-    """Take what status says of the deployed requests."""
+    """Return what status reports about deployed requests."""
     notes = folder_status(folder, today=BEFORE).notes
     return [note for note in notes if note.startswith("deployed:")]
 
 
 def test_a_second_certificate_leaves_no_package_behind(folder):
-    """The package of the first certificate is in no record any more; it goes with its key."""
+    """The package of the first certificate, which is no longer recorded, is removed with its key."""
     issue(folder, NAMES[3])
     assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
     without = deploy(folder, NAMES[3])
@@ -441,7 +459,9 @@ def test_a_second_certificate_leaves_no_package_behind(folder):
 
 
 def test_conflict_copies_go_with_their_keys(folder):
-    """Copies by any name are recognised by the key in them, also one encrypted once more."""
+    """Copies of a key under any name are recognized by their content, also if they were encrypted
+    again.
+    """
     key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
     shutil.copy(package_, folder / "pfx" / "laptop (conflicted copy 2026-12-03).pfx")
@@ -461,7 +481,7 @@ def test_conflict_copies_go_with_their_keys(folder):
 
 
 def test_a_copy_of_a_key_in_use_stays(folder):
-    """The key of a request that waits for its certificate is not removed by any name."""
+    """A copy of a waiting request's key is not removed, whatever its name is."""
     copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
     shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
     orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
@@ -472,7 +492,7 @@ def test_a_copy_of_a_key_in_use_stays(folder):
 
 
 def test_passwords_go_with_their_packages(folder):
-    """The password of a removed package goes; that of a package in use stays."""
+    """The password of a removed package is removed, and the password of a package in use stays."""
     issue(folder, NAMES[4])
     package(folder)
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
@@ -492,7 +512,7 @@ def test_passwords_go_with_their_packages(folder):
 
 
 def test_a_wrong_passphrase_removes_nothing(folder):
-    """It is refused before anything is listed."""
+    """A wrong passphrase is rejected before anything is listed."""
     before = snapshot(folder)
     with pytest.raises(PassphraseError):
         purge(folder, passphrase="another passphrase", today=BEFORE)
@@ -500,7 +520,7 @@ def test_a_wrong_passphrase_removes_nothing(folder):
 
 
 def test_a_purge_says_that_copies_exist_elsewhere(folder):
-    """A list with something on it names version histories and backups."""
+    """A list with files to remove mentions version histories and backups."""
     assert "Version histories, snapshots, recycle bins and backups keep copies" in repr(
         purge(folder, today=BEFORE)
     )
@@ -509,7 +529,7 @@ def test_a_purge_says_that_copies_exist_elsewhere(folder):
 
 
 def test_a_list_shows_itself_as_a_table(folder):
-    """Frame, HTML, text and JSON tell the same."""
+    """The table, HTML, text and JSON of a purge show the same values."""
     first = purge(folder, today=BEFORE)
     assert list(first.to_frame()["Request"]) == [NAMES[0]]
     assert f"confirm with {first.token}" in first._repr_html_()
@@ -524,7 +544,9 @@ def test_a_list_shows_itself_as_a_table(folder):
 
 @pytest.mark.parametrize("calls", range(0, 12, 2))
 def test_a_purge_that_broke_off_is_finished_by_the_next(folder, tmp_path, calls):
-    """Announced files that were not moved or not removed are listed and removed."""
+    """Files that an interrupted purge announced but did not remove are listed and removed by the
+    next one.
+    """
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     retire(folder)
     whole = shutil.copytree(folder, tmp_path / "whole")

@@ -1,4 +1,6 @@
-"""The summary's columns Import and Assign are the commands of the steps, at every renewal too."""
+"""The columns Import and Assign of the summary have the commands of the steps, also after a
+renewal.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
-    """Return the columns Import and Assign of the folder's CSV by id, and check the workbook's."""
+    """Return the columns Import and Assign of the folder's CSV file by id, and compare them with
+    the workbook.
+    """
     text = (folder / "summary.csv").read_text("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     book = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
@@ -44,7 +48,7 @@ def _cells(folder):
 @pytest.mark.parametrize("sample", sorted(path.name for path in DATA.glob("*.csv")))
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
 def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
-    """Every command of a cell is on the checklist of each server that has the certificate."""
+    """Every command in a cell is on the checklist of each server that has the certificate."""
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     packages = packages_of(plan_certificates(known, rules), old_end)
@@ -77,7 +81,7 @@ def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
 
 @pytest.fixture(scope="module")
 def renewed(tmp_path_factory):
-    """Return the sample deployment, packaged, and its cells before and after that."""
+    """Return the packaged sample deployment, and its cells before and after packaging."""
     place = tmp_path_factory.mktemp("cells")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     before = _cells(issued.folder)
@@ -86,13 +90,15 @@ def renewed(tmp_path_factory):
 
 
 def test_before_packaging_the_cells_say_so(renewed):
-    """No thumbprint is left to be filled in: before there is a package, both cells name it."""
+    """Before packaging, both cells say that there is no package, and contain no placeholder for a
+    thumbprint.
+    """
     _, before = renewed
     assert set(before.values()) == {("after packaging", "after packaging")}
 
 
 def test_packaging_fills_the_cells(renewed):
-    """Once packaged, the cells are the steps' commands, and no password is shown as it is typed."""
+    """After packaging, the cells contain the steps' commands, without passwords."""
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)
     expected = {
@@ -108,7 +114,7 @@ def test_packaging_fills_the_cells(renewed):
 
 
 def test_a_time_that_is_said_reaches_the_cell(renewed):
-    """Steps that are written with another time put that time into the column Assign."""
+    """If the steps are written with another time, the column Assign has that time."""
     issued, _ = renewed
     time = datetime(2027, 3, 2, 8, tzinfo=UTC)
     steps = deployment_steps(issued.matched(), effective={"OAuthTokenIssuer": time}, today=TODAY)
@@ -119,7 +125,7 @@ def test_a_time_that_is_said_reaches_the_cell(renewed):
 
 
 def test_the_same_steps_again_change_no_byte(renewed):
-    """Neither the steps nor the request command finds anything new in the summary."""
+    """A second run of steps or request changes nothing in the summary."""
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)
     write_steps(steps, issued.folder)
@@ -131,7 +137,9 @@ def test_the_same_steps_again_change_no_byte(renewed):
 
 
 def test_a_renewal_empties_the_cells_of_what_is_renewed(tmp_path):
-    """A request that is made again has no package yet, so its cells say so; the others stay."""
+    """After a renewal, the cells of the renewed request say that it has no package, and the others
+    stay.
+    """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     before = _cells(issued.folder)

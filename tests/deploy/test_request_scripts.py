@@ -1,4 +1,6 @@
-"""Requests by the administrative tools: one script a certificate, with the planned values."""
+"""The administrative tools create requests with one script for each certificate and the planned
+values.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from lyncnb.topology.topology import read_topology
 
 
 def requests_of(planned):
-    """Return the commands that request, by id: on another computer and on the server itself."""
+    """Return the request commands by id: for another computer, and for the server."""
     found = {}
     for request in request_scripts(planned).servers:
         for step in request.steps:
@@ -35,7 +37,7 @@ def requests_of(planned):
 
 @pytest.fixture(scope="module")
 def contoso():
-    """Plan the sample deployment."""
+    """Return the plan of the sample deployment."""
     return plan_certificates(read_topology(DATA / "contoso.csv"), load_rules())
 
 
@@ -48,12 +50,12 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     assert {one.request for one in steps.missing} == {c.id for c in contoso.certificates} - wanted
     for path in written:
         if path.suffix == ".ps1":
-            # Any computer with the tools may run it.
+            # Any computer with the administrative tools may run it.
             assert "$Server = ''" in path.read_text("utf-8-sig")
 
 
 def test_the_cmdlet_is_told_what_is_planned():
-    """Names, subject, key and client authentication of the plan are in the command."""
+    """The command contains the plan's names, subject, key and client authentication."""
     options = PlanOptions(
         organization="Contoso", organizational_unit="IT", locality="Taipei", country="TW"
     )
@@ -74,7 +76,9 @@ def test_the_cmdlet_is_told_what_is_planned():
 
 
 def test_each_script_checks_that_its_key_can_be_exported(contoso):
-    """The check names the request by its friendly name, and comes before the file is returned."""
+    """Before the request file gets its name, the script checks the key by its friendly name: it
+    must be exportable.
+    """
     for request in request_scripts(contoso).servers:
         ids = [step.step.id for step in request.steps]
         assert ids.index("request-exportable") < ids.index("request-return")
@@ -86,20 +90,22 @@ def test_each_script_checks_that_its_key_can_be_exported(contoso):
 
 
 def test_only_an_edge_server_may_leave_its_name_out(contoso):
-    """-ComputerFqdn is in the command of every server that can reach the store with the topology."""
+    """The command has -ComputerFqdn for every server except Edge Servers, which cannot reach the
+    topology store.
+    """
     for certificate, found in requests_of(contoso).items():
         named = ["-ComputerFqdn" in command.parameters for command in found]
         assert named == ([True, False] if certificate.startswith("Edge-") else [True])
 
 
 def test_requests_of_one_computer_have_different_names(contoso):
-    """In the store of the computer that makes all requests no two have one friendly name."""
+    """The friendly names of requests that one computer creates are all different."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
     assert len(set(found)) == len(found) > 1
 
 
 def test_pages_link_the_page_that_they_follow(contoso):
-    """In HTML and in Markdown a source is a link to its document."""
+    """On HTML and Markdown pages, a source is a link to its document."""
     steps = request_scripts(contoso)
     title = "Request certificates in advance (optional) for Lync Server 2013"
     address = document_addresses()[title]
@@ -107,7 +113,7 @@ def test_pages_link_the_page_that_they_follow(contoso):
     assert f"](<{address}>)" in to_markdown(steps)
 
 
-# ---- run by PowerShell, on a computer that stands in for one with the administrative tools
+# ---- run by PowerShell on a simulated computer with the administrative tools
 
 TOOLS = "tools01.contoso.com"
 BEGIN, END = (f"-----{word} NEW CERTIFICATE REQUEST-----\n" for word in ("BEGIN", "END"))
@@ -115,7 +121,7 @@ WHOLE = f"{BEGIN}MII=\n{END}"
 
 
 def begun(walk, part="FrontEnd-", **changes):
-    """Begin with a computer, and return the page and the file of a request."""
+    """Start with a computer, and return the page and the file of a request."""
     planned = plan(front_end(1), edge(1), edge(2))
     pages = request_scripts(planned, today=NOON.date()).pages
     page = next(page for page in pages if page.server.startswith(part))
@@ -126,7 +132,10 @@ def begun(walk, part="FrontEnd-", **changes):
 
 
 def test_a_request_gets_its_name_when_it_is_whole(walk):
-    """It is written under a new name and renamed; a second run requests nothing."""
+    """A request is written under a temporary name and then renamed.
+
+    A second run creates no request.
+    """
     page, name = begun(walk)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 0, all_lines([run])
@@ -142,7 +151,9 @@ def test_a_request_gets_its_name_when_it_is_whole(walk):
 @pytest.mark.parametrize("ending", ["", ".new"])
 @pytest.mark.parametrize("text", ["", BEGIN, f"{BEGIN}MII=\n", f"MII=\nMII=\n{END}", "Hello\n"])
 def test_a_part_of_a_request_does_not_count(walk, text, ending):
-    """Half or empty, under either name: the script requests nothing and says what to delete."""
+    """If a request file is incomplete or empty, the script creates no request and names the file to
+    delete.
+    """
     page, name = begun(walk)
     walk.write(TOOLS, name + ending, text)
     run = walk.run(page, on=TOOLS)
@@ -155,7 +166,9 @@ def test_a_part_of_a_request_does_not_count(walk, text, ending):
 
 
 def test_a_request_that_broke_off_does_not_get_its_name(walk):
-    """The command ended and the file is half: the script stops, and renames nothing."""
+    """If the command ended but the request file is incomplete, the script stops and does not rename
+    it.
+    """
     page, name = begun(walk, writes=2)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
@@ -164,7 +177,7 @@ def test_a_request_that_broke_off_does_not_get_its_name(walk):
 
 
 def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
-    """A whole file under the new name is not requested once more."""
+    """If a complete file has the temporary name, the next run renames it and creates no request."""
     page, name = begun(walk)
     walk.run(page, on=TOOLS)
     walk.delete(TOOLS, name)
@@ -176,7 +189,9 @@ def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
 
 @pytest.mark.parametrize("kind", ["break", "fail", "error", "nothing"])
 def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
-    """At each command in turn: the next run ends it, and one request was made, whole."""
+    """After a fault at any command, the next run completes, and exactly one complete request was
+    created.
+    """
     for at in count(1):
         page, name = begun(walk)
         broken = walk.run(page, on=TOOLS, fault={"at": at, "kind": kind, "files": True})
@@ -192,7 +207,7 @@ def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
 
 
 def test_the_request_of_last_year_does_not_count(walk):
-    """The name carries the evaluation date: a whole file of an earlier plan is left alone."""
+    """The file name contains the evaluation date, so a request file of an earlier plan is ignored."""
     page, name = begun(walk)
     earlier = name.replace("2026", "2025")
     walk.write(TOOLS, earlier, WHOLE)
@@ -202,7 +217,7 @@ def test_the_request_of_last_year_does_not_count(walk):
 
 
 def test_a_key_that_cannot_be_exported_stops_before_the_request_has_its_name(walk):
-    """The request would go to the CA, and its package could never be made."""
+    """If the key cannot be exported, the script stops before the request file gets its name."""
     page, name = begun(walk, exportable=False)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
@@ -213,7 +228,7 @@ def test_a_key_that_cannot_be_exported_stops_before_the_request_has_its_name(wal
 
 @pytest.mark.parametrize("computer", [TOOLS, "edge01.contoso.net"])
 def test_an_edge_server_requests_without_its_name(walk, computer):
-    """On the Edge Server itself -ComputerFqdn would ask a store that it cannot reach."""
+    """On an Edge Server, the command has no -ComputerFqdn, which would need the topology store."""
     page, name = begun(walk, "Edge-")
     run = walk.run(page, on=computer)
     assert run["code"] == 0, all_lines([run])
@@ -224,7 +239,9 @@ def test_an_edge_server_requests_without_its_name(walk, computer):
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 def test_requests_of_like_pools_have_different_names(layout):
-    """Two Edge pools with one external name and a server of two roles are no exception."""
+    """Two Edge pools with the same external name, and a server with two roles, get different
+    friendly names.
+    """
     pools = [edge(1, pool_fqdn="edge-a.contoso.com"), edge(2, pool_fqdn="edge-b.contoso.com")]
     roles = [row("srv.contoso.com", role) for role in ("PersistentChat", "TrustedApplication")]
     planned = plan(front_end(1), *pools, *roles, options=PlanOptions(layout=layout))
@@ -235,7 +252,7 @@ def test_requests_of_like_pools_have_different_names(layout):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(hostile):
-    """Whatever an organization is called, each script has the same commands."""
+    """Whatever the organization's name is, each script has the same commands."""
 
     def named(organization):
         planned = plan(edge(1), options=PlanOptions(organization=organization))
@@ -248,7 +265,9 @@ def test_hostile_names_add_no_command(hostile):
 
 
 def test_nothing_blank_is_reported():
-    """An Edge internal certificate has no further names, so -DomainName is left out."""
+    """If a certificate has no further names, like the internal Edge certificate, -DomainName is
+    left out.
+    """
     planned = plan(edge(1), edge(2))
     (internal,) = [c for c in planned.certificates if c.usages == ("Internal",)]
     for command in requests_of(planned)[internal.id]:
@@ -259,7 +278,9 @@ def test_nothing_blank_is_reported():
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize(("algorithm", "bits"), [("RSA", 3072), ("ECDSA", 384)])
 def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
-    """-KeySize takes neither 3072 nor a curve: the error names each certificate and what to set."""
+    """For a key of 3072 bits or an elliptic curve, which -KeySize rejects, the error names each
+    certificate and what to set.
+    """
     options = PlanOptions(key=KeyParameters(algorithm=algorithm, bits=bits))
     topology = plan(front_end(1), row("um01.contoso.com", "ExchangeUM")).topology
     planned = plan_certificates(topology, load_rules(product), options=options)
@@ -271,14 +292,16 @@ def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
 
 
 def test_the_largest_key_of_the_cmdlet_is_requested():
-    """RSA 4096 is passed to -KeySize as it is planned."""
+    """RSA 4096 is passed to -KeySize as planned."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096))
     for found in requests_of(plan(front_end(1), options=options)).values():
         assert {command.parameters["-KeySize"] for command in found} == {"4096"}
 
 
 def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
-    """The plan's subject, names and hash are printed with the request, to be compared."""
+    """Subject, names and hash that the cmdlet cannot set are printed with the request for
+    comparison.
+    """
     steps = request_scripts(contoso)
     for request in steps.servers:
         certificate = next(c for c in contoso.certificates if c.id == request.server)
@@ -288,7 +311,9 @@ def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
 
 
 def test_roles_without_a_type_take_the_other_route():
-    """A reverse proxy and Exchange are named with what to do instead."""
+    """For roles without a -Type, such as a reverse proxy and Exchange, the page names the other
+    method.
+    """
     planned = plan(front_end(1), row("um01.contoso.com", "ExchangeUM"))
     (missing,) = request_scripts(planned).missing
     assert "um01" in missing.request
@@ -296,7 +321,7 @@ def test_roles_without_a_type_take_the_other_route():
 
 
 def test_no_place_of_a_request_folder_is_written_to(contoso, tmp_path):
-    """A folder that keeps keys keeps its own places to itself."""
+    """The scripts are not written into a request folder that contains keys."""
     (tmp_path / "keys").mkdir(mode=0o700)
     with pytest.raises(OutputError):
         write_request_scripts(request_scripts(contoso), tmp_path / "steps")

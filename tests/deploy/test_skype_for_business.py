@@ -1,4 +1,6 @@
-"""Skype for Business Server from the table to the servers: its names, shell, commands and words."""
+"""For Skype for Business Server, the names, shell, commands and texts are right from the table to
+the servers.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def answered(tmp_path_factory):
 
 
 def test_its_names_are_requested(answered):
-    """The Edge pool answers for the tenant's domain; a Video Interop Server has pool and own name."""
+    """The Edge pool has the tenant's domain, and a Video Interop Server has the names of its pool
+    and server.
+    """
     bundle = open_requests(answered.folder)
     by_role = {r.plan.role: r.plan.san for r in bundle.requests if r.plan.usages != ("Internal",)}
     assert "sip.fabrikam.com" in by_role["Edge"]
@@ -36,7 +40,10 @@ def test_its_names_are_requested(answered):
 
 
 def test_its_steps_speak_of_it(answered, tmp_path, capsys, monkeypatch):
-    """Module, shell and settings are its own; Lync Server is named as a source, and once on purpose."""
+    """The steps use the module, shell and settings of Skype for Business Server.
+
+    Lync Server appears only in sources and in one intended place.
+    """
     shell = make_shell(tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
     folder = answered.copy(tmp_path).folder

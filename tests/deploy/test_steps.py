@@ -1,4 +1,4 @@
-"""The changed procedure of real folders: each server gets its own packages, steps and scripts."""
+"""In real folders, each server gets the right packages, steps and scripts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def contoso(tmp_path_factory):
-    """Return the sample deployment, requested, answered and packaged."""
+    """Return the sample deployment, requested, issued and packaged."""
     place = tmp_path_factory.mktemp("deploy")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -69,28 +69,28 @@ def contoso(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def steps(contoso):
-    """Give its steps."""
+    """Return the steps of the sample deployment."""
     return deployment_steps(contoso.matched(), today=TODAY)
 
 
 def every_step(steps):
-    """Count the steps of all servers, those that come later and lead back too."""
+    """Return the number of steps for all servers, including later steps and steps back."""
     return sum(len(server.every_step) for server in steps.servers)
 
 
 def items(steps):
-    """Count the numbered items of all sheets, and those that are done once for all servers."""
+    """Return the number of items on all sheets, including the common items."""
     of_sheets = sum(len(part.items) for server in steps.servers for part in parts_of(server))
     return of_sheets + len(once_for_all(steps))
 
 
 def of(steps, server):
-    """Return one server's steps."""
+    """Return the steps of one server."""
     return next(one for one in steps.servers if one.server == server)
 
 
 def test_every_server_has_its_own_procedure(steps):
-    """Every server of the table has steps, and nothing planned is missing."""
+    """Every server in the table has steps, and every planned certificate is in them."""
     computers = read_topology(DATA / "contoso.csv").computers
     assert {server.server for server in steps.servers} == {c.fqdn for _, c in computers}
     assert steps.missing == ()
@@ -98,7 +98,9 @@ def test_every_server_has_its_own_procedure(steps):
 
 
 def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path):
-    """Both servers of the pool get the one package; each has steps and a script of its own."""
+    """Both servers of a pool import and assign the shared package, each with separate steps and a
+    script.
+    """
     options = PlanOptions(shared_certificate=("pool.contoso.net",))
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -114,7 +116,7 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
 
 
 def test_oauth_is_imported_on_one_server_only(steps):
-    """The deployment's certificate is in the procedure of exactly one Front End Server."""
+    """Exactly one Front End Server imports the deployment's OAuth certificate."""
     holders = [s.server for s in steps.servers if "assign-oauth" in {t.step.id for t in s.steps}]
     assert holders == ["fe01.contoso.net"]
     script = server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
@@ -122,7 +124,9 @@ def test_oauth_is_imported_on_one_server_only(steps):
 
 
 def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
-    """If only the deployment's certificate is left, its server keeps its role and its pool."""
+    """If only the OAuth certificate is left to deploy, its server keeps its role and pool in the
+    steps.
+    """
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     folder = issued.matched().bundle.folder
@@ -146,13 +150,13 @@ def test_edge_servers_share_their_packages(steps):
 
 
 def test_each_front_end_imports_its_own(steps):
-    """Front End Servers of one pool have different packages."""
+    """Each Front End Server in a pool imports a separate package."""
     files = {of(steps, f"fe0{n}.contoso.net").packages[0].file for n in (1, 2, 3)}
     assert len(files) == 3
 
 
 def test_commands_name_types_and_thumbprint(steps, contoso):
-    """The assignment is spelled out as the cmdlet takes it."""
+    """The assignment command has the types and the thumbprint that the cmdlet requires."""
     server = of(steps, "fe02.contoso.net")
     (assign,) = [s for s in server.steps if s.step.id == "assign"]
     thumbprint = server.packages[0].thumbprint
@@ -162,7 +166,7 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
 
 
 def test_scripts_parse(steps):
-    """There is a script for each server, and every one parses."""
+    """There is a script for each server, and PowerShell can parse every script."""
     scripts = server_scripts(steps)
     assert len(scripts) == len(steps.servers)
     for name, data in scripts.items():
@@ -171,7 +175,7 @@ def test_scripts_parse(steps):
 
 
 def test_paths_are_whole(steps):
-    """Every package and CA certificate is named with its folder, as Import-CsCertificate asks."""
+    """Every package and CA certificate has its complete path, as Import-CsCertificate requires."""
     for server in steps.servers:
         for step in server.steps:
             for command in step.commands:
@@ -180,14 +184,18 @@ def test_paths_are_whole(steps):
 
 
 def test_chain_goes_into_the_right_stores(steps):
-    """A self-issued CA certificate goes to Root, by a command that names its file."""
+    """A self-signed CA certificate is installed in the Root store, with a command that names its
+    file.
+    """
     (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
     assert "Install only a self-signed root in Root" in step.text
 
 
 def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
-    """The reverse proxy gets its own chain, and the one of the servers inside if it is another."""
+    """The reverse proxy gets the chain of its certificate, and the internal servers' chain if it
+    differs.
+    """
 
     def chains(steps):
         found = [
@@ -195,7 +203,7 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
         ]
         return {s.about: s.text for s in found}
 
-    ((root, text),) = chains(steps).items()  # one root for all here
+    ((root, text),) = chains(steps).items()  # one root for all servers in this sample
     assert "chain of the server's own certificate (" in text
     assert "; verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
     (package,) = of(steps, "rp01.contoso.net").packages
@@ -207,7 +215,7 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
     assert (
         "needed for: verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
     )
-    # It speaks to no Mediation Server, so it needs no root of theirs.
+    # It does not connect to a Mediation Server, so it needs no root for it.
     strange = procedure_of([replace(package, path=()), mediation], load_rules(), now=NOON)
     assert chains(strange) == {}
 
@@ -218,19 +226,19 @@ OAUTH = "OAuthTokenIssuer"
 
 
 def with_end(steps, end):
-    """Return all packages as if the folder knew until when the certificates in use live."""
+    """Return all packages with an end date of the certificate in use."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, in_use_until=end) for package in packages.values()]
 
 
 def rolled(steps, server):
-    """Return the ids of a server's steps that assign or roll what can roll over."""
+    """Return the ids of a server's steps that assign or roll over A/V and OAuth."""
     names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
     return {s.step.id for s in of(steps, server).steps} & names
 
 
 def test_nothing_in_use_is_assigned_at_once(steps):
-    """Without a time and a known predecessor A/V and OAuth are assigned, and nothing rolls."""
+    """Without a time and a known previous certificate, A/V and OAuth are assigned at once."""
     assert rolled(steps, EDGE) == {"assign-av"}
     assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
     later = {step.step.id for server in steps.servers for step in server.later}
@@ -238,7 +246,9 @@ def test_nothing_in_use_is_assigned_at_once(steps):
 
 
 def test_a_certificate_in_use_rolls_before_its_end(steps):
-    """Microsoft's example: it ends at 2 PM, so A/V takes effect at 6 AM and OAuth the day before."""
+    """As in Microsoft's example, if the certificate ends at 2 PM, A/V takes effect at 6 AM and
+    OAuth the day before.
+    """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     made = procedure_of(with_end(steps, end), load_rules(), now=NOON)
     assert rolled(made, EDGE) == {"roll-over-av"}
@@ -256,7 +266,10 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
 
 
 def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
-    """Whatever the dates, the time is in both certificates; without one it is assigned at once."""
+    """For any dates, the roll-over time is within both certificates' validity.
+
+    Without such a time, the certificate is assigned at once.
+    """
     kinds = set()
     for days in (-10, 0, 20, 27, 28, 29, 40):
         begins, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
@@ -272,7 +285,10 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
 
 
 def test_a_gap_between_old_and_new_is_an_outage(steps):
-    """The sheet assigns at once and says from when to when nothing is valid; no other sheet does."""
+    """If no certificate is valid for some time, the sheet assigns at once and shows the period.
+
+    No other sheet does.
+    """
     end, begins = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
     packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
     made = procedure_of(packages, load_rules(), now=NOON)
@@ -290,7 +306,9 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
 
 
 def test_a_near_date_is_good(contoso):
-    """The time counts against the old certificate's end, not against the present: 2 AM for 6 AM."""
+    """A roll-over time near the current time is accepted, because only the old certificate's end
+    limits it.
+    """
     soon = datetime(2026, 11, 24, 16)
     made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
     assert rolled(made, EDGE) == {"roll-over-av"}
@@ -298,14 +316,16 @@ def test_a_near_date_is_good(contoso):
 
 
 def test_a_plain_time_is_for_all_that_rolls(contoso):
-    """One time alone dates A/V and OAuth both."""
+    """A single time applies to A/V and OAuth."""
     made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
     assert rolled(made, EDGE) == {"roll-over-av"}
     assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}
 
 
 def test_a_date_too_near_the_end_is_refused(steps):
-    """Less than a token's life before the old certificate ends is refused, with the latest time."""
+    """A roll-over time less than a token's lifetime before the old certificate's end is rejected,
+    with the latest possible time.
+    """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     packages, rules = with_end(steps, end), load_rules()
     for usage, hours in ((AV, 8), (OAUTH, 24)):
@@ -318,14 +338,16 @@ def test_a_date_too_near_the_end_is_refused(steps):
 
 
 def test_a_date_outside_the_new_certificate_is_refused(steps):
-    """A time at which the new certificate is not valid cannot be meant."""
+    """A roll-over time at which the new certificate is not valid is rejected."""
     wrong = datetime(2029, 1, 1, tzinfo=UTC)
     with pytest.raises(PackageError, match="the new certificate is valid from"):
         procedure_of(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
-    """Only A/V and OAuth roll over; for another usage the error names those two."""
+    """A roll-over time for another usage than A/V and OAuth is rejected, and the error names those
+    two.
+    """
     with pytest.raises(PackageError, match='"Default" is not a usage that can roll') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
@@ -333,7 +355,7 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
 
 
 def test_the_way_back_is_apart(steps):
-    """No step of the day is one of the way back, and each usage has both of its ways back."""
+    """Steps back are separate from the steps, and each usage has both ways back."""
     server = of(steps, EDGE)
     assert {s.step.phase for s in server.steps} == {"day", "both"}
     usages = [usage for package in server.packages for usage in package.usages]
@@ -345,7 +367,7 @@ def test_the_way_back_is_apart(steps):
 
 
 def test_what_is_not_packaged_is_reported(contoso, tmp_path):
-    """A request without a package is named with what to do, and the exit status says so."""
+    """A request without a package is reported with a hint, and the exit status shows it."""
     copy = contoso.copy(tmp_path)
     name = next((copy.folder / "returned").glob("Mediation-med01*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
@@ -360,7 +382,9 @@ def test_what_is_not_packaged_is_reported(contoso, tmp_path):
 
 
 def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
-    """It is on the server's own page, alone and among all pages, and on no other server's page."""
+    """A missing package is reported only on the page of its server, and that page exists alone and
+    with the others.
+    """
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
     for one in (path, path.with_suffix(".chain.pem")):
@@ -390,7 +414,7 @@ def test_one_reason_is_given_once(steps):
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
-    """Checklist and scripts are files in steps/, with the same bytes each time."""
+    """The checklist and scripts are files in steps/, with identical bytes each time."""
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
     before = {path.name: path.read_bytes() for path in paths}
@@ -402,7 +426,7 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 
 
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
-    """A writer removes unfinished files, so nothing is written at the same time."""
+    """Steps wait for another process that writes the folder, because it removes unfinished files."""
     copy = contoso.copy(tmp_path)
     with lock(copy.folder), pytest.raises(BundleError, match="is in use by"):
         write_steps(steps, copy.folder, lock_seconds=0)
@@ -410,7 +434,10 @@ def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
 
 
 def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, tmp_path):
-    """Script, page and CA certificates of a server that has no steps now; a stranger's file stays."""
+    """Scripts, pages and CA certificates of a server that has no steps any more are removed.
+
+    An unknown file stays.
+    """
     copy = contoso.copy(tmp_path)
     first, *others = steps.servers
     odd = replace(first, server="con.contoso.net")
@@ -419,7 +446,7 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
     place = copy.folder / "steps"
     script = place / "con~.contoso.net.ps1"
     mine = {
-        "mine.ps1": script.read_bytes(),  # of another server than its name says
+        "mine.ps1": script.read_bytes(),  # the script of another server than its name says
         "old.contoso.net.ps1": b"\xef\xbb\xbf#requires -Version 3.0\r\nGet-Date\r\n",
         "notes.html": b"<title>Mine: import and assign</title>",
         "chain/mine.cer": b"certificate",
@@ -436,7 +463,7 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
 
 
 def test_output_is_one_checklist(steps, contoso, tmp_path):
-    """With a file name only the checklist is written, in the format of its suffix."""
+    """If a file name is passed, only the checklist is written, in the format of the suffix."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
     assert path.read_text("utf-8").count("- [ ]") == items(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
@@ -444,11 +471,13 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
 
 
 def test_page_stands_alone_and_escapes(steps):
-    """The HTML checklist loads nothing from the network and has a box for each step."""
+    """The HTML checklist loads nothing from the network, escapes text, and has a box for each step."""
     page = to_html(steps)
     assert not re.search(r"src=|<link|@import|url\(", page)
     known = {*document_addresses().values()}
-    for address in re.findall(r'href="([^#][^"]*)"', page):  # a document, if the reader clicks
+    for address in re.findall(
+        r'href="([^#][^"]*)"', page
+    ):  # a document that the reader opens with a click
         assert address in known or address.startswith("https://www.rfc-editor.org/"), address
     assert page.count('type="checkbox"') == items(steps)
     assert "<script" not in page
@@ -458,7 +487,10 @@ def test_page_stands_alone_and_escapes(steps):
 @pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("end", [None, datetime(2026, 12, 22, 14, tzinfo=UTC)])
 def test_the_evening_has_ten_items_at_most(product, sample, end):
-    """Each is one instruction with one expected result; what is by hand has a result of its own."""
+    """The page of a server has at most ten items, each with one instruction and one result.
+
+    Manual steps have a separate result.
+    """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     made = procedure_of(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
@@ -484,7 +516,9 @@ PART_NAMES = {"trust": "T", "evening": "", "exception": "X", "later": "L", "back
 
 
 def test_page_script_and_documents_have_the_same_items(steps):
-    """HTML, Markdown, and JSON have the same numbers, titles and results; scripts the same numbers."""
+    """HTML, Markdown and JSON have the same numbers, titles and results, and scripts have the same
+    numbers.
+    """
     for server in steps.servers:
         alone = of_server(steps, server)
         page = html.unescape(re.sub(r"<wbr>|</?span[^>]*>", "", to_html(alone)))
@@ -508,7 +542,7 @@ def test_page_script_and_documents_have_the_same_items(steps):
 
 
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
-    """Neither checklist nor script holds the password of any package."""
+    """Neither the checklist nor a script contains a package's password."""
     text = to_markdown(steps) + to_html(steps)
     text += "".join(data.decode("utf-8-sig") for data in server_scripts(steps).values())
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
@@ -519,14 +553,14 @@ def test_no_password_is_in_steps_or_scripts(steps, contoso):
 
 
 def test_table_has_a_row_for_each_step(steps):
-    """The steps show themselves as one table."""
+    """The steps are shown as one table with a row for each step."""
     frame = steps.to_frame()
     assert len(frame) == every_step(steps)
     assert frame.shape[1] == 8
 
 
 def test_checklist_is_found_by_its_contents(steps):
-    """Every server is in the contents, in the evening's order, and on a sheet of its own."""
+    """Every server is in the table of contents, in working order, and has a separate sheet."""
     page = to_html(steps)
     for server in steps.servers:
         assert f'<a href="#{server.server}">' in page
@@ -540,7 +574,9 @@ def test_checklist_is_found_by_its_contents(steps):
 
 
 def test_a_page_has_what_is_needed_at_the_server(steps):
-    """It names its script, says until when a package is valid, and documents its commands alone."""
+    """The page of a server names its script, the end of each package's validity, and explains only
+    its commands.
+    """
     server = of(steps, EDGE)
     alone = of_server(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
@@ -557,7 +593,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 
 
 def test_no_backtick_is_printed(steps):
-    """Neither page has a stray backtick; in Markdown, backticks enclose only code."""
+    """No page shows a backtick as text. In Markdown, backticks enclose only code."""
     lacking = (
         MissingPackage(request="Edge-1", why="no certificate was issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),
@@ -568,7 +604,9 @@ def test_no_backtick_is_printed(steps):
 
 
 def test_scripts_and_checklist_have_the_same_commands(steps):
-    """A script's commands are those of its server's steps, each in exactly one, and the reverse."""
+    """Each command in a script belongs to exactly one step of its server, and each step's commands
+    are in the script.
+    """
     for server in steps.servers:
         text = server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
         table = text[text.index("\n$Steps = ") : text.index(THE_REST)]
@@ -582,7 +620,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             for step in (*server.steps, *server.back)
             if step.commands and step.step.does not in ("record", "set", "restore")
         ]
-        # What sets a place is the place's own command, with its value.
+        # A setting is changed by the command of its product, with its value.
         for step in (s for s in server.steps if s.step.does == "set"):
             (place,) = (p for p in server.places if p.name == step.place)
             assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
@@ -591,7 +629,9 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(steps, hostile):
-    """Whatever a pool, server, subject or friendly name is, a script has the same commands."""
+    """Whatever the name of a pool, server, subject or friendly name is, a script has the same
+    commands.
+    """
 
     def named(name):
         server = of(steps, EDGE)
@@ -607,7 +647,7 @@ def test_hostile_names_add_no_command(steps, hostile):
 
 
 def test_a_renewed_certificate_rolls_by_itself(tmp_path):
-    """A folder that knows the certificate in use dates the roll-over from that one's end."""
+    """If the folder knows the certificate in use, the roll-over time is calculated from its end."""
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
@@ -624,24 +664,26 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     made = deployment_steps(matched, today=later)
     (server,) = made.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old one ends on 2027-05-22 at midnight, and 24 hours are kept.
+    # The old certificate ends on 2027-05-22 at midnight, and 24 hours are left before it.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]
     assert "2027-05-22 00:00 UTC" in forget.text
-    # The people of the CA are given the number of the one that it replaces.
+    # The CA's page has the serial number of the replaced certificate.
     (record,) = [r for r in matched.bundle.manifest.requests if r.id == oauth]
     revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
-    # On the day before its end there is no time left to roll over: it is assigned at once.
+    # One day before the end, no time is left to roll over, so the certificate is assigned at once.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
 
 
 @pytest.fixture
 def renewed(tmp_path):
-    """Give a deployed folder of which one Mediation Server's certificate was renewed elsewhere."""
+    """Return a deployed folder in which one Mediation Server's certificate was renewed on another
+    computer.
+    """
     folder = make_folder(tmp_path / "requests").folder
     every = [one.id for one in open_requests(folder).requests]
     certify(folder, *every)
@@ -654,7 +696,7 @@ def renewed(tmp_path):
 
 
 def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
-    """Have a renewed request answered by a CA with another root, and package the answer."""
+    """Have a renewed request issued by a CA with another root, and package the certificate."""
     ca = PythonCa("Fabrikam")
     request = x509.load_pem_x509_csr((folder / "csr" / f"{name}.csr").read_bytes())
     leaf = ca.issue_for(request, begins=datetime(2027, 1, 31, tzinfo=UTC), days=199)
@@ -666,7 +708,7 @@ def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
 
 
 def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
-    """A renewal of one certificate writes no page for servers that keep theirs."""
+    """After a renewal of one certificate, no page is written for servers that keep theirs."""
     folder, name = renewed
     later = date(2027, 2, 1)
     certify(folder, name, today=later, begins=datetime(2027, 1, 31, tzinfo=UTC))
@@ -683,7 +725,9 @@ def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
 
 
 def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
-    """Servers that get no certificate have a page of trust alone, and the first page says so."""
+    """If a renewal has a new root, servers without a new certificate have a page for trust only,
+    and the first page says so.
+    """
     folder, name = renewed
     issued = answer_by_another_ca(folder, name)
     made = deployment_steps(issued, today=date(2027, 2, 1))

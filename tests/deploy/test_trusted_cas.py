@@ -1,4 +1,4 @@
-"""The CA certificates of real folders: named in the trust plan, and installed by the steps."""
+"""In real folders, the trust plan names the CA certificates, and the steps install them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
-    """Return a deployment of two sites, requested, answered and packaged."""
+    """Return a deployment of two sites, requested, issued and packaged."""
     found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
     write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
     return found.matched()
@@ -35,12 +35,12 @@ def issued(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planned():
-    """Give its plan."""
+    """Return the plan of the deployment."""
     return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
 
 
 def installed(steps):
-    """Return what each server's steps install: subjects by server."""
+    """Return the subjects of the CA certificates that the steps install, by server."""
     return {
         one.server: {step.about for step in one.steps if step.step.id in CHAIN}
         for one in steps.servers
@@ -48,7 +48,7 @@ def installed(steps):
 
 
 def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
-    """With the folder's chains, no root of yours is described only in general words."""
+    """If the folder has the chains, the trust plan shows each root with subject and thumbprint."""
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
     found = ln.trust(planned, chains=issued.chains)
@@ -64,7 +64,9 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
 
 
 def test_steps_install_what_the_trust_plan_says(issued, planned):
-    """Server by server: what the folder's plan on record says, and what the table's plan says."""
+    """On each server, the steps install the CA certificates in the trust plans of the folder and of
+    the table.
+    """
     steps = deployment_steps(issued, today=TODAY)
     for found in (
         ln.trust(planned, chains=issued.chains),
@@ -80,7 +82,9 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
 
 
 def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
-    """If another CA issues the Edge Servers' internal certificate, their callers get that CA."""
+    """If another CA issues the internal Edge certificate, the servers that connect to the Edge
+    Servers get its root.
+    """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
@@ -97,14 +101,16 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
             in text
         )
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
-    # The Mediation Server speaks to no Edge Server here, and gets nothing of it.
+    # The Mediation Server does not connect to an Edge Server here, so it does not get the root.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     found = procedure_of([edge, replace(mediation, path=())], load_rules(), now=NOON)
     assert installed(found)[mediation.servers[0]] == set()
 
 
 def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishes(issued):
-    """The root of its certificate goes inside where client authentication was asked for it."""
+    """If the reverse proxy presents a client certificate, the internal servers that it publishes
+    get its root.
+    """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
     front = next(p for p in packages.values() if p.role == "FrontEnd")
@@ -122,11 +128,11 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
 
 
 def test_the_command_names_them(shell, planned):
-    """The roots come from a table with its folder, and from the folder alone."""
+    """The trust command shows the roots for a table with its folder, and for the folder alone."""
     (shell.folder / "two.csv").write_text(TWO_SITES)
     bundle = make_folder(shell.folder / "requests", planned)
     folder = str(bundle.folder)
-    # The command asks the clock: answers that are in force on any day.
+    # The command uses the current date, so these certificates are valid on any date.
     day = MIDNIGHT.date()
     ids = [one.id for one in bundle.requests]
     certify(bundle.folder, *ids, today=day, begins=MIDNIGHT, days=40)
@@ -140,7 +146,9 @@ def test_the_command_names_them(shell, planned):
 
 
 def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
-    """If only one certificate is deployed, its server gets the roots of those it verifies."""
+    """If only one certificate is deployed, its server still gets the roots of the servers that it
+    verifies.
+    """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
     front = next(p for p in packages.values() if p.role == "FrontEnd")
@@ -157,7 +165,7 @@ def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
 
 
 def test_a_root_is_compared_before_it_is_trusted(tmp_path):
-    """Each page gives the SHA-256 of a CA certificate before the command that installs it."""
+    """Each page shows the SHA-256 hash of a CA certificate before the command that installs it."""
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     (server,) = deployment_steps(issued.matched(), today=TODAY).servers

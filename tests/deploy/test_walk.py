@@ -1,4 +1,4 @@
-"""The scripts that a planner gets, run by PowerShell: they lead where the plan says, and back."""
+"""PowerShell runs the generated scripts, which lead to the planned state and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ pytestmark = needs_pwsh
 
 RULES = load_rules()
 FORMS = ["", "urn:certref:"]
-# All samples and the roles of none, in both forms of Use, each of them back again: LYNCNB_SAMPLES=1.
+# LYNCNB_SAMPLES=1 tests all samples and additional roles, in both formats of Use, and back again.
 SAMPLES = [*sorted(path.name for path in DATA.glob("*.csv")), "others"]
 GO_BACK = SAMPLES
 CASES = [(name, in_use, form) for name in SAMPLES for in_use in (False, True) for form in FORMS]
@@ -66,30 +66,35 @@ def plan_of(name: str):
 
 
 def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
-    """Give the steps of a sample; with ``rolls`` the folder knows when the old certificates end."""
+    """Return the steps of a sample.
+
+    With ``rolls``, the folder knows when the old certificates end.
+    """
     packages = packages_of(plan_of(name), OLD_END if rolls else None, generation=generation)
     return procedure_of(packages, RULES, now=NOON)
 
 
 def page_of(steps: DeploymentSteps, server: str):
-    """Return the page of a server, by the beginning of its name."""
+    """Return the page of a server, given the beginning of its name."""
     return next(page for page in steps.servers if page.server.startswith(server))
 
 
-# ---- where it leads
+# ---- the final state
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "in_use", "form"), CASES)
 def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, form):
-    """After one run everything is as planned, a second run changes nothing, and -Back leads back."""
+    """After one run the servers match the plan, a second run changes nothing, and -Back restores
+    the old state.
+    """
     steps = steps_of(name, rolls=in_use)
     walk.begin(world_of(steps, in_use=in_use, use_form=form), steps)
     before = assignments(walk.world())
     runs = walk.day(steps, *BOTH)
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
-    # The servers of a pool have the same steps: one of them is run again and verified.
+    # The servers of a pool have the same steps, so one of them is run again and verified.
     pages = {page.pool: page for page in in_order(steps)}.values()
     again = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in again if run["changes"]] == []
@@ -108,10 +113,12 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
 
 
 def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
-    """After -Back on every server each usage has what it had, whatever form ``Use`` has."""
+    """After -Back on every server, each usage has its previous certificate, whatever the format of
+    ``Use`` is.
+    """
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
-        # A farm that is new with this change cannot be without a certificate: that is left.
+        # A new farm has no previous certificate, so it keeps the new one.
         left = page.role == "OfficeWebApps" and not in_use
         assert run["code"] == (2 if left else 0), all_lines([run])
     world = walk.world()
@@ -122,7 +129,7 @@ def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -
 
 
 def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
-    """Each change has its own record: nothing is ever removed, and no expired one is restored."""
+    """Each change has a separate record, so -Back after a second renewal restores the first one."""
     first, second = (steps_of("contoso.csv", rolls=False, generation=n) for n in (1, 2))
     second = procedure_of(
         with_packages(second, in_use_until=END, not_after=END + timedelta(days=300)),
@@ -149,7 +156,9 @@ def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
 
 
 def test_a_restart_that_is_due_is_seen_and_done(walk):
-    """Assigned without a drain, services keep the old certificate: reported, then restarted."""
+    """If a certificate was assigned without a drain, the script reports the necessary restart and
+    then restarts the services.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     page = page_of(steps, "fe01")
@@ -168,7 +177,7 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
 def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
-    """A/V or OAuth that cannot be assigned yet is left for later; the services run again."""
+    """If A/V or OAuth cannot be assigned yet, it is left for later, and the services run again."""
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page = page_of(steps, server)
@@ -182,7 +191,7 @@ def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
 def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
-    """How a certificate that waits is shown is not documented: the run warns and starts services."""
+    """If a waiting certificate is not shown, the script warns and starts the services."""
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True, staged="hidden"), steps)
     page = page_of(steps, server)
@@ -198,7 +207,9 @@ def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
 
 @pytest.mark.parametrize(("minutes", "code"), [(3, 0), (60, 1)], ids=["soon", "late"])
 def test_replication_of_the_oauth_certificate_is_waited_for(walk, minutes, code):
-    """It needs services that run: the script starts them first, and asks again for 10 minutes."""
+    """The script starts the services before the OAuth certificate is replicated, and checks for 10
+    minutes.
+    """
     steps = steps_of("contoso.csv", rolls=False)
     page = page_of(steps, "fe01")
     walk.begin(world_of(steps, in_use=False, staged="hidden") | {"delay": minutes}, steps)
@@ -218,7 +229,7 @@ def test_replication_of_the_oauth_certificate_is_waited_for(walk, minutes, code)
 
 
 def test_a_roll_on_one_edge_server_only_is_found(walk):
-    """When the date comes the other server of the pool makes tokens with another certificate."""
+    """If only one Edge Server of a pool rolled over, the script reports it when the date comes."""
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     walk.run(page_of(steps, "edge01"), *BOTH)
@@ -231,7 +242,7 @@ def test_a_roll_on_one_edge_server_only_is_found(walk):
 
 
 def test_a_report_says_what_each_place_uses(walk, tmp_path):
-    """What the server used before is reported before the change, and the new certificates after."""
+    """The report lists the certificates in use before the change, and the new ones after it."""
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
@@ -251,7 +262,7 @@ def _thumbprint(package):
 
 
 def test_a_report_replaces_no_other_file(walk, tmp_path):
-    """A name that was typed wrongly must not cost a file; without -Verify nothing is written."""
+    """An existing file is not overwritten by a report, and no report is written without -Verify."""
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
@@ -275,7 +286,9 @@ def test_no_restart_is_asked_of_a_service_that_never_ran(walk):
 
 
 def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
-    """StopPending and Paused are not Stopped: the script stops them before it assigns."""
+    """Services in the state StopPending or Paused are stopped before the script assigns a
+    certificate.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     world = world_of(steps, in_use=True)
     page = page_of(steps, "fe02")
@@ -319,7 +332,9 @@ def test_a_read_that_failed_is_not_an_empty_record(walk):
     ids=["empty", "foreign header", "semicolons", "half", "two rows"],
 )
 def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
-    """Going back reads the whole record first: nothing is assigned or stopped from a bad one."""
+    """If the record is damaged, -Back assigns and stops nothing, because it reads the whole record
+    first.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -331,7 +346,7 @@ def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
 
 
 def test_a_locked_record_stops_before_anything_is_changed(walk):
-    """While another program holds the record, the script changes nothing; then it goes back."""
+    """While another program locks the record, -Back changes nothing. Later, it works."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -351,7 +366,9 @@ def test_a_locked_record_stops_before_anything_is_changed(walk):
 
 @pytest.mark.parametrize("what", ["gone", "expired", "no key"])
 def test_a_certificate_that_cannot_come_back_stops_before_anything_is_changed(walk, what):
-    """Not in the store, not in date or without its key: -Back says so and changes nothing."""
+    """If the previous certificate is missing, expired or without its key, -Back reports it and
+    changes nothing.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -370,7 +387,9 @@ def test_a_certificate_that_cannot_come_back_stops_before_anything_is_changed(wa
 
 
 def test_going_back_refuses_while_services_run(walk):
-    """Without -DrainServices the services would keep the certificate that is taken back."""
+    """While services run, -Back needs -DrainServices, because they would keep the current
+    certificate.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -381,7 +400,9 @@ def test_going_back_refuses_while_services_run(walk):
 
 
 def test_a_wrong_ca_file_is_not_installed(walk):
-    """A file in the folder chain with the name of a root is compared before it is trusted."""
+    """A CA certificate file in the chain folder is compared with the plan before it is installed as
+    a root.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "rp01")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -393,7 +414,9 @@ def test_a_wrong_ca_file_is_not_installed(walk):
 
 
 def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain(walk):
-    """The run names it and goes on; before services stop, a person has to say Yes."""
+    """An intermediate in the root store is reported, and a person must answer Yes before services
+    stop.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     world = world_of(steps, in_use=True)
@@ -428,7 +451,7 @@ def walk_files(page):
 
 
 def test_no_to_the_drain_ends_the_run(walk):
-    """With -Confirm, No to a step ends the run: nothing after it is done."""
+    """With -Confirm, the answer No to a step ends the run."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -442,7 +465,7 @@ def test_no_to_the_drain_ends_the_run(walk):
 
 
 def test_what_if_and_verify_change_nothing(walk):
-    """Neither makes a call that changes something, writes a file, or promises what would stop."""
+    """-WhatIf and -Verify change nothing, write no file, and do not announce what would stop."""
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     for page in in_order(steps):
@@ -456,7 +479,9 @@ def test_what_if_and_verify_change_nothing(walk):
 
 
 def test_what_if_counts_the_steps_before(walk):
-    """What the import makes checkable is not warned of; what the drain stops is not done already."""
+    """-WhatIf takes earlier steps into account: no warning about what the import provides, and no
+    step already done.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe01")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -484,7 +509,9 @@ def test_what_if_counts_the_steps_before(walk):
 
 
 def test_a_key_in_the_wrong_provider_is_imported_again(walk):
-    """The package is opened before the certificate is deleted: a wrong password deletes nothing."""
+    """A wrong password does not delete a certificate, because the package is opened before the
+    deletion.
+    """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
     world = world_of(steps, in_use=False)
@@ -501,7 +528,9 @@ def test_a_key_in_the_wrong_provider_is_imported_again(walk):
 
 
 def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
-    """Its key is in the wrong provider: the script stops, and deletes it only after the services."""
+    """A certificate in use whose key is in the wrong provider is deleted only after the services
+    stopped.
+    """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
     world = world_of(steps, in_use=True)
@@ -528,7 +557,9 @@ def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
 
 
 def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
-    """Nobody could type the password for certutil there; what changes nothing runs all the same."""
+    """In a host without a console, certutil cannot ask for the password, so the script stops before
+    any change. Switches that change nothing work.
+    """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
     walk.begin(world_of(steps, in_use=False), steps)
@@ -544,11 +575,11 @@ def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
     assert walk.run(page, "StartServices")["code"] == 0
 
 
-# ---- keys that are elsewhere
+# ---- keys on other computers
 
 
 def finished(walk, pending):
-    """Finish the first request where its key is, or where it is not."""
+    """Run the first request's script on the computer with the key, or on another one."""
     packages = packages_of(plan_of("single-server.csv"), key_holder="tools01.contoso.net")
     steps = procedure_of(packages, RULES, now=NOON)
     page = steps.key_holders[0]
@@ -564,14 +595,16 @@ def finished(walk, pending):
 
 
 def test_a_key_that_is_elsewhere_is_exported_where_it_is(walk):
-    """The issued certificate joins its key there, and both go into the package."""
+    """On the computer with the key, the script combines the issued certificate and the key, and
+    exports both.
+    """
     run, package = finished(walk, pending=True)
     assert run["code"] == 0, all_lines([run])
     assert walk.read("tools01.contoso.net")[package.file].strip() == package.thumbprint
 
 
 def test_an_answer_taken_to_another_computer_is_found(walk):
-    """The key is where the request was made, and nowhere else: the script stops and says so."""
+    """If the certificate is taken to a computer without the key, the script stops and reports it."""
     run, package = finished(walk, pending=False)
     assert run["code"] == 1
     assert "not on this computer" in unfolded(run)
@@ -579,7 +612,7 @@ def test_an_answer_taken_to_another_computer_is_found(walk):
 
 
 # ---- random deployments
-# Two of them; LYNCNB_WALKS=200 walks two hundred.
+# There are two. LYNCNB_WALKS=200 runs two hundred.
 
 ROLES = [
     *("FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"),
@@ -589,7 +622,7 @@ WALKS = int(os.environ.get("LYNCNB_WALKS", "2"))
 
 
 def random_rows(chance: random.Random):
-    """Make up pools of any roles and sizes, and one Front End pool."""
+    """Return pools of random roles and sizes, and one Front End pool."""
     rows = [front_end(9)]
     for role in chance.sample(ROLES, chance.choice([1, 1, 2])):
         cells = {"web_external_fqdn": f"web{role.lower()}.contoso.com"}
@@ -603,10 +636,11 @@ def random_rows(chance: random.Random):
 
 
 def renewals(planned, chance: random.Random, *, in_use: bool):
-    """Give the steps of four changes one after the other, with the day of each.
+    """Return the steps of four successive changes, with their dates.
 
-    Everything for the first time, everything again, some of it, and everything once more. A
-    renewal comes four weeks before the first certificate in use ends; that of some, long before.
+    The changes: all certificates, all again, some of them, and all once more. A renewal is four
+    weeks
+    before the first certificate in use ends, except that of some, which is much earlier.
     """
     ends = {package.id: OLD_END for package in packages_of(planned) if in_use}
     day = NOON
@@ -627,13 +661,13 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
 
 
 def changed_checks(page, before: dict[str, str], run) -> list[str]:
-    """Name the steps that a run took although all that they hold was true before."""
+    """Return the steps that a run took although all their checks were true before."""
     text = unfolded(run)
     wrong = []
     for step in page.steps:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
-        # What a drain ends is true before it, and again after the start.
+        # The result of a drain is true before it, and again after the start.
         taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
         if taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")
@@ -642,7 +676,7 @@ def changed_checks(page, before: dict[str, str], run) -> list[str]:
 
 @pytest.mark.parametrize("number", range(WALKS))
 def test_random_deployments(walk, number):
-    """First, all again, some, and all once more: each ends as planned, and each can go back."""
+    """Four successive changes of random deployments each end as planned, and each can be reversed."""
     chance = random.Random(f"lyncnb {number}")
     planned, in_use = plan(*random_rows(chance)), chance.random() < 0.5
     changes = list(renewals(planned, chance, in_use=in_use))
@@ -660,7 +694,10 @@ def test_random_deployments(walk, number):
 
 
 def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
-    """Take a change, go back, and take it again; compare with the plan and with before."""
+    """Make a change, reverse it, and make it again.
+
+    Compare with the plan and with the previous state.
+    """
     before = assignments(walk.world())
     running = {name for name, here in walk.world()["servers"].items() if not stopped(here)}
     facts_before = {p.server: facts(walk.run(p, "Verify")) for p in steps.servers}
@@ -695,7 +732,7 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
 
 
 def test_servers_inside_come_before_the_edge():
-    """In the evening's order every Front End Server is done before the first Edge Server."""
+    """In working order, every Front End Server comes before the first Edge Server."""
     roles = [server.role for server in in_order(steps_of("contoso.csv", rolls=False))]
     assert max(n for n, role in enumerate(roles) if role == "FrontEnd") < roles.index("Edge")
     assert roles[-1] == "ReverseProxy"

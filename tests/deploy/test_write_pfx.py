@@ -1,4 +1,4 @@
-"""Packages of a request folder: what is written, kept and refused, and that nothing shows."""
+"""Packages of a request folder are written, kept or rejected, and show no secret."""
 
 from __future__ import annotations
 
@@ -44,29 +44,29 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
-    """Give a folder whose two requests were answered."""
+    """Return a folder whose two requests were issued."""
     return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
 
 
 @pytest.fixture
 def issued(answered, tmp_path):
-    """Give a copy of it that a test may change."""
+    """Return a copy of the folder that a test may change."""
     return answered.copy(tmp_path)
 
 
 def package(issued, **kwargs):
-    """Package everything."""
+    """Package every certificate."""
     return write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
 
 
 def password_of(folder, file):
-    """Look a package's password up in the list."""
+    """Return a package's password from the list."""
     digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
     return PasswordList(folder, FolderCipher(PASSPHRASE)).of(digest)
 
 
 def files_in(folder):
-    """Give names, contents and times of everything in a folder."""
+    """Return the names, contents and times of all files in a folder."""
     return {
         path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -75,7 +75,7 @@ def files_in(folder):
 
 
 def test_each_certificate_is_packaged_with_its_own_key(issued):
-    """Every package opens with its listed password and holds key and leaf; never a root."""
+    """Every package opens with its listed password, and contains key and certificate but no root."""
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
@@ -95,7 +95,7 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
 
 
 def test_files_are_for_the_owner_only(issued):
-    """Packages and the list of passwords are 0600 in a 0700 folder."""
+    """Packages and the password list have mode 0600 in a folder with mode 0700."""
     packages = package(issued)
     folder = issued.folder / "pfx"
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -104,7 +104,9 @@ def test_files_are_for_the_owner_only(issued):
 
 
 def test_packaging_again_changes_no_byte_and_no_time(issued):
-    """The same certificates for the same servers are kept as they are."""
+    """If the same certificates are packaged again for the same servers, no file and no time
+    changes.
+    """
     package(issued)
     before = files_in(issued.folder)
     assert package(issued).counts() == {"written": 0, "kept": 2, "refused": 0}
@@ -116,7 +118,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     [
         ("2008R2", "3des-sha1"),
         ("2012R2", "3des-sha1"),
-        # The surprise of security research: 2016 fails as well.
+        # Tests of Windows showed that Server 2016 cannot read it either.
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),
         ("2022", "aes256-sha256"),
@@ -124,12 +126,12 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     ],
 )
 def test_encryption_follows_the_target(target, expected):
-    """Each Windows Server version gets what it can read."""
+    """The encryption of a package is one that the target Windows Server version can read."""
     assert package_rules(load_rules()).encryption_for(target).id == expected
 
 
 def test_other_target_makes_the_package_anew_with_another_password(issued):
-    """A package for a newer Windows replaces the old one; its password is new and listed."""
+    """A package for a newer Windows replaces the old one, and has a new, listed password."""
     first = package(issued).packages[0]
     before = password_of(issued.folder, first.file)
     second = package(issued, target_os="2022").packages[0]
@@ -139,7 +141,7 @@ def test_other_target_makes_the_package_anew_with_another_password(issued):
 
 
 def test_unknown_target_is_refused_with_the_known_ones(issued):
-    """A Windows version that packages are not made for is named, with those that are."""
+    """An unknown Windows version is rejected with the known versions."""
     before = files_in(issued.folder)
     with pytest.raises(PackageError, match='"2003"') as caught:
         package(issued, target_os="2003")
@@ -148,7 +150,7 @@ def test_unknown_target_is_refused_with_the_known_ones(issued):
 
 
 def test_wrong_passphrase_changes_nothing(issued):
-    """A wrong passphrase is reported before anything is written."""
+    """A wrong passphrase is rejected before anything is written."""
     before = files_in(issued.folder)
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
@@ -156,13 +158,13 @@ def test_wrong_passphrase_changes_nothing(issued):
 
 
 def test_folder_outside_is_refused(issued, tmp_path):
-    """Packages stay inside the request folder."""
+    """A folder for packages outside the request folder is rejected."""
     with pytest.raises(BundleError, match="cannot hold packages"):
         package(issued, folder=tmp_path / "elsewhere")
 
 
 def test_request_without_certificate_is_refused_and_told(issued):
-    """Requests without a certificate are listed as not packaged, and the rest is done."""
+    """Requests without a certificate are listed as not packaged, and the others are packaged."""
     name = next((issued.folder / "returned").glob("*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
@@ -175,7 +177,9 @@ def test_request_without_certificate_is_refused_and_told(issued):
 
 
 def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
-    """After purge: nothing is wrong, nothing is made, and its server's steps name the rest."""
+    """After a purge, a deployed request is not packaged again and not in the steps, which name the
+    remaining ones.
+    """
     done = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
     first = purge(issued.folder, deployed=[done.request_id], today=TODAY)
     purge(issued.folder, deployed=[done.request_id], today=TODAY, confirmed=first)
@@ -195,7 +199,7 @@ def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
 
 
 def test_status_tells_what_is_no_longer_there(issued):
-    """A certificate that is gone needs attention; a package that was taken away is a note."""
+    """Status reports a missing certificate as a problem, and a missing package as a notice."""
     one = package(issued).packages[0]
     (issued.folder / one.file).unlink()
     status = folder_status(issued.folder, today=TODAY)
@@ -210,7 +214,7 @@ def test_status_tells_what_is_no_longer_there(issued):
 
 
 def test_exchanged_key_is_refused(issued):
-    """A key file that is not the request's own is never packaged."""
+    """A key file of another request is never packaged."""
     first, second = sorted((issued.folder / "keys").glob("*.key"))
     second.write_bytes(first.read_bytes())
     packages = package(issued)
@@ -220,7 +224,7 @@ def test_exchanged_key_is_refused(issued):
 
 
 def test_rekey_takes_the_password_list_along(issued):
-    """After another passphrase for the folder, the listed passwords still open the packages."""
+    """After the passphrase is changed, the listed passwords still open the packages."""
     one = package(issued).packages[0]
     before = password_of(issued.folder, one.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
@@ -232,7 +236,7 @@ def test_rekey_takes_the_password_list_along(issued):
 
 
 def test_a_damaged_password_list_says_what_to_do(issued):
-    """The list is not a key: the message says to remove it and to package again."""
+    """If the password list is damaged, the message says to remove it and to package again."""
     package(issued)
     (issued.folder / LIST).write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"passwords.enc is not a PEM file") as caught:
@@ -243,7 +247,7 @@ def test_a_damaged_password_list_says_what_to_do(issued):
 
 
 def test_no_password_stands_anywhere_but_in_the_list(issued):
-    """Manifest, tables, texts, documents and reprs hold no password."""
+    """Manifest, tables, texts, documents and reprs contain no password."""
     packages = package(issued)
     shown = "\n".join(
         (
@@ -263,7 +267,9 @@ def test_no_password_stands_anywhere_but_in_the_list(issued):
 
 
 def test_passwords_are_long_plain_and_never_the_same():
-    """A password has 24 letters and digits, none that looks like another; a thousand differ."""
+    """A password has 24 letters and digits without similar characters, and a thousand passwords
+    differ.
+    """
     drawn = [new_password().reveal() for _ in range(1000)]
     assert len(set(drawn)) == 1000
     assert {len(password) for password in drawn} == {24}
@@ -272,7 +278,9 @@ def test_passwords_are_long_plain_and_never_the_same():
 
 
 def test_manifest_says_what_was_packaged(issued):
-    """Each record is packaged, with file, hash, target and encryption, and the list registered."""
+    """The manifest records each package with file, hash, target and encryption, and also the
+    password list.
+    """
     packages = package(issued)
     manifest = read_manifest(issued.folder)
     assert LIST in manifest.encrypted
@@ -286,7 +294,7 @@ def test_manifest_says_what_was_packaged(issued):
 
 
 def test_openssl_sees_the_provider_of_a_written_package(issued):
-    """The file on disk carries the provider that Lync needs."""
+    """The written PFX file has the provider that Lync Server requires."""
     one = package(issued).packages[0]
     password = password_of(issued.folder, one.file).reveal()
     done = subprocess.run(
@@ -302,7 +310,7 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
 
 
 def test_a_path_of_no_folder_is_refused_in_words(issued):
-    """Links in a circle and a name with a zero are the path of no folder."""
+    """A path with a symbolic link loop or a zero byte is rejected with a plain message."""
     (issued.folder.parent / "one").symlink_to("two")
     (issued.folder.parent / "two").symlink_to("one")
     for place in ("a\0b", issued.folder.parent / "one" / "x"):
@@ -311,7 +319,7 @@ def test_a_path_of_no_folder_is_refused_in_words(issued):
 
 
 def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
-    """A package that write_pfx writes to a folder below pfx/ is removed by purge with its key."""
+    """A package in a subfolder of pfx/ is removed by purge with its key."""
     packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
@@ -326,7 +334,7 @@ def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
 
 @pytest.fixture(scope="module")
 def elliptic(tmp_path_factory):
-    """Package requests with elliptic curve keys, which a CA below a root answered."""
+    """Package requests with elliptic curve keys that a CA below a root issued."""
     bundle = make_folder(tmp_path_factory.mktemp("ec") / "requests", make_plan())
     certify(bundle.folder, *(record.id for record in bundle.requests))
     issued = load_issued(open_requests(bundle.folder))
@@ -334,7 +342,9 @@ def elliptic(tmp_path_factory):
 
 
 def test_an_elliptic_key_names_a_provider_that_can_hold_it(elliptic):
-    """OpenSSL opens the package: the Software Key Storage Provider, the issuer, and no root."""
+    """A package with an elliptic curve key has the Software Key Storage Provider and the issuer,
+    but no root.
+    """
     folder, packages = elliptic
     one = packages[0]
     password = password_of(folder, one.file).reveal()
@@ -351,7 +361,7 @@ def test_an_elliptic_key_names_a_provider_that_can_hold_it(elliptic):
 
 @pytest.mark.skipif(not shutil.which("pwsh"), reason="no pwsh, so no .NET")
 def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
-    """.NET reads the key, and finds two certificates: the server's and its issuer's."""
+    """.NET reads the elliptic curve key and two certificates: the server's and its issuer's."""
     folder, packages = elliptic
     one = packages[0]
     script = (
@@ -374,7 +384,7 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
 
 @pytest.mark.usefixtures("quick_cipher")
 def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
-    """Leaf and intermediate are what a public CA sends; the root is the operating system's."""
+    """A package can be written without the root, which public CAs do not send."""
     folder = make_folder(tmp_path / "requests").folder
     bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
     public = {one.id for one in bundle.requests if one.plan.issuer == "public"}
@@ -386,7 +396,7 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     assert {one.action for one in alone.packages} == {
         "refused",
         "waiting",
-    }  # no intermediate, no package
+    }  # without the intermediate, no package is written
     (tmp_path / "chain.pem").write_bytes(pem(ca.issuing))
     received = receive(folder, tmp_path / "chain.pem", today=TODAY)
     assert not received.has_errors
@@ -404,7 +414,7 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
 
 @pytest.mark.usefixtures("quick_cipher")
 def test_a_later_package_drops_no_earlier_password(tmp_path):
-    """The earlier package may be on its way to a server, or in a version history."""
+    """A later package keeps the passwords of earlier ones, which may be in use or in a backup."""
     (tmp_path / "pfx").mkdir()
     for number in ("a", "b"):
         PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save({number * 64: new_password()})
@@ -413,7 +423,7 @@ def test_a_later_package_drops_no_earlier_password(tmp_path):
 
 
 def manifests_written(issued, monkeypatch):
-    """Package one request at a time, and count how often the manifest is written for that."""
+    """Package one request at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
     written = []
     real = system_calls.replace
@@ -432,7 +442,7 @@ def manifests_written(issued, monkeypatch):
 
 
 def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, monkeypatch):
-    """All packages made within half a minute save the manifest once, not once each."""
+    """The manifest is saved once for all packages within half a minute, not once for each."""
     made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
@@ -442,7 +452,7 @@ def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, mon
 
 
 def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
-    """An error that stops a run is reported; the packages made before are not made again."""
+    """If an error stops the run, the packages written before are recorded and not written again."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
 
     def progress(done, total):

@@ -1,7 +1,8 @@
-"""The scripts that a planner gets, run by PowerShell on simulated servers.
+"""Run the planner's scripts in PowerShell on simulated servers.
 
-``world.ps1`` simulates the servers; this file sends it worlds and moves, one case at a time, in one
-process. It compares the result with the plan and does not depend on how a script works.
+``world.ps1`` simulates the servers. This module sends it the state of the servers and the commands,
+one case at a time, in one process. It compares the result with the plan and does not depend on the
+code of a script.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 
 @cache
 def chains():
-    """Return the certificates of two authorities, inside and outside, issuer first."""
+    """Return the certificates of an internal and an external CA, issuer first."""
     made = {}
     for kind, title in (("internal", "Contoso"), ("public", "Fabrikam")):
         authority = PythonCa(title)
@@ -48,9 +49,9 @@ def packages_of(
     start: datetime = NOON - timedelta(days=1),
     end: datetime = END,
 ) -> list[ServerPackage]:
-    """Return the packages that a plan comes to, with thumbprints made up for a generation.
+    """Return the packages of a plan, with invented thumbprints for a generation.
 
-    With ``key_holder`` the keys of all that have a usage are on that computer.
+    With ``key_holder``, the keys of all certificates with a usage are on that computer.
     """
     made = []
     for number, entry in enumerate(plan_document(plan)["certificates"]):
@@ -81,21 +82,21 @@ def packages_of(
 
 
 def after_trust(run: Json) -> list[str]:
-    """Return the changes of a run, without the CA certificates of part 1."""
+    """Return the changes of a run, except the CA certificates of part 1."""
     return [change for change in run["changes"] if not change.startswith("certutil -addstore")]
 
 
 def thumbprint_of(text: str) -> str:
-    """Make up a thumbprint."""
+    """Return an invented thumbprint."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
 
 
 def old(package: ServerPackage) -> str:
-    """Return the thumbprint of the certificate that a package replaces on an installed server."""
+    """Return the thumbprint of the certificate that a package replaces on a server in use."""
     return thumbprint_of(f"before {package.thumbprint}")
 
 
-_SERVICES = {  # start mode, whether the process is its own
+_SERVICES = {  # start mode, and whether the service has a separate process
     "RTCSRV": ("Auto", "Own Process"),
     "REPLICA": ("Auto", "Own Process"),
     "W3SVC": ("Auto", "Share Process"),
@@ -120,9 +121,9 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 def world_of(
     steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
 ) -> Json:
-    """Return new servers, or servers that use certificates which end on ``OLD_END``.
+    """Return new servers, or servers in use whose certificates end on ``OLD_END``.
 
-    ``use_form`` precedes each ``Use``; ``staged`` is how Get-CsCertificate shows a certificate
+    ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
     that waits for its date: as a ``row``, as a ``property``, or not.
     """
     certificates: Json = {}
@@ -151,7 +152,9 @@ def world_of(
                 here["farm"] = f"old {package.friendly_name}"
             if package.role == "ExchangeUM":
                 here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
-            if package.role == "ReverseProxy":  # IIS, with a binding without and with a name
+            if (
+                package.role == "ReverseProxy"
+            ):  # IIS, with one binding without a name and one with a name
                 here["bindings"] = dict.fromkeys(
                     ("*:443:", f"*:443:{package.san[-1]}"), old(package)
                 )
@@ -177,7 +180,7 @@ def world_of(
 
 
 def computers_of(*names: str) -> Json:
-    """Return computers on which requests are made, without servers."""
+    """Return computers on which requests are created, without servers."""
     return {
         "servers": {name: _computer(name, "") for name in names},
         "everywhere": {},
@@ -198,11 +201,11 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            "routermode": "",  # where the UM call router is: its mode
+            "routermode": "",  # the mode of the UM call router, if the server has one
             "exchange": {},
-            "bindings": {},  # of IIS: thumbprints
-            "applications": {},  # of Web Application Proxy, by ID: url and thumbprint
-            "listener": "",  # what port 443 of another reverse proxy shows
+            "bindings": {},  # bindings of IIS: thumbprints
+            "applications": {},  # applications of Web Application Proxy, by ID: url and thumbprint
+            "listener": "",  # the certificate that another reverse proxy presents on port 443
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
             "imread": "",  # the certificate of the override that Exchange has read
@@ -210,8 +213,8 @@ def _computer(name: str, pool: str) -> Json:
             "elliptic": [],
             "request": [],  # pending requests
             "exportable": True,
-            "writes": 3,  # how many lines of a request reach the disk
-            "replica": True,  # an application that is configured by hand has none
+            "writes": 3,  # how many lines of a request are written to disk
+            "replica": True,  # an application that is configured manually has none
         }
     )
 
@@ -221,30 +224,33 @@ def _certificate(name: str, begins: datetime, ends: datetime) -> Json:
 
 
 def certificates_of(package: ServerPackage) -> Json:
-    """Return what a world has to know of a package's certificate."""
+    """Return the facts about a package's certificate that the simulation needs."""
     known = _certificate(package.friendly_name, package.not_before, package.not_after)
     return {package.thumbprint: known}
 
 
 @dataclass
 class Walk:
-    """Runs scripts in PowerShell; ``begin`` gives it a world, the other methods make moves in it."""
+    """Runs scripts in PowerShell.
+
+    ``begin`` sets the state of the servers, and other methods change it.
+    """
 
     place: Path
 
     def ask(self, case: Json, answers: str = "") -> list[Any]:
-        """Hand a case over; ``answers`` are typed where a script asks a person."""
+        """Send a case to PowerShell. ``answers`` are typed where a script asks a person."""
         found: list[Any] = powershell().ask(case, answers)
         return found
 
     def begin(self, world: Json, *steps: DeploymentSteps) -> None:
-        """Begin with a world, and with the packages of some steps on its servers."""
+        """Set the state of the servers, and put the packages of some steps on them."""
         self.ask({"world": world, "place": str(self.place), "moves": []})
         for made in steps:
             self.bring(made)
 
     def bring(self, steps: DeploymentSteps) -> None:
-        """Bring packages and CA certificates to the servers."""
+        """Copy packages and CA certificates to the servers."""
         chain = chain_files()
         self.ask(
             {
@@ -270,10 +276,11 @@ class Walk:
         on: str = "",
         **more: object,
     ) -> Json:
-        """Run the script of a page; return how it ended, what it printed and what it changed.
+        """Run the script of a page, and return its result, output and changes.
 
-        ``on`` is the computer, if the page is for a request and not for a server. ``without`` are
-        commands that it lacks; with ``otherhost`` PowerShell's host is not a console.
+        ``on`` is the computer, if the page is for a request and not for a server. ``without``
+        are
+        commands that it lacks. With ``otherhost``, PowerShell's host is not a console.
         """
         script = str(self.script(page))
         move = {"run": on or page.server, "script": script, "switches": switches, **more}
@@ -290,7 +297,7 @@ class Walk:
         return path
 
     def set(self, server: str, **values: Any) -> None:
-        """Change what a server has."""
+        """Change the state of a server."""
         self.ask({"moves": [{"set": server, "values": values}]})
 
     def write(self, server: str, name: str, text: str) -> None:
@@ -302,15 +309,15 @@ class Walk:
         self.ask({"moves": [{"remove": server, "name": name}]})
 
     def lock(self, server: str, name: str) -> None:
-        """Let another program have a file open, until ``unlock``."""
+        """Keep a file open in another program until ``unlock``."""
         self.ask({"moves": [{"lock": server, "name": name}]})
 
     def unlock(self) -> None:
-        """Let the file go again."""
+        """Close the file that ``lock`` keeps open."""
         self.ask({"moves": [{"unlock": True}]})
 
     def read(self, server: str) -> dict[str, str]:
-        """Return the files that are in the folder of a server."""
+        """Return the files in the folder of a server."""
         (found,) = self.ask({"moves": [{"read": server}]})
         assert isinstance(found, dict)
         return found
@@ -321,25 +328,25 @@ class Walk:
         return str(found)
 
     def pass_time(self, to: datetime) -> None:
-        """Let the clock run until a time."""
+        """Set the clock forward to a time."""
         self.ask({"moves": [{"now": to.isoformat()}]})
 
     def world(self) -> Json:
-        """Return the world as it is."""
+        """Return the current state of the servers."""
         (found,) = self.ask({"moves": [{"snapshot": True}]})
         assert isinstance(found, dict)
         return found
 
     def save(self) -> None:
-        """Save the world and the files of its servers, to restore them later."""
+        """Save the state and the files of the servers, so that ``restore`` can restore them."""
         self.ask({"moves": [{"save": True}]})
 
     def restore(self) -> None:
-        """Give back what was saved."""
+        """Restore the saved state."""
         self.ask({"moves": [{"restore": True}]})
 
     def by_hand(self, page: ServerSteps) -> None:
-        """Do what the steps of a page leave to a person, after the import."""
+        """Do the manual steps of a page after the import."""
         for package in page.packages:
             if package.role == "OfficeWebApps" and not self.world()["servers"][page.server]["farm"]:
                 self.set(page.server, farm=package.friendly_name)
@@ -349,7 +356,7 @@ class Walk:
                 self.configure(page.server, package.thumbprint)
 
     def configure(self, server: str, thumbprint: str) -> None:
-        """Write the two keys of Outlook Web App into web.config on a server."""
+        """Write the two keys for Outlook Web App into web.config on a server."""
         config = (
             "<configuration>\n  <!-- kept -->\n  <appSettings>\n"
             f"    <add key='IMCertificateThumbprint' value='{thumbprint}' />\n"
@@ -359,7 +366,7 @@ class Walk:
         self.ask({"moves": [{"write": server, "files": {WEB_CONFIG: config}}]})
 
     def take(self, page: ServerSteps, *switches: str) -> Json:
-        """Take the steps of a server as an administrator does: by script, by hand, by script."""
+        """Do the steps of a server as an administrator does: script, manual steps, script."""
         found = self.run(page, *switches, answers="Y\n" * 4)
         waits = "by hand as the sheet says" in " ".join(found["output"])
         if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
@@ -368,16 +375,16 @@ class Walk:
         return found
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
-        """Take the steps of all servers in the evening's order; return how each run ended."""
+        """Do the steps of all servers in working order, and return the result of each run."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
-            if page.role == "OfficeWebApps":  # imported everywhere before the farm is named
+            if page.role == "OfficeWebApps":  # all servers import it before it is set for the farm
                 self.run(page, *switches, answers="N\n")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
 
 
 def chain_files() -> dict[str, str]:
-    """Return the CA certificates as the files that come with the packages."""
+    """Return the CA certificates as the files that are sent with the packages."""
     return {
         f"certificates/chain/{issuer.thumbprint}.cer": issuer.thumbprint
         for issuers in chains().values()
@@ -386,7 +393,7 @@ def chain_files() -> dict[str, str]:
 
 
 def facts(run: Json) -> dict[str, str]:
-    """Return what a run with -Verify printed: each fact without white space, and its answer."""
+    """Return the output of a run with -Verify: each fact without white space, and its result."""
     found: dict[str, str] = {}
     last = ""
     for line in run["output"]:
@@ -401,19 +408,19 @@ def facts(run: Json) -> dict[str, str]:
 
 
 def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
-    """Return the servers in the order of one evening."""
+    """Return the servers in working order."""
     places = {role: number for number, place in enumerate(steps.order) for role in place.roles}
     return iter(sorted(steps.servers, key=lambda server: places.get(server.role, 99)))
 
 
 def use_of(world: Json, server: str, usage: str) -> Json:
-    """Return what a usage has on a server, or in the deployment."""
+    """Return the certificate of a usage on a server or in the deployment."""
     found = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
     return found or {"current": "", "next": ""}
 
 
 def assignments(world: Json) -> dict[tuple[str, str], str]:
-    """Return what every usage has, to compare before and after."""
+    """Return the certificates of all usages, to compare before and after."""
     owners = {name: here["uses"] for name, here in world["servers"].items()}
     owners["deployment"] = world["everywhere"]
     return {
@@ -425,7 +432,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Return what every place has, whichever product it belongs to."""
+    """Return the certificates in all settings of all products."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
@@ -438,7 +445,7 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
 
 
 def settled(world: Json) -> Json:
-    """Return what two runs that end alike agree in: everything but times."""
+    """Return the state without times, in which two equivalent runs agree."""
     found: Json = {"places": places_of(world), "stale": stale(world)}
     for name, here in world["servers"].items():
         uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
@@ -452,7 +459,7 @@ def settled(world: Json) -> Json:
 
 
 def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
-    """List what is not as planned: usages, stores, farms, Exchange, services."""
+    """Return the differences from the plan: usages, stores, farms, Exchange and services."""
     found = []
     for page in steps.servers:
         here = world["servers"][page.server]
@@ -481,7 +488,7 @@ def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
 
 
 def stopped(here: Json) -> list[str]:
-    """Name the services of a server that should run and do not."""
+    """Return the services of a server that should run but are stopped."""
     return [
         name
         for name, service in here["services"].items()
@@ -490,7 +497,7 @@ def stopped(here: Json) -> list[str]:
 
 
 def stale(world: Json) -> list[str]:
-    """Name the services that run with another certificate than the assigned one."""
+    """Return the services that run with another certificate than the assigned one."""
     return [
         f"{name}: {service} runs with {thumbprint} for {usage}"
         for name, here in world["servers"].items()
@@ -503,13 +510,13 @@ def stale(world: Json) -> list[str]:
 
 
 def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
-    """Join what some runs printed."""
+    """Return the output of several runs as one text."""
     values = runs.values() if isinstance(runs, Mapping) else runs
     return "\n".join(line for run in values for line in run["output"])
 
 
 def unfolded(run: Json) -> str:
-    """Return what a run printed as one line, however it was folded."""
+    """Return the output of a run as one line without line wraps."""
     return " ".join(" ".join(run["output"]).split())
 
 

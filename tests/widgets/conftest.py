@@ -1,4 +1,4 @@
-"""Shared by the browser tests of the panels: one server and one page in each process."""
+"""Shared by the browser tests of the panels: one server and one page for each process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Start the server of all modules: it takes longer to start than most tests take."""
+    """Start one server for all modules, because starting it takes longer than most tests."""
     with LabServer(tmp_path_factory.mktemp("browser")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def folder(request, server) -> Path:
-    """Give a module its folder of notebooks, with tables of 5, 100 and 10,000 servers."""
+    """Return a module's folder of notebooks, with tables of 5, 100 and 10,000 servers."""
     folder = server.root / request.path.stem
     folder.mkdir()
     (folder / "small.csv").write_text(FIVE_SERVERS)
@@ -34,20 +34,25 @@ def folder(request, server) -> Path:
 def answered(folder) -> str:
     """Return the name of a request folder with issued certificates, next to the notebooks."""
     (folder / "ca").mkdir()
-    day = MIDNIGHT.date()  # as the browser's panels ask the clock
+    day = MIDNIGHT.date()  # the date that the panels in the browser use
     answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
     return "ca/requests"
 
 
 @pytest.fixture(scope="session")
 def pages() -> list[LabBrowser]:
-    """Hold the page that tests use in turn: to load JupyterLab costs more than most of them."""
+    """Return the pool of pages.
+
+    Tests share them, since loading JupyterLab takes longer than most tests.
+    """
     return []
 
 
 @pytest.fixture
 def lab(request, server, chromium, pages):
-    """A page; at the end its kernel is ended and nothing may have gone wrong in the browser."""
+    """Return a page. At the end, its kernel is stopped, and the browser must have reported no
+    error.
+    """
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=60).start()
     failed = request.session.testsfailed
     yield lab
@@ -56,6 +61,6 @@ def lab(request, server, chromium, pages):
     if failed == request.session.testsfailed and not errors and not broken:
         pages.append(lab)
     else:
-        lab.stop()  # what is left of a failure shall not fail others
+        lab.stop()  # the remains of a failed test must not affect other tests
     assert errors == []
     assert broken == []

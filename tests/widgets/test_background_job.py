@@ -1,4 +1,4 @@
-"""A job in its own thread: its notifications, and their order."""
+"""A job runs in a background thread, and its notifications arrive in order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class LateEvent(threading.Event):
     """An event that pauses when it is set, as on a busy computer."""
 
     def set(self):
-        """Set it, and come late."""
+        """Set the event with a delay."""
         super().set()
         time.sleep(0.05)
 
 
 def test_a_job_that_ends_while_it_is_cancelled_has_ended(monkeypatch):
-    """The state after a cancel is final, so that another job can start."""
+    """If a job ends while it is cancelled, its state is final, and another job can start."""
 
     def stopped_at_once(_, stop):
         stop.wait()

@@ -1,6 +1,6 @@
-"""The panels in a real JupyterLab, by mouse and keyboard.
+"""The panels work in a real JupyterLab, by mouse and keyboard.
 
-Where Chromium is missing the tests are skipped and say so; in CI that is an error.
+If Chromium is missing, the tests are skipped with a message. In CI that is an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ TABS = (
 
 
 def test_one_role_is_changed_refused_undone(lab, folder):
-    """A change reaches Python and the counts, an error gives its reason, and undo works."""
+    """A changed role reaches Python and the counts, a wrong one is rejected with a reason, and undo
+    works.
+    """
     open_editor(lab, folder)
     live = lab.page.locator(".lc-live")
     before = live.inner_text()
@@ -78,7 +80,7 @@ def test_one_role_is_changed_refused_undone(lab, folder):
 
 
 def test_five_hundred_by_filter(lab, folder):
-    """Filter, select all that are shown, set once; the others stay."""
+    """With a filter, five hundred selected servers are changed at once, and the others stay."""
     open_editor(lab, folder, table="large.csv")
     lab.field("Filter servers").fill("tainan")
     lab.page.get_by_text("500 of 10,000 servers shown").wait_for()
@@ -100,7 +102,7 @@ def test_five_hundred_by_filter(lab, folder):
 
 
 def test_everything_by_keyboard(lab, folder):
-    """From the filter to a changed role, a selection and an undo without a mouse."""
+    """A role is changed, a row selected and a change undone with the keyboard only."""
     open_editor(lab, folder)
     keys = lab.page.keyboard
     lab.field("Filter servers").focus()
@@ -133,7 +135,7 @@ def test_everything_by_keyboard(lab, folder):
 
 
 def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
-    """Type d d, b, x, a, m, 1, Enter with Shift or Ctrl on every control: no cell comes or goes."""
+    """JupyterLab's shortcut keys on any control of the panels add and delete no cell."""
     others = REQUESTS.format(table="small.csv", folder="guarded"), STATUS.format(folder=answered)
     open_editor(lab, folder, *others)
     for name in ("Servers", "Deployment", "Findings", "Changes", "Scenarios", "Save"):
@@ -143,7 +145,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
             " .lyncnb textarea:visible, .lyncnb [tabindex='0']:visible, .lyncnb summary:visible"
         )
         controls.nth(8).wait_for()
-        # Keys that would press the control itself are left out: they are meant for it.
+        # Keys that activate the control are left out.
         lab.page.evaluate(
             """(names) => {
               const all = document.querySelectorAll(names);
@@ -161,7 +163,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
             ".lyncnb button, .lyncnb select, .lyncnb input, .lyncnb textarea,"
             " .lyncnb [tabindex='0'], .lyncnb summary",
         )
-    # And as it happens: real keys on a list, a button, the grid and a field.
+    # Also with real key presses on a list, a button, the grid and a field.
     lab.tab("Servers").click()
     for control in (
         lab.field("Column to set"),
@@ -184,7 +186,10 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
-    """The saved files and the copied Python both bring the plan back; a reload finds the editor."""
+    """After a reload, the editor is shown again.
+
+    The saved files and the copied Python both give the same plan.
+    """
     open_editor(lab, folder, "print('plan', editor.plan.sha256)")
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.tab("Deployment").click()
@@ -208,13 +213,13 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     code = lab.page.get_by_role("region", name="Python code that repeats every choice").inner_text()
     lab.save()
     lab.reload()
-    lab.page.get_by_text("3 changes").first.wait_for()  # the kernel still has it
+    lab.page.get_by_text("3 changes").first.wait_for()  # the kernel still has the editor
     expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
         re.compile("^Kaohsiung"), use_inner_text=True
     )
 
     lines = EDITOR.format(table="small.csv").splitlines()[:3]
-    # What is open is closed, lest its outputs ask for the panel of a run that is over.
+    # Open notebooks are closed, so that their outputs do not ask for a panel of an ended kernel.
     lab.shut_kernel_down()
     lab.js("panel.dispose();")
     open_panel(lab, folder, "\n".join(lines), code, "print('plan', editor.plan.sha256)")
@@ -222,7 +227,10 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
 
 
 def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
-    """JupyterLab no longer updates the saved output; the panel says so, and share refuses it."""
+    """After a reload, JupyterLab no longer updates the saved output.
+
+    The panel says so, and share rejects the notebook.
+    """
     open_editor(lab, folder)
     path = lab.save()
     lab.reload()
@@ -244,7 +252,9 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
 
 
 def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
-    """The static form follows the edits, is hidden while the panel lives, and is saved."""
+    """The table saved in the notebook shows the edits without a kernel, and is hidden while the
+    panel is active.
+    """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.wait_for_function(
@@ -266,7 +276,7 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
 
 
 def test_a_second_view_changes_nothing_in_the_first(lab, folder):
-    """The first view keeps what is being typed, and both show later changes."""
+    """A second view leaves text that is being typed in the first view, and both show later changes."""
     open_editor(lab, folder)
     first = lab.page.locator(".lyncnb").first.element_handle()
     lab.page.get_by_label("Filter servers").fill("dir01")
@@ -285,7 +295,9 @@ def test_a_second_view_changes_nothing_in_the_first(lab, folder):
 
 
 def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium):
-    """As on a hub whose page comes from an environment without anywidget: the copy explains it."""
+    """If anywidget is missing in the environment of JupyterLab, the saved output explains how to
+    install it.
+    """
     (tmp_path / "labconfig").mkdir()
     settings = {"disabledExtensions": {"anywidget": True}}
     (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(settings))
@@ -305,7 +317,7 @@ def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium)
 
 
 def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
-    """A finding names its server and links to the row. An acceptance needs a reason."""
+    """A finding names its server and links to its row. Accepting it needs a reason."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -344,7 +356,7 @@ def test_typed_text_stays_when_a_list_is_drawn_again(lab, folder):
 
 
 def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
-    """A confirmation to replace files applies to one folder only."""
+    """A confirmation to replace files applies to only one folder."""
     for name in ("one", "two"):
         (folder / name).mkdir()
         (folder / name / "topology.csv").write_text("tuned")
@@ -367,7 +379,9 @@ def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
 
 
 def test_answers_that_come_late(lab, folder):
-    """An error stays readable, a second press has no effect, and a table keeps its place."""
+    """If answers are late, an error stays readable, a second click has no effect, and a table keeps
+    its position.
+    """
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     answer_late(lab, "editor.view")
@@ -403,7 +417,7 @@ def test_answers_that_come_late(lab, folder):
 
 
 def test_a_kernel_that_is_restarted(lab, folder):
-    """Its panels say that they do nothing any more, instead of keeping silent."""
+    """After the kernel restarts, its panels say that they are no longer active."""
     open_editor(lab, folder)
     lab.js("await panel.sessionContext.restartKernel();")
     lab.wait_idle()
@@ -413,7 +427,7 @@ def test_a_kernel_that_is_restarted(lab, folder):
 
 
 def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
-    """The button Fix appears only at a fixable finding, and its change can be undone."""
+    """The button Fix is shown only for a fixable finding, and its change can be undone."""
     open_editor(lab, folder)
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
@@ -427,7 +441,9 @@ def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
 
 
 def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
-    """Chip, list, explanation and picture lead to rule, sources, servers and use; Escape goes back."""
+    """A click on a name in a chip, list, explanation or picture shows its rule, sources, servers
+    and use. Escape goes back.
+    """
     open_editor(lab, folder)
     page, dialog = lab.page, lab.page.locator("dialog.lc-why")
     rules = ln.load_rules().names
@@ -447,7 +463,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Certificates").click()
     chip = page.locator(".lc-name-chip", has_text="meet.contoso.com").first.get_by_role("button")
     opened(chip, "meet")
-    expect(chip).to_be_focused()  # one goes on where one was
+    expect(chip).to_be_focused()  # the focus returns to its former position
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover.contoso.com")
     found = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
@@ -472,7 +488,10 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
 
 
 def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
-    """The request panel finds a request by its id, the status panel by the active row."""
+    """The request panel finds a request by its id, and the status panel by the active row.
+
+    Both show its names.
+    """
     cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
     open_panel(lab, folder, *cells)
     dialog = lab.page.locator("dialog.lc-why:visible")
@@ -490,7 +509,7 @@ def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
 
 
 def test_add_and_remove_a_server(lab, folder):
-    """A new row is shown and chosen; removing can be undone; a wrong name is refused."""
+    """A new row is shown and selected, removing can be undone, and a wrong name is rejected."""
     open_editor(lab, folder)
     lab.button("Add a server…").click()
     form = lab.page.get_by_role("form", name="Add a server")
@@ -499,7 +518,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_role("button", name="Add").click()
     alert = form.get_by_role("alert")
     alert.get_by_text("med 03").first.wait_for()
-    # The grid's word, and no row that is not there.
+    # The grid has the right label, and no row that does not exist.
     expect(alert).to_contain_text("(column Server)", use_inner_text=True)
     form.get_by_role("button", name="Cancel").click()
     lab.button("Add a server…").click()
@@ -507,7 +526,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
-    form.wait_for(state="hidden")  # told after the row is
+    form.wait_for(state="hidden")  # announced after the row is shown
     lab.page.get_by_label("Select med03.contoso.com").check()
     lab.button("Remove 1 server").click()
     lab.page.get_by_text("5 of 5 servers shown").wait_for()
@@ -516,7 +535,7 @@ def test_add_and_remove_a_server(lab, folder):
 
 
 def test_the_panel_shows_an_error_in_a_callback(lab, folder):
-    """A fault of lyncnb itself is shown in plain lines, without a stack and without a value."""
+    """An error in lyncnb's code is shown in plain text, without a stack trace and without values."""
     broken = "def broken(**_): raise ZeroDivisionError('a secret value')\n"
     broken += "editor.view.channel.answers['explain'] = broken"
     open_editor(lab, folder, broken)
@@ -534,7 +553,9 @@ def test_the_panel_shows_an_error_in_a_callback(lab, folder):
 
 
 def test_requests_with_progress_cancel_and_finish(lab, folder):
-    """Other panels respond during a run, Cancel keeps finished requests, a second run completes."""
+    """Other panels respond during a run, Cancel keeps finished requests, and a second run completes
+    the folder.
+    """
     open_panel(
         lab,
         folder,
@@ -566,7 +587,9 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
 
 
 def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
-    """The plan changes while a passphrase is typed, the panel is shown twice, Write is pressed twice."""
+    """A typed passphrase stays when the plan changes or the panel is shown twice, and a second
+    click on Write has no effect.
+    """
     requests = HELD_REQUESTS.format(table="middle.csv", folder="pressed")
     requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
     open_panel(lab, folder, EDITOR.format(table="middle.csv"), requests)
@@ -603,9 +626,10 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     (folder / "pressed.go").touch()
     panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
-    # The look after a run has been taken: one at a folder half taken away asks for nothing.
+    # After a run, the panel checks the folder. If a folder is half removed during that check, the
+    # panel asks for nothing.
     panel.get_by_text(re.compile("after the run: .*kept")).wait_for()
-    # Taken away behind the panel's back: it asks for both again, and says why.
+    # If the folder is removed, the panel asks for both passphrases again and gives the reason.
     shutil.rmtree(folder / "pressed")
     first.fill(PASSPHRASE)
     first.press("Enter")
@@ -614,7 +638,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
 
 
 def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
-    """The page finds its panel again, still counting, and Cancel still works."""
+    """After a reload during a run, the panel still shows the progress, and Cancel still works."""
     open_panel(lab, folder, HELD_REQUESTS.format(table="middle.csv", folder="reloaded"))
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("Repeat the passphrase").fill(PASSPHRASE)
@@ -631,7 +655,9 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
 
 
 def test_passphrases_that_differ_or_are_wrong(lab, folder):
-    """The panel shows each error, clears the fields, and overwrites nothing."""
+    """If passphrases differ or are wrong, the panel shows each error, clears the fields, and
+    overwrites nothing.
+    """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
     first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     first.fill(PASSPHRASE)
@@ -646,7 +672,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     lab.wait_text("Finished.")
     again.wait_for(state="hidden")
     expect(lab.button("Nothing to write")).to_be_disabled()
-    expect(lab.page.locator(".lc-result")).to_be_focused()  # Tab goes on from what was written
+    expect(lab.page.locator(".lc-result")).to_be_focused()  # Tab continues from the written text
     (folder / "wrong" / "summary.csv").unlink()
     lab.button("Refresh").click()
     expect(lab.button("Write 6 requests")).to_be_enabled()
@@ -658,11 +684,13 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     assert after == before
 
 
-# -- what follows
+# -- after the requests
 
 
 def test_from_the_answer_to_the_servers(lab, folder, answered):
-    """Packages with a passphrase, one password shown until it is hidden, then the steps."""
+    """From issued certificates, the panel writes packages with a passphrase, shows one password
+    until it is hidden, and writes the steps.
+    """
     open_panel(lab, folder, STATUS.format(folder=answered))
     lab.wait_text("Next step: Package 2 certificates for the servers.")
     lab.button("Enter the passphrase").click()
@@ -677,14 +705,14 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Refresh").click()
-    kernel(lab, "status")  # has answered the look before
+    kernel(lab, "status")  # the earlier check was answered
     expect(package).to_have_value(chosen)
     lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
     package.select_option(index=0)
-    expect(password).to_have_text("", use_inner_text=True)  # it was that of another package
+    expect(password).to_have_text("", use_inner_text=True)  # it was the password of another package
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Show password").click()
@@ -700,14 +728,14 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     assert (folder / answered / "steps").is_dir()
     lab.page.get_by_text("Package the requests for the CA").click()
     lab.button("Package all waiting requests").click()
-    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # nothing waits
+    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # no request waits
 
 
-# -- for everybody
+# -- accessibility
 
 
 def test_axe_finds_nothing(lab, folder, answered):
-    """axe-core has no violation to report in any part of the panels, in either theme."""
+    """axe-core reports no violation in any part of the panels, in either theme."""
     axe_module = pytest.importorskip("axe_playwright_python")
     script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     cells = [
@@ -718,7 +746,7 @@ def test_axe_finds_nothing(lab, folder, answered):
     open_panel(lab, folder, *cells, name="axe.ipynb")
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.page.get_by_text("1 change, not saved").wait_for()
-    set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # refused: the message is looked at, too
+    set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # rejected, so the message is checked too
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     lab.page.evaluate(script)
     found = []
@@ -741,13 +769,16 @@ def test_axe_finds_nothing(lab, folder, answered):
 
 
 def violations(lab, inside: str) -> list[tuple[str, str, str]]:
-    """Return the findings of axe-core for the elements of a selector."""
+    """Return axe-core's findings for the elements of a selector."""
     answer = lab.page.evaluate("it => axe.run(it, {resultTypes: ['violations']})", inside)
     return [(one["id"], one["help"], one["nodes"][0]["html"][:120]) for one in answer["violations"]]
 
 
 def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered):
-    """At 200 % zoom the panels wrap; only tables scroll sideways, and lists of changes stack."""
+    """At 200 % zoom, the panels wrap.
+
+    Only tables scroll sideways, and lists of changes are stacked.
+    """
     with LabBrowser(server, browser=chromium, viewport=(700, 500), scale=2, seconds=60) as lab:
         cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered)]
         cells.append(REQUESTS.format(table="small.csv", folder="zoom"))

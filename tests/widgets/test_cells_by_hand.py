@@ -1,4 +1,6 @@
-"""Cells of the table by mouse and keys: on their text, at both ends of it, and what is refused."""
+"""Cells of the table are edited by mouse and keyboard, on both ends of their text, and rejected
+text stays.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float
 
 
 def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
-    """Click twice at one place, with a short pause."""
+    """Click twice at one point, with a short pause."""
     lab.page.mouse.move(*text_end(lab, server, column, end))
     for count in (1, 2):
         lab.page.mouse.down(click_count=count)
@@ -39,7 +41,7 @@ def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
 
 
 def opens_on_its_text(lab: LabBrowser) -> None:
-    """Double click and click-then-type on the text of cells, at both ends of it."""
+    """Open cells by a double-click, or by a click and typing, at both ends of their text."""
     for server, column in [("dir01.contoso.com", "Site"), ("fe02.contoso.com", "Pool")]:
         for end in ("first", "last"):
             double_click(lab, server, column, end)
@@ -59,7 +61,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
         lab.page.get_by_text("not saved").wait_for()
         cell = cell_of(lab, server, "Site")
         cell.get_by_text(letters).wait_for()
-    # A list is opened and chosen from by its first letter.
+    # A list is opened, and an entry is selected by its first letter.
     lab.page.mouse.click(*text_end(lab, "dir01.contoso.com", "Role", "last"))
     lab.page.keyboard.press("m")
     lab.page.keyboard.press("Enter")
@@ -68,7 +70,9 @@ def opens_on_its_text(lab: LabBrowser) -> None:
 
 
 def test_a_cell_opens_on_its_text(lab, folder):
-    """In JupyterLab a double click, and a click and typing, work on the text itself."""
+    """In JupyterLab, a double-click, or a click and typing, opens a cell even if the pointer is on
+    its text.
+    """
     open_editor(lab, folder)
     opens_on_its_text(lab)
     assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Tainan', 'Yilan']"
@@ -82,7 +86,9 @@ def test_a_cell_opens_on_its_text(lab, folder):
 
 @pytest.mark.parametrize("app", ["notebook", "voila"])
 def test_the_panels_work_elsewhere(chromium, folder, app):
-    """Notebook 7 and a Voila page show the editor and take an edit, by the same hand as well."""
+    """In Notebook 7 and on a Voila page, the editor is shown and accepts an edit, also by mouse and
+    keyboard.
+    """
     pytest.importorskip(app)
     write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"))
     with (
@@ -117,7 +123,7 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     assert lab.page.get_by_role("grid").bounding_box()["y"] == top
     box, cell = alert.bounding_box(), control.bounding_box()
     assert abs(box["y"] - (cell["y"] + cell["height"])) < 20
-    # Elsewhere meanwhile: the refused text waits in its cell.
+    # In another cell: the rejected text stays in its cell.
     control.press("Tab")
     wrong = lab.page.locator(".lc-refused")
     expect(wrong).to_contain_text("med 01", use_inner_text=True)
@@ -125,7 +131,7 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     lab.page.keyboard.press("Escape")
     lab.page.get_by_text("med01.contoso.com").first.wait_for()
     expect(wrong).to_have_count(0)
-    # Corrected in the cell, it is taken.
+    # After it is corrected in the cell, it is accepted.
     lab.page.mouse.click(*text_end(lab, "med02.contoso.com", "Server", "last"))
     lab.page.keyboard.type("med 02")
     lab.page.keyboard.press("Enter")
@@ -139,7 +145,10 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
 
 
 def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
-    """Remove counts and takes only selected servers that are in sight; the others are named."""
+    """Remove counts and removes only visible selected servers.
+
+    Hidden selected servers are named.
+    """
     open_editor(lab, folder)
     for server in ("dir01.contoso.com", "med01.contoso.com", "med02.contoso.com"):
         lab.page.get_by_label(f"Select {server}").check()
@@ -156,7 +165,7 @@ def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
 
 
 def test_a_finding_leads_to_its_cell(lab, folder):
-    """Its link selects the row, shows the column, and Enter then opens the cell; words are the grid's."""
+    """The link in a finding selects the row and shows the column. Enter then opens the cell."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.field("Filter servers").fill("med")
@@ -199,7 +208,7 @@ def test_undo_and_save_say_what_they_did(lab, folder):
 
 
 def test_two_rows_of_a_server_have_different_names(lab, folder):
-    """A server with a collocated role has two rows; labels, steps and changes name the role."""
+    """If a server with a collocated role has two rows, labels, steps and changes name the role."""
     text = (folder / "small.csv").read_text()
     text += "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,,A1\n"
     (folder / "twice.csv").write_text(text)

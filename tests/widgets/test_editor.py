@@ -1,4 +1,4 @@
-"""The panels by their messages, without a browser: Python validates, and is the only truth."""
+"""The panels handle messages without a browser: Python validates them and holds the state."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def talk(editor):
 
 
 def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology):
-    """Topology, options and plan are plain values from the start, and equal to the arguments."""
+    """A new editor's topology, options and plan are plain values, and equal the arguments."""
     assert editor.topology is topology
     assert editor.options == ln.PlanOptions()
     assert editor.plan == ln.plan_certificates(topology, editor.rules)
@@ -72,7 +72,9 @@ def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology)
 
 
 def test_edit_changes_adds_and_removes_in_one_step(editor):
-    """Servers are named, the result is one topology, and one undo takes it all back."""
+    """The method edit changes, adds and removes servers by name in one step, and one undo restores
+    all.
+    """
     editor.edit(
         change=[(["dir01.contoso.com"], {"site": "Kaohsiung"})],
         add=[{"server_fqdn": "med03.contoso.com", "role": "Mediation"}],
@@ -93,14 +95,17 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
 
 
 def test_edit_refuses_a_server_that_is_not_there(editor):
-    """The message names the server, and nothing is changed."""
+    """If edit names an unknown server, the error names it, and nothing is changed."""
     with pytest.raises(TopologyError, match="no row for the server 'fe09.contoso.com'"):
         editor.edit(change=[("fe09.contoso.com", {"site": "x"})])
     assert editor.is_saved
 
 
 def test_a_server_with_two_roles_is_named_with_its_role(rules):
-    """The bare name is refused with both rows in the hint; name and role find one of them."""
+    """For a server with two roles, the name alone is rejected with both rows in the hint.
+
+    Name and role find one row.
+    """
     text = CSV + "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,\n"
     editor = PlanEditor(ln.read_topology(text.encode()), rules)
     with pytest.raises(TopologyError, match=r"'fe01.contoso.com', 'FrontEnd'"):
@@ -110,7 +115,7 @@ def test_a_server_with_two_roles_is_named_with_its_role(rules):
 
 
 def test_options_take_texts(editor):
-    """A key, a date and a list may be written as a person writes them."""
+    """The values of a key, a date and a list may be passed as text."""
     editor.change_options(
         key="RSA 3072",
         planned_issue_date="2026-12-01",
@@ -136,7 +141,7 @@ def test_options_take_texts(editor):
     ],
 )
 def test_options_refuse_what_cannot_be(editor, values, words):
-    """The message contains the value, and options and plan do not change."""
+    """For an invalid option, the message contains the value, and options and plan do not change."""
     before = editor.options, editor.plan
     with pytest.raises(OptionsError, match=words):
         editor.change_options(**values)
@@ -144,7 +149,10 @@ def test_options_refuse_what_cannot_be(editor, values, words):
 
 
 def test_undo_and_redo_walk_the_same_states(editor):
-    """Back and forth gives the very values of before; a new change ends what could be redone."""
+    """Undo and redo restore exactly the same states.
+
+    A new change removes the states that could be redone.
+    """
     states = [(editor.topology, editor.options)]
     editor.apply(set_cells, ids=[2], column="site", value="A")
     states.append((editor.topology, editor.options))
@@ -163,7 +171,7 @@ def test_undo_and_redo_walk_the_same_states(editor):
 
 
 def test_reset_goes_to_the_file_and_can_be_undone(editor):
-    """Reset restores the loaded table as one more step."""
+    """Reset restores the loaded table, as a step that can be undone."""
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.reset()
     assert len(editor.changes()) == 0
@@ -172,7 +180,7 @@ def test_reset_goes_to_the_file_and_can_be_undone(editor):
 
 
 def test_code_repeats_every_choice(editor, topology, rules):
-    """The Python of ``code`` makes an editor with the same topology, options and plan."""
+    """The Python in ``code`` creates an editor with the same topology, options and plan."""
     editor.edit(
         change=[
             (["fe01.contoso.com", "fe02.contoso.com"], {"site": 'Tai"pei', "rack": "C1"}),
@@ -200,7 +208,7 @@ def test_code_repeats_every_choice(editor, topology, rules):
 
 
 def test_code_of_ten_thousand_changes_is_one_call(rules):
-    """Servers with the same new values are in one list."""
+    """In the code, servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     editor = PlanEditor(topology, rules)
@@ -209,7 +217,7 @@ def test_code_of_ten_thousand_changes_is_one_call(rules):
 
 
 def test_changes_tell_cells_rows_and_options(editor):
-    """One row for each changed cell, added or removed server, and option."""
+    """`changes` has one row for each changed cell, added or removed server, and option."""
     editor.edit(
         change=[("dir01.contoso.com", {"site": "Kaohsiung"})],
         add=[{"server_fqdn": "med03.contoso.com", "role": "Mediation"}],
@@ -228,7 +236,7 @@ def test_changes_tell_cells_rows_and_options(editor):
 
 
 def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
-    """Both files read back give the same plan; a column of the planner's own is still there."""
+    """Both saved files give the same plan, and a custom column of the planner stays."""
     editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     editor.change_options(layout="separate", country="TW")
     assert not editor.is_saved
@@ -245,7 +253,7 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     """Files that the editor neither loaded nor saved are replaced only with overwrite."""
     editor.save(tmp_path)
     editor.apply(set_cells, ids=[2], column="site", value="A")
-    editor.save(tmp_path)  # its own
+    editor.save(tmp_path)  # a file of the editor
     other = PlanEditor(topology, rules)
     with pytest.raises(LyncnbError, match=r"topology.csv already exists; lyncnb did not change it"):
         other.save(tmp_path)
@@ -255,7 +263,7 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
 
 
 def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
-    """A plan.toml that was neither loaded nor saved here is a planner's work; nothing is written."""
+    """A plan.toml that the editor neither loaded nor saved is not replaced, and nothing is written."""
     (tmp_path / "plan.toml").write_text('[subject]\norganization = "Fabrikam"\n')
     with pytest.raises(FileOccupied, match=r"plan.toml already exists"):
         editor.save(tmp_path)
@@ -266,7 +274,9 @@ def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
 
 @pytest.mark.parametrize("place", ["keys", "steps/new", "nowhere/../csr"])
 def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place):
-    """Not by overwriting either, and no folder is made there."""
+    """Save writes nothing into the subfolders of a request folder, even with overwrite, and creates
+    no folder there.
+    """
     for name in ("keys", "csr", "steps"):
         (tmp_path / "requests" / name).mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
@@ -276,7 +286,7 @@ def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place)
 
 
 def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
-    """A path that is not a regular file is never overwritten."""
+    """Save never overwrites a path that is not a regular file, such as a link or a pipe."""
     (tmp_path / "topology.csv").symlink_to("elsewhere.csv")
     with pytest.raises(OutputError, match="is a symbolic link"):
         editor.save(tmp_path, overwrite=True)
@@ -291,14 +301,17 @@ def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
 
 
 def test_ready_is_answered_with_everything(talk):
-    """The browser gets facts, all rows, options and counts, and no row is a trait."""
-    assert talk.types() == ["start", "rows", "options", "rows", "state"]  # findings come later
+    """The answer to ready has facts, all rows, options and counts.
+
+    Rows are not stored in a trait.
+    """
+    assert talk.types() == ["start", "rows", "options", "rows", "state"]  # findings are sent later
     rows = talk.rows()
     assert rows[1]["server_fqdn"] == "fe02.contoso.com"
     assert rows[1]["rack"] == "A2"
     assert rows[1]["web_external_fqdn"] == INHERITED + "web.contoso.com"
     assert rows[1]["sip_domains"] == INHERITED + "contoso.com"
-    assert rows[3]["web_external_fqdn"] == ""  # a Mediation Server does not heed it
+    assert rows[3]["web_external_fqdn"] == ""  # not used for a Mediation Server
     assert rows[3]["target_os"] == INHERITED + "2012R2"
     assert "contoso" not in json.dumps(talk.panel.get_state(), default=str).replace(
         talk.panel._esm, ""
@@ -306,7 +319,7 @@ def test_ready_is_answered_with_everything(talk):
 
 
 def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
-    """After a change of role the page gets the row, its mark and the counts."""
+    """After a role is changed, the page receives the row, its mark and the counts."""
     answers = talk.say("edit", ids=[2], column="role", value="Mediation")
     assert talk.rows()[2]["role"] == "Mediation"
     assert "role" in talk.rows()[2]["_changed"].split()
@@ -317,7 +330,9 @@ def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
 
 
 def test_a_refused_edit_changes_nothing_and_says_why(talk, editor):
-    """Reason, place and what to do; the topology is the very same object."""
+    """A rejected edit returns the reason, the cell and a hint, and the topology stays the same
+    object.
+    """
     before = editor.topology
     for ids, column, value, words in [
         ([0], "role", "Director", "role"),
@@ -337,7 +352,9 @@ def test_a_refused_edit_changes_nothing_and_says_why(talk, editor):
 
 
 def test_a_pool_value_is_set_for_the_pool(talk, editor):
-    """Setting it on a member changes the row that holds it, so nothing contradicts."""
+    """If a value of a pool is set on any member, the row that holds it changes, so rows don't
+    contradict each other.
+    """
     talk.say("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
     at = editor.topology.columns.index("web_external_fqdn")
     assert [row[at] for row in editor.topology.cells[:2]] == ["new.contoso.com", ""]
@@ -347,7 +364,7 @@ def test_a_pool_value_is_set_for_the_pool(talk, editor):
 
 
 def test_many_rows_change_at_once(talk, editor):
-    """A bulk edit is one step, however many rows."""
+    """A bulk edit is one step, for any number of rows."""
     answers = talk.say("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
     assert {pool.site for pool in editor.topology.pools} == {"Tainan"}
     assert answers["state"]["undo"] == "Site of 5 servers: Tainan"
@@ -368,14 +385,14 @@ def test_changes_say_which_cell_or_option_they_come_from(talk, editor):
 
 
 def test_a_bulk_edit_is_all_or_nothing(talk, editor):
-    """One row that cannot be changed refuses the edit for all."""
+    """If one row cannot be changed, the bulk edit is rejected for all rows."""
     answers = talk.say("edit", ids=[0, 2], column="role", value="Edge")
     assert list(answers) == ["refused"]
     assert editor.is_saved
 
 
 def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
-    """An id names its row for good; undo brings back row and id."""
+    """A row id names the same row permanently, and undo restores row and id."""
     answers = talk.say(
         "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
     )
@@ -383,7 +400,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
     talk.say("remove", ids=[0, 3])
     assert sorted(talk.rows()) == [1, 2, 4, 5]
-    # What the removed row held for the deployment moved to one that stays.
+    # The deployment's values in the removed row moved to another row.
     assert editor.topology.sip_domains == ("contoso.com",)
     talk.say("undo")
     assert sorted(talk.rows()) == [0, 1, 2, 3, 4, 5]
@@ -391,7 +408,9 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
 
 
 def test_a_list_has_one_entry_per_line(rules):
-    """Commas and semicolons are lines in the form; a step is called as the form calls it."""
+    """Commas and semicolons become line breaks in the form, and a step has the name of the form's
+    field.
+    """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
     talk = Talk(editor.view)
@@ -406,7 +425,7 @@ def test_a_list_has_one_entry_per_line(rules):
 
 
 def test_deployment_fields_write_the_table(talk, editor):
-    """SIP domains go to their cell, and a yes/no value to every pool that uses it."""
+    """SIP domains are set in their cell, and a yes/no value in every pool that uses it."""
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
     answers = talk.say("option", name="column:strict_dns", value="false")
@@ -419,7 +438,7 @@ def test_deployment_fields_write_the_table(talk, editor):
 
 
 def test_an_option_refused_puts_the_form_back(talk, editor):
-    """The reason comes with the values that are so."""
+    """If an option is rejected, the answer has the reason and the current values for the form."""
     answers = talk.say("option", name="country", value="Taiwan")
     assert "Taiwan" in answers["refused"]["lines"][0]
     assert answers["options"]["values"]["country"] == ""
@@ -430,7 +449,7 @@ def test_an_option_refused_puts_the_form_back(talk, editor):
 
 
 def test_explain_says_why_each_name_is_there(talk):
-    """The chosen server's certificates, each name with its reason and source."""
+    """Explain returns the certificates of the selected server, each name with reason and source."""
     answer = talk.say("explain", ids=[0], total=1)["explain"]
     assert answer["title"] == "Certificates of fe01.contoso.com"
     names = {entry["name"]: entry for entry in answer["certificates"][0]["names"]}
@@ -443,7 +462,9 @@ def test_explain_says_why_each_name_is_there(talk):
 
 
 def test_live_findings_equal_a_fresh_check(talk, editor):
-    """After every kind of edit, undo included, findings, counts and words are those of a new run."""
+    """After every kind of edit and undo, the findings, counts and texts equal those of a new
+    evaluation.
+    """
     wishes = [
         ("edit", {"ids": [2], "column": "role", "value": "Edge"}),
         ("edit", {"ids": [0], "column": "web_external_fqdn", "value": ""}),
@@ -519,7 +540,7 @@ _EDITS = st.one_of(
     at_once=st.sampled_from([0, 99]),
 )
 def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
-    """After any edits the sent rows, findings and counts equal those of a new start.
+    """After any edits, the sent rows, findings and counts equal those of a new start.
 
     Many rows are sent in small batches: a planner's edits can arrive between any two batches.
     """
@@ -537,14 +558,14 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
-        row.pop("_changed")  # against the loaded file, which differs
+        row.pop("_changed")  # compared with the loaded file, which differs
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
 
 
 async def _edited(talk, edits):
-    """Make edits, each after some turns of the kernel's loop; return the rows and state sent."""
+    """Make edits, each after some turns of the kernel's loop, and return the rows and state sent."""
     shown, state = {}, {}
 
     def hear():
@@ -573,7 +594,7 @@ async def _edited(talk, edits):
 
 
 def test_many_rows_are_seen_before_they_are_planned(rules):
-    """The first rows come at once, then all rows, the counts, and last the findings."""
+    """The first rows are sent at once, then all rows, the counts, and finally the findings."""
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
@@ -593,12 +614,12 @@ def test_many_rows_are_seen_before_they_are_planned(rules):
     assert len(talk.rows()) == 1200
     assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
     assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
-    with pytest.raises(OptionsError, match="not a usage or role"):  # not only when planned
+    with pytest.raises(OptionsError, match="not a usage or role"):  # not only after planning
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
 
 def test_findings_are_accepted_with_a_reason(talk, editor):
-    """The reason is an option, so it is in plan.toml; a blank one takes it back."""
+    """A reason to accept a finding is an option in plan.toml, and a blank reason removes it."""
     talk.say("edit", ids=[2], column="role", value="Edge")
     groups = talk.say("findings")["findings"]["groups"]
     code = groups[0]["code"]
@@ -615,7 +636,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
-    talk.say("option", name="accepted", key=code, value="")  # with all that limits it
+    talk.say("option", name="accepted", key=code, value="")  # with all its limits
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
     assert editor.live.counts() == before
 
@@ -633,7 +654,10 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
 def test_an_acceptance_is_shown_with_its_limits(
     talk, editor, tmp_path, until, only, words, is_open
 ):
-    """Editor and request panel say until when and for what; what it is not for stays open."""
+    """Editor and request panel show the end date and limits of an acceptance.
+
+    Findings outside of them stay open.
+    """
     talk.say("edit", ids=[2], column="role", value="Edge")
     code = talk.say("findings")["findings"]["groups"][0]["code"]
     about = next(finding.about for finding in editor.findings if finding.code == code)
@@ -658,7 +682,7 @@ def test_an_acceptance_is_shown_with_its_limits(
 
 
 def test_what_has_one_safe_fix_is_fixed(talk, editor):
-    """One code is fixed in one step that can be undone, in options as well."""
+    """A code with one safe fix is fixed in one step that can be undone, in options too."""
     before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
     editor.apply(
@@ -683,7 +707,7 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
 
 
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
-    """A folder with another plan is refused with a word that lets the planner insist."""
+    """If a folder has another plan, save is rejected, and the answer offers to replace it."""
     (tmp_path / "topology.csv").write_text(
         "server_fqdn,role,sip_domains\na.contoso.com,SBA,x.com\n"
     )
@@ -698,7 +722,7 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
 
 
 def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
-    """One line of the notebook loads a saved table and its options."""
+    """One line in the notebook loads a saved table and its options."""
     editor.change_options(organization="Contoso", key="RSA 4096")
     answers = talk.say("save", path=str(tmp_path / "mine.csv"), overwrite=False)
     assert (tmp_path / "mine.plan.toml").is_file()
@@ -711,7 +735,7 @@ def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
 
 
 def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
-    """The loaded file is replaced, but not if another person changed it."""
+    """Save replaces the loaded file, but not if another person changed it."""
     path = tmp_path / "mine.csv"
     path.write_text(FIVE_SERVERS)
     editor = ln.PlanEditor(ln.read_topology(path))
@@ -720,7 +744,7 @@ def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
     editor.change_options(wildcard=False)
     editor.save()
     assert not ln.PlanOptions.beside(path).wildcard
-    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # by somebody else
+    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # changed by another person
     with pytest.raises(FileOccupied, match=r"mine\.csv"):
         editor.save()
     assert "A4" in path.read_text()
@@ -729,7 +753,7 @@ def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
 
 
 def test_a_workbook_is_never_written_over(tmp_path):
-    """The editor writes CSV; a workbook stays, and the message names a file that can be written."""
+    """The editor writes CSV and never overwrites a workbook. The message suggests a file name."""
     path = tmp_path / "mine.xlsx"
     path.write_bytes(ln.read_topology(FIVE_SERVERS.encode()).to_xlsx())
     before = path.read_bytes()
@@ -742,7 +766,7 @@ def test_a_workbook_is_never_written_over(tmp_path):
 
 
 def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
-    """Open loads a table and its options, and does not drop unsaved edits."""
+    """Open loads another table and its options, and does not discard unsaved edits."""
     path = tmp_path / "other.csv"
     path.write_text(FIVE_SERVERS)
     (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
@@ -775,7 +799,7 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     ],
 )
 def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
-    """An error in a callback is shown in plain lines, with no value and no stack."""
+    """An error in a callback is shown in plain text, with no value and no stack trace."""
     answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
     if "refused" in answers:
         lines = answers["refused"]["lines"]
@@ -785,7 +809,7 @@ def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
 
 
 def test_messages_of_other_kinds_are_ignored(talk):
-    """A message that is not valid gets no answer."""
+    """An unknown message gets no answer."""
     assert talk.say("nonsense") == {}
     talk.panel._receive(talk.panel, "text", [])
     talk.panel._receive(talk.panel, {"no": "type"}, [])
@@ -796,7 +820,7 @@ def test_messages_of_other_kinds_are_ignored(talk):
 
 
 def test_the_static_form_is_the_current_table(editor):
-    """Without a kernel a reader sees servers and changes, every text escaped."""
+    """Without a kernel, the saved form shows the current servers and changes as escaped text."""
     editor.apply(set_cells, ids=[2], column="site", value="<b>x</b>")
     data, _ = editor._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
@@ -808,7 +832,10 @@ def test_the_static_form_is_the_current_table(editor):
 
 
 def test_a_check_box_leaves_a_request_to_the_set_up(talk, editor):
-    """One box for certificates that are alike; the option holds their ids, and undo takes it back."""
+    """One check box leaves identical certificates to server setup.
+
+    The option holds their ids, and undo removes it.
+    """
     groups = talk.say("certificates")["certificates"]["groups"]
     group = next(one for one in groups if one["count"] > 1)
     talk.say("set_up", id=group["id"], is_chosen=True)

@@ -1,4 +1,6 @@
-"""A planner's first hour with the planning notebook, by mouse and keyboard, from Excel's CSV on."""
+"""In the planner's first hour, the planning notebook works by mouse and keyboard, with a CSV file
+from Excel.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ pytestmark = [
 
 @pytest.fixture
 def workspace(folder) -> Path:
-    """A workspace whose table Excel saved: semicolons, a mark at its beginning, three mistakes."""
+    """Write a workspace whose table Excel saved, with semicolons, a byte order mark and three
+    mistakes.
+    """
     place = folder / "hour"
     lay_out(place)
     table = (place / "data" / "contoso.csv").read_text()
@@ -37,12 +41,14 @@ def workspace(folder) -> Path:
 
 
 def saved_as(lab, words: str) -> None:
-    """Wait until the editor counts its changes so."""
+    """Wait until the editor shows this number of changes."""
     lab.page.locator(".lc-editor").get_by_text(words, exact=True).wait_for()
 
 
 def test_from_a_table_with_mistakes_to_requests(lab, workspace):
-    """Load, fix three errors, move a server, add and undo a SIP domain, export."""
+    """The planner loads a table, fixes three errors, moves a server, adds and undoes a SIP domain,
+    and exports.
+    """
     page, keys = lab.page, lab.page.keyboard
     lab.open_notebook(workspace / "notebooks" / "plan.ipynb")
     page.locator(".jp-CodeCell").first.locator(".cm-line").first.click()
@@ -54,7 +60,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     live.get_by_text("2 errors").wait_for()
     live.get_by_text("1 warning").wait_for()
 
-    # Two mistakes are found where a finding leads, ready to be typed over.
+    # Two mistakes are in the cells to which the findings lead, ready to be overwritten.
     lab.tab("Findings").click()
     findings = page.get_by_role("tabpanel", name=re.compile("^Findings"))
     blocks = findings.locator(".lc-block")
@@ -64,14 +70,14 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     saved_as(lab, "1 change, not saved")
     lab.tab("Findings").click()
     blocks.filter(has_text="meet-url-count").get_by_role("button", name="se01").click()
-    # It leads to the site's first server; the URLs of the site stand on another row of it.
+    # The finding leads to the site's first server. The site's URLs are in another row.
     cell_of(lab, "fe01.contoso.net", "Meet URLs").click()
     for key in ("Enter", "Control+End", "Alt+Enter"):
         keys.press(key)
     keys.type("https://meet.fabrikam.com")
     keys.press("Enter")
     saved_as(lab, "2 changes, not saved")
-    # The third is a pool's name mistyped; then a server goes to a pool of its own.
+    # The third mistake is a misspelt pool name. Then a server moves to a new pool.
     for changes, server, pool in ((3, "fe03", "eepool01"), (4, "med02", "medpool02")):
         cell_of(lab, f"{server}.contoso.net", "Pool").click()
         keys.type(f"{pool}.contoso.net")
@@ -104,7 +110,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     request.get_by_role("button", name=f"Write {count} requests").click()
     request.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == count
-    # What stands below is of the plan that was written.
+    # The cells below show the plan that was written.
     summary = f"{count} requests in requests: {count} created"
     page.locator("caption", has_text=summary).wait_for()
     page.get_by_role("link", name="summary.xlsx").last.wait_for()

@@ -1,4 +1,6 @@
-"""The questions for a first plan as a planner sees them: answered, corrected, written."""
+"""The guide asks the planner for a first plan in the browser, accepts corrections, and writes the
+files.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ GUIDE = 'import lyncnb as ln\nguide = ln.GuidePanel("{folder}")\nguide'
 
 
 def answer(panel, label, text):
-    """Fill a field in and leave it."""
+    """Enter a value into a field and leave the field."""
     field = panel.get_by_label(label).first
     field.fill(text)
     field.press("Tab")
 
 
 def page_of(panel, title):
-    """Go from page to page by the two buttons until a group of questions is shown."""
+    """Use the two buttons until a group of questions is shown."""
     back, on = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
     while back.is_enabled():
         back.click()
@@ -38,12 +40,14 @@ def page_of(panel, title):
 
 
 def test_from_an_empty_form_to_an_editor(lab, folder):
-    """The guide shows one group of questions with the plan so far, and links to wrong answers."""
+    """The guide shows one group of questions with the plan so far, links to wrong answers, and
+    opens an editor.
+    """
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Please answer these questions: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
-    panel.get_by_text("This answer is required.").wait_for()  # and the page stays
+    panel.get_by_text("This answer is required.").wait_for()  # the page stays
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
@@ -55,7 +59,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     expect(panel.get_by_label("DNS domain of the servers")).to_have_attribute(
         "placeholder", "contoso.com"
     )
-    # A question that hangs on an answer comes and goes; another site brings its own pages.
+    # A question that depends on an answer appears and disappears. Another site adds pages.
     page_of(panel, "External names and URLs")
     expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
     panel.get_by_label("Which form do the simple URLs").select_option("one-host")
@@ -80,13 +84,13 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
     table = ln.read_topology(folder / "first" / "topology.csv")
     assert kernel(lab, "len(guide.topology.cells)") == str(len(table.cells)) == "10"
-    # What was tuned meanwhile is not written over, but when asked.
+    # Edits made meanwhile are overwritten only after confirmation.
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
     panel.get_by_role("alert").get_by_text("already exists; lyncnb did not change it").wait_for()
     replace = panel.get_by_role("button", name="Replace the files")
     replace.wait_for()
-    panel.get_by_label("Folder", exact=True).fill("second")  # of which nothing was said
+    panel.get_by_label("Folder", exact=True).fill("second")  # without any message
     replace.wait_for(state="hidden")
     panel.get_by_label("Folder", exact=True).fill("first")
     write.click()
@@ -97,7 +101,9 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
 
 
 def test_axe_finds_nothing(lab, folder):
-    """On every page, with everything unfolded and with a message at a field; in either theme."""
+    """axe-core reports no violation on any page, with all sections open and an error at a field, in
+    either theme.
+    """
     open_panel(lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     answer(panel, "SIP domains", "contoso.com")
@@ -121,7 +127,9 @@ def test_axe_finds_nothing(lab, folder):
 
 
 def test_the_keyboard_alone_goes_through_every_page(lab, folder):
-    """Each page leads to the next, and the last one writes with the focus in it."""
+    """With the keyboard alone, each page leads to the next, and the last page writes the files and
+    keeps the focus.
+    """
     open_panel(lab, folder, GUIDE.format(folder="typed"), name="typed.ipynb")
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_label("SIP domains").first.focus()

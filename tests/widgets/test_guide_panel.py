@@ -1,4 +1,4 @@
-"""The panel that asks: what it sends, what it keeps, what it writes."""
+"""The guide panel sends questions, keeps answers, and writes files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lyncnb.errors import AnswersError
 
 @pytest.fixture
 def talk(tmp_path, monkeypatch):
-    """A new panel in an empty folder, spoken to as by its page."""
+    """Return a new panel in an empty folder, to which a test sends messages like its page."""
     monkeypatch.chdir(tmp_path)
     return Talk(ln.GuidePanel("plan").view)
 
@@ -21,7 +21,7 @@ def fields(told):
 
 
 def test_it_begins_with_what_must_be_answered(talk):
-    """Before the first answer there are no errors and no plan."""
+    """Before the first answer, there are no errors and no plan."""
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
@@ -33,7 +33,10 @@ def test_it_begins_with_what_must_be_answered(talk):
 
 
 def test_answers_lay_out_a_plan(talk):
-    """Another site adds its questions, and removing it restores the earlier plan."""
+    """Answers create a plan.
+
+    Another site adds questions, and removing it restores the earlier plan.
+    """
     first = talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert first["asked"]["words"].startswith("7 certificates for 5 servers")
     two = talk.say("answer", site="", key="sites", text="Taipei;台中")
@@ -50,14 +53,14 @@ def test_answers_lay_out_a_plan(talk):
 
 
 def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
-    """Named after its servers were counted, mistyped on the way, one put before it, one taken."""
+    """If a site is renamed, misspelt, moved or removed, the answers about its servers stay with it."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     talk.say("answer", site="Main", key="directors", text="2")
     for sites in ("Taipe", "Taipe; taipe", "Taipei", "Taipei; Tainan", "Tainan; Taipei", "Taipei"):
         told = fields(talk.say("answer", site="", key="sites", text=sites))
         of_sites = {site for site, _ in told if site}
         site = next(iter(of_sites - {"Tainan"}), "")
-        if "taipe" in sites:  # twice the same: there are none
+        if "taipe" in sites:  # two sites with the same name: it has no answers
             assert not of_sites
         else:
             assert told[site, "directors"]["text"] == "2"
@@ -65,7 +68,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
 
 
 def test_an_error_is_shown_at_its_field(talk):
-    """A wrong answer, and answers that contradict each other."""
+    """A wrong answer, and contradictory answers, are shown at their fields."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
@@ -80,7 +83,10 @@ def test_an_error_is_shown_at_its_field(talk):
 
 
 def test_it_writes_when_asked(talk, tmp_path):
-    """Files go to the panel's folder, and existing files are replaced only after a second press."""
+    """Files are written to the panel's folder on request.
+
+    Existing files are replaced only after a second click.
+    """
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert [*tmp_path.iterdir()] == []
     assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith(
@@ -99,7 +105,7 @@ def test_it_writes_when_asked(talk, tmp_path):
 
 
 def test_answers_that_were_kept_are_shown_again(tmp_path):
-    """A panel of answers has their texts, and blank fields where they are defaults."""
+    """A panel with saved answers shows their texts, and blank fields for defaults."""
     kept = ln.GuideAnswers.of(
         {"sip_domains": "contoso.com", "site": [{"name": "A", "directors": 2}]}
     )

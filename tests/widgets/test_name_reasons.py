@@ -1,4 +1,4 @@
-"""Why a name is there and what for, as a click on it is answered by each panel."""
+"""A click on a name in any panel shows the reason for the name and its use."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
 
 
 def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
-    """A subject that no alternative name repeats is explained; a name of no certificate is not."""
+    """A subject that is not in the SAN is explained.
+
+    A name in no certificate is reported as such.
+    """
     editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
     (internal,) = [c for c in editor.plan.certificates if c.usages == ("Internal",)]
     assert internal.names == ()
@@ -63,7 +66,7 @@ def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
 
 
 def test_an_undocumented_reason_is_shown_as_such(editor):
-    """A name that the planner added has no invented reason."""
+    """A name that the planner added has no documented reason, and this is shown."""
     editor.edit(change=[(["fe01.contoso.com"], {"extra_san": "www.contoso.com"})])
     (reason,) = ask(editor, "www.contoso.com")["reasons"]
     assert [(fact["says"], fact["source"]) for fact in reason["facts"][1:]] == [
@@ -73,7 +76,7 @@ def test_an_undocumented_reason_is_shown_as_such(editor):
 
 
 def test_a_finding_says_which_of_its_words_are_names(editor, tmp_path):
-    """A name that a message speaks of leads to its reasons, in both panels."""
+    """Names in the message of a finding lead to their reasons, in both panels."""
     editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
     editor.change_options(planned_issue_date=date(2026, 12, 1))
     names = {str(name) for one in editor.plan.certificates for name in one.names}
@@ -90,7 +93,7 @@ def test_a_finding_says_which_of_its_words_are_names(editor, tmp_path):
 
 
 def test_a_request_has_all_its_names(editor, tmp_path):
-    """In the request panel the id of a request leads to its names, those of one rule together."""
+    """In the request panel, the id of a request leads to its names, grouped by rule."""
     certificate = editor.plan.certificates[0]
     panel = RequestPanel(editor, tmp_path / "requests")
     told = ask(panel, certificate.id)
@@ -101,7 +104,7 @@ def test_a_request_has_all_its_names(editor, tmp_path):
 
 
 def test_a_folder_tells_what_its_plan_says(tmp_path):
-    """The status panel reads the rules of names from plan.json, or reports that it is missing."""
+    """The status panel reads the reasons for names from plan.json, or reports that it is missing."""
     folder, rules = tmp_path / "requests", load_rules()
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     write_requests(plan, folder, passphrase=PASSPHRASE)

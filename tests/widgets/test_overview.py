@@ -1,4 +1,4 @@
-"""Values that other controls of a notebook follow: the counts and digest of an editor's plan."""
+"""Other controls in a notebook can follow the counts and the digest of an editor's plan."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_control_follows_the_plan(editor):
 
 
 def test_the_digest_follows_every_kind_of_change():
-    """After each edit of a table with many pools the digest is the plan's, as a fresh plan has it."""
+    """After each edit of a table with many pools, the digest equals that of a new plan."""
     editor = ln.PlanEditor(ln.read_topology(GLOBAL), ln.load_rules("lync2013"))
     seen = []
     editor.view.observe(lambda change: seen.append(change.new["digest"]), "overview")
@@ -74,7 +74,7 @@ def test_a_link_begins_with_the_plan_as_it_is(editor):
 
 
 def test_a_control_changes_the_plan(editor):
-    """A control for the scenario sets an option and stays in step when a change is undone."""
+    """A control for the scenario sets an option, and is updated when a change is undone."""
     scenario = ipywidgets.ToggleButtons(options={"as planned": False, "wildcards": True})
     scenario.observe(lambda change: editor.change_options(wildcard=change.new), "value")
     editor.view.observe(lambda _: scenario.set_trait("value", editor.options.wildcard), "overview")

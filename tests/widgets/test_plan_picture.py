@@ -1,4 +1,4 @@
-"""The picture in the editor: drawn when looked at, marked where the plan changed, led by to rows."""
+"""The picture in the editor is drawn when its tab opens, marks changes, and leads to rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def editor_of(sample: str = "contoso") -> ln.PlanEditor:
 
 
 def test_each_kind_is_drawn_as_the_public_function_does():
-    """The tab's pictures are those of ln.figure, with their words and their data."""
+    """The pictures, texts and data in the tab equal those of ln.figure."""
     editor = editor_of("litwareinc-global")
     talk = Talk(editor.view)
     for kind in KINDS:
@@ -38,7 +38,7 @@ def test_each_kind_is_drawn_as_the_public_function_does():
 
 
 def test_what_was_edited_is_marked_until_it_is_taken_back():
-    """A change is marked in the picture; taken back, it is not."""
+    """A change is marked in the picture until it is undone."""
     editor = editor_of()
     talk = Talk(editor.view)
     plain = talk.say("picture", shows="topology", site="")["picture"]["svg"]
@@ -52,7 +52,7 @@ def test_what_was_edited_is_marked_until_it_is_taken_back():
 
 @pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
 def test_each_box_leads_to_the_rows_of_its_pools(sample):
-    """The rows of all boxes together are all rows, each once."""
+    """The rows of all boxes in the picture together are all rows, each once."""
     editor = editor_of(sample)
     talk = Talk(editor.view)
     svg = talk.say("picture", shows="topology", site="")["picture"]["svg"]
@@ -66,7 +66,9 @@ def test_each_box_leads_to_the_rows_of_its_pools(sample):
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_click_on_a_pool_selects_its_servers(lab, folder):
-    """By mouse and by keyboard, a pool in the picture selects its rows; axe finds nothing."""
+    """By mouse and keyboard, a pool in the picture selects its rows, and axe-core reports no
+    violation.
+    """
     (folder / "picture.csv").write_bytes((DATA / "contoso.csv").read_bytes())
     open_editor(lab, folder, table="picture.csv")
     page = lab.page

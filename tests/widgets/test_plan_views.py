@@ -1,4 +1,4 @@
-"""The views of the plan by certificate and by name, as sent to the browser."""
+"""The views of the plan by certificate and by name are sent to the browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def editor() -> PlanEditor:
 
 
 def test_every_name_has_its_certificates(editor):
-    """All names of the plan are counted, found by a part, each use with owner, reason and row."""
+    """All names in the plan are counted and found by a part of the name, with owner, reason and row
+    of each use.
+    """
     names = {str(name) for c in editor.plan.certificates for name in c.names}
     answer = by_name(editor, search="")
     assert answer["total"] >= len(names)
@@ -33,7 +35,7 @@ def test_every_name_has_its_certificates(editor):
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
-    """A name on certificates of more than twelve pools shows the number of the others."""
+    """For a name in certificates of more than twelve pools, the number of the others is shown."""
     editor.edit(
         add=[
             {"server_fqdn": f"dir{n:02}.contoso.com", "role": "Director", "site": "Taipei"}
@@ -42,13 +44,15 @@ def test_a_name_of_many_certificates_lists_the_first(editor):
     )
     (entry,) = by_name(editor, search="meet.contoso.com")["names"]
     assert len(entry["uses"]) == 12
-    # The Front End Servers of a pool are one of the twelve.
+    # The Front End Servers of a pool count as one of the twelve.
     assert "fe01–fe02.contoso.com" in [use["owner"] for use in entry["uses"]]
     assert entry["more"] == 21 - 13
 
 
 def test_same_certificates_of_a_pool_are_folded(editor):
-    """Two Front End Servers are one group; every certificate of the plan is in one."""
+    """Two Front End Servers with the same certificate are one group, and every certificate is in
+    exactly one group.
+    """
     answer = certificates(editor)
     group = next(g for g in answer["groups"] if g["owner"] == "fe01.contoso.com")
     assert group["servers"] == ["fe02.contoso.com"]
@@ -68,5 +72,5 @@ def test_same_certificates_of_a_pool_are_folded(editor):
     ],
 )
 def test_neighbours_become_one_word(names, wanted):
-    """Numbers that follow each other in one domain; nothing else."""
+    """Names with consecutive numbers in one domain are combined, and no others."""
     assert folded_names(names) == wanted

@@ -1,4 +1,4 @@
-"""The planning page: the files it offers and opens, and its errors for other files."""
+"""The planning page offers and opens files, and shows errors for invalid files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lyncnb.widgets.planning_page import PlanningPage
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A workspace with a table of each format, and with unrelated files."""
+    """Write a workspace with a table in each format, and with unrelated files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "five.csv").write_text(FIVE_SERVERS)
     (tmp_path / "five.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS)))
@@ -33,14 +33,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_it_offers_tables_of_every_kind(folder):
-    """Workbooks and documents too; no summary of a request folder, no mark of an open workbook."""
+    """The page offers workbooks and documents, but no summary of a request folder and no lock file
+    of an open workbook.
+    """
     told = Talk(PlanningPage()._table).say("ready")
     assert told["start"]["files"] == ["bad.xlsx", "five.csv", "five.ods", "five.xlsx", "one.tbxml"]
 
 
 @pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
 def test_what_it_opens_is_the_same_plan(folder, name):
-    """The editor of the page has the topology of the file, whatever its kind."""
+    """The editor on the page has the topology of the file, whatever its format is."""
     page = PlanningPage()
     told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
     assert told["opened"]["words"] == f"Opened: {name}."
@@ -49,7 +51,9 @@ def test_what_it_opens_is_the_same_plan(folder, name):
 
 @pytest.mark.parametrize(("version", "product"), [("6", "lync2013"), ("7", "sfb2015")])
 def test_a_document_is_planned_by_its_product(folder, version, product):
-    """As the command line does: a document of Skype for Business is not planned as Lync's."""
+    """Like the command line, the page plans a document of Skype for Business with the rules of that
+    product.
+    """
     document = topology_builder([front_end("se01.contoso.com")], version=version)
     (folder / "one.tbxml").write_text(document)
     page = PlanningPage()
@@ -59,7 +63,7 @@ def test_a_document_is_planned_by_its_product(folder, version, product):
 
 
 def test_a_problem_of_a_workbook_has_its_cell(folder):
-    """The error names the sheet and the cell, and the page does not change."""
+    """The error names the sheet and cell of the workbook, and the page does not change."""
     page = PlanningPage()
     told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
     assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
@@ -67,7 +71,9 @@ def test_a_problem_of_a_workbook_has_its_cell(folder):
 
 
 def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
-    """On the page, in the editor and in the cell of a notebook: with its place and what to do."""
+    """On the page, in the editor and in a notebook cell, every problem of a table is shown with its
+    place and a hint.
+    """
     rows = [f"fe{number},FrontEnd,contoso.com" for number in range(9)]
     (folder / "broken.csv").write_text("\n".join(["server_fqdn,role,sip_domains", *rows]))
     editor = PlanEditor(ln.read_topology("five.csv"))
@@ -94,7 +100,7 @@ def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
 
 
 def test_an_editor_of_a_workbook_saves_a_table(folder):
-    """Edits of a workbook are written as CSV, which is the editor's topology; the workbook stays."""
+    """Edits of a workbook are saved as CSV with the editor's topology, and the workbook stays."""
     before = (folder / "five.xlsx").read_bytes()
     editor = PlanEditor(ln.read_topology("five.xlsx"), ln.load_rules())
     editor.edit(change=[(["fe01.contoso.com", "fe02.contoso.com"], {"site": "Tainan"})])
@@ -110,7 +116,9 @@ def hide_a_row(_, sheet):
 
 
 def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
-    """In a notebook below the table, in its text form, and on the page."""
+    """Hidden sheets, rows and columns are reported below the table in a notebook, in its text, and
+    on the page.
+    """
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
     words = "lyncnb also read the hidden rows 3"
     unread = 'lyncnb does not read these columns: "rack"'
@@ -123,7 +131,7 @@ def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
 
 
 def test_a_workbook_in_a_notebook():
-    """Its table, its plan and its findings are those of the CSV file."""
+    """In a notebook, a workbook has the table, plan and findings of the same CSV file."""
     of_book, of_csv = (
         ln.read_topology(xlsx(rows_of(TWO_SITES))),
         ln.read_topology(TWO_SITES.encode()),
@@ -136,7 +144,10 @@ def test_a_workbook_in_a_notebook():
 
 
 def test_a_scenario_is_opened_with_its_options(folder):
-    """A scenario is offered as a folder, and leftovers of a stopped program are not offered."""
+    """A scenario is offered as a folder and opened with its options.
+
+    Temporary files are not offered.
+    """
     kept = ln.Scenario(
         name="Wildcards",
         topology=read_topology(FIVE_SERVERS.encode()),
@@ -160,7 +171,9 @@ def test_a_scenario_is_opened_with_its_options(folder):
 
 
 def test_without_a_table_questions_lead_to_the_same_panels(folder):
-    """The button starts the guide, and its files are planned with the rules of their product."""
+    """Without a table, a button starts the guide, and its files are planned with the rules of their
+    product.
+    """
     page = PlanningPage()
     told = Talk(page._table).say("ask", folder="requests")
     assert told["opened"]["words"] == "The questions are below."

@@ -1,4 +1,6 @@
-"""The panel's choice of a product: what it offers, plans again, refuses, and takes back."""
+"""The editor offers products, plans again after a choice, rejects unsuitable ones, and undoes a
+choice.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +25,20 @@ CHAT = CSV + "chat01.contoso.com,PersistentChat,,,,,,,,\n"
 
 
 def editor_of(table: str, product: str = "lync2013", **options: object) -> PlanEditor:
-    """Make an editor of a table with the rules of a product."""
+    """Return an editor of a table with the rules of a product."""
     chosen = ln.PlanOptions(**options)
     return PlanEditor(ln.read_topology(table.encode()), ln.load_rules(product), options=chosen)
 
 
 def codes(editor: PlanEditor) -> set[str]:
-    """Return the codes of the findings as they are now."""
+    """Return the current codes of the findings."""
     return {finding.code for finding in editor.findings}
 
 
 def test_another_product_plans_again_and_is_taken_back():
-    """Rules, names and findings are those of the product; undo gives the ones before."""
+    """Rules, names and findings are those of the selected product, and undo restores the previous
+    ones.
+    """
     editor = editor_of(CSV, "sfbse")
     assert "column-of-other-product" in codes(editor), "the table is for an earlier product"
     editor.change_options(product="lync2013")
@@ -50,7 +54,9 @@ def test_another_product_plans_again_and_is_taken_back():
 
 
 def test_what_the_other_product_does_not_know_is_said():
-    """A role that the product has not keeps the plan as it is and names the products that have it."""
+    """If the product lacks a role in the table, the plan stays, and the message names products with
+    that role.
+    """
     editor = editor_of(CHAT, "sfb2015")
     before = editor.plan
     with pytest.raises(LyncnbError) as caught:
@@ -64,7 +70,10 @@ def test_what_the_other_product_does_not_know_is_said():
 
 
 def test_the_form_offers_every_product_and_shows_the_one_in_force():
-    """The choices are ids and titles; the field shows the rules' product, also after a refusal."""
+    """The choices are ids and titles.
+
+    The field shows the product in use, also after a rejection.
+    """
     talk = Talk(editor_of(CHAT, "sfb2015").view)
     answers = talk.say("ready")
     (field,) = [
@@ -85,7 +94,7 @@ def test_the_form_offers_every_product_and_shows_the_one_in_force():
 
 
 def test_the_product_is_saved_and_found_again(tmp_path):
-    """plan.toml names the product of the rules, and the code repeats it."""
+    """plan.toml and the code contain the product of the rules."""
     editor = editor_of(CSV, "sfbse")
     _, choices = editor.save(tmp_path)
     assert ln.PlanOptions.from_toml(choices).product == "sfbse"
@@ -97,7 +106,7 @@ def test_the_product_is_saved_and_found_again(tmp_path):
 
 
 def test_options_of_an_unknown_product_say_which_there_are():
-    """Options and rules that do not fit are refused; the products there are listed."""
+    """Options that do not fit the rules are rejected with the available products."""
     with pytest.raises(OptionsError) as caught:
         ln.plan_certificates(
             ln.read_topology(CSV.encode()),
@@ -111,7 +120,7 @@ def test_options_of_an_unknown_product_say_which_there_are():
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_the_product_is_chosen_in_the_browser(lab, folder):
-    """The choice re-plans at once, the counts follow, and undo puts the field back."""
+    """In the browser, a choice plans again at once, the counts follow, and undo resets the field."""
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     expect(lab.field("Product")).to_have_value("lync2013")

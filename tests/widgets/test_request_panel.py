@@ -1,4 +1,4 @@
-"""The request panel by its messages and its calls, without a browser."""
+"""The request panel handles messages and calls without a browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rules():
 
 @pytest.fixture
 def small(rules):
-    """A plan of one quick request."""
+    """Return a plan of one request with a fast key."""
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     return ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
@@ -50,7 +50,9 @@ def _until(talk: Talk, *states: str) -> dict:
 
 
 def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
-    """`summary` has every column of summary.csv and its rows, and links to the files once there."""
+    """`summary` has the columns and rows of summary.csv, and links to the files after they are
+    written.
+    """
     planned = ln.plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     panel = RequestPanel(planned, tmp_path / "requests")
     before = panel.summary.to_frame()
@@ -69,7 +71,10 @@ def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
 
 
 def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
-    """Dry run, passphrase twice, result; the second time there is nothing to do."""
+    """The request panel does a dry run, asks for the passphrase twice, and shows the result.
+
+    Then nothing is left to do.
+    """
     panel = RequestPanel(small, tmp_path / "requests")
     talk = Talk(panel.view)
     answers = talk.say("ready")
@@ -98,7 +103,7 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
 def test_a_passphrase_that_will_not_do_is_reported_and_not_shown(
     small, tmp_path, first, again, words
 ):
-    """Nothing is written, and no message contains the typed text."""
+    """If the passphrase is not acceptable, nothing is written, and no message contains the text."""
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     answers = talk.say("write", passphrase=first, again=again)
@@ -110,7 +115,9 @@ def test_a_passphrase_that_will_not_do_is_reported_and_not_shown(
 
 @pytest.mark.parametrize("weak", ["aaaaaaaaaaaa", "med01.contoso.com"])
 def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path, weak):
-    """A repeat and a name of the plan are refused; the folder is not made."""
+    """A repeated pattern and a name from the plan are rejected as passphrases, and no folder is
+    created.
+    """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     talk.say("write", passphrase=weak, again=weak)
@@ -123,7 +130,10 @@ def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path,
 
 
 def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
-    """The look names both deployments; without consent nothing is written, with it the run goes."""
+    """For a folder of another deployment, the check names both.
+
+    Requests are written only after consent.
+    """
     folder = tmp_path / "requests"
     other = STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode()
     theirs = ln.plan_certificates(read_topology(other), rules)
@@ -154,7 +164,10 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
 
 
 def test_a_request_panel_names_a_recovery_key(small, tmp_path):
-    """Approved by the file that was handed over; another file is refused; the run names it."""
+    """A recovery key must be approved by its file; another file is rejected.
+
+    The run reports the recovery key.
+    """
     public = new_recovery_key(tmp_path / "pair", PASSPHRASE)
     panel = RequestPanel(small, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -183,7 +196,7 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     look = talk.heard[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
     assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
-    again = RequestPanel(editor, tmp_path / "requests")  # of a later session
+    again = RequestPanel(editor, tmp_path / "requests")  # in a later session
     assert "2 requests in" in again._repr_html_()
     assert "The requests are not written to" not in again._repr_html_()
     new_recovery_key(tmp_path / "pair", PASSPHRASE)
@@ -196,7 +209,7 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
 
 
 def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
-    """An existing folder needs its passphrase once, and a wrong one changes nothing."""
+    """An existing folder needs its passphrase once, and a wrong passphrase changes nothing."""
     panel = RequestPanel(small, tmp_path / "requests")
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
@@ -208,11 +221,11 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     refused = [message for message, _ in talk.heard if message["type"] == "refused"]
     assert "passphrase" in " ".join(refused[0]["lines"])
     assert again.job.result is None
-    assert again.bundle.counts() == {}  # the folder as it was found
+    assert again.bundle.counts() == {}  # the folder is unchanged
 
 
 def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
-    """The preview lists the codes. Each needs a reason, which the manifest records."""
+    """The preview lists the codes of errors. Each needs a reason, which the manifest records."""
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     text += "fe01.contoso.com,FrontEnd,contoso.com\n"
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
@@ -237,7 +250,9 @@ def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
 
 
 def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_path):
-    """Stopped in the middle, the folder holds whole pairs; writing again makes the rest."""
+    """If a run is cancelled, the folder has only complete pairs, and writing again creates the
+    rest.
+    """
     rows = "".join(f"m{n}.contoso.com,Mediation,contoso.com\n" for n in range(60))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     panel = RequestPanel(ln.plan_certificates(topology, rules), tmp_path / "requests", workers=1)
@@ -264,7 +279,7 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
 
 
 def test_start_compares_two_passphrases(small, tmp_path):
-    """A mistyped passphrase is reported before anything starts."""
+    """If two passphrases differ, this is reported before the run starts."""
     panel = RequestPanel(small, tmp_path / "requests")
     with pytest.raises(PassphraseError, match="differ"):
         panel.start(PASSPHRASE, PASSPHRASE + "x")
@@ -282,7 +297,9 @@ def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
 
 
 def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
-    """The panel writes a folder with one script for each request, and reports it."""
+    """With requests on servers, the panel writes a folder with one script for each request, and no
+    key.
+    """
     made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
     panel = RequestPanel(made, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -301,7 +318,9 @@ def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
 
 
 def test_a_wrong_template_writes_nothing(small, tmp_path):
-    """A text that is not valid in a command line gives an error next to the button."""
+    """A template name that is not valid in a command line gives an error next to the button, and
+    nothing is written.
+    """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     answers = talk.say("scripts", computer="", template="a'; Remove-Item")
@@ -310,7 +329,9 @@ def test_a_wrong_template_writes_nothing(small, tmp_path):
 
 
 def test_a_passphrase_that_comes_late_or_twice_starts_nothing(small, tmp_path):
-    """A message that JupyterLab kept while it had no connection does not write requests."""
+    """If JupyterLab sends a message with the passphrase late or twice after a lost connection,
+    nothing is written.
+    """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     given = {"passphrase": PASSPHRASE, "again": PASSPHRASE}
@@ -340,7 +361,7 @@ print(sum(isinstance(it, ln.PlanEditor) for it in gc.get_objects()),
 
 @pytest.mark.kernel
 def test_twenty_runs_of_all_cells_keep_the_panels_of_the_last(tmp_path):
-    """A cell that runs again closes its earlier panels, which frees their tables."""
+    """A cell that runs again closes its earlier panels, which frees the memory of their tables."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     manager, client = start_new_kernel(cwd=str(tmp_path))
 

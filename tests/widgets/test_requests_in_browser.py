@@ -1,4 +1,6 @@
-"""The request panel as a planner sees it: what it refuses, and a folder of another deployment."""
+"""The request panel in the browser rejects weak passphrases, and asks about a folder of another
+deployment.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ pytestmark = [
 
 
 def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
-    """The error is next to the button, the fields are empty, and no folder is created."""
+    """For a weak passphrase, the error is next to the button, the fields are empty, and no folder
+    is created.
+    """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
     first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     for field in (first, again):
@@ -35,7 +39,9 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
 
 
 def test_a_press_without_an_answer_does_not_write_later(lab, folder):
-    """A kernel that does not answer for ten seconds gets no passphrase, and nothing is written."""
+    """If the kernel does not answer for ten seconds, it gets no passphrase later, and nothing is
+    written.
+    """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
     process = int(kernel(lab, "__import__('os').getpid()"))
     first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
@@ -57,7 +63,9 @@ def test_a_press_without_an_answer_does_not_write_later(lab, folder):
 
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):
-    """By keyboard alone: Write is off until the sentence that names both is confirmed."""
+    """With the keyboard alone, Write is disabled until the question that names both deployments is
+    confirmed.
+    """
     topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
     theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     ln.write_requests(theirs, folder / "theirs", passphrase=PASSPHRASE)

@@ -1,4 +1,4 @@
-"""The planning notebook as it is pressed: Run All, Run All again, and the panels that follow."""
+"""Run All can be repeated in the planning notebook, and the panels follow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OLDER = ".lyncnb-older"
 
 
 def show_notebook(lab, folder, name: str) -> None:
-    """Open and run a notebook of the planning notebook's cells."""
+    """Open and run a notebook with the cells of the planning notebook."""
     open_panel(
         lab,
         folder,
@@ -48,7 +48,9 @@ def show_notebook(lab, folder, name: str) -> None:
 
 
 def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
-    """The editor has its rows, no cell waits, the cell of the bundle says that nothing is written."""
+    """After Run All, the editor has its rows, no cell waits, and the bundle's cell says that
+    nothing is written.
+    """
     show_notebook(lab, folder, "first")
     lab.page.get_by_label("Select dir01.contoso.com").wait_for(timeout=5000)
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
@@ -62,10 +64,10 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     lab.button("Write 6 requests").click()
     panel = lab.page.get_by_role("group", name="Request panel for first")
     panel.get_by_text("Finished.").wait_for()
-    # The cell below becomes the folder's table by itself.
+    # The cell below automatically becomes the folder's table.
     lab.page.locator("caption", has_text="6 requests in first: 6 created").wait_for()
     assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
-    # Run All again asks once, and a second field is not there.
+    # Run All asks once again, without a second field.
     lab.run_all()
     panel.get_by_text("nothing to do").wait_for()
     expect(lab.field("Passphrase of the folder")).to_be_visible()
@@ -73,7 +75,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
 
 
 def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
-    """No variable, no environment and no object of the kernel holds it once the run has ended."""
+    """After the run, no variable, environment or object of the kernel contains the passphrase."""
     show_notebook(lab, folder, "gone")
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("Repeat the passphrase").fill(PASSPHRASE)
@@ -89,7 +91,7 @@ def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
 
 
 def test_run_all_again_keeps_what_was_not_saved(lab, folder):
-    """Edits are restored with a note, and one button returns to the file."""
+    """After Run All, unsaved edits are restored with a note, and a button returns to the file."""
     open_editor(lab, folder, PLAN)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
@@ -104,12 +106,12 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     lab.button("Use the file instead").click()
     lab.page.get_by_text("as loaded").first.wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Taipei"
-    lab.button("Undo").click()  # and the way back is there as before
+    lab.button("Undo").click()  # the button back to the file is there as before
     wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
 
 
 def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
-    """A new row of the file is loaded, and the earlier edits are applied to it."""
+    """If the file has a new row, it is loaded, and the earlier edits are applied to it."""
     table = folder / "moving.csv"
     table.write_text((folder / "small.csv").read_text())
     open_editor(lab, folder, table="moving.csv")
@@ -123,14 +125,17 @@ def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
 
 
 def test_outputs_of_an_older_plan_are_marked(lab, folder):
-    """A cell that shows the plan is marked once the editor changed; undo or a run unmarks it."""
+    """A cell that shows the plan is marked after the editor changed.
+
+    Undo or a new run removes the mark.
+    """
     show_notebook(lab, folder, "older")
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     expect(lab.page.locator(OLDER)).to_have_count(0)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.locator(OLDER).first.wait_for()
     marked = lab.page.locator(".jp-CodeCell", has=lab.page.locator(OLDER))
-    # The table as loaded, the panels, and that nothing is written yet, are no older plan.
+    # The loaded table, the panels, and the note that nothing is written are not marked as outdated.
     sources = marked.locator(".cm-content").all_inner_texts()
     assert [source.strip() for source in sources] == [PLAN], sources
     lab.button("Undo").click()
@@ -143,7 +148,7 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
 
 
 def test_the_request_panel_follows_the_editor(lab, folder):
-    """After a change in the editor the panel updates its preview and writes the new plan."""
+    """After a change in the editor, the request panel updates its preview and writes the new plan."""
     show_notebook(lab, folder, "followed")
     panel = lab.page.get_by_role("group", name="Request panel for followed")
     panel.get_by_text("6 requests after the run: 6 created.").wait_for()
@@ -151,7 +156,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The plan has changed in the editor").wait_for()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
-    # What stands in the way is opened, and shut when it is gone.
+    # The section with blocking errors opens, and closes when they are fixed.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     panel.get_by_text("Requests cannot be written because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
@@ -172,20 +177,23 @@ def test_the_request_panel_follows_the_editor(lab, folder):
 
 
 def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
-    """While cells still run the panel tells why it is empty, and fills as soon as they end."""
+    """While cells still run, the panel says why it is empty, and is filled when they end."""
     busy = "import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.05)"
     write_notebook(folder / "busy.ipynb", EDITOR.format(table="small.csv"), busy)
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is running a cell").wait_for()
-    expect(lab.button("Set")).to_be_hidden()  # nothing can be pressed before there is something
+    expect(lab.button("Set")).to_be_hidden()  # no button can be used before there is content
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     expect(lab.page.get_by_text("The kernel is running a cell")).to_have_count(0)
 
 
 def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):
-    """At 1280 x 800 the editor is at the top, its bar for selected servers closed until one is."""
+    """At 1280 x 800, Run All ends with the editor at the top and twelve servers visible.
+
+    The bar for selected servers is closed.
+    """
     lab.page.set_viewport_size({"width": 1280, "height": 800})
     more = ["for n in range(40): print(n)"] * 5
     open_panel(lab, folder, EDITOR.format(table="middle.csv"), *more, name="room.ipynb")

@@ -1,4 +1,4 @@
-"""``editor.scenarios``: keep, switch and compare, by calls and by the panel's messages."""
+"""``editor.scenarios`` keeps, opens and compares scenarios, by calls and by the panel's messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def editor(tmp_path) -> ln.PlanEditor:
 
 
 def test_keep_switch_and_compare(editor):
-    """From one plan to two side by side; ``open_scenario`` reads what was saved."""
+    """Two plans are kept and compared, and ``open_scenario`` reads what was saved."""
     kept = editor.scenarios
     assert not kept.folder.exists()
     kept.keep("as planned", "what we have")
@@ -67,7 +67,7 @@ def test_nothing_is_lost_by_a_switch(editor):
 
 
 def test_rows_of_a_server_stay_its_rows(editor):
-    """Changes are listed by server, in any order of rows and with added or removed servers."""
+    """Changes are listed by server, for any order of rows and with added or removed servers."""
     kept = editor.scenarios
     editor.apply(remove_servers, ids=[2])
     editor.apply(
@@ -89,7 +89,7 @@ def test_rows_of_a_server_stay_its_rows(editor):
 
 
 def test_two_rows_never_get_one_id(editor):
-    """A renamed server, and another server with its old name."""
+    """A renamed server and another server with its old name get different row ids."""
     editor.scenarios.keep("both")
     editor.edit(change=[("med02.contoso.com", {"server_fqdn": "med03.contoso.com"})])
     path = editor.scenarios.folder / "both" / "topology.csv"
@@ -100,7 +100,10 @@ def test_two_rows_never_get_one_id(editor):
 
 
 def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
-    """One message with every problem; nothing is changed and nothing is to be undone."""
+    """A damaged scenario gives one message with every problem.
+
+    Nothing is changed or added to Undo.
+    """
     kept = editor.scenarios
     kept.keep("first")
     editor.change_options(wildcard=True)
@@ -143,7 +146,7 @@ def test_what_somebody_else_changed_is_not_written_over(editor):
 
 
 def test_the_note_stays_unless_another_is_given(editor):
-    """Keeping the changes of a scenario keeps its note."""
+    """Keeping the changes of a scenario keeps its note, unless another note is given."""
     kept = editor.scenarios
     kept.keep("first", "why")
     editor.change_options(wildcard=True)
@@ -154,7 +157,9 @@ def test_the_note_stays_unless_another_is_given(editor):
 
 
 def test_the_cell_run_again_knows_its_scenario(editor):
-    """A new editor keeps the scenario name of its plan, and whether it has changes."""
+    """If the cell runs again, the new editor keeps the scenario name of its plan, and whether it
+    has changes.
+    """
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)
     editor.scenarios.keep("second")
@@ -163,11 +168,11 @@ def test_the_cell_run_again_knows_its_scenario(editor):
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")
     assert again.scenarios.has_changes
-    again.scenarios.keep()  # nobody else changed it
+    again.scenarios.keep()  # no other person changed it
 
 
 def test_another_product_is_switched_to_and_back(editor):
-    """The rules follow the options of the scenario."""
+    """If a scenario has another product, the rules change with it, and back."""
     kept = editor.scenarios
     kept.keep("2013")
     editor.change_options(product="sfb2019")
@@ -180,7 +185,7 @@ def test_another_product_is_switched_to_and_back(editor):
 
 
 def test_by_messages(editor):
-    """All actions of the tab, and the messages to it."""
+    """The messages of the tab support all its actions."""
     talk = Talk(editor.view)
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
@@ -225,7 +230,7 @@ def test_by_messages(editor):
 
 
 def test_a_missing_folder_is_reported(editor):
-    """The page never shows a plan as kept if it is not."""
+    """If the folder is missing, the page never shows the plan as kept."""
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)
     talk = Talk(editor.view)

@@ -1,4 +1,4 @@
-"""Scenarios in a real JupyterLab, by mouse and keyboard: from an empty folder to a compared pair."""
+"""Scenarios work in a real JupyterLab by mouse and keyboard, from an empty folder to a comparison."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def place(folder) -> Path:
-    """The folder in which the notebook's editor keeps its scenarios, without any yet."""
+    """Return the empty folder in which the notebook's editor keeps its scenarios."""
     found = folder / "scenarios"
     if found.is_dir():
         shutil.rmtree(found)
@@ -43,7 +43,7 @@ def keep(lab, name: str, note: str = "") -> None:
 
 
 def test_from_nothing_to_a_compared_pair(lab, folder, place):
-    """A new user keeps, changes, keeps and compares, and the panel guides each step."""
+    """A new user keeps, changes, keeps and compares scenarios, and the panel guides each step."""
     open_editor(lab, folder)
     lab.tab("Scenarios").click()
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
@@ -107,7 +107,9 @@ def set_cell_in_servers(lab) -> None:
 
 
 def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
-    """All errors of a damaged scenario are shown, and replacing needs a confirmation."""
+    """All errors of a damaged scenario are shown, and replacing an existing one needs a
+    confirmation.
+    """
     open_editor(lab, folder)
     keep(lab, "First")
     (place / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
@@ -127,7 +129,10 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
 
 
 def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
-    """Two rows are changed at once while the panel answers late; ticks follow a new name."""
+    """If two rows are edited while the panel answers late, no text is lost.
+
+    Check marks follow a renamed scenario.
+    """
     open_editor(lab, folder)
     keep(lab, "First")
     keep(lab, "Second")
@@ -172,7 +177,9 @@ def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
 
 
 def test_axe_finds_nothing(lab, folder, place):
-    """Nor in the tab when one is changed and two are compared, in either theme."""
+    """axe-core reports no violation in the tab while one scenario is changed and two are compared,
+    in either theme.
+    """
     open_editor(lab, folder)
     keep(lab, "First", "why")
     kernel(lab, "editor.change_options(wildcard=True)")

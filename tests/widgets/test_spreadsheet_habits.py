@@ -1,4 +1,4 @@
-"""The table by the habits of a spreadsheet: ranges, the real clipboard, fill, filter, layout, keys."""
+"""The table works like a spreadsheet: ranges, clipboard, fill, filter, layout and keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SITES = "[row[3] for row in editor.topology.cells]"
 
 
 def clipboard(lab: LabBrowser, text: str | None = None) -> str:
-    """Write the real clipboard, or read it."""
+    """Write the real clipboard, or return its text."""
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     if text is not None:
         lab.page.evaluate("text => navigator.clipboard.writeText(text)", text)
@@ -57,7 +57,7 @@ def copy(lab: LabBrowser, cells: int, keys: str = "Control+c") -> str:
 
 
 def active_text(lab: LabBrowser) -> str:
-    """Read the cell that the grid names as its active one."""
+    """Return the text of the grid's active cell."""
     return lab.page.evaluate(
         "document.getElementById(document.querySelector('.lc-grid')"
         ".getAttribute('aria-activedescendant')).innerText"
@@ -68,7 +68,7 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
     """Have LibreOffice read a table and write it as tab-separated text."""
     source = folder / f"{name}.csv"
     source.write_text(table)
-    # 9: tab between cells; 34: the quotation mark; 76: UTF-8.
+    # 9: tab between cells. 34: quotation mark. 76: UTF-8.
     what = "txt:Text - txt - csv (StarCalc):9,34,76"
     own = f"-env:UserInstallation=file://{folder}/office"
     subprocess.run(
@@ -81,7 +81,9 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
 
 
 def test_typing_goes_from_cell_to_cell(lab, folder):
-    """Type over a cell; Enter goes down to where Tab began, arrows go on, Escape leaves it."""
+    """Typing overwrites a cell, Enter goes down to the column where Tab began, arrow keys continue,
+    and Escape restores the cell.
+    """
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Pool")
     press(lab, "ArrowRight")
@@ -95,7 +97,7 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
     lab.page.keyboard.type("never")
     press(lab, "Escape")
     assert active_text(lab) == "Hsinchu"
-    # Tab goes to the right; Enter then to the next row, where the run of Tab began.
+    # Tab goes to the right. Enter then goes to the next row, to the column where Tab began.
     press(lab, "Control+Home", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight")
     lab.page.keyboard.type("own.contoso.com")
     press(lab, "Tab")
@@ -110,7 +112,7 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
 
 
 def test_ranges_by_mouse_shift_and_keys(lab, folder):
-    """Drag, Shift+click and Shift+arrows select the same cells, and copy copies them."""
+    """Dragging, Shift+click and Shift+arrow keys select the same cells, and they are copied."""
     open_editor(lab, folder)
     said = lab.page.locator(".lc-said")
     first = cell_of(lab, "fe01.contoso.com", "Server").bounding_box()
@@ -138,7 +140,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
 
 
 def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
-    """Pasted cells are one step, a refused cell is red with its reason, rows are added."""
+    """Pasted cells are one step. A rejected cell is red with its reason, and new rows are added."""
     open_editor(lab, folder)
     click(lab, "med01.contoso.com", "Server")
     clipboard(
@@ -163,7 +165,7 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
 
 @pytest.mark.tools
 def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
-    """Headings of LibreOffice's table lead each column to its own; what is new comes at the end."""
+    """The headings in LibreOffice's text assign each column, and new rows are added at the end."""
     table = (
         FIVE_SERVERS.replace("Hsinchu", "Tainan") + "med07.contoso.com,Mediation,,Tainan,,,,,,B7\n"
     )
@@ -182,7 +184,7 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
 
 
 def test_fill_down_fill_a_range_and_cut(lab, folder):
-    """Ctrl+D repeats the first row, Ctrl+Enter fills the range, and one cell fills a range."""
+    """Ctrl+D repeats the first row, Ctrl+Enter fills the range, and one copied cell fills a range."""
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Site")
     lab.page.keyboard.type("Yilan")
@@ -209,7 +211,10 @@ def test_fill_down_fill_a_range_and_cut(lab, folder):
 
 
 def test_filter_by_column_and_sort_by_two(lab, folder):
-    """Words with a column, with a minus, in quotation marks; Shift sorts by a second column."""
+    """The filter accepts words with a column, a minus or quotation marks.
+
+    Shift sorts by a second column.
+    """
     open_editor(lab, folder)
     find = lab.field("Filter servers")
     for text, count in [
@@ -242,7 +247,9 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
 
 
 def test_the_layout_survives_a_reload(lab, folder):
-    """Width, sort and columns are there in a new page, the sort for its table alone."""
+    """Widths, sort order and columns are kept after a reload, the sort order only for the same
+    table.
+    """
     open_editor(lab, folder)
     heading = lab.page.get_by_role("columnheader", name="Site")
     before = heading.bounding_box()["width"]
@@ -264,12 +271,12 @@ def test_the_layout_survives_a_reload(lab, folder):
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     assert heading.bounding_box()["width"] == pytest.approx(wider, abs=1)
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    assert "descending" not in path.read_text()  # nothing of it is in the notebook
-    # The server stays in sight while the others scroll.
+    assert "descending" not in path.read_text()  # the notebook contains none of it
+    # The column of servers stays visible while other columns scroll.
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
     lab.page.locator(".lc-grid").evaluate("e => { e.scrollLeft = 300; }")
     assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
-    # Another table has the widths and columns, and its own order.
+    # Another table has the same widths and columns, but not the same sort order.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
     lab.reload()
     lab.js("await panel.sessionContext.ready;")  # a cell that runs before it shows nothing
@@ -279,11 +286,18 @@ def test_the_layout_survives_a_reload(lab, folder):
 
 
 def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
-    """In a window of 1280 pixels or less every check box can be selected."""
+    """At 1280 pixels or less, and next to the file browser, every check box in the list of columns
+    can be selected.
+    """
     before = lab.page.viewport_size
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
-    for width in (1280, 980, 760, 560):  # what the file browser and a zoom leave of 1280
+    for width in (
+        1280,
+        980,
+        760,
+        560,
+    ):  # the width that remains of 1280 with the file browser and zoom
         lab.page.set_viewport_size({"width": width, "height": 800})
         hidden = lab.page.locator(".lc-picker-list input").evaluate_all(
             """boxes => boxes.filter((box) => {
@@ -297,7 +311,7 @@ def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
 
 
 def test_a_list_opens_as_a_line_each(lab, folder):
-    """SIP domains are on separate lines. Alt+Enter begins a line, and Enter saves them."""
+    """SIP domains are edited one on each line. Alt+Enter adds a line, and Enter saves them."""
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     lab.page.get_by_role("checkbox", name="SIP domains", exact=True).check()
@@ -317,7 +331,9 @@ def test_a_list_opens_as_a_line_each(lab, folder):
 
 
 def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
-    """A button resolves a rejected role, servers are copied by number, and a pool is created."""
+    """A button resolves a rejected role, servers are copied a number of times, and a new pool is
+    created.
+    """
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
     lab.button("Remove from the pool and change").click()
@@ -326,7 +342,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
-    # The same for several that are ticked; the focus goes back to the button that asked.
+    # The same for several selected servers. The focus returns to the button.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
     lab.button("Remove from the pool and change").click()
@@ -342,12 +358,15 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     lab.button("New pool from 2 servers").click()
     wait_kernel(lab, "[str(p.fqdn) for p in editor.topology.pools if p.role == 'FrontEnd']",
                 "['pool.contoso.com', 'pool02.contoso.com']")  # fmt: skip
-    # What the old pool has stays with it.
+    # The old pool keeps its values.
     assert kernel(lab, "editor.topology.cells[0][7]") == "web.contoso.com"
 
 
 def test_the_plan_by_certificate_and_by_name(lab, folder):
-    """Certificates with names as chips, same ones folded; a name with its certificates and why."""
+    """Certificates are shown with their names as chips, and identical ones are folded.
+
+    A name is shown with its certificates and reasons.
+    """
     open_editor(lab, folder)
     lab.tab("Certificates").click()
     block = lab.page.locator(".lc-block").filter(has_text="fe01.contoso.com").first
@@ -367,7 +386,7 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
 
 
 def test_changes_say_what_they_do_to_certificates(lab, folder):
-    """Counts before and after; the tab tells names that come and go, and undo empties it."""
+    """Changes show the counts before and after, and added and removed names. Undo clears them."""
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     domains = lab.page.get_by_label("SIP domains", exact=True).last
@@ -388,7 +407,10 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
 
 
 def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
-    """The question mark lists the keys and gives the focus back; Tab passes the headings at once."""
+    """The question mark key lists the keys and returns the focus.
+
+    Tab treats the headings as one stop.
+    """
     open_editor(lab, folder)
     click(lab, "fe01.contoso.com", "Site")
     press(lab, "?")
@@ -407,7 +429,7 @@ def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
 
 
 def test_a_thousand_rows_are_pasted(lab, folder):
-    """A block of 1,000 rows comes as one step, each row at the end of the table."""
+    """A pasted block of 1,000 rows is one step, and each row is added at the end of the table."""
     (folder / "few.csv").write_text(table_of(2))
     open_editor(lab, folder, table="few.csv")
     rows = "\n".join(f"n{n:04d}.contoso.com\tMediation\t\tTainan" for n in range(1000))

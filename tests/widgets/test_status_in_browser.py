@@ -1,4 +1,4 @@
-"""The status panel in a browser: errors, next steps, and a folder that differs from the plan."""
+"""The status panel in a browser shows errors, next steps, and a folder that differs from the plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def written(folder: Path, name: str) -> ln.RequestBundle:
 
 
 def test_after_a_refusal_the_ca_is_asked(lab, folder):
-    """One line for each refused certificate, folded, and one button; all of it by keyboard."""
+    """For rejected certificates, the panel has one folded line each and one button, all usable by
+    keyboard.
+    """
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
@@ -46,7 +48,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     following.get_by_text("Next step: Send refused-handover.zip to the CA.").wait_for()
     expect(go).to_have_text("Match the files")
-    expect(go).to_be_focused()  # a second Enter goes on from here
+    expect(go).to_be_focused()  # a second Enter continues
     panel.get_by_label("Files, folders or zip archives from the CA").fill("answers")
     go.focus()
     lab.page.keyboard.press("Enter")
@@ -72,7 +74,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     panel.get_by_role("row").filter(
         has_text="The certificate was refused (The certificate is missing"
     ).first.wait_for()
-    # The same filter, sort and copy as in the editor's table; nothing can be typed over.
+    # Filter, sort and copy work as in the editor's table, but cells cannot be edited.
     panel.get_by_label("Filter requests").fill("state:waiting")
     panel.get_by_text("of 6 requests shown").wait_for()
     panel.get_by_role("grid").focus()
@@ -81,7 +83,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
 
 
 def test_packages_and_records_with_every_step_open(lab, folder):
-    """axe-core has nothing to report of steps 3 to 6, of a password, a refusal and a result."""
+    """With steps 3 to 6, a password, a rejection and a result shown, axe-core reports no violation."""
     bundle = written(folder, "packaged")
     for place in ("first", "second"):
         ln.demo.answer(bundle, folder / place, today=TODAY)
@@ -116,7 +118,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
 
 
 def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
-    """After a change in the editor the panel shows what writing would do, until an undo."""
+    """After a change in the editor, the panel shows what writing would do, until an undo."""
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
@@ -128,7 +130,9 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The editor's plan differs from this folder.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
-    panel.get_by_role("button", name="Package 1 selected request").wait_for()  # as it was ticked
+    panel.get_by_role(
+        "button", name="Package 1 selected request"
+    ).wait_for()  # the check box is unchanged
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

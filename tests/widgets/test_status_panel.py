@@ -1,4 +1,4 @@
-"""The status panel by its messages, without a browser: a thin face on the functions."""
+"""The status panel handles messages without a browser, and calls the public functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def talk(folder) -> Talk:
 
 
 def finish(talk: Talk) -> dict[str, dict]:
-    """Wait for the end of a step; return the last answer of each type."""
+    """Wait for the end of a step, and return the last answer of each type."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = {message["type"]: message for message, _ in talk.heard}
@@ -51,7 +51,7 @@ def finish(talk: Talk) -> dict[str, dict]:
 
 
 def test_it_shows_every_request_with_its_state(talk, folder):
-    """Rows, counts by state, and what to do next."""
+    """The panel shows rows, counts by state, and the next step."""
     rows = talk.rows()
     assert [row["state"] for row in rows.values()] == ["issued", "issued"]
     assert rows[0]["servers"] == "se01.contoso.com"
@@ -63,13 +63,17 @@ def test_it_shows_every_request_with_its_state(talk, folder):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    """The error comes when the panel is made, not when it is looked at."""
+    """A folder without a manifest gives an error when the panel is created, not when it is
+    displayed.
+    """
     with pytest.raises(BundleError):
         StatusPanel(tmp_path / "nowhere")
 
 
 def test_packages_passwords_and_steps(talk, folder):
-    """Passphrase to packages, one password at a time by message, then the steps."""
+    """A passphrase gives packages, a message gives one password at a time, and then the steps are
+    written.
+    """
     talk.say("package", passphrase=PASSPHRASE, target_os="")
     told = finish(talk)
     assert told["result"]["words"].startswith("Packages: 2 written, 0 kept, 0 refused")
@@ -96,7 +100,9 @@ def test_packages_passwords_and_steps(talk, folder):
 
 
 def test_the_second_year(folder):
-    """Deployments are recorded, due certificates are renewed, and each step names the next one."""
+    """In the second year, deployments are recorded, due certificates are renewed, and each step
+    names the next one.
+    """
     first = Talk(StatusPanel(folder, today=TODAY).view)
     first.say("ready")
     first.say("package", passphrase=PASSPHRASE, target_os="")
@@ -120,11 +126,11 @@ def test_the_second_year(folder):
     assert told["status"]["counts"] == {"waiting": 2}
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
-    assert valid == {"2027-05-22"}  # of what the servers have until then
+    assert valid == {"2027-05-22"}  # of the certificates that the servers have until then
 
 
 def test_a_wrong_day_is_corrected_in_the_panel(folder):
-    """Recording certificates again with another day corrects the day and reports it."""
+    """If certificates are recorded again with another date, the date is corrected and reported."""
     talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
     talk.say("package", passphrase=PASSPHRASE, target_os="")
     packaged = finish(talk)["status"]["packaged"]
@@ -139,7 +145,7 @@ def test_a_wrong_day_is_corrected_in_the_panel(folder):
 
 
 def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
-    """A status panel created before its folder shows the requests automatically."""
+    """A status panel that was created before its folder shows the requests automatically."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
     assert talk.say("ready")["status"]["counts"] == {}
@@ -155,7 +161,10 @@ def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
-    """A file without a request gives an error, and the folder's own files are the default."""
+    """A file without a matching request gives an error.
+
+    The default is the folder's returned files.
+    """
     talk.say("receive", paths=str(folder / "returned"))
     assert finish(talk)["result"]["words"].startswith("2 certificates matched")
     (tmp_path / "stray.cer").write_text("no certificate")
@@ -168,7 +177,7 @@ def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
 
 
 def test_hand_over_says_when_nothing_waits(talk, tmp_path):
-    """All requests are answered, so there is nothing for a CA."""
+    """If all requests are answered, handing over says that no request waits."""
     talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
     assert "no waiting request" in " ".join(finish(talk)["refused"]["lines"])
     assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
@@ -178,7 +187,7 @@ def test_hand_over_says_when_nothing_waits(talk, tmp_path):
 
 
 def test_the_static_form_is_the_table(folder):
-    """Without a kernel a reader sees requests and states."""
+    """Without a kernel, the saved form shows requests and states."""
     data, _ = StatusPanel(folder, today=TODAY)._repr_mimebundle_()
     assert "se01.contoso.com" in data["text/html"].replace("<wbr>", "")
     assert "issued" in data["text/html"]
@@ -186,11 +195,13 @@ def test_the_static_form_is_the_table(folder):
 
 @pytest.fixture
 def refused(tmp_path) -> Talk:
-    """A panel of a folder with three valid certificates of six, two faulty, and one missing."""
+    """Return a panel of a folder with six requests: three valid certificates, two faulty ones, and
+    one missing.
+    """
     planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
     bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
-    other = Demonstration()  # another CA, before any certificate came
+    other = Demonstration()  # another CA, before any certificate was received
     other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
     talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
     talk.say("receive", paths=str(tmp_path / "answers"))
@@ -199,7 +210,10 @@ def refused(tmp_path) -> Talk:
 
 
 def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
-    """Those requests alone are packed, by the panel's one button; then their answer comes next."""
+    """Only the rejected requests are packed with the panel's button.
+
+    The next step is then to receive their certificates.
+    """
     status = refused.say("look")["status"]
     assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
     assert status["next"]["step"] == "handover"
@@ -224,13 +238,22 @@ def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
 
 
 def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
-    """Of two faulty certificates the later one is described; a valid one stays."""
+    """If a request has two faulty certificates, the later one is described.
+
+    A valid certificate stays.
+    """
     later = TODAY + timedelta(days=1)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
     talk = Talk(panel.view)
     talk.say("receive", paths=str(tmp_path / "later"))
     refusals = finish(talk)["status"]["refusals"]
-    assert sorted(one["earlier"] for one in refusals) == [0, 0, 0, 1, 1]  # another CA's are refused
+    assert sorted(one["earlier"] for one in refusals) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]  # certificates of another CA are rejected
     needs = [row["needs"] for row in talk.rows().values()]
     good = "The certificate is issued. Package it. Another certificate was refused."
     assert needs.count(good) == 3
@@ -243,7 +266,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
 
 
 def test_what_expired_is_not_called_refused(refused, tmp_path):
-    """A certificate on record has one word for its end, whatever was refused before it came."""
+    """An expired certificate on record is called expired, even if another one was rejected before."""
     bundle = ln.open_requests(tmp_path / "mine")
     ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
     ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
@@ -260,7 +283,7 @@ def test_what_expired_is_not_called_refused(refused, tmp_path):
 
 
 def test_a_refused_certificate_is_accepted_with_a_reason(refused):
-    """An acceptance with a reason takes the certificate, unless the code cannot be accepted."""
+    """A rejected certificate is accepted with a reason, unless its code cannot be accepted."""
     (blind,) = (
         one
         for one in refused.say("look")["status"]["refusals"]
@@ -281,7 +304,7 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
 
 
 def test_with_an_editor_it_says_that_the_plan_is_another(folder):
-    """The panel shows what writing the editor's plan would change, until an undo."""
+    """With an editor, the panel shows what writing the editor's plan would change, until an undo."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
     assert talk.say("ready")["status"]["behind"] == ""
@@ -304,6 +327,6 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
     ],
 )
 def test_an_invalid_source_gives_an_error_at_once(arguments, words):
-    """A source that is neither a folder nor an editor gives an error with the correct call."""
+    """A source that is neither a folder nor an editor gives an error with the correct call at once."""
     with pytest.raises(LyncnbError, match=words):
         StatusPanel(*arguments)

@@ -1,4 +1,6 @@
-"""Edits of many cells: accepted and rejected cells, and the values that stay with a pool."""
+"""In a bulk edit, valid cells are accepted and invalid ones rejected, and values of a pool stay
+with the pool.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def column(topology: Topology, name: str) -> list[str]:
 
 
 def test_what_fits_is_taken_and_the_rest_says_why(topology):
-    """One wrong cell of three keeps what it had, with the text and the reason."""
+    """If one of three cells is invalid, it keeps its value, and its text is returned with the
+    reason.
+    """
     taken = take_block(
         topology,
         [
@@ -65,7 +69,9 @@ def test_a_contradiction_is_found_wherever_it_shows(topology):
 
 
 def test_a_pool_takes_one_value_of_a_block(topology):
-    """The value goes to the pool's cell, and a different one for the same pool is rejected."""
+    """In a pasted block, a pool's value is set in the pool's cell, and a different one for the same
+    pool is rejected.
+    """
     name = "web_external_fqdn"
     taken = take_block(
         topology,
@@ -76,7 +82,7 @@ def test_a_pool_takes_one_value_of_a_block(topology):
 
 
 def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
-    """A wrong cell of a new row stays blank; a row without a server is not added."""
+    """An invalid cell of a new row stays blank, and a row without a server is not added."""
     taken = take_block(
         topology,
         [],
@@ -94,7 +100,7 @@ def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_block_in_which_all_is_wrong_changes_nothing(topology, count):
-    """Each cell is refused, and the topology is the very one that was there."""
+    """If all cells are rejected, the topology stays the same object."""
     cells = [CellText(n % 5, "target_os", f"bad{n}") for n in range(min(count, 5))]
     taken = take_block(topology, cells)
     assert taken.topology is topology
@@ -102,7 +108,9 @@ def test_a_block_in_which_all_is_wrong_changes_nothing(topology, count):
 
 
 def test_what_belongs_to_a_pool_stays_with_it(topology):
-    """The server that held the pool's values leaves: its neighbour has them then."""
+    """If the server with the pool's values leaves the pool, another server of the pool gets the
+    values.
+    """
     changes = pool_moves(topology, {0: "other.contoso.com"})
     moved = topology.with_cells(changes)
     assert column(moved, "web_external_fqdn")[:2] == ["", "web.contoso.com"]
@@ -112,7 +120,7 @@ def test_what_belongs_to_a_pool_stays_with_it(topology):
 
 
 def test_a_server_joins_another_pool_without_contradiction(topology):
-    """The values of the new pool replace those of a server that joins it."""
+    """If a server joins another pool, it gets that pool's values."""
     rows = FIVE_SERVERS + "fe09.contoso.com,FrontEnd,,Taipei,,,,nine.contoso.com,,\n"
     topology = read_topology(rows.encode())
     joined = topology.with_cells(pool_moves(topology, {5: "pool.contoso.com"}))
@@ -121,7 +129,7 @@ def test_a_server_joins_another_pool_without_contradiction(topology):
 
 
 def test_out_of_the_pool_and_changed_is_one_step(editor):
-    """Role and pool change together, and one undo takes both back."""
+    """Moving a server out of its pool and changing its role is one step, and one undo reverts both."""
     with pytest.raises(TopologyError):
         editor.apply(set_cells, ids=[1], column="role", value="Mediation")
     editor.apply(leave_pool, ids=[1], column="role", value="Mediation")
@@ -131,7 +139,7 @@ def test_out_of_the_pool_and_changed_is_one_step(editor):
 
 
 def test_a_new_pool_wants_a_free_name(editor):
-    """A blank name, and one that a pool has, are refused; then nothing is changed."""
+    """A blank pool name and the name of an existing pool are rejected, and nothing is changed."""
     for name, words in [
         (" ", "no name"),
         ("pool.contoso.com", "already"),
@@ -145,7 +153,7 @@ def test_a_new_pool_wants_a_free_name(editor):
 
 
 def test_copies_take_the_next_free_number(topology, editor):
-    """Two copies of one pool are fe03 and fe04; what the pool has is not repeated."""
+    """Two copies of a server in one pool are fe03 and fe04, and the pool's values are not repeated."""
     rows = copied_rows(topology, [0, 1])
     assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
     assert rows[0]["pool_fqdn"] == "pool.contoso.com"
@@ -167,12 +175,12 @@ def test_copies_take_the_next_free_number(topology, editor):
     ],
 )
 def test_the_next_name(name, taken, wanted):
-    """Digits keep their width, what follows them stays, names in use are passed over."""
+    """The next name keeps the number of digits and the text after them, and skips names in use."""
     assert next_name(name, taken) == wanted
 
 
 def test_a_name_without_a_number_gives_an_error():
-    """A name without a number has no next name."""
+    """A name without a number has no next name, which gives an error."""
     with pytest.raises(
         LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
     ):

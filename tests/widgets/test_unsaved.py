@@ -1,4 +1,6 @@
-"""Edits that are not saved: kept as a file, offered by the next kernel, gone once they are saved."""
+"""Unsaved edits are kept in a draft file, offered by the next kernel, and removed when they are
+saved.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from lyncnb.widgets.editing.unsaved import UnsavedEdits
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A table of five servers in the folder in which the notebook runs."""
+    """Write a table of five servers in the folder in which the notebook runs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     return tmp_path / "small.csv"
@@ -28,7 +30,7 @@ def table(tmp_path, monkeypatch):
 
 @pytest.fixture
 def next_kernel(monkeypatch):
-    """Make the process another kernel, as a restart does."""
+    """Make the process appear as another kernel, as after a restart."""
 
     def restart(name: str = "later") -> None:
         monkeypatch.setattr(unsaved, "_kernel", lambda: name)
@@ -44,7 +46,7 @@ def editor_of(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
 
 
 def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
-    """Make one edit of each kind and keep them."""
+    """Make one edit of each kind and save the draft."""
     editor, drafts = editor_of(table)
     editor.edit(
         change=[("dir01.contoso.com", {"site": "Kaohsiung", "web_external_fqdn": ""})],
@@ -69,7 +71,9 @@ def listen(editor, drafts) -> list:
 
 
 def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
-    """The offer shows the number and time of changes, and the editor shows the file until then."""
+    """The next kernel offers the draft with the number and time of its changes, and shows the file
+    until it is loaded.
+    """
     before, _ = edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
@@ -84,11 +88,11 @@ def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
     assert editor.options == before.options
     assert editor.plan.sha256 == before.plan.sha256
     assert drafts.find() is None
-    assert len(files(table)) == 1  # its own by now
+    assert len(files(table)) == 1  # it now belongs to this editor
 
 
 def test_draft_is_readable_by_its_owner_alone(table):
-    """File and folder have the modes 0600 and 0700, and no part of a file is left behind."""
+    """The draft file and its folder have modes 0600 and 0700, and no temporary file is left."""
     edited(table)
     (path,) = files(table)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -98,7 +102,7 @@ def test_draft_is_readable_by_its_owner_alone(table):
 
 @pytest.mark.parametrize("end", ["save", "undo", "reset"])
 def test_draft_ends_when_nothing_is_unsaved(table, end):
-    """Saved or taken back, the edits leave no file and no folder."""
+    """After edits are saved or undone, no draft file and no folder are left."""
     editor, drafts = edited(table)
     if end == "save":
         editor.save("kept")
@@ -111,12 +115,12 @@ def test_draft_ends_when_nothing_is_unsaved(table, end):
 
 
 def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
-    """Discard removes the draft that was offered; an older one is offered next."""
+    """Discard removes the offered draft, and an older one is offered next."""
     edited(table)
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep()  # does not write over the one that is offered
+    drafts.keep()  # does not overwrite the draft that is offered
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
@@ -130,7 +134,9 @@ def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
 
 
 def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
-    """A table that changed on disk still offers the draft; its edits are made on the new one."""
+    """If the table changed on disk, the draft is still offered, with a note, and its edits are
+    applied to the new table.
+    """
     edited(table)
     table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
     next_kernel()
@@ -144,7 +150,9 @@ def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
 
 
 def test_draft_that_does_not_fit_stays(table, next_kernel):
-    """An edit of a server that is gone is refused by name, and the draft is kept."""
+    """If the draft edits a server that no longer exists, the error names the server, and the draft
+    is kept.
+    """
     edited(table)
     table.write_text(FIVE_SERVERS.replace("dir01", "dir02"))
     next_kernel()
@@ -156,7 +164,7 @@ def test_draft_that_does_not_fit_stays(table, next_kernel):
 
 
 def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
-    """Only a draft of this table is found, and other files are ignored."""
+    """Only a draft of this table is offered, and other or damaged files are ignored."""
     edited(table)
     next_kernel()
     folder = table.parent / DRAFT_FOLDER
@@ -169,7 +177,9 @@ def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
 
 
 def test_a_draft_that_cannot_be_kept_is_reported_once(table):
-    """If no folder can be created, the page shows it, and the editor works without drafts."""
+    """If no folder can be created for drafts, the page reports it once, and the editor works
+    without drafts.
+    """
     (table.parent / DRAFT_FOLDER).write_text("a file")
     editor, drafts = editor_of(table)
     told = listen(editor, drafts)
@@ -181,7 +191,9 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
 
 
 def test_page_restores_compares_and_discards(table, next_kernel):
-    """The page of the next kernel is offered the draft, and asks for each by a message."""
+    """The next kernel's page is offered the draft, and can restore, compare and discard it by
+    messages.
+    """
     edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
@@ -199,12 +211,12 @@ def test_page_restores_compares_and_discards(table, next_kernel):
 
 
 def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
-    """After a reload the record names the earlier plan; an undo or a new output removes it."""
+    """After a reload, the record names the earlier plan. An undo or a new output removes it."""
     editor, _ = editor_of(table)
 
     def run_cell() -> None:
         editor.view.show()
-        editor.view._handle = DisplayHandle()  # as a notebook returns it
+        editor.view._handle = DisplayHandle()  # the format in which a notebook returns it
 
     run_cell()
     channel, messages = editor.view.channel, []
