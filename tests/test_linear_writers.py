@@ -333,7 +333,7 @@ SIGNED = {"authorities.kept_approval.approved_plan"}
 
 #: Functions that the writers above call, so they are timed with them
 PARTS = {
-    *("authorities.submission.name_lines", "authorities.submission.part_page"),
+    *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
     *("deploy.powershell.script", "deploy.server_script.import_script"),
     *("deploy.step_files.server_scripts", "export.write.write_summary"),

@@ -1,1 +1,1 @@
-"""Hand requests to a certification authority, receive certificates, and show the status of each."""
+"""Submit requests to CAs, receive the certificates, and show the status of each certificate."""

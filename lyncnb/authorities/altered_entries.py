@@ -1,8 +1,8 @@
 """Check that the entries of the manifest match the requests that were made from them.
 
-An entry determines the CA of a request and the values that a certificate is compared with. This
-module compares the public key and the names of an entry with the CSR. A CSR does not specify its
-CA, so the CA is compared with the plan in the folder and with the digest of that plan.
+An entry determines the CA for a request and the expected values in the certificate. This module
+compares the public key and the names in an entry with the CSR. A CSR does not specify its CA, so
+the CA is compared with the plan in the folder and with the digest of this plan.
 """
 
 from __future__ import annotations

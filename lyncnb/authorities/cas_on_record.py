@@ -16,7 +16,7 @@ from ..pki.certificates import Certificate, NameKey, name_text
 from ..pki.chain import Issuers, Path
 from ..rules.returned_rules import Difference
 
-#: The planned CA: ``internal`` or ``public``, and the name of the CA if the plan has one.
+#: The planned CA: ``internal`` or ``public``, and the name of the CA, if specified.
 PlannedCa = tuple[str, str]
 
 OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
@@ -34,18 +34,19 @@ class CaOnRecord:
     tops: dict[tuple[NameKey, bytes], tuple[Certificate, set[str]]] = field(default_factory=dict)
 
     def add(self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool) -> None:
-        """Add a certificate and its issuers."""
+        """Add a certificate and its issuers to the evidence."""
         top = chain[-1]
         if is_complete:
             shows = self.roots.setdefault(top.spki_sha256, (top, set()))[1]
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        if len(shows) < 2:  # One request other than this one is enough evidence.
+        # Two requests are enough, because one of them is always a different request.
+        if len(shows) < 2:
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Return the evidence from all other requests."""
+        """Return the evidence without the certificates of one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
@@ -58,7 +59,7 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 def other_ca(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
-    """Return a finding if a certificate was issued by a different CA than the folder's others.
+    """Return a finding if a certificate has a different CA than the folder's other certificates.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def other_ca(
     names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
-        f"{_issuer_name(top)}, whose CA certificate is missing; "
+        f"{_read_issuer_name(top)}, whose CA certificate is missing; "
         f"{_describe_others(planned)} are issued by "
         f"{names}"
     )
@@ -104,7 +105,7 @@ def other_ca(
 
 
 def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers: Issuers) -> bool:
-    """Whether the path has the same issuer as a recorded certificate whose root is missing."""
+    """Return whether the path has the issuer of a recorded certificate whose root is missing."""
     named = [issuer for issuer in path.issuers if issuer.subject_key == recorded.issuer_key]
     if any(issuers.signed(recorded, issuer) for issuer in named):
         return True
@@ -134,9 +135,9 @@ def _list_roots(ca: CaOnRecord) -> str:
     return " or ".join(fingerprint(one) for one, _ in [*ca.roots.values()][:3])
 
 
-def _issuer_name(certificate: Certificate) -> str:
+def _read_issuer_name(certificate: Certificate) -> str:
     return shown(name_text(certificate.issuer))
 
 
 def _list_issuers(certificates: Iterable[Certificate]) -> str:
-    return " or ".join([*dict.fromkeys(map(_issuer_name, certificates))][:3])
+    return " or ".join([*dict.fromkeys(map(_read_issuer_name, certificates))][:3])

@@ -37,7 +37,7 @@ from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, named_requests
 
-# Date, time of the record, event and generation: deployments are sorted in this order.
+# Deployments are sorted by date, time of the record, event, and generation.
 _Move = tuple[str, str, str, int]
 
 
@@ -68,7 +68,7 @@ class CertificateEvent(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay(Told):
-    """The period in which a server had the certificate of one generation.
+    """The period in which the certificate of one generation was installed on a server.
 
     ``until`` is the date on which another certificate was installed; blank if there is none.
     """
@@ -83,7 +83,7 @@ class Stay(Told):
         )
 
     def covers(self, day: str) -> bool:
-        """Whether the server had the certificate on a date."""
+        """Return whether the server had the certificate on a date."""
         return self.since <= day and (not self.until or day < self.until)
 
 
@@ -230,7 +230,7 @@ def certificate_history(
 
 
 def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
-    """Return each request once, with all named servers; no server means all servers."""
+    """Return each request once, with all specified servers. No server means all servers."""
     by_id: dict[str, NamedRequest] = {}
     for match in matches:
         before = by_id.get(match.record.id)
@@ -244,7 +244,7 @@ def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 def _filter_by_date(
     match: NamedRequest, all_generations: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
-    """Return the generations that servers had on a date; without a record, all possible ones."""
+    """Return the generations on servers on a date; all possible ones if nothing is recorded."""
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in all_generations for server in part.servers}
@@ -294,7 +294,7 @@ class _RecordedData:
         """Return all generations of a request in the manifest and the history, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
-        stays = self._stays_by_generation(record, sorted(numbers))
+        stays = self._group_stays_by_generation(record, sorted(numbers))
         return [self._build_generation(record, n, stays, servers) for n in sorted(numbers)]
 
     def _build_generation(
@@ -310,7 +310,7 @@ class _RecordedData:
         )
         events = self._events.get((record.id, number), [])
         events = [pair for pair in events if not servers or pair[0].server in ("", *servers)]
-        events.sort(key=lambda pair: _event_time(*pair))
+        events.sort(key=lambda pair: _find_event_time(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
         # If the CA issued another certificate for the same request, servers may have the earlier
@@ -336,10 +336,10 @@ class _RecordedData:
     def _find_approvals(
         self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
-        """Return who approved the plan of a generation."""
+        """Return the people who approved the plan for a generation."""
         plan = self._plans.get(approved)
         if plan is None:
-            when = [_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
+            when = [_find_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
             before = [
                 plan for plan in self._manifest.plans if when and plan.requested_at <= when[0]
             ]
@@ -352,10 +352,10 @@ class _RecordedData:
             for approval in plan.approvals
         )
 
-    def _stays_by_generation(
+    def _group_stays_by_generation(
         self, record: RequestRecord, numbers: Sequence[int]
     ) -> dict[int, list[Stay]]:
-        """Return, by generation, the periods in which each server had the certificate."""
+        """Return the periods in which each server had the certificate, by generation."""
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
             for event, line in self._events.get((record.id, number), ()):
@@ -363,7 +363,7 @@ class _RecordedData:
                 if event.what == DAY_CORRECTED:
                     own[:] = [move for move in own if move[0] != event.on or move[3] != number]
                 elif event.what in (DEPLOYED, UNDEPLOYED):
-                    move = (event.on, _event_time(event, line), event.what, number)
+                    move = (event.on, _find_event_time(event, line), event.what, number)
                     own.append(move)
         found: dict[int, list[Stay]] = {}
         for server, own in moves.items():
@@ -373,7 +373,7 @@ class _RecordedData:
 
 
 def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
-    """Return the earlier certificate of a generation if all servers have it; None otherwise."""
+    """Return the earlier certificate of a generation if all servers still use it, else None."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [
         deployment
@@ -385,10 +385,11 @@ def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deplo
 
 
 def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
-    """Yield the periods of one server; after a withdrawal, the earlier certificate counts again."""
+    """Yield the periods for one server. A withdrawn deployment restores the earlier certificate."""
     there: list[
         tuple[int, str]
-    ] = []  # The generations on the server, each with its first date. The current one is last.
+        # The generations on the server, each with the installation date. The current one is last.
+    ] = []
     for day, _, what, number in moves:
         present, since = there[-1] if there else (0, "")
         if (what == DEPLOYED) == (present == number):
@@ -405,7 +406,7 @@ def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay
         yield there[-1][0], Stay(server=server, since=there[-1][1])
 
 
-def _event_time(event: Event, line: HistoryLine | None) -> str:
+def _find_event_time(event: Event, line: HistoryLine | None) -> str:
     return event.at or (line.at if line is not None else "") or event.on
 
 
@@ -416,7 +417,7 @@ def _describe_event(event: Event, line: HistoryLine | None) -> CertificateEvent:
     elif event.what not in (REQUESTED, APPROVED) and event.serial:
         detail = f"serial {event.serial}" + (f", {event.note}" if event.note else "")
     return CertificateEvent(
-        at=_event_time(event, line),
+        at=_find_event_time(event, line),
         what=event.what,
         server=event.server,
         detail=detail,

@@ -1,4 +1,4 @@
-"""Evaluate the certificates of a request folder from the data on record."""
+"""Evaluate the certificates in a request folder from the recorded data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import finding, returned_rules
 from .cas_on_record import PlannedCa
 from .demonstration import is_fictional
-from .evaluation.cross_findings import with_cross_findings
+from .evaluation.cross_findings import add_cross_findings
 from .evaluation.evaluation import noted
-from .returned.candidates import Match, Outstanding, by_public_key, earlier_certificates
+from .returned.candidates import Match, Outstanding, find_earlier_certificates, group_by_public_key
 from .returned.decoding import decode
 from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, distinct_findings
 from .returned.matching import evaluate_on_record
@@ -31,11 +31,11 @@ FOLDER = "returned"
 ISSUERS = f"{FOLDER}/issuers"
 
 
-_Missing = tuple[tuple[str, int], Finding]  # The request id and generation, and the finding.
+_Missing = tuple[tuple[str, int], Finding]  # A request id, a generation, and a finding.
 
 
 def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
-    """Evaluate the certificates of a folder from the evidence on record.
+    """Evaluate the certificates in a request folder from the recorded data.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
     known, missing, exchanged = known_certificates(bundle)
-    packages = exchanged_packages(bundle)
+    packages = find_exchanged_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
-    outstanding = list(outstanding_requests(bundle, {}))
-    by_key = by_public_key(outstanding)
+    outstanding = list(list_outstanding_requests(bundle, {}))
+    by_key = group_by_public_key(outstanding)
     issuers = Issuers([one for one in known if one.spki_sha256 not in by_key])
     matches: list[Match] = []
     for asked in outstanding:
@@ -67,27 +67,27 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
                 matches.append(
                     evaluate_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
                 )
-    earlier = earlier_certificates(outstanding, by_sha256)
+    earlier = find_earlier_certificates(outstanding, by_sha256)
     matches = [replace(match, earlier=earlier.get(match.asked.request_id)) for match in matches]
-    matches = with_cross_findings(matches, outstanding, by_key)
+    matches = add_cross_findings(matches, outstanding, by_key)
     held = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
     refused = [match for match in matches if match.certificate.sha256 != match.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
-    told += distinct_findings(map(as_issued, matches))
+    told += distinct_findings(map(build_issued_certificate, matches))
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),
-        certificates=tuple(map(as_issued, held)),
+        certificates=tuple(map(build_issued_certificate, held)),
         superseded=(),
         findings=sort_findings(dict.fromkeys(told)),
         files=(),
-        refused=tuple(map(as_issued, refused)),
+        refused=tuple(map(build_issued_certificate, refused)),
         exchanged=exchanged | {path: found.message for path, found in packages.items()},
     )
 
 
-def as_issued(answer: Match) -> IssuedCertificate:
-    """Convert a match to the issued certificate of its request."""
+def build_issued_certificate(answer: Match) -> IssuedCertificate:
+    """Convert a match to the issued certificate for the request."""
     return IssuedCertificate(
         request_id=answer.asked.request_id,
         generation=answer.asked.generation,
@@ -103,7 +103,7 @@ def as_issued(answer: Match) -> IssuedCertificate:
 
 
 def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
-    """Return the recorded reasons for accepting errors of one request's certificate."""
+    """Return the recorded reasons for accepting errors in the certificate for a request."""
     found = {acceptance.code: acceptance.reason for acceptance in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
         if part is not None and part.judgement is not None:
@@ -125,10 +125,10 @@ def _find_ca_acceptances(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str
     return found
 
 
-def outstanding_requests(
+def list_outstanding_requests(
     bundle: RequestBundle, accepted: Mapping[str, str]
 ) -> Iterator[Outstanding]:
-    """Yield every generation of every request, with its certificates on record.
+    """Yield every generation of every request, with the recorded certificates.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def known_certificates(
             message = f"{name} is on record but missing from the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
             continue
-        # A thousand certificates share a chain. It is decoded once and compared with each record.
+        # A thousand certificates can share a chain, so it is decoded only once.
         if data not in read_before:
             read_before[data] = decode(data).certificates
         certificates = read_before[data]
@@ -244,10 +244,10 @@ def known_certificates(
     return tuple(found), missing, exchanged
 
 
-def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
+def find_exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
     """Report packages whose hash differs from the record.
 
-    A missing package is not reported, because it may be on its servers, and ``pfx`` can write it
+    A missing package is not reported, because it may be on a server, and ``pfx`` can write it
     again.
     """
     found = {}
@@ -266,7 +266,7 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
 
 
 def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
-    """Yield the owner, name, file hash and certificate hash of each recorded file."""
+    """Yield the owner, the name, the file hash, and the certificate hash for each recorded file."""
     for record in bundle.requests:
         for part in record.generations:
             for certificate in (part.issued, *part.refused):

@@ -1,7 +1,7 @@
 """``demo``: a demonstration CA for the sample deployments only.
 
-Like a real CA, it issues most certificates as requested. In the first response, it leaves out a
-name and omits a certificate. Its certificates are recognized by the issuer name. If a folder
+Like a real CA, it issues most certificates as requested. Its first response contains common
+mistakes, such as a missing name. lyncnb recognizes its certificates by the issuer name. If a folder
 contains a name of a real organization, its certificates have an error that cannot be accepted
 (``demonstration-certificate``).
 """
@@ -30,7 +30,7 @@ _INTERNAL_DAYS = 730
 
 
 def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
-    """Whether all planned certificates have only names of the sample organizations."""
+    """Return whether all planned certificates have only names of the sample organizations."""
     names = [name for entry in entries for name in _list_names(entry)]
     return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
 
@@ -41,7 +41,7 @@ def _list_names(entry: PlannedEntry) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemonstrationAnswers:
-    """The folder with the demonstration certificates, and descriptions of their mistakes."""
+    """The folder with the demonstration certificates, and descriptions of the mistakes in them."""
 
     folder: Path
     files: int
@@ -60,7 +60,7 @@ class DemonstrationAnswers:
 class Demonstration:
     """A demonstration CA for the sample deployments: ``ln.demo.answer(bundle)``.
 
-    The CA's key exists as long as the object, so a renewal in the same session has the same CA.
+    The CA's key exists as long as this object, so the same CA signs renewals in a session.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Demonstration:
     def answer(
         self, bundle: RequestBundle, into: str | Path = "answers", *, today: date | None = None
     ) -> DemonstrationAnswers:
-        """Sign the waiting requests of a folder, and write the certificates to another folder.
+        """Sign the open requests in a folder, and write the certificates to another folder.
 
         The first response contains three common mistakes. After the folder has received a
         certificate, the responses contain no mistakes.
@@ -86,7 +86,7 @@ class Demonstration:
         Raises
         ------
         BundleError
-            If the folder contains any other name; the CA then signs nothing.
+            If the folder contains any other name. In this case, the CA signs nothing.
         """
         if not is_fictional(record.plan for record in bundle.requests):
             raise BundleError(
@@ -116,7 +116,7 @@ class Demonstration:
             names = request.content.names[: -1 if record is short else None]
             der = ca.sign(
                 request, names=names, begins=datetime(day.year, day.month, day.day, tzinfo=UTC),
-                days=_validity_days(record, day), crl=record is not blind,
+                days=_find_validity_days(record, day), crl=record is not blind,
             )  # fmt: skip
             files.replace(folder / f"{number}.cer", der, 0o644)
             count += 1
@@ -130,17 +130,17 @@ class Demonstration:
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
 
 
-def _validity_days(record: RequestRecord, day: date) -> int:
-    """Return the validity in days; for public certificates, the limit that applies on that date."""
+def _find_validity_days(record: RequestRecord, day: date) -> int:
+    """Return the validity in days. For a public certificate, this is the current limit."""
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
-    # The validity includes the last second, so a certificate from midnight to midnight is one day
-    # longer.
+    # The validity includes the last second, so a validity from midnight to midnight counts as one
+    # more day.
     return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
 
 
 def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
-    """Choose the requests without a name, a CRL distribution point or an answer."""
+    """Choose requests that get a missing name, no CRL distribution point, or no certificate."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:
         return None, None, None

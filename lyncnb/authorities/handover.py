@@ -1,4 +1,4 @@
-"""Write a package for a CA: requests, a summary, instructions for the CA's administrators, scripts.
+"""Write a package for a CA: requests, a summary, a page for the CA's administrators, and scripts.
 
 The package contains only data from records and CSR files. lyncnb does not open private keys, and
 searches the finished package for key material before it writes the file.
@@ -41,20 +41,20 @@ from .submission import (
     check_config,
     check_sender,
     check_template,
-    name_lines,
-    part_folder,
-    part_page,
+    choose_part_folder,
+    list_name_lines,
     request_rows,
     submit_script,
+    write_part_page,
 )
 
-#: The kind of file that :func:`hand_over` writes.
+#: The type of file that :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
 
-# The template that every AD CS CA has; it includes only server authentication.
+# Every AD CS CA has this template. Its certificates are only for server authentication.
 _BUILT_IN = "WebServer"
 
-# Text that identifies a private key in PEM; DER keys are identified by their structure.
+# This text identifies private keys in PEM. Keys in DER are identified by their structure.
 _KEY_WORDS = re.compile(
     rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
 )
@@ -62,7 +62,7 @@ _KEY_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Handover(Table, Told):
-    """A written package: its path, and its contents for each CA."""
+    """A package that was written for CAs: the path of the file, and the content for each CA."""
 
     told: ClassVar = (
         "file=path",
@@ -71,8 +71,8 @@ class Handover(Table, Told):
 
     path: Path
     parts: tuple[Part, ...]
-    missing: str = ""  # Values that the pages do not include, with the options that set them.
-    note: str = ""  # The reason why the folder's history does not contain the handover.
+    missing: str = ""  # Values that are missing on the pages, with the options that set them.
+    note: str = ""  # The reason why the handover could not be recorded in the folder's history.
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
@@ -148,11 +148,12 @@ def hand_over(
     out : path
         The package, which ends in ``.zip``. An earlier package with that name is replaced.
     issuer : str, optional
-        Only requests for this issuer: ``internal``, ``public`` or a CA name; case is ignored.
+        Include only requests for this issuer: ``internal``, ``public``, or a CA name. Case is
+        ignored.
     site, pool : str, optional
-        Only requests of this site or pool; case is ignored.
+        Include only requests for this site or pool. Case is ignored.
     requests : iterable of str, optional
-        Only these request ids.
+        Include only requests with these ids.
     template : str, optional
         The name (not the display name) of the AD CS template.
     client_template : str, optional
@@ -173,7 +174,8 @@ def hand_over(
     Returns
     -------
     Handover
-        One part for each CA and template. On the same date, the same requests give the same bytes.
+        The package, with one part for each CA and template. On the same date, equal requests result
+        in the same bytes.
 
     Raises
     ------
@@ -209,11 +211,13 @@ def hand_over(
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _check_templates(chosen, template, client_template, config)
-    parts = _add_revocations(_split_by_ca(chosen, template, client_template, config), revoked)
+    parts = _add_revocations(
+        _split_requests_by_ca(chosen, template, client_template, config), revoked
+    )
     day = day_of(today) if today else datetime.now(UTC).date()
     options = options_of_folder(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
-    if planned and planned >= day:  # A planned issue date in the past cannot be met.
+    if planned and planned >= day:  # A planned issue date in the past is not useful as a deadline.
         needed_by = needed_by or planned
     cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
@@ -232,7 +236,7 @@ def hand_over(
 
 
 def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
-    """Record the handover in the folder's history; return the reason if that fails."""
+    """Record the handover in the folder's history. If this fails, return the reason."""
     try:
         with recorded(folder, "handover", now=now, wait=10.0) as run:
             read_manifest(folder)
@@ -257,7 +261,7 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
 
 
 def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> Cover:
-    """Return the data for the page; if the product's rules are missing, use the recorded name."""
+    """Return the data for the page. If the product's rules are missing, use the recorded name."""
     origin = folder_origin(bundle.folder, bundle.manifest)
     cover = Cover(
         sender=sender or origin.planner,
@@ -314,14 +318,14 @@ def _describe_choices(records: Iterable[RequestRecord]) -> str:
 
 
 def _needs_client_authentication(record: RequestRecord) -> bool:
-    """Whether a request requires an AD CS template with client authentication."""
+    """Return whether a request requires an AD CS template with client authentication."""
     return record.plan.issuer == "internal" and "clientAuth" in record.plan.eku
 
 
 def _check_templates(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> None:
-    """Reject a template or a CA that does not apply to all requests."""
+    """Reject a template or CA that is not suitable for all requests."""
     internal = [record for record in records if record.plan.issuer == "internal"]
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
@@ -340,7 +344,7 @@ def _check_templates(
         )
 
 
-def _split_by_ca(
+def _split_requests_by_ca(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> Iterator[Part]:
     groups: dict[tuple[str, str, bool], list[RequestRecord]] = {}
@@ -350,7 +354,7 @@ def _split_by_ca(
         ).append(record)
     taken: set[str] = set()
     for (issuer, ca, client), own in sorted(groups.items(), key=lambda item: item[0]):
-        folder = part_folder(issuer, f"{ca} client authentication" if client else ca, taken)
+        folder = choose_part_folder(issuer, f"{ca} client authentication" if client else ca, taken)
         taken.add(folder)
         internal = issuer == "internal"
         yield Part(
@@ -364,12 +368,13 @@ def _split_by_ca(
 
 
 def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
-    """Add the certificates to revoke to the part of each CA; create a part for a CA without one."""
+    """Add the certificates to revoke to the part for each CA, and create missing parts."""
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
         for certificate in to_revoke(record):
-            # The CA of an earlier certificate with another issuer type is not on record.
+            # If the issuer type has changed, the CA that issued the earlier certificate is not on
+            # record.
             ca = record.ca if certificate.issuer == record.plan.issuer else ""
             asked.setdefault((certificate.issuer, ca), []).append(certificate)
     for (issuer, ca), revoke in asked.items():
@@ -377,7 +382,7 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
             (n for n, part in enumerate(found) if (part.issuer, part.ca) == (issuer, ca)), None
         )
         if number is None:
-            folder_name = part_folder(issuer, ca, {part.folder for part in found})
+            folder_name = choose_part_folder(issuer, ca, {part.folder for part in found})
             found.append(
                 Part(folder=folder_name, issuer=issuer, ca=ca, requests=(), revoke=tuple(revoke))
             )
@@ -390,11 +395,11 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
     entries: dict[str, bytes] = {}
     for part in parts:
         folder_name = part.folder
-        entries[f"{folder_name}/README.html"] = part_page(part, cover=cover).encode()
+        entries[f"{folder_name}/README.html"] = write_part_page(part, cover=cover).encode()
         if not part.requests:
             continue
         entries[f"{folder_name}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
-        entries[f"{folder_name}/names.txt"] = name_lines(part.requests)
+        entries[f"{folder_name}/names.txt"] = list_name_lines(part.requests)
         if part.issuer == "internal":
             entries[f"{folder_name}/submit.cmd"] = submit_script(
                 (Path(record.files.csr).stem for record in part.requests),

@@ -1,7 +1,7 @@
 """Store returned certificates in the request folder: ``returned/``, ``archive/`` and the manifest.
 
-Existing files are never overwritten or removed: they move to ``archive/``. The manifest is written
-last, so after an interruption the next run finds the files in place.
+Existing files are never overwritten or removed, but moved to ``archive/``. The manifest is written
+last. After an interruption, the next run finds the files.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from .summary_files import refresh_summary_files
 #: The folder for refused certificates.
 REFUSED = f"{FOLDER}/refused"
 
-# Findings about one run, which do not belong to the certificate.
+# These findings are about the received files and not about the certificate.
 _TOLD_ONCE = (
     *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
     *("chain-completed", "answers-retired-request"),
@@ -65,7 +65,7 @@ class _Placement:
     issued: IssuedCertificate
     is_current: bool
     is_refused: bool
-    leaf_name: str  # Paths relative to the folder.
+    leaf_name: str  # The paths are relative to the request folder.
     chain_name: str
     leaf: bytes
     chain: bytes
@@ -134,8 +134,8 @@ def store_returned(
     Returns
     -------
     RequestBundle
-        The updated folder. Receiving the same certificates again changes nothing. In a folder of
-        the first format, this requires that the findings have not changed either.
+        The updated folder. Receiving the same certificates again changes nothing. In a folder in
+        the first format, this is only true if the findings are also the same.
 
     Raises
     ------
@@ -158,11 +158,11 @@ def store_returned(
             ),
         ]
         if manifest.format == FIRST_FORMAT:
-            wanted = _find_news(folder, manifest, placements, FIRST_FORMAT)
+            wanted = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
-        # A record that is written again also gets the evidence that the first format did not have.
-        wanted = _find_news(folder, manifest, placements, FORMAT)
+        # Writing a record again also adds the evidence that the first format does not contain.
+        wanted = _find_new_placements(folder, manifest, placements, FORMAT)
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
             for subfolder, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
@@ -179,7 +179,7 @@ def store_returned(
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Whether this run received a CA certificate that is in none of the folder's chains."""
+    """Return whether this run received a CA certificate that is in none of the folder's chains."""
     known = {certificate.sha256 for certificate in known_certificates(bundle)[0]}
     return any(issuer.sha256 not in known for issuer in issued.issuers)
 
@@ -197,7 +197,7 @@ def _list_issuers(
 def _write_issuers(
     folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
 ) -> Manifest:
-    """Write the CA certificates that are not yet in the folder, whether or not they are used."""
+    """Write all CA certificates that are not yet in the folder, including unused certificates."""
     known = {kept.file for kept in manifest.issuers}
     missing = {
         name: to_pem([issuer.der])
@@ -223,7 +223,7 @@ def _write_issuers(
 
 
 def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
-    """Record certificates with equal dates that were not chosen, to report them only once."""
+    """Record the certificates that were not chosen among several with the same dates."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
         about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
@@ -233,7 +233,7 @@ def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str
 
 
 def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
-    """Remove certificates from ``refused/`` that are now accepted in ``returned/``."""
+    """Remove certificates from ``refused/`` if they were accepted and are in ``returned/`` now."""
     names = [
         {certificate.file for record in manifest.requests for part in record.generations
          for certificate in part.refused}
@@ -276,7 +276,7 @@ def _choose_placement(
 def _find_generation(
     manifest: Manifest, placement: _Placement
 ) -> RequestRecord | ArchivedGeneration:
-    """Return the generation that a certificate belongs to, in the current manifest."""
+    """Return the generation in the current manifest to which a certificate belongs."""
     record = manifest.by_id.get(placement.issued.request_id)
     for part in record.generations if record is not None else ():
         same_place = (
@@ -291,14 +291,16 @@ def _find_generation(
     )
 
 
-def _find_news(
+def _find_new_placements(
     folder: Path, manifest: Manifest, placements: list[_Placement], form: str
 ) -> list[_Placement]:
-    return [placement for placement in placements if _is_news(folder, manifest, placement, form)]
+    return [
+        placement for placement in placements if _has_new_data(folder, manifest, placement, form)
+    ]
 
 
-def _is_news(folder: Path, manifest: Manifest, placement: _Placement, form: str) -> bool:
-    """Whether the folder lacks a file of the certificate or has a different evaluation."""
+def _has_new_data(folder: Path, manifest: Manifest, placement: _Placement, form: str) -> bool:
+    """Return whether the folder lacks a file of the certificate or has a different evaluation."""
     part = _find_generation(manifest, placement)
     recorded = part.issued
     if placement.is_refused:
@@ -314,9 +316,11 @@ def _is_news(folder: Path, manifest: Manifest, placement: _Placement, form: str)
         return True
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
-    if placement.is_current and _has_changed(recorded, _build_judgement(placement, part, ""), form):
+    if placement.is_current and _has_changed(
+        recorded, _build_judgement_on_record(placement, part, ""), form
+    ):
         return True
-    return not placement.is_refused and _is_better(
+    return not placement.is_refused and _has_better_chain(
         placement, _list_existing(folder, recorded.chain)
     )
 
@@ -330,14 +334,14 @@ def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
     before = recorded.judgement
     if before is not None:
         return replace(before, judged_at="", others=now.others) != now
-    # The first format has only the codes of findings. The files contain all other data, except
-    # rejected issuers.
+    # The first format contains only the codes of the findings. The files contain the other data,
+    # except the rejected issuers.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
     found = {finding.code for finding in now.findings}
     return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
 
 
-def _build_judgement(
+def _build_judgement_on_record(
     placement: _Placement, part: RequestRecord | ArchivedGeneration, at: str
 ) -> Judgement:
     issued = placement.issued
@@ -347,7 +351,7 @@ def _build_judgement(
         objections=(),
         rejected=issued.rejected,
     )
-    # A finding about the files of one run does not belong to the certificate.
+    # A finding about the received files does not belong to the certificate.
     told = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
     entry = part.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
@@ -359,8 +363,8 @@ def _list_existing(folder: Path, name: str) -> bytes:
     return read(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
 
 
-def _is_better(placement: _Placement, chain: bytes) -> bool:
-    """Whether this run has a more complete chain than the existing file."""
+def _has_better_chain(placement: _Placement, chain: bytes) -> bool:
+    """Return whether this run has a more complete chain than the existing file."""
     if chain == placement.chain or not placement.chain:
         return False
     before = decode(chain).certificates if chain else ()
@@ -390,7 +394,7 @@ def _store_certificates(
 
 
 def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
-    """Write the files; return the new names of files that moved to ``archive/``."""
+    """Write the files, and return the new names of the files that were moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for placement in placements:
@@ -405,7 +409,9 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 if there == data:
                     continue
                 if there:
-                    moved[name] = _make_room(folder, name, there, placement.issued.request_id)
+                    moved[name] = _archive_existing_file(
+                        folder, name, there, placement.issued.request_id
+                    )
                 if data:
                     batch.add(folder / name, data, 0o644)
             if len(batch) >= _FILES_AT_ONCE:
@@ -416,8 +422,8 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
     return moved
 
 
-def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
-    """Move a file to ``archive/`` under a name made from its content; return that name."""
+def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: str) -> str:
+    """Move a file to ``archive/`` under a name with a hash of the content, and return the name."""
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     if _list_existing(folder, target) == content:
@@ -430,7 +436,7 @@ def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
 def _update_record(
     record: RequestRecord, placement: _Placement, moved: Mapping[str, str], now: str
 ) -> RequestRecord:
-    """Return the record with the certificate, and with the new paths of older certificates."""
+    """Return the request's record with the new certificate and the new paths of older ones."""
     issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
     if not placement.is_current:
@@ -459,7 +465,9 @@ def _update_record(
         findings=tuple(sorted({finding.code for finding in issued.findings})),
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
-        judgement=_build_judgement(placement, part, now) if placement.is_current else None,
+        judgement=_build_judgement_on_record(placement, part, now)
+        if placement.is_current
+        else None,
         issuer=held.issuer if held else issued.issuer_name,  # An earlier record has no issuer.
     )
     archived = tuple(
@@ -480,8 +488,8 @@ def _update_record(
         )
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
-            # The package stays valid if the certificate is only evaluated again or gets a longer
-            # chain.
+            # The package is still valid if only the evaluation or the chain of the certificate has
+            # changed.
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)

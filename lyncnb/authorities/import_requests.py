@@ -1,7 +1,7 @@
 """Compare requests that were made on another computer with the plan, and store them in ``csr/``.
 
-The CSR is written before the manifest, so after an interruption the next run finds the file in
-place. This module does not use private keys.
+The CSR file is written before the manifest. After an interruption, the next run finds the file.
+This module does not use private keys.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from ..request_folder.request_record import RequestRecord
 from ..rules.findings import Finding, Findings, grouped, sort_findings
 from ..rules.returned_rules import finding
 from .evaluation.compare_request import compare_request
-from .evaluation.evaluation import with_acceptances
-from .returned.match_certificates import checked_acceptances
+from .evaluation.evaluation import apply_acceptances
+from .returned.match_certificates import check_acceptances
 from .returned.returned_files import ReturnedFile, read_returned
 from .summary_files import refresh_summary_files
 
-# Findings to report for a file without a request in a folder with other files.
+# In a folder, a file without a request is reported only for these findings.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
@@ -65,9 +65,9 @@ class ReceivedRequest(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReceivedRequests(Table, Told):
-    """The result for the requests of one run, and the updated folder.
+    """The results of importing requests from files, and the updated request folder.
 
-    ``of_files`` lists the other findings about the files.
+    ``of_files`` lists the findings about files that do not belong to a request.
     """
 
     format: ClassVar = "lyncnb-received-requests/1"
@@ -100,7 +100,7 @@ class ReceivedRequests(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 if every request matches the plan (notices do not count), else 1."""
+        """The exit status: 0 if every request matches the plan (notices do not count), else 1."""
         return int(any(finding.severity != "notice" for finding in self.findings))
 
     def _items(self) -> Iterable[Any]:
@@ -201,7 +201,7 @@ def receive_requests(
     """
     path, now = Path(folder), timestamp(today)
     check_computer(computer)
-    accepted = checked_acceptances(accept or {})
+    accepted = check_acceptances(accept or {})
     came, findings_of_files = _read_requests(paths)
     read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
@@ -245,7 +245,7 @@ def check_computer(name: str) -> None:
 def _read_requests(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[_FoundRequest], tuple[Finding, ...]]:
-    """Read all requests; report each named file that contains no request.
+    """Read all requests, and report each specified file that contains no request.
 
     A folder may contain other files, but a private key among them is reported.
     """
@@ -310,7 +310,7 @@ def _evaluate_request(
         )
     holder = computer or request.request.computer or record.key_holder
     is_there = record.csr_sha256 == request.request.csr_sha256
-    found = list(with_acceptances(compare_request(request.request.content, record.plan), accepted))
+    found = list(apply_acceptances(compare_request(request.request.content, record.plan), accepted))
     if request.request.signature_verifies() is False:
         found.insert(
             0,
@@ -355,7 +355,7 @@ def _find_obstacles(
 
 
 def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
-    """Find the record of a request by its bytes, by its file name, or by its content."""
+    """Find the manifest's record for a received request by its bytes, file name, or content."""
     for record in manifest.requests:
         if record.csr_sha256 == request.request.csr_sha256:
             return record
@@ -378,7 +378,7 @@ def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
 
 
 def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
-    """Write the CSR; move a file that already has its name to ``archive/``."""
+    """Write the CSR file. If a file with the same name exists, move that file to ``archive/``."""
     target = survey.folder / record.files.csr
     moves = pending_moves(survey, record)
     if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:

@@ -1,4 +1,4 @@
-"""The approved plan and its signature, which the folder stores and lyncnb verifies on request.
+"""Store the approved plan and its signature in the request folder, and verify them on request.
 
 The manifest records who approved a plan. With the plan and the signature, anybody can verify that
 the recorded key signed the plan. Only a list of allowed signers shows who owns the key.
@@ -20,10 +20,10 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import PlanOnRecord
 
-#: Paths relative to the folder.
+#: The paths are relative to the request folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 
-# A plan with 100,000 certificates has about 100 MB; a signature has less than 1 kB.
+# A plan with 100,000 certificates has about 100 MB. A signature has less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
     "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
@@ -33,14 +33,14 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptApproval:
-    """The result of the verification: notes, and problems that need attention."""
+    """The result of verifying an approval: notes, and problems that need attention."""
 
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
 def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: float) -> None:
-    """Store an approved plan and its signature; existing equal files are not changed."""
+    """Store an approved plan and its signature in the request folder. Keep existing equal files."""
     wanted = {PLAN: plan, SIGNATURE: signature}
     present = dict(_read_files(folder))
     if present == wanted:
@@ -57,10 +57,10 @@ def _read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield name, files.read(folder / name, limit=_LARGEST)
 
 
-def look_at_approval(
+def verify_approval(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str] | None
 ) -> KeptApproval:
-    """Verify the signature of the plan that was requested last.
+    """Verify the signature of the plan from which certificates were requested last.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def look_at_approval(
     manifest : Manifest
         The manifest of the folder.
     signers : path, optional
-        A list of allowed signers. Without it, the key is only compared with the recorded key.
+        A list of allowed signers. Without a list, the signer's key is only compared with the
+        recorded key.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def look_at_approval(
 def approved_plan(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str]
 ) -> tuple[bytes, PlanOnRecord]:
-    """Return the plan that was requested last, if its signer may approve plans now.
+    """Return the plan from which certificates were requested last, if its approval is still valid.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def approved_plan(
 def _verify_signature(
     folder: Path, last: PlanOnRecord, allowed: bytes | None
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Verify the stored signature of the stored plan; return the plan and the notes."""
+    """Verify the signature of the stored plan, and return the plan and the notes."""
     present = dict(_read_files(folder))
     for name in (PLAN, SIGNATURE):
         if name not in present:

@@ -1,4 +1,4 @@
-"""Find requests by id, start of an id, server, pattern, or certificate."""
+"""Find requests in a folder by id, start of an id, server, pattern, or certificate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The next steps for a request folder, each with its command. All commands show these steps.
+"""List the next steps for a request folder, each with a command.
 
-The most urgent step comes first. The steps depend only on the rows of the status, so all views show
-the same steps.
+The most urgent step is first. The steps depend only on the rows of the folder's status, so all
+commands show the same steps.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class StatusRow(Protocol):
 
     @property
     def servers(self) -> Sequence[str]:
-        """The servers that the certificate is for."""
+        """The servers that need the certificate."""
 
     @property
     def has_next(self) -> Sequence[str]:
-        """The servers that already have the next certificate."""
+        """The servers on which the next certificate is already installed."""
 
     @property
     def state(self) -> str:
@@ -88,14 +88,14 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
         yield f"Replace {_name_certificates(chosen)}: servers still have a revoked certificate."
     yield from _list_renewals(rows, quoted_folder)
-    if chosen := [row for row in rows if stage_of(row) == "refused"]:
+    if chosen := [row for row in rows if find_stage(row) == "refused"]:
         yield (
             f"Ask the CA for another certificate: {_name_certificates(chosen)} must not be "
             "installed. "
             f"lyncnb status {quoted_folder} {chosen[0].id} shows why."
         )
     for stage, tell in _BY_STAGE.items():
-        if chosen := [row for row in rows if stage_of(row) == stage]:
+        if chosen := [row for row in rows if find_stage(row) == stage]:
             yield tell(chosen, quoted_folder)
 
 
@@ -128,14 +128,14 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
         )
 
 
-def stage_of(row: StatusRow) -> str:
-    """Return the stage of a certificate that is not yet installed on its servers; blank if none."""
+def find_stage(row: StatusRow) -> str:
+    """Return the next stage for a certificate that is not yet installed on all servers, or ""."""
     if row.under_way or row.state in ("expired", "expiring"):
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # lyncnb does not package a certificate whose key is on another computer; the next stage is the
-    # steps.
+    # lyncnb does not package a certificate whose key is on another computer. The server steps
+    # follow.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 

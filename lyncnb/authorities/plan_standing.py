@@ -1,7 +1,7 @@
 """``PlanStanding``: whether a request folder still matches its saved plan.
 
-The folder, the plan and the issued certificates agree if the requests on record give the digest of
-the plan, and no issued certificate for these requests was refused.
+The folder, the plan, and the issued certificates agree if two conditions are met: the recorded
+requests have the digest of the plan, and no issued certificate for them was refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The saved plan that was last requested into a folder, compared with the folder.
+    """The result of comparing a request folder with the saved plan that it was last created from.
 
-    ``follows`` says whether the folder's requests match the plan. ``certificates`` is the number of
+    ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
     issued certificates for these requests. ``refused`` is the number of requests whose certificate
     must not be used. ``covered`` is the number of planned certificates that are not requested
     because installed certificates cover them.
@@ -60,7 +60,7 @@ class PlanStanding(Told):
 
     @property
     def words(self) -> str:
-        """Return the comparison as one line."""
+        """Return the result of the comparison as one line."""
         digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
         plan = f"the saved plan ({digest}), evaluated for {self.plan.judged_on}"
         names = ", ".join(
@@ -88,12 +88,12 @@ class PlanStanding(Told):
 
 
 def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
-    """Compare a folder with the saved plan that was last requested into it.
+    """Compare a request folder with the saved plan that it was last created from.
 
     Returns
     -------
     PlanStanding or None
-        None if no saved plan was requested into the folder.
+        None if the folder was not created from a saved plan.
     """
     if not manifest.plans:
         return None

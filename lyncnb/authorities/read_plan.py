@@ -1,7 +1,6 @@
 """``read_plan``: read a plan from a request folder, a saved plan or a plan's JSON document.
 
-With it, you can compare a folder with the current plan: the existing requests with the planned
-ones.
+You can then compare the requests in a folder with the requests in the current plan.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ..rules.rule_files import rules_on_record
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
-    """Whether :func:`read_plan` reads this path, and not ``read_topology``.
+    """Return whether a path contains a plan for :func:`read_plan`, and not a table.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
 
 
 def folder_origin(folder: Path, manifest: Manifest) -> Origin:
-    """Return the origin of a document about a folder: its plan's, on the day of its last change."""
+    """Return the origin of a document about a folder: the plan's, with the last change date."""
     options, judged_on = PlanOptions(), None
     domains: tuple[str, ...] = ()
     try:
@@ -141,7 +140,7 @@ def digest_of_manifest(manifest: Manifest) -> str:
 
 
 def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Return the entries of the folder's last plan; retired requests are not part of it."""
+    """Return the entries of the folder's last plan, without retired requests."""
     for record in manifest.requests:
         if record.state != "retired":
             yield record.plan

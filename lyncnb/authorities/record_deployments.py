@@ -1,4 +1,4 @@
-"""``deployed``: record which certificates are installed on servers, and that a CA revoked one.
+"""``deployed``: record which certificates are installed on servers, and which a CA revoked.
 
 Only the administrator knows when a certificate is installed. Until the deployment is recorded, the
 earlier generation counts as in use (``request_folder/generations.py``). This module does not use
@@ -41,7 +41,7 @@ _WITHDRAWN, _REVOKED = "no longer on it", "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
-    """The recorded change for one generation.
+    """The recorded change for one generation of a certificate.
 
     ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` is a
     date in ISO 8601. ``seen_in`` is the report that shows the deployment.
@@ -60,7 +60,7 @@ class RecordedDeployment(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, Told):
-    """The changes that one call recorded, and notes."""
+    """The deployments that a call of ``deployed`` recorded, and notes."""
 
     told: ClassVar = ("folder", "recorded", "notes")
 
@@ -141,16 +141,16 @@ def deployed(
     folder : path
         A request folder.
     *names : str
-        Ids or the start of ids, servers, patterns, serial numbers or thumbprints. For a server,
-        all its certificates are recorded, but a pool's certificate only on this server. Without
+        Ids or the start of ids, servers, patterns, serial numbers or thumbprints. For a server, all
+        certificates are recorded. A pool's certificate is recorded for this server only. Without
         `names` and `reports`, all requests with a certificate are recorded.
     on : date, optional
         The date since which the certificate is installed, or on which it was revoked with
         `revoked`. The default is the current date. With `names`, it corrects a recorded date.
     reports : sequence of path, optional
-        Reports from servers: files that the scripts write with ``-Verify -Report FILE``, and
-        files of ``lyncnb asis --save``. If a server still has an earlier generation, that
-        generation is recorded.
+        Reports from servers: files that the scripts write with ``-Verify -Report FILE``, and files
+        from ``lyncnb asis --save``. If a server still has an earlier generation, that generation is
+        recorded.
     revoked : bool, optional
         Record instead that the CA revoked the certificates whose revocation was requested.
     today : date, optional
@@ -168,7 +168,7 @@ def deployed(
     OptionsError
         If the date is in the future, or `revoked` is used without names.
     ReturnedFileError
-        If a report cannot be read; the error lists all problems of all reports.
+        If a report cannot be read. The error lists all problems in all reports.
     BundleError
         If a named request has no certificate that can be deployed, or the folder needs attention.
         The error lists all problems, and nothing is recorded.
@@ -194,7 +194,7 @@ def deployed(
     with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        run = _Run(
+        run = _DeploymentRun(
             manifest=manifest, day=day, now=timestamp(today), present=present,
             corrects=on is not None and bool(names),
         )  # fmt: skip
@@ -223,7 +223,7 @@ def deployed(
 
 
 def _find_errors(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
-    """Return the first error of each request's current certificate; "" if it has none.
+    """Return the first error for each request's current certificate, or "" if there is no error.
 
     The certificates are evaluated at the end of the deployment date.
     """
@@ -241,8 +241,8 @@ def _find_errors(bundle: RequestBundle, day: date, today: date | None) -> Mappin
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
-    """One call: the current records, the recorded changes, and all problems."""
+class _DeploymentRun:
+    """A call of ``deployed``: the current records, the recorded changes, and all problems."""
 
     manifest: Manifest
     day: date
@@ -257,12 +257,16 @@ class _Run:
     notes: list[str] = field(default_factory=list)
 
     def record_named(self, matches: Sequence[NamedRequest]) -> None:
-        """Record the newest certificate without errors of each named request."""
+        """Record the deployment of the newest valid certificate for each specified request."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for match in matches:
             if match.record.state != "retired" or not match.servers:
                 named = [p for p in match.record.generations if p.generation == match.generation]
-                part = named[0] if named and named[0].issued else self._find_newest(match.record)
+                part = (
+                    named[0]
+                    if named and named[0].issued
+                    else self._find_newest_generation(match.record)
+                )
                 by_name.setdefault(match.name, []).append((match, part))
             else:
                 self.notes.append(
@@ -274,20 +278,19 @@ class _Run:
                 if part is not None:
                     self._record_generation(one.record, part, one.servers)
                 elif one.servers and any(other is not None for _, other in pairs):
-                    self.notes.append(
-                        f"{one.record.id} was not recorded: {self._explain(one.record)}"
-                    )
+                    reason = self._explain_missing_certificate(one.record)
+                    self.notes.append(f"{one.record.id} was not recorded: {reason}")
                 else:
                     self.problems.append(
                         Problem(
                             message=f'"{name}": {one.record.id} has no certificate that can be '
-                            f"deployed: {self._explain(one.record)}",
+                            f"deployed: {self._explain_missing_certificate(one.record)}",
                             hint="lyncnb status FOLDER shows the state of each request",
                         )
                     )
 
     def record_all(self) -> None:
-        """Record every request whose newest generation has a certificate without errors."""
+        """Record the deployment of every request whose newest certificate has no errors."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
@@ -297,7 +300,7 @@ class _Run:
                 self._record_generation(record, record, ())
 
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
-        """Record the certificates that servers report, the oldest report first."""
+        """Record the deployments that server reports show, starting with the oldest report."""
         known = {
             server.casefold()
             for request in self.manifest.requests
@@ -366,7 +369,7 @@ class _Run:
         self._add_result(name, generation, _REVOKED, (), when[:10], serial)
         return replace(revocation, revoked_at=when)
 
-    def _find_newest(self, record: RequestRecord) -> Generation | None:
+    def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation whose certificate has no error."""
         newest_first = sorted(record.generations, key=lambda item: -item.generation)
         return next(
@@ -388,7 +391,7 @@ class _Run:
         errors = (finding for finding in judgement.findings if finding.severity == "error")
         return next((finding.message for finding in errors if finding.code not in accepted), "")
 
-    def _explain(self, record: RequestRecord) -> str:
+    def _explain_missing_certificate(self, record: RequestRecord) -> str:
         newest = max(
             (generation for generation in record.generations if generation.issued), default=None,
             key=lambda item: item.generation,
@@ -416,7 +419,7 @@ class _Run:
         on: str = "",
         seen_in: str = "",
     ) -> None:
-        """Record one generation on some of its servers, or on all of them."""
+        """Record that a generation is installed on the specified servers, or on all servers."""
         record = self.records.get(record.id, record)
         part = next(
             generation

@@ -1,7 +1,7 @@
 """``FolderStatus``: the state of each request in a folder, and problems with its files.
 
-This module only reads: it needs no lock and no passphrase. It compares the hashes of CSR and key
-files with the records. ``rebuild`` also decrypts each key and compares it with the CSR.
+This module only reads files, so it needs no lock and no passphrase. It compares the hashes of CSR
+and key files with the records. ``rebuild`` also decrypts each key and compares it with the CSR.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecor
 from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
-from .kept_approval import look_at_approval
+from .kept_approval import verify_approval
 from .next_steps import next_steps
 from .plan_standing import PlanStanding, plan_standing
 from .returned.issued import IssuedCertificates
@@ -74,12 +74,13 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """A planned certificate: the certificate in use, and the progress of the next one.
+    """The status of a planned certificate: the certificate in use and the progress of the next.
 
-    ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is ``in_use``
-    (empty, None and 0 without one). ``generation`` is the newest generation. ``under_way`` is its
-    stage if it has not yet replaced the certificate in use. ``state`` combines both: it is the
-    stage of the newest generation, but ``expired`` if the servers have no valid certificate.
+    ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
+    ``in_use``. Without a certificate in use, they are empty, None, and 0. ``generation`` is the
+    newest generation. ``under_way`` is the stage of this generation if it has not yet replaced the
+    certificate in use. ``state`` is the stage of the newest generation, or ``expired`` if the
+    servers have no valid certificate.
 
     ``since`` is the time of the last change of state, if recorded (UTC, ISO 8601). ``deployed_on``
     is the date since which all servers have the certificate in use. ``has_next`` are the servers
@@ -151,7 +152,7 @@ class RequestStatus(Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody must act, even while a command is running."""
+        """Whether a person must act on the certificate, even while a command is running."""
         if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
@@ -163,8 +164,8 @@ class FolderStatus(Table, Told):
 
     ``next_steps`` are sentences with a command each, the most urgent first. ``problems`` are files
     that are missing, changed, or accessible to others, and requests that differ from the saved
-    plan; ``notes`` are other observations. ``saved_plan`` says whether the folder, the saved plan
-    and the issued certificates agree; None if no saved plan was requested.
+    plan; ``notes`` are other observations. ``saved_plan`` shows whether the folder, the saved plan,
+    and the issued certificates agree. It is None if the folder was not created from a saved plan.
     """
 
     told: ClassVar = (
@@ -210,14 +211,14 @@ class FolderStatus(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """3 if files of the folder need attention, 1 if a certificate does, else 0."""
+        """The exit status: 3 if folder files need attention, 1 if a certificate does, else 0."""
         if self.needs_attention:
             return 3
         return int(any(request.needs_attention for request in self.requests))
 
     @property
     def shown(self) -> tuple[RequestStatus, ...]:
-        """The rows in use and under way, without superseded generations and retired requests."""
+        """The current rows, without superseded generations and retired requests."""
         return tuple(
             request for request in self.requests if request.state not in ("superseded", "retired")
         )
@@ -229,7 +230,7 @@ class FolderStatus(Table, Told):
 
     @property
     def figure_title(self) -> str:
-        """The title of the figure."""
+        """The title of the figure with the expiration dates."""
         return "Certificates by expiration date"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
@@ -286,7 +287,7 @@ def folder_status(
     today: date | None = None,
     approved_by: str | os.PathLike[str] | None = None,
 ) -> FolderStatus:
-    """Return the state of each request of a folder.
+    """Return the state of each request in a folder.
 
     Parameters
     ----------
@@ -312,14 +313,15 @@ def folder_status(
     require("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, reading=True)
-    # Read the history before the manifest: changes of a running command are then in both or only in
+    # The history must be read first. Changes by a running command are then in both files or only in
     # the manifest.
     history = read_history(path)
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     problems = _find_problems(survey, manifest, issued)
-    # A file that changes between two checks has no problem; a real problem is still there later.
+    # A file that changes between two checks is not a problem. A real problem is still present
+    # later.
     if problems:
         before, survey = manifest, take_survey(path, reading=True)
         manifest = read_manifest(path)
@@ -329,7 +331,7 @@ def folder_status(
         problems = _find_problems(survey, manifest, issued)
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
-    approval = look_at_approval(path, manifest, approved_by)
+    approval = verify_approval(path, manifest, approved_by)
     is_written = os.path.lexists(path / OWNER_NAME)
     missing, of_history = compare_history(history, manifest, is_written=is_written)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
@@ -350,10 +352,10 @@ def folder_status(
     )
 
 
-def steps_from_here(
+def list_steps_on_record(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List the next steps from the records; the only file that is read is the plan.
+    """List the next steps from the manifest. The only file that is read is the plan.
 
     Parameters
     ----------
@@ -365,10 +367,10 @@ def steps_from_here(
         The evaluation time; the default is the current time.
     """
     terms = renewal_terms(Path(folder), manifest)
-    return next_steps(folder, rows_on_record(manifest, terms, today=today))
+    return next_steps(folder, list_rows_on_record(manifest, terms, today=today))
 
 
-def rows_on_record(
+def list_rows_on_record(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
     """Return the state of each planned certificate, from the records only.
@@ -393,7 +395,7 @@ def _find_problems(
     found = [
         *survey.problems,
         *plan_problems(survey.folder, manifest),
-        *_find_exchanged(manifest, issued),
+        *_find_exchanged_files(manifest, issued),
         *shared_keys(manifest),
     ]
     found += unrecorded_problems(survey, manifest)
@@ -417,7 +419,7 @@ def _find_problems(
     return (rekeying, *kept)
 
 
-def _find_exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+def _find_exchanged_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
     """Find certificates and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
@@ -462,9 +464,9 @@ def _list_notes(
             "pfx writes missing packages again, and lyncnb purge --deployed ID records that "
             "the servers have them"
         )
-    yield from _report_elsewhere(manifest)
-    yield from _report_covered(manifest, at)
-    yield from _report_deployed(survey, manifest)
+    yield from _report_keys_on_other_computers(manifest)
+    yield from _report_covered_requests(manifest, at)
+    yield from _report_deployed_keys(survey, manifest)
     if count := unverified(manifest):
         yield (
             f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
@@ -489,8 +491,8 @@ def _list_notes(
     yield from unknown_notes(survey, manifest)
 
 
-def _report_deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Report files that may still contain the private keys of deployed requests."""
+def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    """Report files that may still contain private keys for deployed certificates."""
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
@@ -508,7 +510,7 @@ def _report_deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
     )
 
 
-def _report_elsewhere(manifest: Manifest) -> Iterator[str]:
+def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
     """Report private keys on other computers, and certificates to request on those computers."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
@@ -535,7 +537,7 @@ def _report_elsewhere(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _report_covered(manifest: Manifest, at: datetime) -> Iterator[str]:
+def _report_covered_requests(manifest: Manifest, at: datetime) -> Iterator[str]:
     """List planned certificates that installed certificates cover, and those no longer covered."""
     stands = []
     for record in manifest.requests:
@@ -575,7 +577,7 @@ def _list_statuses(
     for life in lives:
         name = life.record.id
         status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
-        # An expired certificate is not refused, but due for renewal.
+        # An expired certificate must be renewed, and does not count as refused.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
     for life in lives:
@@ -635,7 +637,7 @@ def _build_planned_status(
 
 
 def _find_servers_ahead(life: Generations) -> Iterator[str]:
-    """Yield the servers that already have the next certificate."""
+    """Yield the servers on which the next certificate is already installed."""
     for deployment in life.under_way.every_deployment if life.under_way is not None else ():
         if life.record.issued is not None and deployment.certificate == life.record.issued.sha256:
             yield deployment.server

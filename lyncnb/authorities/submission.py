@@ -1,4 +1,4 @@
-"""Write the documents for the CA's administrators: the page, the summary and the list of names.
+"""Write the documents for a CA's administrators: the page, the summary, and the list of names.
 
 The texts are data (``authorities/handover_wording.toml``). All values from a topology are escaped
 for the page and neutralized for the spreadsheet.
@@ -40,9 +40,9 @@ class Part(Told):
     r"""The requests for one CA with one template.
 
     ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
-    of the part in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD CS CA;
-    ``config`` is empty if ``submit.cmd`` asks for it. ``revoke`` are certificates that the CA must
-    revoke now.
+    for these requests in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD
+    CS CA; If ``config`` is empty, ``submit.cmd`` asks for it. ``revoke`` lists certificates that
+    the CA must revoke now.
     """
 
     told: ClassVar = (
@@ -62,8 +62,8 @@ class Part(Told):
     revoke: tuple[ToRevoke, ...] = ()
 
 
-def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
-    """Return a folder name for a part that is valid on Windows and not in `taken`."""
+def choose_part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
+    """Return a folder name for a part of the package; it is valid on Windows and not in `taken`."""
     slug = re.sub(r"[^a-z0-9]+", "-", ca.casefold()).strip("-")[:60]
     name = f"{issuer}-{slug}" if slug else issuer
     number = 1
@@ -94,9 +94,9 @@ def _format_key(plan: PlannedEntry) -> str:
 class Wording:
     """The texts of the page for one type of CA.
 
-    ``submit_asks`` and ``submit_names`` say where the requests go: one of them replaces
-    ``{target}`` in a step. ``before`` has the requirements for the template and the CA.
-    ``replaced`` is about the certificates that the new ones replace. ``compromised`` says how to
+    ``submit_asks`` and ``submit_names`` describe where to submit the requests. One of them replaces
+    ``{target}`` in a step. ``before`` lists the requirements for the template and the CA.
+    ``replaced`` describes what to do with replaced certificates. ``compromised`` describes how to
     revoke a certificate immediately.
     """
 
@@ -130,7 +130,7 @@ class Wordings:
     public: Wording
 
     def of(self, issuer: str) -> Wording:
-        """Return the texts for a type of CA."""
+        """Return the page's texts for a type of CA."""
         return self.public if issuer == "public" else self.internal
 
 
@@ -163,9 +163,9 @@ def _read_wordings() -> Wordings:
 class Cover:
     """The sender of the requests, the date on which the certificates are required, and the product.
 
-    ``origin`` names deployment, planner and table.
-    ``rolled`` are the usages whose old certificate stays in use with the new one. ``today`` is the
-    date for the limits on the page; the default is the date of the CA rules.
+    ``origin`` contains the deployment, the planner, and the table. ``rolled`` lists the usages for
+    which the old and the new certificate are used together. ``today`` is the date for the limits on
+    the page. The default is the date of the CA rules.
     """
 
     sender: str = ""
@@ -182,7 +182,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLine:
-    """A request in the form in which the page shows it."""
+    """The values of a request as the page for the CA's administrators shows them."""
 
     number: int
     file: str
@@ -205,7 +205,7 @@ class WithdrawnLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedLine:
-    """A certificate of an earlier generation, and what to do with it."""
+    """A certificate from an earlier generation of a request, and the action for it."""
 
     request: str
     serial: str
@@ -213,7 +213,7 @@ class ReplacedLine:
     what: str
 
 
-def part_page(part: Part, *, cover: Cover) -> str:
+def write_part_page(part: Part, *, cover: Cover) -> str:
     """Write the page for the CA's administrators.
 
     Parameters
@@ -238,7 +238,9 @@ def part_page(part: Part, *, cover: Cover) -> str:
         "lifetimes": _describe_lifetimes(part.ca, today),
         "wildcards": _describe_wildcards(today),
     }
-    filled["target"] = _fill_in(words.submit_names if part.config else words.submit_asks, filled)
+    filled["target"] = _fill_placeholders(
+        words.submit_names if part.config else words.submit_asks, filled
+    )
     acme = {"title": words.acme_title, "steps": words.acme}
     return render(
         "authorities/handover.html.j2",
@@ -249,18 +251,18 @@ def part_page(part: Part, *, cover: Cover) -> str:
         needed_by=cover.needed_by,
         product=cover.product,
         sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),
-        intro=[_fill_in(line, filled) for line in words.intro],
-        before=[cover.said(_fill_in(line, filled)) for line in words.before],
-        steps=[_fill_in(step, filled) for step in words.steps],
+        intro=[_fill_placeholders(line, filled) for line in words.intro],
+        before=[cover.said(_fill_placeholders(line, filled)) for line in words.before],
+        steps=[_fill_placeholders(step, filled) for step in words.steps],
         others=[acme] if words.acme else [],
-        back=[_fill_in(line, filled) for line in words.back],
+        back=[_fill_placeholders(line, filled) for line in words.back],
         rows=[_build_request_line(record, words, filled) for record in part.requests],
         domains=list(_list_domains(part, today)),
         revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
         withdrawn=list(_list_withdrawn(part.requests)),
-        replaced=[_fill_in(line, filled) for line in words.replaced],
+        replaced=[_fill_placeholders(line, filled) for line in words.replaced],
         old=list(_list_replaced(part.requests, words, filled, cover.rolled)),
-        notes=[cover.said(_fill_in(note, filled)) for note in words.notes],
+        notes=[cover.said(_fill_placeholders(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
 
@@ -273,7 +275,7 @@ def _build_title(part: Part, words: Wording) -> str:
 def _build_revoke_line(
     certificate: ToRevoke, words: Wording, filled: Mapping[str, str]
 ) -> ReplacedLine:
-    how = _fill_in(words.compromised, {**filled, "serial": certificate.serial})
+    how = _fill_placeholders(words.compromised, {**filled, "serial": certificate.serial})
     return ReplacedLine(
         request=certificate.request_id,
         serial=certificate.serial,
@@ -283,7 +285,7 @@ def _build_revoke_line(
 
 
 def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
-    """Yield the requests that were withdrawn after they may have been sent to the CA."""
+    """Yield the requests that were superseded, and that the CA may already have received."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is None and generation.csr_sha256 and not generation.purged_at:
@@ -295,7 +297,7 @@ def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]
 
 
 def _describe_lifetimes(ca: str, today: date) -> str:
-    """Describe the maximum validity of a public certificate, now and from later dates on."""
+    """Describe the maximum validity of a public certificate today and after future changes."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
@@ -308,7 +310,7 @@ def _describe_lifetimes(ca: str, today: date) -> str:
 
 
 def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
-    """List the kinds of proof that a public CA may use, each with its last day if it has one."""
+    """List the types of domain control validation that public CAs may use, with end dates."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
@@ -321,7 +323,7 @@ def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainLine:
-    """A domain that a public CA validates, the names that need it, and the kinds of proof."""
+    """A domain that a public CA validates, the names that need it, and the validation types."""
 
     domain: str
     names: tuple[str, ...]
@@ -329,7 +331,7 @@ class DomainLine:
 
 
 def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
-    """Yield each domain to validate once, as the CA requires: each name, or the domain above."""
+    """Yield each domain that the CA must validate. Some CAs validate each name separately."""
     if part.issuer != "public":
         return
     each_name = ca_rules().validates_each_name(part.ca)
@@ -347,7 +349,7 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
 
 
 def _describe_wildcards(today: date) -> str:
-    """Describe the methods with which a public CA may validate a wildcard."""
+    """Describe the methods by which a public CA may validate a wildcard name."""
     words = _list_kinds(today, only_the_name_itself=False)
     return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
@@ -358,7 +360,7 @@ def _list_replaced(
     filled: Mapping[str, str],
     rolled: frozenset[str],
 ) -> Iterator[ReplacedLine]:
-    """Yield the certificates of earlier generations, the latest of each request first."""
+    """Yield the certificates from earlier generations, the latest of each request first."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is not None and generation.revocation is None:
@@ -367,7 +369,7 @@ def _list_replaced(
                     request=record.id,
                     serial=generation.issued.serial,
                     valid_until=generation.issued.not_after[:10],
-                    what=_fill_in(text, {**filled, "serial": generation.issued.serial}),
+                    what=_fill_placeholders(text, {**filled, "serial": generation.issued.serial}),
                 )
 
 
@@ -385,7 +387,7 @@ def _build_request_line(
         "hash": plan.hash,
         "validity": asked if record.validity_days else words.validity_open,
     }
-    how = [_fill_in(line, values) for line in words.how]
+    how = [_fill_placeholders(line, values) for line in words.how]
     if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):
         how.append(words.how_wildcard)
     if "clientAuth" in plan.eku:
@@ -402,13 +404,13 @@ def _build_request_line(
     )
 
 
-def _fill_in(text: str, values: Mapping[str, str]) -> str:
+def _fill_placeholders(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text
 
 
-def name_lines(records: Iterable[RequestRecord]) -> bytes:
+def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
     """List the names of each request on one line, for pasting into a portal."""
     lines = [
         f"{f'No. {record.number}: ' if record.number else ''}{record.files.csr}\r\n"
@@ -418,14 +420,14 @@ def name_lines(records: Iterable[RequestRecord]) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-# The submission script for AD CS is a batch file that can be read before it is run.
+# The submission script for AD CS is a batch file, so administrators can read it before they run it.
 #
 # Text for a Windows command line is restricted: certreq splits ``-attrib`` at a literal ``\n``, so
 # a template name could add attributes, and cmd expands ``%`` even in quotes. Only letters, digits
 # and a few other characters are allowed.
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
-# The display name of the template that every AD CS CA has, and the template's name for certreq.
+# The display name of the default template in AD CS, and the name of this template for certreq.
 # Display names are unique in a forest, so no custom template has this display name.
 _DISPLAY_NAMES = {"web server": "WebServer"}
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
@@ -463,7 +465,8 @@ def check_sender(sender: str) -> None:
     Raises
     ------
     OptionsError
-        If it has a line break or another control character, or is longer than 200 characters.
+        If the sender contains a control character, such as a line break, or has more than 200
+        characters.
     """
     if len(sender) > _LONGEST_SENDER or not all(sign.isprintable() for sign in sender):
         raise OptionsError(
@@ -501,8 +504,8 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     Returns
     -------
     bytes
-        ASCII with CRLF. The script never submits a request again that has a number at the CA. It
-        asks before it submits a request again that has no number.
+        ASCII text with CRLF line ends. If the CA has assigned a number to a request, the script
+        never submits the request again. Otherwise, it asks for confirmation first.
 
     Notes
     -----
@@ -519,7 +522,7 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
                 hint="use only the request files that lyncnb wrote",
             )
         calls.append(f'call :request "{stem}"')
-    # Delayed expansion: cmd expands user input only after it has parsed the line.
+    # With delayed expansion, cmd parses the line before it inserts the user's input.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
     values = {"template": template, "config": config, "calls": "\n".join(calls)}
-    return _fill_in(script, values).replace("\n", "\r\n").encode("ascii")
+    return _fill_placeholders(script, values).replace("\n", "\r\n").encode("ascii")

@@ -1,8 +1,8 @@
 """Write the summary files of a request folder after requests and issued certificates.
 
-``plan.json`` contains the plan, and the manifest records the current state. So a command can write
-the files again without the table. ``manifest.summary`` has the SHA-256 of each file and, under
-``made_of``, a digest of all data in the files.
+A command can write the files without the table, because ``plan.json`` contains the plan, and the
+manifest contains the current state. ``manifest.summary`` contains the SHA-256 of each file.
+``made_of`` contains a digest of all data in the files.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from ..rules.findings import Finding, Findings
 from ..rules.model import Rules
 from ..rules.returned_rules import every_check
 from ..rules.rule_files import rules_on_record
-from .evaluation.evaluation import accepted_on_record
+from .evaluation.evaluation import list_recorded_acceptances
 
 _MADE_OF = "made_of"
 
-#: The maximum number of requests for which every change writes the summary again. In a larger
-#: folder, writing the summary would take longer than the change itself.
+#: In a folder with more requests, a change does not write the summary again, because this would
+#: take longer than the change itself.
 _MOST = 10_000
 
 
 def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> Manifest:
-    """Write the summary of a folder in its four forms; the caller holds the lock.
+    """Write the summary of a folder in four file formats. The caller must hold the folder's lock.
 
     Parameters
     ----------
     folder : Path
         The request folder.
     manifest : Manifest
-        The manifest with the n requests of the summary.
+        The manifest of the folder, with n requests.
     summary : Summary
         The summary of the plan, with figures.
 
@@ -57,9 +57,9 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
         The manifest with the hashes of the files, to be saved. After an interruption, the recorded
         hashes do not match the files, and the next run writes the files again.
     """
-    recorded_values = {_MADE_OF: _digest_of_content(manifest)}
+    recorded_values = {_MADE_OF: _compute_content_digest(manifest)}
     whole = _add_record(summary, manifest)
-    for name in SUMMARY_NAMES:  # Only one file at a time is in memory.
+    for name in SUMMARY_NAMES:  # This keeps only one file in memory.
         data = write_summary(whole, "." + name.rpartition(".")[2])
         files.replace(folder / name, data, 0o644)
         recorded_values[name] = hashlib.sha256(data).hexdigest()
@@ -67,8 +67,8 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 
 def is_current(manifest: Manifest) -> bool:
-    """Whether the summary files match the records of the manifest."""
-    return manifest.summary.get(_MADE_OF) == _digest_of_content(manifest)
+    """Return whether the summary files match the records of the manifest."""
+    return manifest.summary.get(_MADE_OF) == _compute_content_digest(manifest)
 
 
 def _add_record(summary: Summary, manifest: Manifest) -> Summary:
@@ -78,7 +78,7 @@ def _add_record(summary: Summary, manifest: Manifest) -> Summary:
         approval=tuple(_describe_approval(manifest)),
         is_approved=bool(last and last.approvals and last.plan_sha256 == manifest.plan_sha256),
     )
-    accepted = accepted_on_record(manifest.requests)
+    accepted = list_recorded_acceptances(manifest.requests)
     return with_requests(summary, manifest.requests, accepted, _find_certificate_in_use(manifest))
 
 
@@ -86,7 +86,7 @@ def _find_certificate_in_use(manifest: Manifest) -> dict[str, Generations]:
     return {record.id: generations_of(record) for record in manifest.requests}
 
 
-def _digest_of_content(manifest: Manifest) -> str:
+def _compute_content_digest(manifest: Manifest) -> str:
     """Return a digest of all data in the summary files."""
     recorded_values = (
         manifest.plan_json_sha256,
@@ -95,7 +95,7 @@ def _digest_of_content(manifest: Manifest) -> str:
         list(_describe_approval(manifest)),
         progress_digest(
             manifest.requests,
-            accepted_on_record(manifest.requests),
+            list_recorded_acceptances(manifest.requests),
             _find_certificate_in_use(manifest),
         ),
     )
@@ -131,7 +131,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
 
 
 def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
-    """Return the plan in a folder with its findings and the additional data of the manifest.
+    """Return the plan in a folder, with the findings and additional data from the manifest.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
 
 
 def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Add the recorded rule to each certificate: a usage may have rules in two profiles."""
+    """Add the recorded rule to each certificate, because a usage can have rules in two profiles."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
@@ -178,7 +178,7 @@ def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iter
 
 
 def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
-    """Return the summary of a folder as the summary files show it.
+    """Return the summary that the summary files of a folder contain.
 
     Returns
     -------
@@ -197,7 +197,7 @@ _IDS_NAMED = 10
 
 
 def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield the saved plan that was requested last, and who approved it."""
+    """Yield lines about the last saved plan of the folder, and about its approval."""
     if not manifest.plans:
         return
     last = manifest.plans[-1]

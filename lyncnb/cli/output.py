@@ -234,9 +234,9 @@ def write_next(*steps: str) -> None:
 
 def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
     """Write the next step for a request folder at the end of a command's output."""
-    from ..authorities.status import steps_from_here
+    from ..authorities.status import list_steps_on_record
 
-    write_next(*steps_from_here(folder, manifest))
+    write_next(*list_steps_on_record(folder, manifest))
 
 
 def progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:

@@ -287,7 +287,7 @@ class _Schedules:
         return self._reuse[ca]
 
     def restarts(self, certificate: PlannedCertificate) -> bool:
-        """Whether services restart for a certificate, because a step drains or restarts them."""
+        """Return whether a step for a certificate drains or restarts services."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
             self._restarts[key] = any(
@@ -412,7 +412,7 @@ class _Schedule:
         )
 
     def _is_future(self, issue: date) -> bool:
-        """Whether the planned issue date is in the future; for a folder, it may have passed."""
+        """Return whether the planned issue date is not in the past; always true for a plan."""
         return not self.of.read.records or issue >= self.of.begin
 
     def _recorded_entry(self, held: Held) -> Hold:

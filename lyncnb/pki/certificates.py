@@ -220,7 +220,7 @@ class Certificate:
         return visible(names[-1]) if names else name_text(self.issuer)
 
     def is_valid_at(self, moment: datetime) -> bool:
-        """Whether a time is in the validity period, including the first and the last second."""
+        """Return whether a time is in the validity period, including its first and last second."""
         return self.not_before <= moment and moment.replace(microsecond=0) <= self.not_after
 
 

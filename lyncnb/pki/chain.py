@@ -252,7 +252,7 @@ class Issuers:
 
 
 def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the authority key identifier names a key other than this issuer's."""
+    """Return whether the authority key identifier names a key other than this issuer's."""
     expected, actual = certificate.authority_key_id, issuer.subject_key_id
     return bool(expected and actual and expected != actual)
 

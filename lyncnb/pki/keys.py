@@ -68,7 +68,7 @@ def spki_sha256(key: PublicKey | PrivateKey) -> str:
 
 
 def public_matches(key: PrivateKey, public_key: PublicKey) -> bool:
-    """Whether `public_key` is the public half of `key`."""
+    """Return whether `public_key` is the public half of `key`."""
     return _encode_spki(key) == _encode_spki(public_key)
 
 

@@ -92,7 +92,7 @@ class _Trees:
         return {key: frozenset(values) for key, values in addresses.items()}
 
     def has(self, name: GeneralName, *, liberal: bool) -> bool:
-        """Whether a name is in one of the trees; ``liberal`` is True for excluded names."""
+        """Return whether a name is in one of the trees; ``liberal`` is True for excluded names."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()

@@ -283,7 +283,7 @@ class FolderCipher:
         return _encode_pem(element(SEQUENCE, body), _DATA_LABEL)
 
     def is_old_data(self, pem: bytes, *, name: str) -> bool:
-        """Whether a list is in the format of earlier versions, which has no MAC."""
+        """Return whether a list is in the format of earlier versions, which has no MAC."""
         return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
 
     @property

@@ -382,7 +382,7 @@ def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 def _uses_old_passphrase(
     folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
 ) -> bool:
-    """Whether the old passphrase opens a file, not the new one; raise if neither does."""
+    """Return whether the old passphrase opens a file, not the new one; raise if neither does."""
     data = files.read(folder / target.path, limit=LARGEST)
     try:
         content, is_old = old.open(data, name=target.path), True

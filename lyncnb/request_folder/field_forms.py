@@ -25,7 +25,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def is_inside(path: str, *places: str) -> bool:
-    """Whether a relative path is the path of a file in a folder that lyncnb created.
+    """Return whether a relative path is the path of a file in a folder that lyncnb created.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Survey:
     problems: tuple[Problem, ...] = ()
 
     def has(self, path: str) -> bool:
-        """Whether a file exists, by its path relative to the folder."""
+        """Return whether a file exists, by its path relative to the folder."""
         directory, _, name = path.partition("/")
         return name in getattr(self, directory)
 

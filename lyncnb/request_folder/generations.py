@@ -98,7 +98,7 @@ EXPIRED = "certificate-expired"
 
 
 def is_faulty(record: RequestRecord) -> bool:
-    """Whether the issued certificate has errors for which no package is made."""
+    """Return whether the issued certificate has errors for which no package is made."""
     judgement = record.issued.judgement if record.issued is not None else None
     found = judgement.findings if judgement is not None else ()
     return any(finding.severity == "error" and finding.code != EXPIRED for finding in found)
@@ -299,7 +299,7 @@ def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
 
 
 def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
-    """Whether a certificate is due for renewal on a date and no renewal is requested yet.
+    """Return whether a certificate is due for renewal on a date and no renewal is requested yet.
 
     The next generation counts as a requested renewal, unless its certificate is also due before it
     was installed, or its run was interrupted.
@@ -332,5 +332,5 @@ def state_by_date(issued: Held | None, today: date, renew_from: date | None = No
 
 
 def is_expired(issued: Held | None, today: date) -> bool:
-    """Whether a certificate on record expired before `today` began, UTC."""
+    """Return whether a certificate on record expired before `today` began, UTC."""
     return state_by_date(issued, today) == "expired"

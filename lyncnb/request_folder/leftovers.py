@@ -238,7 +238,7 @@ def _is_old(survey: Survey, source: str, target: str, generation: ArchivedGenera
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names refer to the same file, or to files with equal bytes in a copied folder."""
+    """Return whether two names refer to the same file, or to files with the same bytes."""
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
 

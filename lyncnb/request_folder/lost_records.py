@@ -234,7 +234,7 @@ def _find_revocation(events: list[Event]) -> Revocation | None:
 
 
 def _is_same_request(known: PlannedEntry, planned: PlannedEntry) -> bool:
-    """Whether an entry that was made from a CSR matches a planned certificate."""
+    """Return whether an entry that was made from a CSR matches a planned certificate."""
     if known.issuer:
         return False
     return all(

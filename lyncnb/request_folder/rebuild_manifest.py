@@ -256,7 +256,7 @@ def rebuild_manifest(
 
 
 def has_secrets(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder has encrypted files; it has none if all keys are on other computers."""
+    """Return whether a folder contains encrypted files, such as private keys."""
     path = Path(folder)
     survey = take_survey(path)
     names = (*survey.keys, *(name for name in survey.archive if name.endswith(".key")))

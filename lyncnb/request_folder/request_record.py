@@ -346,7 +346,7 @@ class CoveringCertificate(_ValidOnRecord):
     others: Mapping[str, object] = others_field()
 
     def is_in_force(self, at: datetime) -> bool:
-        """Whether the certificate is valid at a time, UTC."""
+        """Return whether the certificate is valid at a time, UTC."""
         return self.begins <= at.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
@@ -628,7 +628,7 @@ class ApprovalOnRecord:
     others: Mapping[str, object] = others_field()
 
     def is_same(self, other: ApprovalOnRecord) -> bool:
-        """Whether both approvals have the same signature and the same key."""
+        """Return whether both approvals have the same signature and the same key."""
         return (self.key, self.signature_sha256) == (other.key, other.signature_sha256)
 
 

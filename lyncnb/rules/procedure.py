@@ -225,7 +225,7 @@ class Step:
     caution: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Whether the step is for a certificate of this role and these usages."""
+        """Return whether the step is for a certificate of this role and these usages."""
         if self.roles and role not in self.roles:
             return False
         if self.without_usages:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from ..authorities.handover import Handover
-from ..authorities.next_steps import stage_of
+from ..authorities.next_steps import find_stage
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus
 from ..base.shown.tables import count_of
@@ -116,10 +116,10 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
         response.
     """
     rows = status.shown
-    stages = Counter(map(stage_of, rows))
+    stages = Counter(map(find_stage, rows))
     again = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
     faulty = count_of(len(again), "certificate")
-    waits = [row.id for row in again if stage_of(row) == "waiting"]
+    waits = [row.id for row in again if find_stage(row) == "waiting"]
     if status.problems:
         return _step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
     if any(row.revoke for row in rows):

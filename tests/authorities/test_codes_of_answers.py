@@ -28,7 +28,7 @@ from folders import certify, make_folder, package_record, quick_cipher
 from hostile import archive
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import exchanged_packages, load_issued
+from lyncnb.authorities.certificates_on_record import find_exchanged_packages, load_issued
 from lyncnb.authorities.import_requests import receive_requests
 from lyncnb.authorities.returned.returned_files import read_returned
 from lyncnb.base.certificate_fields import KeyParameters
@@ -375,7 +375,7 @@ def repackaged(place: Path, data: bytes):
     (bundle.folder / "pfx").mkdir(exist_ok=True)
     (bundle.folder / "pfx" / "a.pfx").write_bytes(data)
     bundle = replace(bundle, manifest=bundle.manifest.with_records([record]))
-    return {found.code for found in exchanged_packages(bundle).values()}
+    return {found.code for found in find_exchanged_packages(bundle).values()}
 
 
 A, B = KEYS["a"], KEYS["b"]

@@ -335,12 +335,12 @@ def test_shown(folder, tmp_path):
 
 def test_two_names_one_folder():
     """Two CAs whose names give the same folder name get two folders."""
-    from lyncnb.authorities.submission import part_folder
+    from lyncnb.authorities.submission import choose_part_folder
 
     taken = {"internal-a-b"}
-    assert part_folder("internal", "A.B", taken) == "internal-a-b_2"
-    assert part_folder("internal", "A.B", {*taken, "internal-a-b_2"}) == "internal-a-b_3"
-    assert part_folder("public", "憑證", set()) == "public"
+    assert choose_part_folder("internal", "A.B", taken) == "internal-a-b_2"
+    assert choose_part_folder("internal", "A.B", {*taken, "internal-a-b_2"}) == "internal-a-b_3"
+    assert choose_part_folder("public", "憑證", set()) == "public"
 
 
 def test_nothing_waits_at_all(folder, tmp_path):

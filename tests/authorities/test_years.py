@@ -19,7 +19,7 @@ from request_folder.test_manifest import record
 import lyncnb as ln
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
-from lyncnb.authorities.status import FolderStatus, rows_on_record
+from lyncnb.authorities.status import FolderStatus, list_rows_on_record
 from lyncnb.authorities.summary_files import folder_summary
 from lyncnb.deploy.purge_keys import purge, why_removable
 from lyncnb.deploy.steps import deployment_steps
@@ -117,7 +117,7 @@ def check(history: History) -> None:
     """Compare every view with the certificates on the servers."""
     at = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
-    (row,) = rows_on_record(manifest, TERMS, today=at)
+    (row,) = list_rows_on_record(manifest, TERMS, today=at)
     renewals = list_renewals(RequestBundle(folder=Path("x"), manifest=manifest), today=history.day)
     if history.servers:
         ends = min(end for end, _, _ in history.servers.values())

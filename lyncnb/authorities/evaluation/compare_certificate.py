@@ -1,6 +1,6 @@
 """Compare an issued certificate with the plan: one finding for each difference.
 
-These functions are pure. The meaning, severity and source of each finding are data
+These functions have no side effects. The meaning, severity and source of each finding are data
 (``rules/returned_rules.toml``, ``cas/*.toml``).
 """
 
@@ -19,7 +19,8 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, findings, returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
-# RFC 1035 section 2.3.4, plus a trailing dot. lyncnb reports longer names without further checks.
+# The limit in RFC 1035 section 2.3.4, plus a trailing dot. lyncnb does not check longer names
+# further.
 _LONGEST = 254
 _SHOWN = 5  # The maximum number of certificate policies in a message.
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
@@ -135,7 +136,7 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
             f"the certificate has {by} instead of {_join_names(covered)}",
         )
     if missing - covered:
-        yield "names-missing", _add_verb(missing - covered, "is missing", "are missing")
+        yield "names-missing", _join_names_and_verb(missing - covered, "is missing", "are missing")
     if added:
         yield "names-added", _describe_not_requested(added)
     if certificate.other_names:
@@ -143,7 +144,7 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
     if (planned or present) and common - present:
         yield (
             "common-name-not-in-san",
-            _add_verb(
+            _join_names_and_verb(
                 common - present,
                 "is not a subject alternative name",
                 "are not subject alternative names",
@@ -152,10 +153,10 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
 
 
 def _describe_not_requested(names: Collection[str]) -> str:
-    return _add_verb(names, "is not in the request", "are not in the request")
+    return _join_names_and_verb(names, "is not in the request", "are not in the request")
 
 
-def _add_verb(names: Collection[str], singular: str, plural: str) -> str:
+def _join_names_and_verb(names: Collection[str], singular: str, plural: str) -> str:
     """List names, followed by the singular or plural phrase."""
     return f"{_join_names(names)} {singular if len(names) == 1 else plural}"
 
@@ -324,7 +325,7 @@ def _check_validity(
 
 
 def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
-    """Find missing properties that a publicly trusted certificate requires."""
+    """Yield findings about properties that a publicly trusted certificate must have."""
     if (
         certificate.issuer_name == DEMONSTRATION_NAME
     ):  # Only a folder with sample names may contain demonstration certificates.

@@ -49,18 +49,18 @@ def _compare_fields(before: Certificate, after: Certificate) -> Iterator[Success
     gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
     yield Succession("names", gone, come)
     yield Succession("issuer", name_text(before.issuer), name_text(after.issuer))
-    yield Succession("key", _key(before), _key(after))
-    yield Succession("signature", _signature(before), _signature(after))
-    yield Succession("usage", _usage(before), _usage(after))
+    yield Succession("key", _format_key(before), _format_key(after))
+    yield Succession("signature", _format_signature(before), _format_signature(after))
+    yield Succession("usage", _format_usage(before), _format_usage(after))
 
 
-def _key(certificate: Certificate) -> str:
+def _format_key(certificate: Certificate) -> str:
     return f"{certificate.key_algorithm} {certificate.key_bits}"
 
 
-def _signature(certificate: Certificate) -> str:
+def _format_signature(certificate: Certificate) -> str:
     return f"{certificate.signature_scheme} {certificate.signature_hash}".strip()
 
 
-def _usage(certificate: Certificate) -> str:
+def _format_usage(certificate: Certificate) -> str:
     return ", ".join(sorted(certificate.extended_key_usage or ()))

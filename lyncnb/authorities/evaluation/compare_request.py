@@ -1,7 +1,7 @@
 """Compare a request from another computer with the plan: one finding for each difference.
 
-These functions are pure. Another tool wrote the request, so differences in the order of names and
-in other extensions are ignored.
+These functions have no side effects. Another tool wrote the request, so lyncnb ignores the order of
+the names and additional extensions.
 """
 
 from __future__ import annotations

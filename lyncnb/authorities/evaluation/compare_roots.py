@@ -44,7 +44,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
 
 
 def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
-    """Describe how a rule affects a certificate below the root; "" if it does not."""
+    """Describe the effect of a rule about a root on a certificate below the root; "" if none."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
         return f"which is in no trust store as of {rule.source.date}"

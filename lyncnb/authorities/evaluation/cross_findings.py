@@ -1,7 +1,7 @@
-"""Findings that require several certificates.
+"""Find problems that are visible only in a comparison of several certificates.
 
-Duplicate serial numbers, one certificate for several requests, different certificates in a pool,
-a root to compare, an unknown key.
+Examples are duplicate serial numbers, one certificate for several requests, and different CAs for
+the servers in a pool.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..cas_on_record import (
     is_same_issuer,
     other_ca,
 )
-from ..returned.candidates import Batch, Match, Outstanding, is_issuer, with_findings
+from ..returned.candidates import Batch, Match, Outstanding, add_findings, is_issuer
 from ..returned.returned_files import ReturnedFile
 
 
@@ -30,12 +30,12 @@ def _list_planned_names(entry: PlannedEntry) -> set[str]:
     return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
 
 
-def with_cross_findings(
+def add_cross_findings(
     answers: Sequence[Match],
     requests: Sequence[Outstanding],
     by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
-    """Add the finding for one certificate that answers several requests."""
+    """Add a finding to the matches if one certificate belongs to several requests."""
     answered = {answer.asked.request_id for answer in answers}
     waiting: dict[object, list[Outstanding]] = {}
     for request in requests:
@@ -45,7 +45,7 @@ def with_cross_findings(
     for answer in answers:
         same_pool = waiting.get(answer.asked.entry.pool, [])
         more = findings(answer.asked.entry, _find_shared_certificate(answer, same_pool, by_key))
-        result.append(with_findings(answer, more))
+        result.append(add_findings(answer, more))
     return result
 
 
@@ -70,10 +70,10 @@ def _find_shared_certificate(
             )
 
 
-def with_other_cas(
+def add_ca_differences(
     answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
 ) -> list[Match]:
-    """Compare the CAs of the certificates in one run if none of these CAs is on record.
+    """Compare the CAs of newly received certificates with each other if no CA is on record.
 
     Parameters
     ----------
@@ -82,15 +82,15 @@ def with_other_cas(
     cas : mapping
         The CAs that were already on record.
     held : iterable of str
-        SHA-256 of the certificates on record, which were compared when they were received.
+        SHA-256 values of the certificates on record, which were compared when they were received.
     issuers : Issuers
         The available CA certificates.
 
     Returns
     -------
     list of Match
-        If several CAs issued the certificates, each has a finding, because lyncnb cannot know
-        which CA is correct.
+        The matches. If several CAs issued the certificates, each match has a finding, because
+        lyncnb cannot know which CA is correct.
     """
     before = frozenset(held)
     here: dict[PlannedCa, CaOnRecord] = {}
@@ -101,7 +101,7 @@ def with_other_cas(
             ca.add(match.asked.request_id, chain, is_complete=match.path.is_complete)
     several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
-        with_findings(match, findings(match.asked.entry, _compare_cas(match, several, issuers)))
+        add_findings(match, findings(match.asked.entry, _compare_cas(match, several, issuers)))
         if several and match.certificate.sha256 not in before and not match.has_errors
         else match
         for match in answers
@@ -113,7 +113,7 @@ def _compare_cas(match: Match, several: CasOnRecord, issuers: Issuers) -> Iterat
     if whole is None:
         return
     top = (match.certificate, *match.path.issuers)[-1]
-    # If there is only one root, only certificates without a complete chain are in doubt.
+    # If there is only one root, only certificates with an incomplete chain need a finding.
     if match.path.is_complete and set(whole.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
@@ -133,7 +133,7 @@ def _compare_cas(match: Match, several: CasOnRecord, issuers: Issuers) -> Iterat
         yield found
 
 
-def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
+def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
     """Yield the findings about the returned files."""
     for file in files:
         for code, message in file.remarks:
@@ -148,7 +148,7 @@ def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Findi
                 )
 
 
-def unmatched_findings(
+def find_unmatched_certificates(
     answers: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
     """Yield findings about unmatched certificates and about duplicate serial numbers."""
@@ -193,8 +193,8 @@ def unmatched_findings(
 def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
     """Find certificates with the same serial number that the same CA key signed.
 
-    If no available CA certificate can have signed a certificate, it is not reported. It is checked
-    again when the CA certificate is received.
+    A certificate whose CA certificate is missing is not reported. lyncnb checks it again when it
+    receives the CA certificate.
     """
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]

@@ -1,7 +1,7 @@
-"""Evaluate an issued certificate from the data on record.
+"""Evaluate an issued certificate from the data in the manifest.
 
-These functions are pure. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all use this
-module, so their results always agree.
+These functions have no side effects. ``receive``, ``pfx``, ``steps``, ``status``, and the panel all
+use this module, so their results always agree.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ NOTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The data for an evaluation.
+    """The data for the evaluation of an issued certificate.
 
-    ``accepted`` has the reason for each accepted error, by code. ``noted`` has the findings that
-    depend on other certificates. ``settled`` is the recorded certification path. It is replaced
-    only if it has an error, so that CA certificates that arrive later cannot lead to a different
-    root. ``is_fictional`` says whether the folder may contain certificates of the demonstration CA.
-    ``target_os`` is the Windows version of the servers.
+    ``accepted`` contains the reason for each accepted error, by code. ``noted`` contains the
+    findings that depend on other certificates. ``settled`` is the recorded certification path. It
+    is replaced only if it has an error, so that CA certificates that arrive later cannot lead to a
+    different root. If ``is_fictional`` is true, the folder may contain certificates from the
+    demonstration CA. ``target_os`` is the Windows version of the servers.
     """
 
     certificate: Certificate
@@ -62,7 +62,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The certification path and all findings; accepted errors are notices."""
+    """The certification path of a certificate and all findings; accepted errors are notices."""
 
     path: Path
     findings: tuple[Finding, ...]
@@ -86,7 +86,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     Returns
     -------
     Evaluation
-        The same for the same evidence and the same time.
+        The result. It depends only on the evidence and the time.
     """
     certificate, entry = evidence.certificate, evidence.entry
     path = _find_path(evidence, at)
@@ -104,7 +104,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
         certificate, entry, today=at, validity_days=evidence.validity_days
     )
     found = (*compared, *findings(entry, differences))
-    return Evaluation(path=path, findings=with_acceptances(found, evidence.accepted))
+    return Evaluation(path=path, findings=apply_acceptances(found, evidence.accepted))
 
 
 def _find_path(evidence: Evidence, at: datetime) -> Path:
@@ -123,7 +123,7 @@ def _find_path(evidence: Evidence, at: datetime) -> Path:
 
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
-    """Yield the objections to a path, adjusted for the Windows version and the type of CA."""
+    """Yield the problems in a certification path, for the Windows version and the type of CA."""
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
@@ -156,8 +156,8 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
         )
 
 
-def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Change accepted errors to notices with the reason, if the rules allow it."""
+def apply_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Change accepted errors to notices with the acceptance reason, if the rules allow this."""
     return tuple(
         finding.accepted_because(accepted[finding.code])
         if finding.severity == "error"
@@ -201,14 +201,14 @@ def to_record(
 
 
 def entry_sha256(entry: PlannedEntry) -> str:
-    """Return the SHA-256 of the planned fields that a certificate is compared with."""
+    """Return the SHA-256 of the planned values with which lyncnb compares a certificate."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
+def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Finding]:
     """Yield the accepted findings of the certificates on record, each with the reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
@@ -220,7 +220,7 @@ def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
         for recorded_finding in judgement.findings if judgement and reasons else ():
             if recorded_finding.code in reasons and recorded_finding.code in returned_checks():
                 accepted = finding(recorded_finding.code, record.id, recorded_finding.message)
-                # The recorded message already contains the reason.
+                # The recorded message already contains the acceptance reason.
                 yield replace(
                     accepted.accepted_because(reasons[recorded_finding.code]),
                     message=recorded_finding.message,

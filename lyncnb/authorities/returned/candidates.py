@@ -1,6 +1,6 @@
-"""Requests and returned certificates, sorted by public key.
+"""Sort requests and returned certificates by public key.
 
-These functions are pure. ``matching.py`` decides which certificate belongs to which request.
+These functions have no side effects. ``matching.py`` chooses the certificate for each request.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from ...pki.chain import Issuers, Path
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference
 from ..cas_on_record import CaOnRecord, CasOnRecord, PlannedCa
-from ..evaluation.evaluation import with_acceptances
+from ..evaluation.evaluation import apply_acceptances
 from .returned_files import ReturnedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """One generation of one request, with the data for matching.
+    """A generation of a request, with the data for matching certificates.
 
     ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
     validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
-    has the reason for each accepted error, by code. ``noted`` has the recorded findings of a
-    certificate that depend on other certificates, and ``chains`` has the recorded path; the keys of
-    both are SHA-256 values. ``displaced`` are certificates that another certificate has replaced.
-    ``is_fictional`` says whether the folder has only names of the sample deployments. ``ca`` is the
-    name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence`` is the
-    certificate on record and the path above it, by SHA-256, unless the certificate has a known
-    error. ``has_root`` says whether that path is complete.
+    contains the reason for each accepted error, by code. ``noted`` contains the recorded findings
+    that depend on other certificates, and ``chains`` the recorded path, both by the SHA-256 of the
+    certificate. ``displaced`` contains certificates that another certificate has replaced.
+    ``is_fictional`` is true if the folder contains only names from the sample deployments. ``ca``
+    is the name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence``
+    is the certificate on record and the path above it, by SHA-256, unless the certificate has a
+    known error. ``has_root`` is true if this path is complete.
     """
 
     request_id: str
@@ -61,7 +61,7 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate that belongs to a request, its path, and all differences from the plan.
+    """A certificate that belongs to a request, with its path and all differences from the plan.
 
     ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
@@ -81,7 +81,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The certificates of one run, sorted by public key."""
+    """The received certificates and the requests, by public key."""
 
     sources: Mapping[Certificate, str]
     by_key: Mapping[str, tuple[Outstanding, ...]]
@@ -97,7 +97,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """The result of matching returned files.
+    """The result of matching the certificates in returned files to requests.
 
     ``answers`` match current requests, in the order of the requests; ``superseded`` match archived
     generations. A match that has errors is shown but not accepted. ``refused`` are additional
@@ -115,19 +115,19 @@ class Matched:
     passed_over: tuple[tuple[str, Certificate], ...] = ()
 
 
-def sort_out(
+def sort_by_public_key(
     requests: Sequence[Outstanding],
     files: tuple[ReturnedFile, ...],
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Sort requests and certificates by public key; all other certificates can be issuers."""
+    """Sort requests and certificates by public key. All other certificates can be issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
-    by_key = by_public_key(requests)
-    # A certificate with a key of this folder is never an issuer, so it cannot extend a path.
+    by_key = group_by_public_key(requests)
+    # A certificate for a key in this folder is never an issuer, so it cannot extend a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     return Batch(
@@ -136,7 +136,7 @@ def sort_out(
         issuers=Issuers(others),
         known=by_sha256,
         today=today,
-        earlier=earlier_certificates(requests, by_sha256),
+        earlier=find_earlier_certificates(requests, by_sha256),
         cas=_find_recorded_cas(requests, by_sha256),
     )
 
@@ -154,7 +154,7 @@ def _find_recorded_cas(
     return found
 
 
-def by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
+def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
     """Return the requests by the SHA-256 of their public key, usually one for each key."""
     found: dict[str, tuple[Outstanding, ...]] = {}
     for request in requests:
@@ -163,7 +163,7 @@ def by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstandin
     return found
 
 
-def earlier_certificates(
+def find_earlier_certificates(
     requests: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """Find the certificate of the latest superseded generation that has one, by request id."""
@@ -175,13 +175,13 @@ def earlier_certificates(
 
 
 def is_issuer(certificate: Certificate) -> bool:
-    """Whether a certificate is marked as a CA certificate."""
+    """Return whether a certificate is marked as a CA certificate."""
     return certificate.is_ca or certificate.is_self_issued
 
 
-def with_findings(answer: Match, more: tuple[Finding, ...]) -> Match:
-    """Add findings to a match; accepted ones become notices."""
+def add_findings(answer: Match, more: tuple[Finding, ...]) -> Match:
+    """Add findings to a match, and change accepted findings to notices."""
     if not more:
         return answer
-    more = with_acceptances(more, answer.asked.accepted)
+    more = apply_acceptances(more, answer.asked.accepted)
     return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *more))))

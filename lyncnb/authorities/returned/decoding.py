@@ -21,12 +21,12 @@ from ...pki.pkcs12 import PfxNotOpened, open_pfx
 from .server_export import BadExport, ServerExport, is_export, parse_export
 
 AskPassword = Callable[[], Secret | str | None]
-Remark = tuple[str, str]  # The code in rules/returned_rules.toml, and the message.
+Remark = tuple[str, str]  # A code in rules/returned_rules.toml, and a message.
 
 # All quantifiers are possessive, so that a malicious file cannot cause repeated scans.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
-# A reply or a forwarded mail has "> " at the start of each line; base64 text never has.
+# In a mail reply, each line starts with "> ". A line of base64 text never starts like this.
 _QUOTED = re.compile(r"^(?:[ \t]{0,8}+>)++", re.MULTILINE)
 _MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
@@ -38,12 +38,12 @@ _SHORTEST_BASE64 = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """The content of one file.
+    """The content of a file that a CA returned.
 
     ``certificates`` are in the order of the file, without duplicates. ``remarks`` describe all
-    other content. ``key_spki_sha256`` identifies the public keys of the private keys in PFX files.
-    ``requests`` are certification requests (PKCS #10) as DER, not parsed. ``export`` says where the
-    certificates are installed, if ``lyncnb snippet certificates`` wrote the file.
+    other content. ``key_spki_sha256`` contains the hashes of the public keys for the private keys
+    in PFX files. ``requests`` are certification requests (PKCS #10) as DER, not parsed. If ``lyncnb
+    snippet certificates`` wrote the file, ``export`` contains the location of each certificate.
     """
 
     certificates: tuple[Certificate, ...] = ()
@@ -66,7 +66,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     Returns
     -------
     Decoded
-        A damaged file gives a remark; no content raises an error.
+        The content. A damaged file results in a remark, not in an error.
 
     Notes
     -----
@@ -80,7 +80,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     if isinstance(export, tuple):
         return Decoded(remarks=(export,))
     for label, content in _split_data(data):
-        for result in _read_piece(label, content, password):
+        for result in _read_block(label, content, password):
             if isinstance(result, Certificate):
                 certificates.setdefault(result)
             elif isinstance(result, str):
@@ -106,7 +106,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _read_export(data: bytes) -> ServerExport | Remark | None:
-    """Read the location of a server's certificates; an incomplete export is ignored."""
+    """Read the location of a server's certificates from an export. Ignore an incomplete export."""
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _decode_text(data)):
         return None
     try:
@@ -119,7 +119,7 @@ def _read_export(data: bytes) -> ServerExport | Remark | None:
 
 
 def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
-    """Yield the label ("" without PEM lines) and the DER bytes of every block, or a remark."""
+    """Yield the label and the DER bytes of every block; the label is "" without PEM lines."""
     binary = _find_binary(data)
     if binary is not None:
         yield "", binary
@@ -255,7 +255,7 @@ def _decode_base64(text: str) -> bytes:
         return b""
 
 
-def _read_piece(
+def _read_block(
     label: str, content: bytes | Remark, password: AskPassword | None
 ) -> Iterator[Certificate | Remark | str | bytes]:
     if isinstance(content, tuple):
@@ -264,7 +264,7 @@ def _read_piece(
     try:
         objects = read_objects(content)
         kinds = [kind for kind, _ in objects]
-        _refuse_leftovers(objects)
+        _reject_unknown_elements(objects)
         for kind, der in objects:
             if kind is Kind.OTHER and len(kinds) > 1:
                 continue  # OpenSSL writes trust settings after a certificate.
@@ -274,7 +274,7 @@ def _read_piece(
         yield "file-malformed", f"{named} is not complete ASN.1: {error}"
 
 
-def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
+def _reject_unknown_elements(objects: list[tuple[Kind, bytes]]) -> None:
     """Reject ASN.1 elements that are not a known object.
 
     OpenSSL writes its trust settings after a certificate (TRUSTED CERTIFICATE) as one SEQUENCE.
@@ -334,7 +334,7 @@ def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate 
         yield "file-without-certificate", "the file is a PFX without certificates"
 
 
-# The text of AD CS about a pending or denied request, on its web page and in certreq's output.
+# The text that AD CS shows for a pending or denied request on the web page and in certreq.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
 _OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")

@@ -18,7 +18,7 @@ from ...request_folder.generations import EXPIRED
 from ...rules.findings import Finding, Findings, grouped
 from .returned_files import ReturnedFile
 
-# The maximum number of certificates in a line of text.
+# The maximum number of certificates that a line of text lists.
 _CERTIFICATES_SHOWN = 20
 
 
@@ -26,10 +26,10 @@ _CERTIFICATES_SHOWN = 20
 class IssuedCertificate(Told):
     """An issued certificate, its request, and its certification path.
 
-    ``path`` starts with the issuer and ends with the root, if they are known. ``chain_complete``
-    says whether it ends in a self-signed certificate. ``earlier`` is the certificate that it
+    ``path`` starts with the issuer and ends with the root, if they are known. ``chain_complete`` is
+    true if the path ends with a self-signed certificate. ``earlier`` is the certificate that it
     replaces, if any. ``rejected`` are CA certificates with the issuer's name that did not sign the
-    certificate. ``accepted`` has the reason for each accepted error.
+    certificate. ``accepted`` contains the reason for each accepted error.
     """
 
     told: ClassVar = (
@@ -68,7 +68,7 @@ class IssuedCertificate(Told):
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """The certificates above it as DER, issuer first."""
+        """The CA certificates above the certificate as DER, starting with the issuer."""
         return tuple(issuer.der for issuer in self.path)
 
     @property
@@ -156,7 +156,8 @@ def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Fin
                 yield finding
 
 
-#: History events about replaced certificates. The SHA-256 of each certificate is in parentheses.
+#: History events about replaced certificates contain the SHA-256 of each certificate in
+#: parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
@@ -185,20 +186,21 @@ class IssuedCertificates(Table, Told):
     superseded : tuple of IssuedCertificate
         Certificates for archived generations; do not use them.
     refused : tuple of IssuedCertificate
-        Certificates with errors whose request has a better one, or that were refused earlier.
+        Certificates with errors that were refused earlier, or whose request has a better
+        certificate.
     issuers : tuple of Certificate
         CA certificates, stored once for the folder.
     passed_over : tuple of (str, Certificate)
         Request ids, and certificates with the same dates as the accepted one.
     accepted : Mapping
-        The reason of each error that this run accepted, by code.
+        The reason for each error that was accepted in this call, by code.
     findings : Findings
         All findings about certificates, files and requests.
     files : tuple of ReturnedFile
         Every file that was read.
     exchanged : Mapping
-        Problems with received files and packages of the folder, by relative path: they cannot be
-        read or are not the files on record.
+        Problems with received files and packages in the folder, by relative path. The files cannot
+        be read, or differ from the record.
     """
 
     format: ClassVar = "lyncnb-received/1"
@@ -278,7 +280,8 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
-                # The CA certificate was not yet valid at that time, or the rules have changed.
+                # When the certificate was recorded, the CA certificate was not yet valid, or the
+                # rules differed.
                 words = (
                     f"{which}, but it has no error now. To accept it, run: lyncnb receive FOLDER"
                 )
@@ -311,7 +314,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 if everything matches the plan, 1 for differences, 2 if a file cannot be read."""
+        """The exit status: 0 without differences, 1 for differences, 2 for an unreadable file."""
         if any(finding.code in _UNREADABLE for finding in self.findings):
             return 2
         return 1 if self.has_differences else 0

@@ -1,6 +1,6 @@
 """Read the parts of a mail that was saved as a file (``.eml``).
 
-Attachments and bodies are decoded: base64, quoted-printable, forwarded messages. lyncnb then reads
+This module decodes attachments and bodies, including those in forwarded messages. lyncnb then reads
 each part like any other file.
 """
 
@@ -23,7 +23,7 @@ _MOST_BOUNDARIES = 20
 
 
 def is_mail(data: bytes) -> bool:
-    """Whether a file is a mail, which has mail headers before the first blank line."""
+    """Return whether a file is a mail, which has mail headers before the first blank line."""
     head = data[:_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
     if not _FIRST_LINE.match(head):
         return False
@@ -34,7 +34,7 @@ def is_mail(data: bytes) -> bool:
 def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the decoded bytes of each attachment and body.
 
-    A mail with more levels than people send yields nothing.
+    A mail with too many nested levels yields nothing.
     """
     if data.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         return

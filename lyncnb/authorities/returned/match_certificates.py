@@ -18,10 +18,10 @@ from ...rules.returned_rules import may_be_accepted, returned_checks
 from ..certificates_on_record import (
     FOLDER,
     ISSUERS,
-    as_issued,
-    exchanged_packages,
+    build_issued_certificate,
+    find_exchanged_packages,
     known_certificates,
-    outstanding_requests,
+    list_outstanding_requests,
 )
 from .issued import IssuedCertificates, distinct_findings
 from .matching import match_answers
@@ -64,21 +64,21 @@ def match_certificates(
     """
     require("match_certificates: bundle", bundle, RequestBundle)
     at = moment_of(today) if today is not None else datetime.now(UTC)
-    accepted = checked_acceptances(accept or {})
+    accepted = check_acceptances(accept or {})
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
     known, missing, exchanged = known_certificates(bundle)
-    packages = exchanged_packages(bundle)
+    packages = find_exchanged_packages(bundle)
     if paths:
         files += _find_refused(bundle, files, known, accepted)
-    asked = list(outstanding_requests(bundle, accepted))
+    asked = list(list_outstanding_requests(bundle, accepted))
     matched = match_answers(asked, files, known=known, today=at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
-    everyone = tuple(map(as_issued, answers))
+    everyone = tuple(map(build_issued_certificate, answers))
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
-        *_add_unrecorded(bundle, files, matched.findings),
-        # A lost file that was received again, in any form, is written again.
+        *_add_unrecorded_requests(bundle, files, matched.findings),
+        # If a lost file is received again in any format, lyncnb writes the file again.
         *(
             found
             for part, found in missing
@@ -90,11 +90,11 @@ def match_certificates(
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),
-        certificates=tuple(map(as_issued, matched.answers)),
-        superseded=tuple(map(as_issued, matched.superseded)),
+        certificates=tuple(map(build_issued_certificate, matched.answers)),
+        superseded=tuple(map(build_issued_certificate, matched.superseded)),
         findings=sort_findings(dict.fromkeys(everything)),
         files=files,
-        refused=tuple(map(as_issued, matched.refused)),
+        refused=tuple(map(build_issued_certificate, matched.refused)),
         issuers=matched.issuers,
         passed_over=matched.passed_over,
         accepted=accepted,
@@ -103,7 +103,7 @@ def match_certificates(
 
 
 def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Whether this run received a missing CA certificate again and therefore restores it."""
+    """Return whether a CA certificate that is missing in the folder was received again."""
     if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
     stem = finding.about.rpartition("/")[2].removesuffix(".cer")
@@ -112,7 +112,7 @@ def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
     )
 
 
-def _add_unrecorded(
+def _add_unrecorded_requests(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
     """Add the path of an unrecorded CSR to findings about certificates with an unknown key."""
@@ -144,7 +144,7 @@ def _find_refused(
     known: Iterable[Certificate],
     accepted: Mapping[str, str],
 ) -> tuple[ReturnedFile, ...]:
-    """Return refused certificates that a new CA certificate or a new reason may make acceptable."""
+    """Return refused certificates that a new CA certificate or acceptance can make valid."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     came = (certificate for file in files for certificate in file.certificates)
     if not accepted and not any(new.is_ca and new.sha256 not in by_sha256 for new in came):
@@ -157,7 +157,7 @@ def _find_refused(
     )
 
 
-def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
+def check_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
     """Return the errors to accept, by code.
 
     Raises

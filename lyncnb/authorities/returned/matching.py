@@ -1,7 +1,7 @@
 """Match returned certificates to requests, and collect the findings about each certificate.
 
-These functions are pure. Only the public key counts; file names, serial numbers and subjects do
-not.
+These functions have no side effects. Only the public key determines the request. File names, serial
+numbers, and subjects are ignored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ from ...rules.returned_rules import Difference, finding, findings
 from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, fingerprint, other_ca
 from ..evaluation.compare_predecessor import succession
 from ..evaluation.cross_findings import (
-    file_findings,
-    unmatched_findings,
-    with_cross_findings,
-    with_other_cas,
+    add_ca_differences,
+    add_cross_findings,
+    find_unmatched_certificates,
+    list_file_findings,
 )
-from ..evaluation.evaluation import Evaluation, Evidence, evaluate, with_acceptances
-from .candidates import Batch, Match, Matched, Outstanding, is_issuer, sort_out, with_findings
+from ..evaluation.evaluation import Evaluation, Evidence, apply_acceptances, evaluate
+from .candidates import (
+    Batch,
+    Match,
+    Matched,
+    Outstanding,
+    add_findings,
+    is_issuer,
+    sort_by_public_key,
+)
 from .returned_files import ReturnedFile
 
 
@@ -52,16 +60,16 @@ def match_answers(
     Returns
     -------
     Matched
-        At most one certificate per request: the one with the fewest errors, then the latest start,
-        then the latest file. A certificate with an error never replaces one without errors. A
-        self-signed certificate or a CA certificate never matches a request.
+        At most one certificate for each request: the one with the fewest errors, then with the
+        latest start date, then from the latest file. A certificate with an error never replaces one
+        without errors. A self-signed certificate or a CA certificate never matches a request.
 
     Notes
     -----
     Source: RFC 2986 section 4.1 and RFC 5280 section 4.1.2.7 for the public key.
     """
     files = tuple(files)
-    batch = sort_out(requests, files, tuple(known), moment_of(today))
+    batch = sort_by_public_key(requests, files, tuple(known), moment_of(today))
     candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
@@ -70,12 +78,12 @@ def match_answers(
         taken = _choose_certificate(request, given, batch) if given else None
         if taken is not None:
             (answers if request.is_current else superseded).append(taken)
-    answers += _find_completed(requests, answers, batch)
-    answers = with_cross_findings(answers, requests, batch.by_key)
-    answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
-    batch.loose.extend(file_findings(files, batch))
-    rest = tuple(unmatched_findings(answers + superseded + batch.refused, requests, batch))
-    answers = [with_findings(match, _report_key_finding(rest, match)) for match in answers]
+    answers += _find_completed_chains(requests, answers, batch)
+    answers = add_cross_findings(answers, requests, batch.by_key)
+    answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
+    batch.loose.extend(list_file_findings(files, batch))
+    rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
+    answers = [add_findings(match, _report_key_finding(rest, match)) for match in answers]
     request_ids = {match.asked.request_id for match in answers}
     batch.loose.extend(found for found in rest if found.about not in request_ids)
     return Matched(
@@ -84,7 +92,7 @@ def match_answers(
         findings=tuple(dict.fromkeys(batch.loose)),
         refused=tuple(batch.refused),
         passed_over=tuple(batch.passed_over),
-        issuers=tuple(c for c in batch.sources if _is_kept(c, batch)),
+        issuers=tuple(c for c in batch.sources if _is_ca_to_store(c, batch)),
     )
 
 
@@ -92,16 +100,16 @@ def _report_key_finding(found: tuple[Finding, ...], answer: Match) -> tuple[Find
     return tuple(finding for finding in found if finding.about == answer.asked.request_id)
 
 
-def _is_kept(certificate: Certificate, batch: Batch) -> bool:
-    """Whether a certificate is a CA certificate, which the folder stores for later use."""
+def _is_ca_to_store(certificate: Certificate, batch: Batch) -> bool:
+    """Return whether a certificate is a CA certificate, which the folder stores for later use."""
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
-def _find_completed(
+def _find_completed_chains(
     requests: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield recorded certificates whose chain changes with the CA certificates of this run."""
-    news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
+    """Yield the recorded certificates to whose chains newly received CA certificates belong."""
+    news = [c for c in batch.sources if _is_ca_to_store(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
@@ -128,7 +136,7 @@ def _find_completed(
 
 
 def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
-    """Return the certificates for the folder's keys, by key; report those that cannot match."""
+    """Return the certificates for the folder's keys, by key, and report all others."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for request in batch.by_key.get(certificate.spki_sha256, ())[:1]:
@@ -142,7 +150,7 @@ def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     return {key: tuple(certificates) for key, certificates in found.items()}
 
 
-def _start_of_validity(certificate: Certificate) -> tuple[datetime, datetime]:
+def _get_start_of_validity(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
@@ -179,7 +187,7 @@ def _evaluate_match(asked: Outstanding, certificate: Certificate, batch: Batch) 
     told = tuple(
         noted_finding
         for noted_finding in evidence.noted
-        # The recorded findings about another CA stay with an accepted certificate.
+        # An accepted certificate keeps the recorded findings about a different CA.
         if noted_finding[0] not in _FOUND_AGAIN
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
@@ -200,8 +208,8 @@ def _add_other_ca(
     is_held = certificate.sha256 == asked.held_sha256
     ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
     if is_held and evaluation.path.issuers:
-        # This certificate's signature proves the CA. A certificate that this CA did not sign is the
-        # faulty one, and has an error.
+        # The signature of this certificate proves its CA. If a recorded certificate has another CA,
+        # that certificate is wrong and has an error.
         ca = replace(ca, tops={})
     other = other_ca(asked.planned_ca, certificate, evaluation.path, ca, batch.issuers)
     return _add_difference(asked, evaluation, other) if other else evaluation
@@ -216,7 +224,7 @@ def evaluate_on_record(
     *,
     at: datetime,
 ) -> Match:
-    """Evaluate a certificate of the folder; ``known`` has all certificates by SHA-256."""
+    """Evaluate a recorded certificate; ``known`` contains all recorded certificates by SHA-256."""
     evaluation = evaluate(_build_evidence(asked, certificate, issuers, known), at=at)
     return Match(
         asked=asked,
@@ -230,9 +238,11 @@ def evaluate_on_record(
 def _choose_certificate(
     asked: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
 ) -> Match | None:
-    """Choose the certificate of one request; return None to keep the certificate on record."""
+    """Choose the certificate for a request. Return None if the certificate on record is kept."""
     if not asked.is_current:
-        return _match_superseded(asked, max(certificates, key=_start_of_validity), batch)
+        return _match_superseded_requests(
+            asked, max(certificates, key=_get_start_of_validity), batch
+        )
     held = batch.known.get(asked.held_sha256)
     evaluations = {one: _evaluate_match(asked, one, batch) for one in certificates}
     own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
@@ -240,7 +250,7 @@ def _choose_certificate(
         evaluations = _reject_several_cas(asked, evaluations)
     elif own.path.is_complete and not own.errors:
         evaluations = {
-            one: evaluation if one == held else _reject_unproven(asked, evaluation)
+            one: evaluation if one == held else _reject_incomplete_chain(asked, evaluation)
             for one, evaluation in evaluations.items()
         }
     kept = held if own and not own.errors else None
@@ -255,7 +265,7 @@ def _choose_certificate(
         warnings = sum(finding.severity == "warning" for finding in found)
         # A complete chain is preferred to an incomplete one, whatever the dates.
         is_proven = evaluations[one].path.is_complete
-        begins, ends = _start_of_validity(one)
+        begins, ends = _get_start_of_validity(one)
         errors = evaluations[one].errors
         return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(one)
 
@@ -271,20 +281,20 @@ def _choose_certificate(
             best = held
     for one in certificates:
         if one not in (best, held):
-            _put_aside(asked, one, evaluations[one], best, batch)
+            _reject_certificate(asked, one, evaluations[one], best, batch)
     if best not in evaluations:
         return None
     evaluation = evaluations[best]
     good = [certificate for certificate in certificates if not evaluations[certificate].errors]
     differences = _report_choice(asked, best, good if best in good else [], held, batch)
-    more = with_acceptances(findings(asked.entry, differences), asked.accepted)
+    more = apply_acceptances(findings(asked.entry, differences), asked.accepted)
     return Match(
         asked=asked,
         certificate=best,
         path=evaluation.path,
         source_file=batch.sources[best],
         findings=(*evaluation.findings, *more),
-        earlier=_find_earlier(asked, best, held, batch),
+        earlier=_find_earlier_certificate(asked, best, held, batch),
     )
 
 
@@ -336,11 +346,11 @@ def _reject_several_cas(
 def _add_difference(
     asked: Outstanding, evaluation: Evaluation, difference: Difference
 ) -> Evaluation:
-    more = with_acceptances(findings(asked.entry, [difference]), asked.accepted)
+    more = apply_acceptances(findings(asked.entry, [difference]), asked.accepted)
     return replace(evaluation, findings=(*evaluation.findings, *more))
 
 
-def _reject_unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
+def _reject_incomplete_chain(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
     """Reject a successor with an incomplete chain if the recorded chain is complete.
 
     A certificate from a different CA has a separate finding, which can be accepted separately.
@@ -355,14 +365,14 @@ def _reject_unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
     return _add_difference(asked, evaluation, (_UNPROVEN, message))
 
 
-def _put_aside(
+def _reject_certificate(
     asked: Outstanding,
     certificate: Certificate,
     evaluation: Evaluation,
     best: Certificate,
     batch: Batch,
 ) -> None:
-    """Report why a certificate is not accepted; keep it as refused if it has errors."""
+    """Report why a certificate is not accepted, and keep a certificate with errors as refused."""
     if evaluation.errors:
         batch.refused.append(
             Match(
@@ -384,17 +394,19 @@ def _put_aside(
         batch.loose.append(finding("older-answer", asked.request_id, message))
 
 
-def _match_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
-    """Keep a valid certificate of a superseded request, because the steps require its end date."""
+def _match_superseded_requests(
+    asked: Outstanding, newest: Certificate, batch: Batch
+) -> Match | None:
+    """Keep a valid certificate for a superseded request, because steps need its expiration date."""
     held = batch.known.get(asked.held_sha256)
-    if held is not None and _start_of_validity(held) > _start_of_validity(newest):
+    if held is not None and _get_start_of_validity(held) > _get_start_of_validity(newest):
         return None
     evaluation = _evaluate_path(asked, newest, batch)
     if held is not None and held != newest:
         evaluation = _add_other_ca(asked, newest, evaluation, batch)
         own = _evaluate_path(asked, held, batch)
         if own.path.is_complete and not own.errors:
-            evaluation = _reject_unproven(asked, evaluation)
+            evaluation = _reject_incomplete_chain(asked, evaluation)
     message = f"{_describe_certificate(newest, batch)}, belongs to generation {asked.generation}"
     # A certificate on record was already reported when it was received.
     differences = [] if held == newest else [("answers-superseded-request", message)]
@@ -412,7 +424,7 @@ def _match_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> 
 
 
 def _evaluate_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    """Evaluate only the signatures of the chain; an expired CA certificate is allowed."""
+    """Evaluate only the signatures in the chain. An expired CA certificate is allowed."""
     path = build_path(certificate, batch.issuers, today=batch.today)
     found = findings(
         asked.entry,
@@ -461,7 +473,7 @@ def _report_choice(
         yield "answers-retired-request", batch.sources[newest]
 
 
-def _find_earlier(
+def _find_earlier_certificate(
     asked: Outstanding, newest: Certificate, certificate: Certificate | None, batch: Batch
 ) -> Certificate | None:
     if not asked.is_current:

@@ -31,7 +31,7 @@ Password = Secret | str | Callable[[str], Secret | str | None] | None
 #: A PKCS #7 message with a thousand certificates and their chain has about 2 MB.
 MAX_FILE_BYTES = 5_000_000
 
-#: An archive of 10,000 certificates of 5 KB each, which are almost incompressible.
+#: This limit allows an archive with 10,000 certificates of 5 KB, which are almost incompressible.
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
@@ -54,9 +54,9 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 class ReturnedFile:
     """A returned file and its content.
 
-    ``name`` is a relative path, or ``archive.zip: entry``. ``remarks`` are (code, message).
-    ``export`` says where the certificates are installed, if the file is a server's export (``lyncnb
-    snippet certificates``).
+    ``name`` is a relative path, or ``archive.zip: entry``. ``remarks`` are pairs of a code and a
+    message. If the file is a server's export (``lyncnb snippet certificates``), ``export`` contains
+    the location of each certificate.
     """
 
     name: str
@@ -82,7 +82,8 @@ def read_returned(
     Returns
     -------
     tuple of ReturnedFile
-        In the given order, and by name inside a folder, including files that cannot be read.
+        The files in the specified order, and by name in a folder, including files that cannot be
+        read.
 
     Raises
     ------
@@ -104,11 +105,11 @@ def read_returned(
             files.extend(
                 _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
             )
-    return tuple(file for file in files if not _is_note(file))
+    return tuple(file for file in files if not _is_submission_note(file))
 
 
-def _is_note(file: ReturnedFile) -> bool:
-    """Whether ``submit.cmd`` wrote the file next to the certificates, and it has no certificate.
+def _is_submission_note(file: ReturnedFile) -> bool:
+    """Return whether ``submit.cmd`` wrote the file, which contains no certificate.
 
     The CA's administrators send the whole folder, so these files are ignored.
     """
@@ -118,9 +119,9 @@ def _is_note(file: ReturnedFile) -> bool:
 
 
 def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
-    """Report named files without content as unreadable, because the planner expects content.
+    """Report files without certificates as unreadable if the planner specified them by name.
 
-    Folders, and archives that also have certificates, may contain other files.
+    Folders, and archives with certificates, may contain other files.
     """
     found = list(files)
     if any(file.certificates or file.export for file in found):
@@ -146,7 +147,7 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
                 message = (
                     f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
                 )
-                yield _add_remark(shown_name, "file-unreadable", message)
+                yield _add_remark_to_file(shown_name, "file-unreadable", message)
                 return
             yield from _read_path(path, shown_name, password)
 
@@ -159,20 +160,20 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield _add_remark(name, "file-skipped", "the file is a symbolic link")
+            yield _add_remark_to_file(name, "file-skipped", "the file is a symbolic link")
             return
         if not stat.S_ISREG(mode):
-            yield _add_remark(name, "file-unreadable", "the path is not a regular file")
+            yield _add_remark_to_file(name, "file-unreadable", "the path is not a regular file")
             return
         data = read(path, limit=_find_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
-        yield _add_remark(name, "file-unreadable", str(reason))
+        yield _add_remark_to_file(name, "file-unreadable", str(reason))
         return
-    yield from _read_anything(data, name, password)
+    yield from _read_by_type(data, name, password)
 
 
-def _read_anything(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
+def _read_by_type(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     if data.startswith(_ZIP):
         yield from _read_archive(data, name, password)
     elif data.startswith(GZIP) or is_tar(data):
@@ -192,7 +193,7 @@ def _find_limit(path: Path) -> int:
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    """Read a saved mail; report only the parts with content."""
+    """Read a saved mail, and report only the parts with content."""
     parts = [(f"{name}: {visible(part)}", content) for part, content in mail_parts(data)]
     found = [
         file
@@ -201,7 +202,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
-            else _read_anything(content, part, password)
+            else _read_by_type(content, part, password)
         )
     ]
     telling = [file for file in found if not _is_empty(file)]
@@ -213,11 +214,11 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
         yield whole
         return
     message = "the mail contains no certificate; save the attachment and receive the saved file"
-    yield _add_remark(name, "file-without-certificate", message)
+    yield _add_remark_to_file(name, "file-without-certificate", message)
 
 
 def _is_empty(file: ReturnedFile) -> bool:
-    """Whether a part of a mail is only text, a signature or a picture."""
+    """Return whether a part of a mail is only text, a signature or a picture."""
     codes = {code for code, _ in file.remarks}
     return not file.certificates and not file.requests and codes <= {"file-without-certificate"}
 
@@ -239,38 +240,40 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
                     f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored "
                     "the rest"
                 )
-                yield _add_remark(name, "file-unreadable", message)
+                yield _add_remark_to_file(name, "file-unreadable", message)
                 return
             if not _is_ignored(entry.name.split("/")[-1]):
                 is_empty = False
                 yield _read_tar_entry(entry, entry_name, password)
         if is_empty:
-            yield _add_remark(name, "file-without-certificate", "the archive is empty")
+            yield _add_remark_to_file(name, "file-without-certificate", "the archive is empty")
     except BadTar as error:
-        yield _add_remark(name, "file-unreadable", str(error))
+        yield _add_remark_to_file(name, "file-unreadable", str(error))
 
 
 def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
     if reason := _explain_outside(entry.name):
-        return _add_remark(name, "file-skipped", reason)
+        return _add_remark_to_file(name, "file-skipped", reason)
     if not entry.is_file:
-        return _add_remark(name, "file-skipped", "the entry is a link or not a regular file")
+        return _add_remark_to_file(
+            name, "file-skipped", "the entry is a link or not a regular file"
+        )
     if len(entry.data) > MAX_FILE_BYTES:
-        return _add_remark(
+        return _add_remark_to_file(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
-        return _add_remark(name, "file-skipped", "the file is an archive inside an archive")
+        return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(entry.data, name, password)
 
 
-def _add_remark(name: str, code: str, message: str) -> ReturnedFile:
+def _add_remark_to_file(name: str, code: str, message: str) -> ReturnedFile:
     return ReturnedFile(name=name, remarks=((code, message),))
 
 
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
-        return _add_remark(name, "file-unreadable", "the file is empty")
+        return _add_remark_to_file(name, "file-unreadable", "the file is empty")
     decoded: Decoded = decode(data, password=_password_prompt(name, password))
     return ReturnedFile(
         name=name,
@@ -291,12 +294,12 @@ def _password_prompt(name: str, password: Password) -> AskPassword | None:
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     trouble = contents_trouble(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
-        yield _add_remark(name, "file-unreadable", trouble)
+        yield _add_remark_to_file(name, "file-unreadable", trouble)
         return
     try:
         archive = zipfile.ZipFile(BytesIO(data))
     except READ_ERRORS as error:
-        yield _add_remark(
+        yield _add_remark_to_file(
             name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}"
         )
         return
@@ -313,11 +316,11 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
                 f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
                 "ignored the rest"
             )
-            yield _add_remark(entry_name, "file-unreadable", message)
+            yield _add_remark_to_file(entry_name, "file-unreadable", message)
             return
         yield _read_entry(archive, entry, entry_name, password)
     if empty:
-        yield _add_remark(name, "file-without-certificate", "the archive is empty")
+        yield _add_remark_to_file(name, "file-without-certificate", "the archive is empty")
 
 
 def _read_entry(
@@ -325,13 +328,13 @@ def _read_entry(
 ) -> ReturnedFile:
     skipped = _explain_skip(entry)
     if skipped:
-        return _add_remark(name, "file-skipped", skipped)
+        return _add_remark_to_file(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
-        return _add_remark(
+        return _add_remark_to_file(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        return _add_remark(
+        return _add_remark_to_file(
             name,
             "file-unreadable",
             f"the unpacked file is more than {MAX_RATIO} times as large as the compressed file",
@@ -340,11 +343,11 @@ def _read_entry(
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
-        return _add_remark(
+        return _add_remark_to_file(
             name, "file-unreadable", f"the archive entry is damaged: {archive_reason(error)}"
         )
     if data.startswith(_ZIP):
-        return _add_remark(name, "file-skipped", "the file is an archive inside an archive")
+        return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(data, name, password)
 
 

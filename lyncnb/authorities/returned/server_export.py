@@ -40,7 +40,7 @@ class Placement:
     """A certificate in the Personal store of a computer.
 
     ``sha256`` is the hash of the DER bytes, and ``types`` are the usages that ``Get-CsCertificate``
-    shows. ``has_key`` says whether Windows has the private key.
+    shows. ``has_key`` is true if Windows has the private key.
     """
 
     sha256: str
@@ -52,8 +52,8 @@ class Placement:
 class ServerExport:
     """The output of ``export_certificates.ps1`` on one computer.
 
-    ``exported_at`` is a UTC time in ISO 8601. ``has_lync`` says whether Lync Server reported
-    usages. ``absent`` are usages whose certificate is not in the store, with the thumbprint.
+    ``exported_at`` is a UTC time in ISO 8601. ``has_lync`` is true if Lync Server reported usages.
+    ``absent`` contains the usages whose certificate is not in the store, with the thumbprint.
     """
 
     computer: str
@@ -64,12 +64,12 @@ class ServerExport:
 
 
 def is_export(text: str) -> bool:
-    """Whether a text starts like an export of any version."""
+    """Return whether a text starts like an export of any version."""
     return text.startswith(_MARK)
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read the locations of certificates from an export; ``decoding`` reads the certificates.
+    """Read the locations of certificates from an export. ``decoding.py`` reads the certificates.
 
     Parameters
     ----------
@@ -88,16 +88,16 @@ def parse_export(text: str) -> ServerExport:
         contains the line.
     """
     lines = _Lines(text)
-    version = lines.next().removeprefix(_MARK)
+    version = lines.read_line().removeprefix(_MARK)
     if version != _VERSION:
         raise BadExport(f"lyncnb does not support version {shown(version)} of the export")
-    computer = _read_computer(lines.value("Computer"))
-    time = lines.value("Time")
+    computer = _read_computer(lines.read_value("Computer"))
+    time = lines.read_value("Time")
     if not _TIME.fullmatch(time):
         raise BadExport(f"{shown(time)} is not a time such as 2026-11-24T08:00:00Z")
-    has_lync = _read_yes_no(lines.value("Lync"))
+    has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []
-    while (absence := lines.optional("Not in the store")) is not None:
+    while (absence := lines.read_optional("Not in the store")) is not None:
         found = _ABSENT.fullmatch(absence)
         if found is None:
             raise BadExport(f"{shown(absence)} is not a certificate type with a thumbprint")
@@ -121,37 +121,37 @@ class _Lines:
         self._lines = [line.strip() for line in lines]
         self._place = 0
 
-    def _peek(self) -> str | None:
+    def _find_next_line(self) -> str | None:
         while self._place < len(self._lines) and not self._lines[self._place]:
             self._place += 1
         return self._lines[self._place] if self._place < len(self._lines) else None
 
     @property
     def has_more(self) -> bool:
-        return self._peek() is not None
+        return self._find_next_line() is not None
 
-    def next(self) -> str:
-        line = self._peek()
+    def read_line(self) -> str:
+        line = self._find_next_line()
         if line is None:
             raise BadExport("the export is incomplete")
         self._place += 1
         return line
 
-    def optional(self, name: str) -> str | None:
-        line = self._peek()
+    def read_optional(self, name: str) -> str | None:
+        line = self._find_next_line()
         if line is None or not line.startswith(f"{name}: "):
             return None
         self._place += 1
         return line.removeprefix(f"{name}: ")
 
-    def value(self, name: str) -> str:
-        found = self.optional(name)
+    def read_value(self, name: str) -> str:
+        found = self.read_optional(name)
         if found is None:
-            raise BadExport(self.unlike(f'"{name}: …"'))
+            raise BadExport(self.describe_mismatch(f'"{name}: …"'))
         return found
 
-    def unlike(self, expected: str) -> str:
-        line = self._peek()
+    def describe_mismatch(self, expected: str) -> str:
+        line = self._find_next_line()
         if line is None:
             return f"the export is incomplete: {expected} is missing"
         return f"line {self._place + 1:,} is {shown(line)}, but it must be {expected}"
@@ -159,16 +159,15 @@ class _Lines:
 
 def _read_placements(lines: _Lines) -> Iterator[Placement]:
     while lines.has_more:
-        store = lines.value("Store")
+        store = lines.read_value("Store")
         if store not in ("My", "CA"):
             raise BadExport(f"the store {shown(store)} is neither My nor CA")
         has_key, types = False, []
         if store == "My":
-            has_key = _read_yes_no(lines.value("Key"))
-            while (kind := lines.optional("Type")) is not None:
-                kind = kind.removeprefix(
-                    "urn:certref:"
-                )  # The property Use has two forms; this code removes the prefix.
+            has_key = _read_yes_no(lines.read_value("Key"))
+            while (kind := lines.read_optional("Type")) is not None:
+                # Lync shows the property Use with or without a prefix.
+                kind = kind.removeprefix("urn:certref:")
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is not a certificate type")
                 types.append(kind)
@@ -178,10 +177,10 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
 
 
 def _read_sha256(lines: _Lines) -> str:
-    if lines.next() != _BEGIN:
+    if lines.read_line() != _BEGIN:
         raise BadExport("a certificate is missing after its description")
     body = []
-    while (line := lines.next()) != _END:
+    while (line := lines.read_line()) != _END:
         body.append(line)
     try:
         return hashlib.sha256(binascii.a2b_base64("".join(body), strict_mode=True)).hexdigest()

@@ -1,6 +1,6 @@
 """``AsIs``: how installed certificates cover a plan, as a table and as a document.
 
-This module contains only the values; ``compare_as_is.py`` determines them.
+This module contains only the data classes. ``compare_as_is.py`` creates the objects.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class PlannedAsIs(Told):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the certificate is installed on the right servers."""
+        """Whether the certificate is installed on all servers that need it."""
         return self.state == "covered"
 
     @property
@@ -151,7 +151,7 @@ class UnplannedCertificate(Told):
         return self.certificate.subject
 
     def lines(self) -> Iterator[str]:
-        """Yield the reason why no planned certificate requires it."""
+        """Yield the reason why no planned certificate requires the installed certificate."""
         yield self.why
 
     def __str__(self) -> str:
@@ -172,7 +172,7 @@ _COLUMNS = columns(
     ("What there is to say", lambda row: tuple(row.lines())),
 )
 
-#: The kind of file for a table of installed certificates.
+#: The type of file for a table of installed certificates.
 AS_IS_TABLE = report_kind(
     "a table of installed certificates",
     title="Installed certificates",
@@ -180,7 +180,7 @@ AS_IS_TABLE = report_kind(
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".md"),
 )
-#: The kind of file that ``request --only-missing`` reads.
+#: The type of file that ``request --only-missing`` reads.
 AS_IS_FILE = report_kind(
     "a file saved by lyncnb asis --save",
     title=AS_IS_TABLE.title,
@@ -189,15 +189,16 @@ AS_IS_FILE = report_kind(
     suffixes=(".json",),
 )
 
-_SHOWN = 200  # The maximum number of certificates in the short form.
+_SHOWN = 200  # The maximum number of certificates that the short form lists.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
     """How the installed certificates cover a plan on one date.
 
-    ``planned`` is in the order of the plan. ``files`` are findings about the read files. ``notes``
-    are statements of servers about other certificates. ``made_at`` is a UTC time in ISO 8601.
+    ``planned`` is in the order of the plan. ``files`` contains findings about the files that were
+    read. ``notes`` contains server data about other certificates. ``made_at`` is a UTC time in ISO
+    8601.
     """
 
     _columns: ClassVar = _COLUMNS
@@ -214,7 +215,7 @@ class AsIs(Table):
 
     @property
     def exit_status(self) -> int:
-        """0 if all planned certificates are covered, 1 if not, 2 if a file could not be read."""
+        """The exit status: 0 if all certificates are covered, 2 for an unreadable file, else 1."""
         if any(file.severity == "error" for file in self.files):
             return 2
         return (
@@ -242,7 +243,8 @@ class AsIs(Table):
     def to_json(self) -> bytes:
         """Return the result as UTF-8 JSON, for ``request --only-missing``.
 
-        ``sha256`` is the hash of everything before it, so that changes can be detected.
+        The last key, ``sha256``, is the hash of all previous bytes, so that changes can be
+        detected.
         """
         return write_report(as_is_report(self, AS_IS_FILE), ".json")
 

@@ -1,7 +1,7 @@
 """``compare_as_is``: compare installed certificates with the plan.
 
 lyncnb evaluates an installed certificate like an issued one (``evaluation.py``), except for the
-private key, which lyncnb cannot see. Only the planner knows whether the key is available.
+private key, which is not in the files. Only the planner knows whether the key is available.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import finding, findings
 from ..cas_on_record import OTHER_ROOT, fingerprint
 from ..demonstration import is_fictional
-from ..evaluation.cross_findings import with_other_cas
+from ..evaluation.cross_findings import add_ca_differences
 from ..evaluation.evaluation import Evidence, entry_sha256, evaluate
 from ..returned.candidates import Match, Outstanding
 from ..returned.returned_files import Password, ReturnedFile, read_returned
 from ..returned.server_export import Placement, ServerExport
 from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
 
-# The state for each error; the first match applies. Missing names have priority over the key.
+# The state for each error. The first match applies, so missing names have priority over the key.
 _STATES: Mapping[str, frozenset[str]] = {
     "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
     "other-key": frozenset(
@@ -130,18 +130,18 @@ def compare_as_is(
     )
 
 
-# The input: server certificates, CA certificates, and the location of each certificate.
+# --- Read the input: server certificates, CA certificates, and the location of each certificate.
 
 
 @dataclass(frozen=True, slots=True)
-class _Estate:
+class _InstalledCertificates:
     leaves: tuple[Certificate, ...]
     issuers: Issuers
-    files: Mapping[str, tuple[str, ...]]  # By the SHA-256 of the certificate.
-    exports: Mapping[str, ServerExport]  # By computer.
+    files: Mapping[str, tuple[str, ...]]  # The key is the SHA-256 of the certificate.
+    exports: Mapping[str, ServerExport]  # The key is the computer.
     places: Mapping[
         str, Mapping[str, Placement]
-    ]  # By the SHA-256 of the certificate, then by computer.
+    ]  # The keys are the SHA-256 of the certificate and the computer.
 
     def standing(self, certificate: Certificate) -> StandingCertificate:
         return StandingCertificate(
@@ -157,7 +157,7 @@ class _Estate:
         )
 
 
-def _read_estate(files: Iterable[ReturnedFile]) -> _Estate:
+def _read_estate(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
     found: dict[Certificate, dict[str, None]] = {}
     exports: dict[str, ServerExport] = {}
     for file in files:
@@ -174,7 +174,7 @@ def _read_estate(files: Iterable[ReturnedFile]) -> _Estate:
         for placement in export.placements:
             places.setdefault(placement.sha256, {})[computer] = placement
     leaves = tuple(certificate for certificate in found if _is_leaf(certificate))
-    return _Estate(
+    return _InstalledCertificates(
         leaves=leaves,
         issuers=Issuers([certificate for certificate in found if not _is_leaf(certificate)]),
         files={one.sha256: tuple(names) for one, names in found.items()},
@@ -189,7 +189,7 @@ def _is_leaf(certificate: Certificate) -> bool:
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
 
 
-# The assignment of installed to planned certificates: first by names, then by evaluation.
+# --- Assign installed certificates to planned certificates, first by names, then by evaluation.
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,21 +222,21 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: A certificate, and the number of names that only one of the two certificates has.
+#: An installed certificate, and the number of names that only one of the two certificates contains.
 _Near = tuple[int, Certificate]
 
-# The limit for one planned certificate, so that unrelated certificates cannot slow the comparison.
+# The maximum number of candidates for a planned certificate, so that the comparison stays fast.
 _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
 @dataclass
 class _Evaluated:
-    """The certificates that match planned ones, by id, and the closest planned one for all others.
+    """The installed certificates that match planned ones, and the closest planned one for others.
 
     ``uses`` lists, by SHA-256, all planned certificates that a certificate matches.
     """
 
-    estate: _Estate
+    estate: _InstalledCertificates
     entries: list[PlannedEntry]
     at: datetime
     accepted: Mapping[str, str]
@@ -245,7 +245,7 @@ class _Evaluated:
     ]  # The SHA-256 of compromised keys (SubjectPublicKeyInfo) and of their certificates.
     good: dict[str, list[_Pair]] = field(
         default_factory=dict
-    )  # By the id of the planned certificate.
+    )  # The key is the id of the planned certificate.
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
     fictional: bool = field(init=False)
@@ -265,14 +265,14 @@ class _Evaluated:
                 if wanted <= present or certificate.sha256 in wild:
                     whole.append((apart, certificate))
                 rest.setdefault(certificate, []).append((apart, entry))
-            self._find_good(entry, whole)
+            self._find_matching_certificates(entry, whole)
         for certificate, found in rest.items():
             # A certificate that covers one planned certificate is not a candidate for another.
             if certificate.sha256 not in self.uses:
                 for apart, entry in self._find_closest_plans(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
-    def _find_good(self, entry: PlannedEntry, whole: list[_Near]) -> None:
+    def _find_matching_certificates(self, entry: PlannedEntry, whole: list[_Near]) -> None:
         whole.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
         for _, certificate in whole[:_MOST_JUDGED]:
             pair = self.pair(certificate, entry)
@@ -314,8 +314,9 @@ class _Evaluated:
                 *findings(entry, [("self-signed", f"serial number {certificate.serial_hex}")]),
                 *told,
             )
-        # Without its CA certificates, nothing proves that a CA signed it. The root of a public CA
-        # is in the operating system's store, and is rarely among the files.
+        # Without the CA certificates, nothing proves that a CA signed this certificate. However,
+        # the files rarely contain the root of a public CA, which is in the operating system's
+        # store.
         is_proven = evaluation.path.is_complete or (
             entry.issuer == "public" and bool(evaluation.path.issuers)
         )
@@ -331,7 +332,7 @@ class _Evaluated:
         )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
-        """Yield findings with the roots of matching certificates, whose owner is not known."""
+        """Yield a finding for each root above the matching certificates, for verification."""
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
@@ -381,7 +382,7 @@ def _find_candidates(
     return found
 
 
-# The results.
+# --- Create the results.
 
 
 def _list_planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
@@ -413,7 +414,7 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 def _compare_cas(
     plan: CertificatePlan, chosen: list[_Chosen], judged: _Evaluated
 ) -> Iterator[_Chosen]:
-    """Compare the CAs of all matching certificates with each other, like those of one delivery."""
+    """Compare the CAs of all matching certificates with each other, as for new certificates."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
         plan.certificates, judged.entries, chosen, strict=True
@@ -434,7 +435,7 @@ def _compare_cas(
                 source_file="",
                 findings=pair.findings,
             )
-    compared = with_other_cas([*matches.values()], {}, (), judged.estate.issuers)
+    compared = add_ca_differences([*matches.values()], {}, (), judged.estate.issuers)
     told = {match.asked.request_id: match.findings for match in compared}
     for entry, (state, pair, remarks) in zip(judged.entries, chosen, strict=True):
         if pair is not None and entry.id in told:
@@ -446,7 +447,7 @@ def _compare_cas(
 def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
     good = judged.good.get(entry.id, [])
     if good:
-        best = max(good, key=lambda item: _rank(item, entry, judged.estate))
+        best = max(good, key=lambda item: _rank_certificate(item, entry, judged.estate))
         is_placed = _is_placed(best.certificate, entry, judged.estate)
         uses = judged.uses[best.certificate.sha256]
         remarks = tuple(_list_remarks(best.certificate, entry, uses, judged.estate))
@@ -457,16 +458,20 @@ def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
     return near.state, near, tuple(_list_remarks(near.certificate, entry, [entry], judged.estate))
 
 
-def _rank(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
-    """Return the rank of a matching certificate: place, use, warnings and expiration date."""
+def _rank_certificate(
+    pair: _Pair, entry: PlannedEntry, estate: _InstalledCertificates
+) -> tuple[object, ...]:
+    """Return the sort key of a matching certificate: location, use, warnings, expiration date."""
     in_use = _count_uses(pair.certificate, entry, estate)
     warnings = sum(finding.severity == "warning" for finding in pair.findings)
     is_placed = _is_placed(pair.certificate, entry, estate)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
-def _count_uses(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
-    """Count how often servers use the certificate for a planned type."""
+def _count_uses(
+    certificate: Certificate, entry: PlannedEntry, estate: _InstalledCertificates
+) -> int:
+    """Count how often servers use the certificate for a planned usage."""
     computers = estate.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
@@ -475,15 +480,20 @@ def _count_uses(certificate: Certificate, entry: PlannedEntry, estate: _Estate) 
     )
 
 
-def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> bool:
-    """Whether the certificate is in the right place; a file alone does not show the place."""
+def _is_placed(
+    certificate: Certificate, entry: PlannedEntry, estate: _InstalledCertificates
+) -> bool:
+    """Return whether exports show that the certificate is on the planned servers."""
     computers = estate.places.get(certificate.sha256, {})
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
     return not lacking and (not computers or any(s in computers for s in entry.servers))
 
 
 def _list_remarks(
-    certificate: Certificate, entry: PlannedEntry, uses: list[PlannedEntry], estate: _Estate
+    certificate: Certificate,
+    entry: PlannedEntry,
+    uses: list[PlannedEntry],
+    estate: _InstalledCertificates,
 ) -> Iterator[str]:
     """Describe where a certificate is and how servers use it, according to the exports."""
     computers = estate.places.get(certificate.sha256, {})

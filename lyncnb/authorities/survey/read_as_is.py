@@ -157,7 +157,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The digest is required, because lyncnb omits requests according to this file.
+    # The digest is required, because this file determines which requests lyncnb omits.
     if report_document(as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
@@ -167,7 +167,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
 
 
 def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
-    """Yield the place of each invalid value, and the problem."""
+    """Yield the location and the problem for each invalid value."""
     if not _FORMS["sha256"].fullmatch(said.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
     if not _is_time(said.made_at):

@@ -20,9 +20,9 @@ from .read_as_is import read_as_is
 #: The format of the file that ``-Verify -Report FILE`` writes.
 FORMAT = "lyncnb-installed/1"
 
-_LARGEST = 1 << 28  # The limit applies to an as-is file; a server report has only a few kilobytes.
+_LARGEST = 1 << 28  # An as-is file can have this size. A server report has only a few kilobytes.
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
-# In files of earlier versions, "it" is in the place of "the certificate".
+# Files from earlier versions contain "it" instead of "the certificate".
 _USED_APART = re.compile(
     r"(\S+) (?:does not use (?:it|the certificate) for|has no private key for)"
 )
@@ -50,9 +50,9 @@ class _Document:
 class ServerReport:
     """The certificates of one server at one time, by SHA-1 thumbprint in lower case.
 
-    ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. ``of_store`` says that
-    the certificates are in the server's store. Their usage is then known only for those in
-    ``unused``.
+    ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. If ``of_store`` is
+    true, the report lists all certificates in the server's store. lyncnb then knows only that those
+    in ``unused`` are not used.
     """
 
     server: str
@@ -95,7 +95,7 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     form = document.get("format") if isinstance(document, dict) else None
     if form == AS_IS:
-        yield from _reports_from_as_is(path, name)
+        yield from _build_reports_from_as_is(path, name)
         return
     if form != FORMAT:
         raise ReturnedFileError(
@@ -121,8 +121,8 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
     )
 
 
-def _reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
-    """Yield a report for each server whose export is part of an as-is file."""
+def _build_reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
+    """Yield a report for each server whose export is included in an as-is file."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}
     unused: dict[str, dict[str, None]] = {}

@@ -1,9 +1,9 @@
-"""``trust``: which side presents which certificate, and which roots each server needs.
+"""``trust``: determine which certificates servers present, and which roots they need.
 
-This module is pure. The connections, and the documented trust between their sides, are data of the
-product (``[[connection]]``, ``[[trust]]``). The plan specifies the CA of each certificate. If the
-chains of issued certificates are known, roots are named by subject and thumbprint; otherwise they
-are described, e.g. "root of your internal CA".
+These functions have no side effects. The product's data defines the connections and the documented
+trust between their sides (``[[connection]]``, ``[[trust]]``). The plan specifies the CA of each
+certificate. If the chains of issued certificates are known, roots are named by subject and
+thumbprint; otherwise they are described, e.g. "root of your internal CA".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
 
 _SERVER_AUTH = "serverAuth"
 _POOLS_TOLD = 6  # The maximum number of pools of one role that are listed individually.
-# The checks for the date on which CAs stop issuing client authentication.
+# These checks define the date on which CAs stop issuing certificates for client authentication.
 _TEST = "client_authentication"
 
 
@@ -107,7 +107,8 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
 
 #: The role or party, and the site (None: all sites) or pool.
 _Who = tuple[str, str | None, str | None]
-_SOME = "some"  # Replaces the pool if the certificates of the pools have different CAs.
+# This value replaces the pool if the pools' certificates are issued by different CAs.
+_SOME = "some"
 _OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 
 
@@ -116,7 +117,7 @@ class _Need:
     """The reasons why a server or party needs a CA certificate."""
 
     ca: CaCertificate
-    # The owner of the verified certificate, its description, and the connections.
+    # The owner of the verified certificate, the description, and the connections.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     trust_rules: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
@@ -128,7 +129,7 @@ class _Need:
         self.trust_rules[trust_rule.id] = trust_rule
         self.whens.add(when)
 
-    def pack(self) -> None:
+    def combine_pools(self) -> None:
         """Combine the lines for many pools of one role into one line."""
         kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
         for kind, number in kinds.items():
@@ -142,8 +143,8 @@ class _Need:
                 words = f"{kind}, {number:,} pools"
                 self.reasons[(kind, None, words), words] = by
 
-    def told(self) -> Iterator[str]:
-        """Yield the reasons; omit those of a single pool that also apply to all pools."""
+    def list_reasons(self) -> Iterator[str]:
+        """Yield the reasons. Omit the reasons for a single pool that also apply to all pools."""
         of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
@@ -161,7 +162,7 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Presented certificates: for each root, one certificate and the ids of all certificates.
+#: Presented certificates, as one certificate and the ids of all certificates for each root.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
@@ -191,11 +192,13 @@ class _Planner:
         shown = [
             presentation
             for connection in list_connections(self.plan)
-            for presentation in self._find_shown(connection, trusts.get(connection.rule.id, []))
+            for presentation in self._find_presentations(
+                connection, trusts.get(connection.rule.id, [])
+            )
         ]
         for needs in self.needs.values():
             for need in needs.values():
-                need.pack()
+                need.combine_pools()
         required = (*self._list_pool_cas(), *self._list_party_cas())
         return TrustPlan(
             product=self.rules.product,
@@ -208,23 +211,23 @@ class _Planner:
             statements=tuple(self.trust_rules.values()),
         )
 
-    # --- Presented certificates.
+    # --- Determine the presented certificates.
 
-    def _find_shown(
+    def _find_presentations(
         self, connection: Connection, trust_rules: Sequence[TrustRule]
     ) -> Iterator[Presentation]:
         rule, listener = connection.rule, connection.listener
         speaker = (connection.speaker, connection.site, None)
         listening = (listener.role, listener.site, str(listener.fqdn))
-        first = trust_rules[0] if trust_rules else _general_rule(rule)
-        own = self._pool_certificates(listener, rule.usage)
+        first = trust_rules[0] if trust_rules else _find_general_rule(rule)
+        own = self._list_pool_certificates(listener, rule.usage)
         asked: tuple[str, ...] = (_SERVER_AUTH,)
         yield from self._present_certificates(
             connection, first, own, listening, speaker, asked, "server"
         )
         for trusted in trust_rules:
             if trusted.speaker_eku:
-                theirs = self._speaker_certificates(connection)
+                theirs = self._list_speaker_certificates(connection)
                 asked = trusted.speaker_eku
                 yield from self._present_certificates(
                     connection, trusted, theirs, speaker, listening, asked
@@ -235,10 +238,10 @@ class _Planner:
                     connection, trusted, own, listening, speaker, asked
                 )
 
-    def _pool_certificates(self, pool: Pool, usage: str) -> _Shown:
+    def _list_pool_certificates(self, pool: Pool, usage: str) -> _Shown:
         return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
-    def _speaker_certificates(self, connection: Connection) -> _Shown | None:
+    def _list_speaker_certificates(self, connection: Connection) -> _Shown | None:
         """Return the certificates that the speakers can present; None for another party."""
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
@@ -283,13 +286,13 @@ class _Planner:
         asked: tuple[str, ...],
         shown_as: str = "client",
     ) -> Iterator[Presentation]:
-        """Yield the certificates that one side presents to the other, once for each root."""
+        """Yield the certificates that one side of a connection presents, once for each root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
             connection=rule.id,
-            presenter=self._build_side(by),
-            verifier=self._build_side(to),
+            presenter=self._build_trust_side(by),
+            verifier=self._build_trust_side(to),
             shown_as=shown_as,
             asked=asked,
             protocol=rule.protocol,
@@ -323,7 +326,7 @@ class _Planner:
                 ending_disputed=ending.disagreement if ending and ending.cas else "",
             )
 
-    def _build_side(self, who: _Who) -> TrustSide:
+    def _build_trust_side(self, who: _Who) -> TrustSide:
         role, site, pool = who
         return TrustSide(role=role, site=site, pool=pool or "", words=self._describe_side(who))
 
@@ -339,7 +342,7 @@ class _Planner:
         return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
     def _find_ending(self, certificate: PlannedCertificate) -> CheckRule | None:
-        """Find the first rule with the date on which the CA stops issuing client authentication."""
+        """Find the first rule about the date on which a CA stops issuing client authentication."""
         if certificate.issuer != "public":
             return None
         if certificate.ca not in self.endings:
@@ -356,7 +359,7 @@ class _Planner:
             self.endings[certificate.ca] = dated[0] if dated else None
         return self.endings[certificate.ca]
 
-    # --- CA certificates that the other side needs.
+    # --- Determine the CA certificates that the other side needs.
 
     def _add_need(
         self,
@@ -368,7 +371,7 @@ class _Planner:
         *,
         is_all: bool = True,
     ) -> None:
-        """Add a reason for a CA certificate; ``is_all`` is True if all presenters use this CA."""
+        """Add a reason to require a CA; ``is_all`` means that all presenters use this CA."""
         self.trust_rules[trust_rule.id] = trust_rule
         need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
@@ -384,7 +387,7 @@ class _Planner:
     def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
         if path and path[-1].is_self_issued:
-            return known_ca(path[-1], certificate.issuer, certificate.ca)
+            return describe_known_ca(path[-1], certificate.issuer, certificate.ca)
         return CaCertificate(
             issuer=certificate.issuer,
             ca=certificate.ca,
@@ -404,7 +407,7 @@ class _Planner:
             )
         for issuer in reversed(path):
             if not issuer.is_self_issued:
-                yield known_ca(issuer, certificate.issuer, certificate.ca)
+                yield describe_known_ca(issuer, certificate.issuer, certificate.ca)
 
     def _list_pool_cas(self) -> Iterator[RequiredCa]:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}
@@ -414,7 +417,7 @@ class _Planner:
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of this pool do not use TLS.
-            trust_rule = own.get(pool.role) or _general_chain_rule(pool.role)
+            trust_rule = own.get(pool.role) or _find_general_chain_rule(pool.role)
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):
@@ -439,10 +442,10 @@ class _Planner:
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
 
-        def of_role(role: str) -> list[PlannedCertificate]:
+        def list_for_role(role: str) -> list[PlannedCertificate]:
             return [c for c in shared if role in by_rule[c.rule].needed_by]
 
-        return of_role
+        return list_for_role
 
     def _list_party_cas(self) -> Iterator[RequiredCa]:
         for party in self.rules.parties.values():
@@ -450,7 +453,7 @@ class _Planner:
                 yield _build_required(need, party.id, party.title, "", ())
 
 
-def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
+def describe_known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
     """Return a CA certificate that is identified by subject and thumbprints."""
     return CaCertificate(
         issuer=issuer,
@@ -479,14 +482,14 @@ def _build_required(
         title=title,
         pool=pool,
         servers=servers,
-        reasons=tuple(need.told()),
+        reasons=tuple(need.list_reasons()),
         statements=tuple(need.trust_rules),
         source="; ".join(dict.fromkeys(documents)),
         when="" if "" in need.whens else "; ".join(sorted(need.whens)),
     )
 
 
-def _general_rule(rule: ConnectionRule) -> TrustRule:
+def _find_general_rule(rule: ConnectionRule) -> TrustRule:
     """Return the general rule for TLS clients, for a connection that no document describes."""
     return TrustRule(
         id=rule.id,
@@ -496,7 +499,7 @@ def _general_rule(rule: ConnectionRule) -> TrustRule:
     )
 
 
-def _general_chain_rule(role: str) -> TrustRule:
+def _find_general_chain_rule(role: str) -> TrustRule:
     return TrustRule(
         id=role,
         why="A server sends the chain of its certificate to each client.",

@@ -16,10 +16,10 @@ from .trust_tables import (
     Presentation,
     RequiredCa,
     TrustPlan,
-    basis_of,
+    describe_basis,
 )
 
-#: The kind of file that a trust plan is written to.
+#: The type of file for a trust plan.
 TRUST_FILE = report_kind(
     "a trust plan",
     title="Trust plan",
@@ -37,7 +37,7 @@ _STORES = (
 
 
 def trust_report(trust: TrustPlan) -> Report:
-    """Return a trust plan as a report; CSV has only the certificates to install."""
+    """Return a trust plan as a report. The CSV format contains only the certificates to install."""
     parts: list[Part] = [
         Sentence(repr(trust)),
         Sentence(_STORES, (".html",)),
@@ -64,15 +64,15 @@ def trust_report(trust: TrustPlan) -> Report:
     )
 
 
-# The page has tables for each role. The CA certificates come first, and the reasons are folded.
+# --- The page has tables for each role. CA certificates are first, and the reasons are collapsed.
 
 
 @dataclass(frozen=True, slots=True)
-class _ForRole:
-    """A CA certificate that several pools of a role require, in one line of the page."""
+class _RequiredByRole:
+    """A CA certificate that pools with the same role require, as a line on the page."""
 
     required: tuple[RequiredCa, ...]
-    servers: str  # The text "all", or server names.
+    servers: str  # The text is "all", or contains server names.
     chips: Mapping[str, Chip]
 
     @property
@@ -93,7 +93,7 @@ class _ForRole:
 
 
 @dataclass(frozen=True, slots=True)
-class _ShownByRole:
+class _PresentedByRole:
     """A certificate that the servers of a role present, as a server or as a client."""
 
     shown: tuple[Presentation, ...]
@@ -130,7 +130,7 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
             title=statement.why,
         )
         for statement in trust.statements
-        for basis in [basis_of(statement.source)]
+        for basis in [describe_basis(statement.source)]
     }
     roles = dict.fromkeys(one.role for one in trust.required if one.pool)
     for role in roles:
@@ -138,7 +138,7 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
     yield ReportTable(
         columns=_OTHERS,
         items=lambda: [
-            _ForRole((one,), one.title, chips) for one in trust.required if not one.pool
+            _RequiredByRole((one,), one.title, chips) for one in trust.required if not one.pool
         ],
         formats={".html": "Others: clients, partners, and gateways"},
     )
@@ -175,9 +175,11 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
     for one in required:
         by_ca.setdefault((one.ca, one.when), []).append(one)
 
-    def line(group: list[RequiredCa]) -> _ForRole:
+    def line(group: list[RequiredCa]) -> _RequiredByRole:
         own = dict.fromkeys(server for one in group for server in one.servers)
-        return _ForRole(tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips)
+        return _RequiredByRole(
+            tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
+        )
 
     # Roots come first, because an intermediate certificate is useless without its root.
     lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
@@ -197,7 +199,7 @@ def _build_shown_table(
     for one in shown:
         key = (id(one.certificates), one.subject, one.shown_as, one.root, one.presenter.words)
         groups.setdefault(key, []).append(one)
-    lines = [_ShownByRole(tuple(group), chips) for group in groups.values()]
+    lines = [_PresentedByRole(tuple(group), chips) for group in groups.values()]
     return ReportTable(
         columns=_SHOWN_ON_PAGE, items=lambda: lines, formats={".html": caption}, is_folded=True
     )
@@ -246,7 +248,7 @@ _KNOWN = columns(
 _STATEMENTS = columns(
     ("Statement", "id"),
     ("Requirement", "why"),
-    ("Basis", lambda row: basis_of(row.source)),
+    ("Basis", lambda row: describe_basis(row.source)),
     ("Source", "source"),
 )
 

@@ -1,7 +1,7 @@
 """``TrustPlan``: the presented certificates and the required CA certificates.
 
-This module contains only values and tables; ``trust_plan.py`` determines them and
-``trust_report.py`` writes the files.
+This module contains only values and tables. ``trust_plan.py`` creates them, and ``trust_report.py``
+writes the files.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class CaCertificate(Told):
 
 @cache  # Thousands of rows have only a few sources.
 def is_inferred(source: str) -> bool:
-    """Whether all parts of a source are inferred, so that no document states the requirement."""
+    """Return whether all parts of a source are inferred, so no document states the requirement."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
-def basis_of(source: str) -> str:
+def describe_basis(source: str) -> str:
     """Return ``documented`` or ``inferred``."""
     return "inferred" if is_inferred(source) else "documented"
 
@@ -77,7 +77,7 @@ class TrustSide(Told):
 
     ``role`` is the id of the role or party. ``pool`` is the only pool; if it is blank, the side
     includes all servers of the role at ``site``, or at every site (None). ``words`` is the
-    description.
+    description of the side.
     """
 
     told: ClassVar = ("role", "pool", "site", "words")
@@ -97,7 +97,7 @@ class Presentation(Told):
 
     ``shown_as`` is ``server`` or ``client``: the side that accepts the connection, or the side that
     opens the connection and must also present a certificate (mutual TLS). ``certificates`` are ids
-    of planned certificates; empty if the presenter is not a planned server. ``asked`` are the
+    of planned certificates; empty if the presenter is not a planned server. ``asked`` contains the
     extended key usages that the verifier requires, and ``planned`` are the planned ones.
     ``client_auth_ends`` is the first date on which the CA no longer issues client authentication,
     according to the finding ``ending``; ``ending_disputed`` names sources with a different date.
@@ -142,7 +142,7 @@ class Presentation(Told):
     @property
     def basis(self) -> str:
         """The basis: ``documented`` or ``inferred``."""
-        return basis_of(self.source)
+        return describe_basis(self.source)
 
     @property
     def transport(self) -> str:
@@ -213,7 +213,7 @@ class RequiredCa(Told):
     @property
     def basis(self) -> str:
         """The basis: ``documented`` or ``inferred``."""
-        return basis_of(self.source)
+        return describe_basis(self.source)
 
     @property
     def store(self) -> str:
@@ -228,7 +228,7 @@ class Installation(NamedTuple):
     server: str
 
 
-#: The CA certificates to install, one row for each server.
+#: The columns of the CA certificates to install, with one row for each server.
 INSTALL = columns(
     ("Server", "server"),
     ("Role", "required.title"),
@@ -239,7 +239,7 @@ INSTALL = columns(
     ("Basis", "required.basis"),
     ("Source", "required.source"),
 )
-#: The presented certificates.
+#: The columns of the presented certificates.
 SHOWN = columns(
     ("Who shows", "presenter"),
     ("Certificate", "subject"),
@@ -256,7 +256,7 @@ SHOWN = columns(
 
 
 def _certificates(shown: Iterable[Presentation]) -> set[str]:
-    """Return the ids of the presented certificates that are planned."""
+    """Return the ids of the planned certificates that a side presents."""
     groups = {id(one.certificates): one.certificates for one in shown}
     return {name for group in groups.values() for name in group}
 
