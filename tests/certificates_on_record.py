@@ -10,7 +10,7 @@ import lyncnb as ln
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.plan.model import PlannedCertificate, certificate_document
 from lyncnb.request_folder.manifest import Manifest
-from lyncnb.request_folder.request_record import IssuedRecord, present_files
+from lyncnb.request_folder.request_record import IssuedRecord, list_current_files
 
 Life = tuple[datetime, datetime]
 
@@ -34,7 +34,7 @@ def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
     return ln.RequestRecord(
         id=one.id,
         state="issued" if life else "waiting",
-        files=present_files(one.id),
+        files=list_current_files(one.id),
         written_at="2026-11-25T00:00:00Z",
         plan=entry,
         issued=_issued(life) if life else None,

@@ -43,7 +43,7 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
-from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord, deployments_of
+from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord, build_deployments
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -452,7 +452,7 @@ def record_deployed(folder, name):
     """Record that the servers have the current certificate of a request."""
     manifest = read_manifest(folder)
     record = manifest.by_id[name]
-    new = deployments_of(
+    new = build_deployments(
         record.issued, record.plan.servers, on="2026-12-03", at="2026-12-03T00:00:00Z"
     )
     save_manifest(folder, manifest.with_records([replace(record, deployments=new)]))

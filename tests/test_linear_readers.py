@@ -45,7 +45,7 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
-from lyncnb.request_folder.lost_records import salvaged
+from lyncnb.request_folder.lost_records import read_damaged_manifest
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
@@ -124,7 +124,9 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "plan.saved_plan_json.read_saved_json": lambda data, _: read_saved_json(data, source="a"),
     "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
-    "request_folder.lost_records.salvaged": lambda data, _: salvaged(data),
+    "request_folder.lost_records.read_damaged_manifest": lambda data, _: read_damaged_manifest(
+        data
+    ),
     "request_folder.manifest.read_manifest": by_folder,
     "request_folder.plan_file.read_entries": with_digest,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
@@ -146,7 +148,7 @@ NO_READERS = {
     *("base.disk.outputs.write_output", "base.disk.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
-    *("request_folder.plan_file.keep_copy", "request_folder.plan_file.write_plan_file"),
+    *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
     # These functions pass SVG from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),

@@ -52,7 +52,7 @@ from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, compar
 from lyncnb.reports.figures import KINDS
 from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
-from lyncnb.request_folder.manifest import manifest_bytes
+from lyncnb.request_folder.manifest import encode_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.topology.csv_edit import edit_csv
 
@@ -283,8 +283,8 @@ OF_PLANS: dict[str, Writer] = {
         PlanOptions(accepted={f"code-{n}": "because" for n in range(len(w.topology.cells))}).to_toml
     ),
     "plan.scenarios.Scenario.files": scenario_files,
-    "request_folder.manifest.manifest_bytes": lambda w: partial(
-        manifest_bytes, w.on_record.manifest
+    "request_folder.manifest.encode_manifest": lambda w: partial(
+        encode_manifest, w.on_record.manifest
     ),
     "request_folder.renewals.Renewals.to_ical": lambda w: (
         lambda bundle=w.on_record: list_renewals(bundle).to_ical()
@@ -347,7 +347,7 @@ PARTS = {
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
     *("export.changes.Order.plan_file", "plan.saved_plan_json.saved_plan"),
-    *("request_folder.plan_file.present_plan", "request_folder.plan_file.read_plan_bytes"),
+    *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
     # These functions write what notebook_page and read_notebook take.

@@ -33,7 +33,7 @@ _NAMES = frozenset(
 def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     """List the manifest entries that differ from their requests.
 
-    ``record_problems`` reports a CSR that is missing or that differs from the record.
+    ``find_record_problems`` reports a CSR that is missing or that differs from the record.
     """
     for record in manifest.requests:
         request = _read_request(folder, record)
@@ -74,7 +74,9 @@ def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iter
 
 def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
-    with suppress(BundleError):  # ``plan_problems`` reports a plan that differs from the record.
+    with suppress(
+        BundleError
+    ):  # ``find_plan_problems`` reports a plan that differs from the record.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
         kept = {entry.id: entry.issuer for entry in entries}
     is_named = False

@@ -18,7 +18,7 @@ from ..base.arguments import require
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError
-from ..request_folder.generations import Generation, servers_of
+from ..request_folder.generations import Generation, list_servers_for
 from ..request_folder.history import (
     APPROVED,
     DAY_CORRECTED,
@@ -30,7 +30,7 @@ from ..request_folder.history import (
     History,
     HistoryLine,
     compare_history,
-    events_of,
+    list_events,
     read_history,
 )
 from ..request_folder.manifest import FORMAT, Manifest, read_manifest
@@ -285,7 +285,7 @@ class _RecordedData:
             for event in line.events():
                 seen.add(event.identity)
                 self._events.setdefault((event.id, event.generation), []).append((event, line))
-        for event in events_of(manifest):
+        for event in list_events(manifest):
             if event.identity not in seen:
                 self._events.setdefault((event.id, event.generation), []).append((event, None))
         self._plans = {plan.sha256: plan for plan in manifest.plans}
@@ -320,7 +320,7 @@ class _RecordedData:
         return GenerationHistory(
             id=record.id,
             generation=number,
-            servers=servers_of(record, part) if part is not None else record.plan.servers,
+            servers=list_servers_for(record, part) if part is not None else record.plan.servers,
             usages=((part.plan if part is not None else None) or record.plan).usages,
             serial=certificate.serial if certificate else "",
             thumbprint=issued.thumbprint_sha1.upper() if issued and held is None else "",

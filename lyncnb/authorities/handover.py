@@ -25,7 +25,7 @@ from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import csr_sha256, refuse
-from ..request_folder.generations import ToRevoke, to_revoke
+from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
 from ..request_folder.history import HANDED_OVER, Event, recorded
 from ..request_folder.manifest import read_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
@@ -203,7 +203,7 @@ def hand_over(
     ]
     waiting = [record for record in fitting if record.state == "waiting"]
     chosen = [record for record in waiting if not record.plan.at_set_up]
-    revoked = [record for record in fitting if to_revoke(record)]
+    revoked = [record for record in fitting if list_certificates_to_revoke(record)]
     if not (chosen or revoked):
         raise BundleError(
             f"no waiting request in {folder} matches the selection",
@@ -372,7 +372,7 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
-        for certificate in to_revoke(record):
+        for certificate in list_certificates_to_revoke(record):
             # If the issuer type has changed, the CA that issued the earlier certificate is not on
             # record.
             ca = record.ca if certificate.issuer == record.plan.issuer else ""

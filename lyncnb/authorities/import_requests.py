@@ -25,7 +25,7 @@ from ..pki.keys import oddity
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
 from ..request_folder.history import recorded
-from ..request_folder.leftovers import Move, carry_out, pending_moves
+from ..request_folder.leftovers import Move, find_pending_moves, move_files
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.findings import Finding, Findings, grouped, sort_findings
@@ -380,7 +380,7 @@ def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
 def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
     """Write the CSR file. If a file with the same name exists, move that file to ``archive/``."""
     target = survey.folder / record.files.csr
-    moves = pending_moves(survey, record)
+    moves = find_pending_moves(survey, record)
     if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:
         there = csr_sha256(files.read(target))
         if there == request.csr_sha256:
@@ -389,7 +389,7 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
         moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
     for subfolder in ("csr", *(["archive"] if moves else [])):
         files.make_folder(survey.folder / subfolder, OWN_FOLDERS[subfolder])
-    carry_out(survey, moves)
+    move_files(survey, moves)
     files.replace(target, request.pem, 0o644)
 
 

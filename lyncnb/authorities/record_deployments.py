@@ -20,7 +20,7 @@ from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import refuse, take_survey
-from ..request_folder.generations import Generation, servers_of
+from ..request_folder.generations import Generation, list_servers_for
 from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, recorded
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import (
@@ -28,7 +28,7 @@ from ..request_folder.request_record import (
     IssuedRecord,
     RequestRecord,
     Revocation,
-    deployments_of,
+    build_deployments,
 )
 from .certificates_on_record import load_issued
 from .named_requests import NamedRequest, named_requests
@@ -406,7 +406,7 @@ class _DeploymentRun:
             for deployment in part.every_deployment
             if deployment.certificate == issued.sha256
         }
-        servers = servers_of(record, part)
+        servers = list_servers_for(record, part)
         is_shared = (part.plan or record.plan).shared_by == "deployment"
         return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
 
@@ -434,7 +434,7 @@ class _DeploymentRun:
             hint = "specify the date on which the certificate was installed on the servers"
             self.problems.append(Problem(message=message, file=seen_in, hint=hint))
             return
-        servers = servers or servers_of(record, part)
+        servers = servers or list_servers_for(record, part)
         present = {deployment.server: deployment for deployment in part.every_deployment}
         left = _find_superseded_servers(record, part)
         # A date is corrected only if all named servers already have the certificate on record.
@@ -463,7 +463,7 @@ class _DeploymentRun:
             )
             return
         kept = tuple(one for name, one in present.items() if name not in new)
-        added = deployments_of(issued, new, on=on, at=self.now, seen_in=seen_in)
+        added = build_deployments(issued, new, on=on, at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*kept, *added)
         )
@@ -478,7 +478,7 @@ class _DeploymentRun:
                     part
                     for part in record.generations
                     if part.issued and part.issued.thumbprint_sha1.casefold() in report.thumbprints
-                    and report.server in map(str.casefold, servers_of(record, part))
+                    and report.server in map(str.casefold, list_servers_for(record, part))
                 ),
                 key=lambda part: part.generation,
             )  # fmt: skip
@@ -505,7 +505,9 @@ class _DeploymentRun:
             )
             return
         server = next(
-            server for server in servers_of(record, part) if server.casefold() == report.server
+            server
+            for server in list_servers_for(record, part)
+            if server.casefold() == report.server
         )
         newer = [
             (later, deployment)
@@ -577,4 +579,4 @@ def _find_superseded_servers(record: RequestRecord, part: Generation) -> set[str
 
 def _list_servers(record: RequestRecord) -> Iterator[str]:
     for part in record.generations:
-        yield from servers_of(record, part)
+        yield from list_servers_for(record, part)

@@ -28,26 +28,30 @@ from ..request_folder.files_on_disk import (
     CHANGED,
     MISSING,
     Survey,
-    archive_problems,
-    record_problems,
+    find_archive_problems,
+    find_record_problems,
     take_survey,
 )
-from ..request_folder.folder_location import open_disk_note
+from ..request_folder.folder_location import explain_open_disk
 from ..request_folder.generations import (
     Generations,
     Held,
+    find_state_by_date,
     generations_of,
     is_faulty,
-    state_by_date,
-    to_revoke,
+    list_certificates_to_revoke,
 )
 from ..request_folder.history import compare_history, read_history
-from ..request_folder.key_bindings import shared_keys, unverified
+from ..request_folder.key_bindings import count_unverified_keys, report_shared_keys
 from ..request_folder.manifest import NAME, Manifest, read_manifest
-from ..request_folder.plan_file import PLAN_NAME, plan_problems, renewal_terms
-from ..request_folder.recovery_key import LIST, recovery_problems
+from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, renewal_terms
+from ..request_folder.recovery_key import LIST, find_recovery_problems
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
-from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
+from ..request_folder.unrecorded import (
+    describe_unknown_files,
+    list_possible_secrets,
+    report_unrecorded_requests,
+)
 from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
@@ -394,19 +398,19 @@ def _find_problems(
 ) -> tuple[Problem, ...]:
     found = [
         *survey.problems,
-        *plan_problems(survey.folder, manifest),
+        *find_plan_problems(survey.folder, manifest),
         *_find_exchanged_files(manifest, issued),
-        *shared_keys(manifest),
+        *report_shared_keys(manifest),
     ]
-    found += unrecorded_problems(survey, manifest)
+    found += report_unrecorded_requests(survey, manifest)
     found += altered_entries(survey.folder, manifest)
-    found += recovery_problems(survey, manifest)
+    found += find_recovery_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
-            found += record_problems(survey, record)
+            found += find_record_problems(survey, record)
             found += _find_missing_certificate(survey, record)
             for generation in record.archived:
-                found += archive_problems(survey, generation)
+                found += find_archive_problems(survey, generation)
     if not manifest.rekeying:
         return tuple(found)
     # During a passphrase change, changed key files are expected.
@@ -467,7 +471,7 @@ def _list_notes(
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_requests(manifest, at)
     yield from _report_deployed_keys(survey, manifest)
-    if count := unverified(manifest):
+    if count := count_unverified_keys(manifest):
         yield (
             f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
             "checks whether each key belongs to its request"
@@ -476,7 +480,7 @@ def _list_notes(
     if not is_told and (note := stale_note(survey.folder, manifest)):
         yield note
     if survey.keeps_no_modes:
-        yield open_disk_note(survey.folder)
+        yield explain_open_disk(survey.folder)
     if manifest.team:
         yield (
             f"this folder is shared by a team: members of the group {manifest.team} can change it"
@@ -488,7 +492,7 @@ def _list_notes(
             f"the recovery key {key.fingerprint} can open this folder, in addition to "
             f"the passphrase, since {key.added_at[:10]}"
         )
-    yield from unknown_notes(survey, manifest)
+    yield from describe_unknown_files(survey, manifest)
 
 
 def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
@@ -496,7 +500,7 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
-    left = possible_secrets(survey, manifest, deployed)
+    left = list_possible_secrets(survey, manifest, deployed)
     yield f"deployed: {count_of(len(deployed), 'request')}; " + (
         (
             f"{count_of(len(left), 'file')} may still contain the private keys of these requests, "
@@ -602,7 +606,7 @@ def _build_planned_status(
     # A certificate with an error is not packaged or installed, even if the record says otherwise.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if life.under_way is None else present
-    by_date = state_by_date(held, today, life.renew_from(terms))
+    by_date = find_state_by_date(held, today, life.renew_from(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
@@ -631,7 +635,7 @@ def _build_planned_status(
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
-        revoke=tuple(certificate.serial for certificate in to_revoke(record)),
+        revoke=tuple(certificate.serial for certificate in list_certificates_to_revoke(record)),
         is_revoked=life.revocation is not None,
     )
 

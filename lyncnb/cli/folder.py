@@ -223,10 +223,10 @@ def _check_usage(
 
 def _warn_about_location(folder: str) -> tuple[str, ...]:
     """Warn about an unsuitable location of a new request folder, before anything is written."""
-    from ..request_folder.folder_location import location_notes
+    from ..request_folder.folder_location import list_location_warnings
     from ..request_folder.manifest import NAME
 
-    notes = () if os.path.lexists(Path(folder, NAME)) else location_notes(Path(folder))
+    notes = () if os.path.lexists(Path(folder, NAME)) else list_location_warnings(Path(folder))
     for text in notes:
         note(f"note: {text}")
     return notes

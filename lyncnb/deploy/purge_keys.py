@@ -29,10 +29,10 @@ from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, refuse, take_survey
 from ..request_folder.generations import Generations, generations_of, is_expired
 from ..request_folder.history import recorded
-from ..request_folder.key_bindings import bind, binding_problems
-from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
+from ..request_folder.key_bindings import add_bindings, find_binding_problems
+from ..request_folder.leftovers import Move, find_pending_moves, move_files, verify_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
-from ..request_folder.recovery_key import arm, renew_lists
+from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
 from .package_passwords import LIST, PasswordList
 from .secret_copies import PACKAGE, Opener, SecretCopy, secret_copies
@@ -214,10 +214,10 @@ def purge(
                 hint="show the list again, read it, and confirm it with its own token",
             )
         if cipher is not None:
-            refuse(path, tuple(binding_problems(survey, manifest, cipher)))
-            arm(path, cipher, manifest)
-            renew_lists(path, cipher, manifest)
-            manifest = bind(manifest, cipher)
+            refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
+            seal_new_keys(path, cipher, manifest)
+            convert_old_lists(path, cipher, manifest)
+            manifest = add_bindings(manifest, cipher)
         _remove(survey, manifest, listed, timestamp(today))
         if listed.passwords and cipher is not None:
             PasswordList(path, cipher).drop(listed.passwords)
@@ -255,7 +255,7 @@ def _list(
         )
     opener = None
     if cipher is not None:
-        prove_passphrase(survey, manifest, cipher)
+        verify_passphrase(survey, manifest, cipher)
         opener = Opener(cipher, PasswordList(survey.folder, cipher))
     named = frozenset(deployed)
     items = [
@@ -396,7 +396,7 @@ def _remaining_files(
     """List the remaining files of a superseded generation, even if its move was interrupted."""
     there = [path for path in old.files if survey.has(path)]
     if old is record.archived[-1]:
-        there += [move.source for move in pending_moves(survey, record)]
+        there += [move.source for move in find_pending_moves(survey, record)]
     return tuple(there)
 
 
@@ -454,7 +454,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
     begun = [
         move
         for record in manifest.requests
-        for move in pending_moves(survey, record)
+        for move in find_pending_moves(survey, record)
         if move.source in listed_files
     ]
     manifest, moves = _superseded(survey, manifest, expired, now)
@@ -462,7 +462,7 @@ def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> 
     if moves:
         files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     save_manifest(folder, manifest)
-    carry_out(survey, moves)
+    move_files(survey, moves)
     moved = {move.source: move.target for move in moves}
     save_manifest(folder, _noted(manifest, listed.items, now))
     for item in listed.items:

@@ -17,7 +17,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxNotOpened, open_pfx
 from ..request_folder.files_on_disk import Survey
 from ..request_folder.manifest import Manifest
-from ..request_folder.unrecorded import unknown_files
+from ..request_folder.unrecorded import list_unknown_files
 from .package_passwords import PasswordList
 
 KEY, PACKAGE = "key", "package"
@@ -62,7 +62,7 @@ def secret_copies(survey: Survey, manifest: Manifest, opener: Opener | None) -> 
             if part.package is not None:
                 on_record[part.package.sha256] = (PACKAGE, part.spki_sha256)
     found = []
-    for path in unknown_files(survey, manifest):
+    for path in list_unknown_files(survey, manifest):
         if files.TEMP_PREFIX in path:
             continue  # the next lock removes it
         try:

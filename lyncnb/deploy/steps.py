@@ -21,7 +21,7 @@ from ..request_folder.request_record import (
     CoveringCertificate,
     PackageRecord,
     RequestRecord,
-    package_names,
+    list_package_names,
 )
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
@@ -235,7 +235,7 @@ def _server_package(
         file=(
             package.file.rpartition("/")[2]
             if package
-            else package_names(record.id, record.generation)[0]
+            else list_package_names(record.id, record.generation)[0]
         ),
         sha256=package.sha256 if package else "",
         friendly_name=(

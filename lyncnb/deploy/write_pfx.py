@@ -28,8 +28,8 @@ from ..pki.pkcs12 import PfxContent
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import refuse, take_survey
 from ..request_folder.history import recorded
-from ..request_folder.key_bindings import bind, binding_problems
-from ..request_folder.leftovers import prove_passphrase
+from ..request_folder.key_bindings import add_bindings, find_binding_problems
+from ..request_folder.leftovers import verify_passphrase
 from ..request_folder.manifest import (
     FIRST_FORMAT,
     Manifest,
@@ -37,9 +37,9 @@ from ..request_folder.manifest import (
     save_manifest,
     timestamp,
 )
-from ..request_folder.plan_file import deployment_of
-from ..request_folder.recovery_key import arm, renew_lists
-from ..request_folder.request_record import PackageRecord, RequestRecord, package_names
+from ..request_folder.plan_file import find_deployment_name
+from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
+from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
 from ..rules.procedure import Encryption, PackageRules, package_rules
 from ..rules.rule_files import rules_on_record
 from .package_passwords import LIST, PasswordList, new_password
@@ -127,12 +127,12 @@ def write_pfx(
         return _without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
     # A wrong passphrase changes nothing.
-    prove_passphrase(take_survey(base), read_manifest(base), cipher)
+    verify_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with recorded(base, "pfx", now=now, wait=lock_seconds):
         manifest = read_manifest(base)
-        refuse(base, tuple(binding_problems(take_survey(base), manifest, cipher)))
-        arm(base, cipher, manifest)
+        refuse(base, tuple(find_binding_problems(take_survey(base), manifest, cipher)))
+        seal_new_keys(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
         _refuse_unknown(manifest, base, without_chain)
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
@@ -155,8 +155,8 @@ def write_pfx(
 
 
 def _bound(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
-    renew_lists(base, cipher, manifest)
-    bound = bind(manifest, cipher)
+    convert_old_lists(base, cipher, manifest)
+    bound = add_bindings(manifest, cipher)
     if bound != manifest:
         save_manifest(base, bound)
     return bound
@@ -218,7 +218,7 @@ def _sort_out(
 ) -> tuple[list[_Job], list[Package]]:
     """Separate the packages to make from those that exist or cannot be made."""
     rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
-    deployment = deployment_of(issued.bundle.folder, manifest)
+    deployment = find_deployment_name(issued.bundle.folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
@@ -263,7 +263,7 @@ def _name_of(record: RequestRecord, one: IssuedCertificate | None) -> str:
     made = record.package
     if made is not None and one is not None and made.certificate == one.sha256:
         return made.file.rpartition("/")[2]
-    return package_names(record.id, record.generation)[0]
+    return list_package_names(record.id, record.generation)[0]
 
 
 def _objection(

@@ -33,7 +33,11 @@ from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.saved_plan_json import saved_plan
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
-from ..request_folder.generations import KEY_COMPROMISE, compromised_generations, generations_of
+from ..request_folder.generations import (
+    KEY_COMPROMISE,
+    find_compromised_generations,
+    generations_of,
+)
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     Acceptance,
@@ -42,7 +46,7 @@ from ..request_folder.request_record import (
     PlanOnRecord,
     RequestRecord,
     Revocation,
-    present_files,
+    list_current_files,
 )
 from ..rules.findings import Finding, Findings, finding_of, grouped
 from ..rules.returned_rules import may_be_accepted, returned_checks
@@ -263,7 +267,7 @@ def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
         before = record.covering
         if before is not None and generations_of(record).held is before and not before.revocation:
             record = record.with_covering(replace(before, revocation=asked))
-        for part in compromised_generations(record, date.fromisoformat(order.now[:10])):
+        for part in find_compromised_generations(record, date.fromisoformat(order.now[:10])):
             record = record.with_generation(part.generation, revocation=asked)
         records.append(record)
     return manifest.with_records(records)
@@ -361,7 +365,7 @@ def _planned(
     return RequestRecord(
         id=request.id,
         generation=generation,
-        files=present_files(request.id),
+        files=list_current_files(request.id),
         planned_at=now,
         reasons=reasons,
         ca=certificate.ca,

@@ -23,7 +23,7 @@ from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, Pl
 from ..pki.passphrase import Secret
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.generations import generations_of, is_due, to_revoke
+from ..request_folder.generations import generations_of, is_due, list_certificates_to_revoke
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
 from ..request_folder.request_record import RequestRecord
@@ -161,7 +161,7 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
 
 
 def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
-    told = [one for record in records for one in to_revoke(record)]
+    told = [one for record in records for one in list_certificates_to_revoke(record)]
     for one in told:
         which = f"generation {one.generation}" if one.generation else "from before its request"
         yield f"{one}: {one.request_id}, {which}"

@@ -24,16 +24,16 @@ from ..plan.spellings import spellings
 from ..reports.summary.from_plan import numbering_order
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
-from ..request_folder.generations import certificates_of, compromised_keys
+from ..request_folder.generations import list_compromised_keys, list_known_certificates
 from ..request_folder.key_bindings import (
-    bind,
-    binding_problems,
-    shared_keys,
-    without_shared,
+    add_bindings,
+    find_binding_problems,
+    remove_shared_keys,
+    report_shared_keys,
 )
-from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
+from ..request_folder.leftovers import Move, is_same_file, process_leftovers, verify_passphrase
 from ..request_folder.manifest import Manifest, read_manifest
-from ..request_folder.plan_file import present_plan
+from ..request_folder.plan_file import read_present_plan
 from ..request_folder.request_record import RequestRecord, TableNote, TableOnRecord
 from .changes import (
     Compare,
@@ -110,10 +110,10 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     """
     survey = take_survey(folder)
     before = _manifest_of(survey)
-    proven = cipher is not None and prove_passphrase(survey, before, cipher)
+    proven = cipher is not None and verify_passphrase(survey, before, cipher)
     refuse_rollback(before.plans, order.saved)
     refuse_waiting(before, order)
-    settled = settle(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
+    settled = process_leftovers(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
     after, changes = plan_changes(
         settled.manifest,
         order.wanted,
@@ -127,7 +127,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     )
     _refuse_late(order, settled.manifest, after)
     after = _without_lost(survey, settled.manifest, after)
-    after = without_shared(settled.manifest, after, order.renew)
+    after = remove_shared_keys(settled.manifest, after, order.renew)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
     collisions += _collisions(survey, before, after)
     collisions += _other_routes(settled.manifest, after, order)
@@ -135,7 +135,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     collisions += _other_team(survey, before, order)
     collisions += _key_problems(survey, before, cipher, order)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
-    present = present_plan(folder)
+    present = read_present_plan(folder)
     plan_file = order.plan_file(present)
     after = ask_to_revoke(_logged(after, settled.changes, order.now), order)
     after = _with_plan(after, before, order, plan_file, is_present=plan_file == present)
@@ -143,7 +143,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     if after != before:  # a folder of an earlier version has no numbers until it changes
         after = after.numbered(numbering_order(order.plan))
     if cipher is not None:
-        after = bind(after, cipher)
+        after = add_bindings(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
     return Preview(
         survey=survey,
@@ -164,9 +164,9 @@ def _key_problems(
 ) -> Iterator[Problem]:
     """Find keys that belong to another request, as far as possible without the passphrase."""
     if cipher is None:
-        yield from shared_keys(before, given_up=order.renew)
+        yield from report_shared_keys(before, given_up=order.renew)
     else:
-        yield from binding_problems(survey, before, cipher, given_up=order.renew)
+        yield from find_binding_problems(survey, before, cipher, given_up=order.renew)
 
 
 def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
@@ -320,7 +320,7 @@ def _renewal_moves(
                 continue
             moves.append(Move(source=source, target=target))
             there = survey.has(target)
-            if there and not same_file(survey.folder / source, survey.folder / target):
+            if there and not is_same_file(survey.folder / source, survey.folder / target):
                 problems.append(_in_the_way(target))
     return moves, problems
 
@@ -366,8 +366,8 @@ def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
         for record in (before.requests if covered else ())
         for part in record.generations
         if part.revocation is not None
-        for digest in certificates_of(part)
-    } | compromised_keys(before.requests if covered else ())
+        for digest in list_known_certificates(part)
+    } | list_compromised_keys(before.requests if covered else ())
     for request in covered:
         old, cover = before.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:

@@ -43,11 +43,16 @@ from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import archive_problems, take_survey
-from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
+from ..request_folder.files_on_disk import find_archive_problems, take_survey
+from ..request_folder.folder_location import (
+    IGNORE_ALL,
+    IGNORE_NAME,
+    explain_open_disk,
+    list_location_warnings,
+)
 from ..request_folder.history import recorded
-from ..request_folder.key_bindings import bind
-from ..request_folder.leftovers import carry_out
+from ..request_folder.key_bindings import add_bindings
+from ..request_folder.leftovers import move_files
 from ..request_folder.manifest import (
     FORMAT,
     NAME,
@@ -56,15 +61,15 @@ from ..request_folder.manifest import (
     save_manifest,
     timestamp,
 )
-from ..request_folder.plan_file import earlier_manifest, write_plan_file
+from ..request_folder.plan_file import name_earlier_manifest, write_plan_file
 from ..request_folder.recovery_key import (
     add_recipients,
-    arm,
+    convert_old_lists,
     read_recovery_key,
-    renew_lists,
+    seal_new_keys,
 )
 from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
-from ..request_folder.unrecorded import unknown_notes
+from ..request_folder.unrecorded import describe_unknown_files
 from ..rules.findings import Finding
 from . import executors
 from .approve_plan import check_approval, signature_of
@@ -182,7 +187,7 @@ def _carry_out(
 ) -> Outcome:
     folder = preview.survey.folder
     # Before the manifest records that no list has the format of earlier versions.
-    renew_lists(folder, cipher, preview.before)
+    convert_old_lists(folder, cipher, preview.before)
     announce(preview)
     # Before the first key: its encryption key is sealed to the folder's recovery keys.
     if recovery:
@@ -192,7 +197,7 @@ def _carry_out(
                 take_survey(folder), preview.manifest, cipher, recovery, now=order.now
             ),
         )
-    arm(folder, cipher, preview.manifest)
+    seal_new_keys(folder, cipher, preview.manifest)
     manifest, cancelled = _make_pairs(preview, order, cipher, making)
     # Recorded before the summary: even if a table fails, the requests are finished.
     save_manifest(folder, manifest)
@@ -211,7 +216,7 @@ def announce(preview: Preview) -> None:
         files.write_new(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
     write_plan_file(folder, preview.plan_file, preview.before)
     save_manifest(folder, preview.manifest)
-    carry_out(preview.survey, preview.moves)
+    move_files(preview.survey, preview.moves)
 
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
@@ -249,7 +254,7 @@ def _make_pairs(
         )
         for name, written in store.written.items()
     )
-    return bind(preview.manifest.with_records(records), cipher), exported.cancelled
+    return add_bindings(preview.manifest.with_records(records), cipher), exported.cancelled
 
 
 def _public_keys(manifest: Manifest) -> Iterator[str]:
@@ -541,7 +546,7 @@ def bundle_of(
 def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
     form = preview.before.format
     if form != FORMAT:
-        kept = earlier_manifest(form)
+        kept = name_earlier_manifest(form)
         yield (
             (
                 f"after this run, the folder needs lyncnb 0.2 or later; {kept} then contains the "
@@ -557,7 +562,7 @@ _NAMED = 5  # The maximum number of requests in a note.
 
 def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
-    notes = list(unknown_notes(survey, manifest))
+    notes = list(describe_unknown_files(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
             "approved, but not requested because you stated that an installed certificate "
@@ -566,12 +571,12 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:
         for old in preview.before.by_id[request_id].archived:
-            notes += map(str, archive_problems(survey, old))
+            notes += map(str, find_archive_problems(survey, old))
     notes += preview.order.notes
     if preview.to_write and (note := system_calls.protection_note()):
         notes.append(note)
     if not preview.before.requests:
-        notes += location_notes(survey.folder)
+        notes += list_location_warnings(survey.folder)
     elif survey.keeps_no_modes:
-        notes.append(open_disk_note(survey.folder))
+        notes.append(explain_open_disk(survey.folder))
     return tuple(notes)

@@ -1,1 +1,1 @@
-"""The request folder on disk; this package does not use plans."""
+"""Read and write a request folder on disk. This package does not create plans."""

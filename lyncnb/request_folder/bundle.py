@@ -17,11 +17,11 @@ from .request_record import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change to one request (in a dry run, the possible change), and the reason.
+    """The change to a request (in a dry run, the planned change), and the reason.
 
     ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``.
     ``covered`` and ``at set-up`` mean that no request is written. ``archived`` means that files
-    from an interrupted run move to ``archive/``.
+    from an interrupted run are moved to ``archive/``.
     """
 
     action: str
@@ -53,7 +53,7 @@ class RequestBundle(Table, Told):
     cancelled : bool
         Whether the run was canceled before the last request. Completed requests are kept.
     dry_run : bool
-        Whether the run changed nothing; ``manifest`` and ``changes`` then show the possible result.
+        Whether the run was a dry run; ``manifest`` and ``changes`` then show the planned result.
     is_quiet : bool
         Whether the run had nothing to write.
     """
@@ -82,7 +82,7 @@ class RequestBundle(Table, Told):
         return self.manifest.requests
 
     def counts(self) -> dict[str, int]:
-        """Count the changes of each action, e.g. ``{"created": 12, "kept": 3}``."""
+        """Count the changes by action, such as ``{"created": 12, "kept": 3}``."""
         actions = [change.action for change in self.changes]
         return {action: actions.count(action) for action in dict.fromkeys(actions)}
 
@@ -117,12 +117,12 @@ class RequestBundle(Table, Told):
 
 
 def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
-    """Open a request folder for reading; no lock and no passphrase is needed.
+    """Open a request folder for reading, without a lock and without a passphrase.
 
     Raises
     ------
     BundleError
-        If it is not a request folder, or its manifest cannot be read.
+        If the folder is not a request folder, or the manifest cannot be read.
     """
     require("folder", folder, str, os.PathLike)
     path = Path(folder)

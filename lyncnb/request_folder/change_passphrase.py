@@ -1,9 +1,9 @@
-"""Change the passphrase of a folder: keys, archived keys and the lists of passwords.
+"""Change the passphrase for all encrypted files in a folder: keys, archived keys, and lists.
 
-lyncnb opens every file before it changes the first one. It replaces each file in one step, after it
-has written, read and opened the new file. After an interruption, some files use the old passphrase
-and some the new one. The manifest records this, no other command can write to the folder, and the
-same call completes the change.
+lyncnb opens every file before it changes the first file. It writes each new file, verifies that it
+can open it, and then replaces the old file in one step. After an interruption, some files use the
+old passphrase and some the new one. The manifest records this, and prevents other commands from
+writing to the folder. Repeat the same call to complete the change.
 """
 
 from __future__ import annotations
@@ -24,25 +24,32 @@ from ..pki import keys
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
-from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
 from .history import recorded
-from .key_bindings import altered_records, bind, shared_keys
-from .leftovers import LARGEST, prove_passphrase
+from .key_bindings import add_bindings, find_altered_records, report_shared_keys
+from .leftovers import LARGEST, verify_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
-from .recovery_key import LIST, Recipient, drop_unused, open_with, recipients_of, write_list
+from .recovery_key import (
+    LIST,
+    Recipient,
+    open_with_recovery_key,
+    read_recovery_keys,
+    remove_unused_seals,
+    write_list,
+)
 
 _THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeyed(Told):
-    """The number of files that were encrypted again, and the files that were not changed.
+    """The result of a passphrase change: the number of changed files, and the unchanged files.
 
-    ``already`` counts the files that an interrupted change had completed. ``left_alone`` are
+    ``already`` counts the files that an interrupted change had completed. ``left_alone`` contains
     unknown files, damaged lists of passwords, and archived keys that neither passphrase opens.
-    ``not_opened`` are keys that were not sealed to the recovery key, so they still use the lost
-    passphrase. ``not_sealed`` are the fingerprints of recovery keys that a recovery removed from
-    the folder.
+    ``not_opened`` contains keys that were not sealed to the recovery key and still use the lost
+    passphrase. ``not_sealed`` contains the fingerprints of recovery keys that the recovery removed
+    from the folder.
     """
 
     folder: Path
@@ -80,8 +87,8 @@ class Rekeyed(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    path: str  # The path relative to the folder.
-    expected: str = ""  # The SHA-256 of the public key, if it is on record.
+    path: str  # The path is relative to the folder.
+    expected: str = ""  # The SHA-256 of the public key, if it is recorded.
     is_known: bool = False
 
 
@@ -119,8 +126,8 @@ def rekey(
     PassphraseError
         If the old passphrase opens no file, or the new one is not valid.
     BundleError
-        If neither passphrase opens a key, or a key differs from its record; nothing is changed in
-        that case. With a recovery key, files that were not sealed to it stay unchanged and are
+        If neither passphrase opens a key, or a key differs from the record. In this case, nothing
+        is changed. With a recovery key, files that were not sealed to it stay unchanged and are
         listed.
     """
     path, take_out = Path(folder), _normalize_fingerprints(take_out)
@@ -151,7 +158,8 @@ def rekey(
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         if has_list:
-            # This comes first, so that new files are sealed only to the remaining recovery keys.
+            # This must be the first step, so that new files are sealed only to the remaining
+            # recovery keys.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
             left_alone = [path for path in left_alone if path != LIST]
@@ -161,13 +169,13 @@ def rekey(
         for directory in {(path / target.path).parent for target in targets}:
             files.sync_folder(directory)
         manifest = replace(_update_hashes(path, manifest), binding_key=None)
-        manifest = bind(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
+        manifest = add_bindings(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
         if has_list:
-            drop_unused(take_survey(path), manifest, recipients)
+            remove_unused_seals(take_survey(path), manifest, recipients)
             named = tuple(recipient.on_record for recipient in recipients)
             manifest = replace(manifest.with_encrypted(LIST), recovery=named)
         save_manifest(path, manifest)
-        run.say(_describe_change(old, take_out, changed))
+        run.add_description(_describe_change(old, take_out, changed))
     already = len(targets) - changed - len(looked.left_alone) - len(looked.not_opened)
     return Rekeyed(
         folder=path, changed=changed, already=already, left_alone=tuple(left_alone),
@@ -176,7 +184,7 @@ def rekey(
 
 
 def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
-    """Check the new passphrase; a change that an earlier version started accepts its old rules."""
+    """Check the new passphrase. To complete an earlier version's change, accept the old rules."""
     if read_manifest(Path(folder)).rekeying:
         return as_passphrase(new)
     return as_new_passphrase(new)
@@ -185,7 +193,7 @@ def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> 
 def _describe_change(
     old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int
 ) -> str:
-    """Describe the change of the passphrase and the recovery keys for the history."""
+    """Describe the changes to the passphrase and the recovery keys, for the history."""
     done = f"{changed:,} files encrypted with another passphrase"
     if isinstance(old, RecoveryPair):
         done += f"; opened with the recovery key {old.public.fingerprint}"
@@ -201,13 +209,13 @@ def _find_finished_change(
     old: FolderCipher,
     new: FolderCipher,
 ) -> Rekeyed | None:
-    """Verify the old passphrase; return whether the same call has already changed everything."""
+    """Verify the old passphrase, and return whether an earlier call has changed all files."""
     try:
-        prove_passphrase(survey, manifest, old)
+        verify_passphrase(survey, manifest, old)
         return None
     except PassphraseError as error:
         try:
-            prove_passphrase(survey, manifest, new)
+            verify_passphrase(survey, manifest, new)
             looked = _sort_targets(
                 survey, _list_targets(survey, manifest), old, new, is_recovery=False
             )
@@ -223,31 +231,32 @@ def _find_finished_change(
 
 
 def _find_altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
-    yield from shared_keys(manifest)
-    # A recovery key may not open the key of the bindings. Each private key is still compared with
-    # the public key in its record.
+    yield from report_shared_keys(manifest)
+    # A recovery key may be unable to open the HMAC key. lyncnb still compares each private key with
+    # the recorded public key.
     with suppress(PassphraseError):
-        yield from altered_records(manifest, cipher)
+        yield from find_altered_records(manifest, cipher)
 
 
 def _list_other_keys(
     folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
 ) -> tuple[str, ...]:
-    """List the recorded fingerprints except that of the key that opens the folder.
+    """List the fingerprints of all recorded recovery keys except the key that opens the folder.
 
-    A seal does not prove who created it. Anybody who can write to the folder can add a list and a
-    sealed key that opens it. So a recovery does not seal to these keys.
+    A sealed file does not prove who created it. Any user who can write to the folder can add a list
+    of recovery keys and a sealed key that opens the list. So a recovery does not seal to these
+    keys.
     """
     named = {key.fingerprint for key in manifest.recovery}
     for cipher in ciphers:
         with suppress(BundleError):
-            named |= {recipient.key.fingerprint for recipient in recipients_of(folder, cipher)}
+            named |= {recipient.key.fingerprint for recipient in read_recovery_keys(folder, cipher)}
     return tuple(sorted(named - {pair.public.fingerprint}))
 
 
 def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
     if isinstance(old, RecoveryPair):
-        return open_with(folder, old)
+        return open_with_recovery_key(folder, old)
     secret = as_passphrase(old)
     if secret == new:
         raise PassphraseError(
@@ -263,12 +272,12 @@ def _read_recipients(
     old: FolderCipher,
     new: FolderCipher,
 ) -> tuple[Recipient, ...]:
-    """Read the list of recovery keys with either passphrase, and omit the keys to remove."""
+    """Read the list of recovery keys with the old or new passphrase, without the keys to remove."""
     try:
-        present = recipients_of(folder, old)
+        present = read_recovery_keys(folder, old)
     except PassphraseError as error:
         try:
-            present = recipients_of(folder, new)
+            present = read_recovery_keys(folder, new)
         except BundleError:
             raise error from None
     if manifest.recovery and not present and not manifest.rekeying:
@@ -284,7 +293,7 @@ def _read_recipients(
 
 
 def _normalize_fingerprints(take_out: Sequence[str]) -> Sequence[str]:
-    """Treat a string as one fingerprint; otherwise each letter would count as a fingerprint."""
+    """Convert the argument to a list. A single string counts as one fingerprint."""
     return (take_out,) if isinstance(take_out, str) else take_out
 
 
@@ -326,7 +335,7 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
 
 @dataclass(frozen=True, slots=True)
 class _SortedTargets:
-    """Files with the old passphrase, files that stay unchanged, and keys that were not sealed."""
+    """The encrypted files with the old passphrase, the unchanged files, and the unsealed keys."""
 
     waiting: list[_Target] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
@@ -341,7 +350,7 @@ def _sort_targets(
     *,
     is_recovery: bool,
 ) -> _SortedTargets:
-    """Open every file, and sort the files by passphrase."""
+    """Open every encrypted file, and group the files by passphrase."""
     found = _SortedTargets()
     problems: list[Problem] = []
     wrong: PassphraseError | None = None
@@ -357,7 +366,8 @@ def _sort_targets(
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
             is_archived = target.path.startswith("archive/")
-            # A list of passwords can be written again with the packages, but a recorded key cannot.
+            # lyncnb can write a list of passwords again with the packages, but cannot restore a
+            # key.
             is_key = target.is_known and target.path.endswith(".key")
             if is_key and is_locked and is_recovery and not is_archived:
                 found.not_opened.append(target.path)
@@ -376,13 +386,13 @@ def _sort_targets(
 
 
 def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
-    return file_problems(survey, path) if path.startswith(("keys/", "archive/")) else ()
+    return find_file_problems(survey, path) if path.startswith(("keys/", "archive/")) else ()
 
 
 def _uses_old_passphrase(
     folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
 ) -> bool:
-    """Return whether the old passphrase opens a file, not the new one; raise if neither does."""
+    """Return whether the old passphrase, not the new one, opens a file. Raise if neither does."""
     data = files.read(folder / target.path, limit=LARGEST)
     try:
         content, is_old = old.open(data, name=target.path), True
@@ -404,7 +414,7 @@ def _uses_old_passphrase(
 def _swap_files(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
-    # Parallel threads wait for the disk at the same time, which takes a third of the time.
+    # Parallel threads wait for the disk at the same time, which reduces the time by two thirds.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
             yield from pool.map(lambda target: _swap_file(folder, target.path, old, new), targets)
@@ -442,7 +452,7 @@ def _encode_content(content: keys.PrivateKey | bytes) -> bytes:
 
 def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
     def digest(path: str, before: str) -> str:
-        # An empty hash stays empty: the request is not written, or its key was given up.
+        # An empty hash means that the request is not written, or that the key was abandoned.
         return key_sha256(files.read(folder / path)) if before else before
 
     def present(path: str) -> bool:

@@ -1,7 +1,7 @@
 """The types of the fields in ``manifest.json``, with their valid values.
 
-A manifest can be edited, damaged or replaced by somebody else, and all commands trust its records.
-So every value that becomes part of a path, a script or a page is validated here.
+A manifest can be edited, damaged, or replaced by an attacker, and all commands trust the records.
+So this module validates every value that becomes part of a path, a script, or a page.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..pki.csr import COMPUTER_NAME
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
-#: The name for the computer that has a key, until the computer or the request provides a name.
+#: This text stands for the computer that has a key until its name is known.
 SOME_COMPUTER = "a computer with the administrative tools"
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def is_inside(path: str, *places: str) -> bool:
-    """Return whether a relative path is the path of a file in a folder that lyncnb created.
+    """Return whether a relative path can be a file in one of the folders that lyncnb creates.
 
     Parameters
     ----------

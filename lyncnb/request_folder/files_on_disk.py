@@ -21,11 +21,11 @@ from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: These files are next to the manifest; ``formats.py`` defines their contents.
+#: These files are in the same folder as the manifest. ``formats.py`` defines the contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: The mode of a listed file that the operating system cannot access.
+#: This mode marks a listed file that the operating system cannot access.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -40,7 +40,7 @@ _RESTORE = "restore the file from a backup, or abandon the request: --renew {id}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The file names and modes in ``csr/``, ``keys/`` and ``archive/``, and incomplete files."""
+    """The files in a request folder: names and modes in the subfolders, and incomplete files."""
 
     folder: Path
     exists: bool = False
@@ -53,18 +53,18 @@ class Survey:
     problems: tuple[Problem, ...] = ()
 
     def has(self, path: str) -> bool:
-        """Return whether a file exists, by its path relative to the folder."""
+        """Return whether the folder contains a file with a relative path."""
         directory, _, name = path.partition("/")
         return name in getattr(self, directory)
 
     @property
     def others(self) -> int:
-        """The permission bits that only the owner and the team may have."""
+        """The permission bits that other users must not have."""
         return 0 if self.keeps_no_modes else _forbidden_bits(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
-        """Whether a manifest exists, with any content."""
+        """Whether the folder contains a manifest, even if it is damaged."""
         return os.path.lexists(self.folder / NAME)
 
     @property
@@ -72,8 +72,8 @@ class Survey:
         """Whether the folder contains keys or CSRs."""
         return any(map(_is_own_file, (*self.csr, *self.keys, *self.archive)))
 
-    def strangers(self, manifest: Manifest) -> tuple[str, ...]:
-        """Files in ``csr/`` and ``keys/`` that no record names; lyncnb does not change them."""
+    def list_unrecorded(self, manifest: Manifest) -> tuple[str, ...]:
+        """Return the unrecorded files in ``csr/`` and ``keys/``, which lyncnb does not change."""
         known = {path for record in manifest.requests for path in record.files}
         found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
         return tuple(sorted(path for path in found if path not in known))
@@ -88,19 +88,19 @@ def _is_own_file(name: str) -> bool:
 
 
 def take_survey(folder: Path, *, reading: bool = False) -> Survey:
-    """Examine a request folder, which need not exist.
+    """Examine the files in a request folder. The folder does not have to exist.
 
     Parameters
     ----------
     folder : Path
         The folder.
     reading : bool, optional
-        Whether the caller only reads; then the folder may belong to any user.
+        Whether the caller only reads. In this case, the folder may belong to any user.
 
     Returns
     -------
     Survey
-        The survey, with a ``Problem`` for each file or folder with wrong permissions or type.
+        The result, with a ``Problem`` for each file or folder with wrong permissions or type.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _find_mode(entry: os.DirEntry[str]) -> int:
         return UNREACHABLE
 
 
-def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
+def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     """Return the problems with the type or the permissions of a file that lyncnb wrote.
 
     Files that lyncnb did not write are not checked.
@@ -218,12 +218,12 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 
 def key_sha256(data: bytes) -> str:
-    """Return the SHA-256 of an encrypted key file, hexadecimal."""
+    """Return the SHA-256 of an encrypted key file, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def csr_sha256(data: bytes) -> str:
-    """Return the SHA-256 of the DER bytes of a CSR in PEM, so that line ends do not count.
+    """Return the SHA-256 of a CSR's DER bytes, which does not depend on the line ends in PEM.
 
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
     requests does this for each request.
@@ -237,17 +237,17 @@ def csr_sha256(data: bytes) -> str:
         return ""
 
 
-def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...]:
-    """Compare the files of a written request with the hashes in its record.
+def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...]:
+    """Compare the files of a written request with the recorded hashes.
 
-    The hash of a key is the hash of its encrypted file, so no passphrase is required. Every run
-    detects a replaced or damaged key, long before the certificate is packaged.
+    The hash of a key covers the encrypted file, so no passphrase is required. So every run detects
+    a replaced or damaged key, long before the certificate is packaged.
 
     Returns
     -------
     tuple of Problem
-        Empty if the CSR and the key match the record. A key that was removed because its servers
-        have it is not reported.
+        The problems; empty if the CSR and the key match the record. A key that was removed after
+        deployment is not reported.
     """
     hint = _GIVE_AGAIN if record.key_holder else _RESTORE.format(id=record.id)
     found = []
@@ -259,7 +259,7 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
         if not survey.has(path):
             found.append(Problem(message=MISSING, file=path, hint=hint))
             continue
-        found += file_problems(survey, path)
+        found += find_file_problems(survey, path)
         if found and found[-1].file == path:
             continue
         try:
@@ -272,10 +272,10 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
     return tuple(found)
 
 
-def archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:
+def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:
     """Return the missing files of a superseded generation.
 
-    Files that were purged, or that were lost before the request was given up, are not reported.
+    Purged files, and files that were lost before the request was abandoned, are not reported.
     """
     hint = "restore the file from a backup, because the CA may still issue a certificate for it"
     if generation.purged_at:
@@ -290,7 +290,7 @@ def archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Pr
 
 
 def refuse(folder: Path, problems: tuple[Problem, ...]) -> None:
-    """Raise BundleError if there are problems, and report that nothing was changed."""
+    """Raise BundleError if there are problems. The message says that nothing was changed."""
     if problems:
         raise BundleError(
             f"{folder} needs attention; nothing was changed",

@@ -1,4 +1,4 @@
-"""Warn about the location of a request folder: in git, in a synchronized folder, on an open disk.
+"""Warn about a request folder in a git repository, a synchronized folder, or on an open disk.
 
 A commit or a synchronization program keeps copies, even of keys that are removed from the folder.
 On a disk without file permissions, every user of the disk can read and replace the files.
@@ -16,8 +16,8 @@ from ..base.disk import folder_access, system_calls
 #: This file is written into each new folder, and prevents git from adding the folder's files.
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
 
-# For each program, the names of its folders, also as part of a longer name ("OneDrive - Contoso",
-# "OneDrive-Personal"), and the files that identify them.
+# For each synchronization program: the names of synchronized folders, and the files that identify
+# them. A folder name can also be part of a longer name, such as "OneDrive - Contoso".
 _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
     ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),
@@ -29,8 +29,8 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
 _COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 
 
-def location_notes(folder: Path) -> tuple[str, ...]:
-    """Return warnings about the location of a folder, which need not exist yet."""
+def list_location_warnings(folder: Path) -> tuple[str, ...]:
+    """Return warnings about the location of a folder. The folder does not have to exist."""
     full_path = Path(os.path.realpath(folder))
     return (*_check_git(full_path), *_check_synchronization(full_path), *_check_disk(full_path))
 
@@ -60,11 +60,11 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
 
 def _check_disk(full_path: Path) -> Iterator[str]:
     if not system_calls.WINDOWS and folder_access.keeps_no_modes(full_path):
-        yield open_disk_note(full_path)
+        yield explain_open_disk(full_path)
 
 
-def open_disk_note(folder: Path) -> str:
-    """Explain what a disk without file permissions means for the keys on it."""
+def explain_open_disk(folder: Path) -> str:
+    """Explain the risk of a disk without file permissions for the private keys."""
     return (
         f"The disk of {folder} does not support file permissions: every user of the disk can "
         "read and replace the files, and only the passphrase protects the keys. Choose another "

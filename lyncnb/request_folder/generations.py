@@ -1,9 +1,8 @@
-"""Find the generation of a request that its servers use, and the next generation.
+"""Find the generation of a request that servers use, and the next generation.
 
-A certificate is in use until its successor is installed. Only the administrator knows when that
-happens, so this module uses the recorded deployments (``lyncnb deployed``), not the dates of
-receipt or packaging. Status, summary, calendar, forecast, steps, purge and panel all use this
-module.
+A certificate is in use until its successor is installed. Only an administrator knows when that
+happens. So this module uses the recorded deployments (``lyncnb deployed``), and not the dates of
+receipt or packaging.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ Held = IssuedRecord | Deployment | CoveringCertificate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generations:
-    """The generations of one request, according to the certificates on its servers.
+    """The generations of a request, according to the certificates on the servers.
 
     ``held`` is the certificate on the servers that expires first, and ``in_use`` is its generation.
     ``in_use`` is None before a certificate is issued, and if an installed certificate covers the
-    request. ``under_way`` is the newest generation if a server still has another certificate; None
-    otherwise. ``used`` are the numbers of all generations on servers. ``is_recorded`` says whether
-    the deployment on every server is recorded. ``deployed_on`` is the date since which all servers
-    have the same generation (ISO 8601, or blank).
+    request. ``under_way`` is the newest generation if a server still has another certificate, or
+    else None. ``used`` contains the numbers of all generations on servers. ``is_recorded`` is true
+    if the deployment on every server is recorded. ``deployed_on`` is the date since which all
+    servers have the same generation (ISO 8601, or blank).
     """
 
     record: RequestRecord
@@ -56,11 +55,11 @@ class Generations:
 
     @property
     def stage(self) -> str:
-        """How far the newest generation is on its way to the servers.
+        """The stage of the newest generation on the way to the servers.
 
         One of ``planned | elsewhere | at-set-up | waiting | refused | issued | packaged | deployed
-        | covered | retired``. ``elsewhere`` waits for the computer that makes its key; a
-        certificate whose key is on its computer needs no package, so it counts as ``packaged``.
+        | covered | retired``. In the stage ``elsewhere``, another computer must create the key. A
+        certificate whose key is on its server needs no package, so its stage is ``packaged``.
         """
         record = self.record
         if record.state == "retired":
@@ -82,30 +81,30 @@ class Generations:
 
     @property
     def revocation(self) -> Revocation | None:
-        """The requested revocation of the certificate on the servers that expires first."""
+        """The requested revocation of the certificate that expires first on the servers."""
         if isinstance(self.held, CoveringCertificate):
             return self.held.revocation
         return self.in_use.revocation if self.in_use is not None else None
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """The certificates that the CA must still revoke, a sentence for each certificate."""
-        return tuple(map(str, to_revoke(self.record)))
+        """The certificates that the CA must still revoke, with a sentence for each certificate."""
+        return tuple(map(str, list_certificates_to_revoke(self.record)))
 
 
-#: The finding that a certificate has ended: it is to be renewed, and not refused.
+#: This finding means that a certificate has expired. It must be renewed, and is not refused.
 EXPIRED = "certificate-expired"
 
 
 def is_faulty(record: RequestRecord) -> bool:
-    """Return whether the issued certificate has errors for which no package is made."""
+    """Return whether the issued certificate has errors that prevent packaging."""
     judgement = record.issued.judgement if record.issued is not None else None
     found = judgement.findings if judgement is not None else ()
     return any(finding.severity == "error" and finding.code != EXPIRED for finding in found)
 
 
 class _OnServer(NamedTuple):
-    """The certificate on one server: record time, date (blank if none) and generation."""
+    """The certificate on a server: time of the record, date (if known), and generation."""
 
     recorded_at: str
     on: str
@@ -114,20 +113,21 @@ class _OnServer(NamedTuple):
 
 
 def generations_of(record: RequestRecord) -> Generations:
-    """Return which generation of a request is in use, and which is the next one.
+    """Return the generation of a request that is in use, and the next generation.
 
     Parameters
     ----------
     record : RequestRecord
-        A record with n generations: the current one and those in ``archive/``.
+        A record with n generations: the current generation and those in ``archive/``.
 
     Returns
     -------
     Generations
-        The last recorded deployment of each server counts. Without a record, the server is
-        assumed to have the oldest issued certificate, because a later one may not be installed.
+        The generations. The last recorded deployment on each server counts. Without a record,
+        lyncnb assumes that a server has the oldest issued certificate, because a later one may not
+        be installed yet.
     """
-    on_servers, without = _find_on_servers(record)
+    on_servers, without = _find_server_certificates(record)
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
@@ -153,13 +153,13 @@ def generations_of(record: RequestRecord) -> Generations:
     )
 
 
-def _find_on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
-    """Return the certificate on each server of a request, and whether a server has none.
+def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], bool]:
+    """Return the certificate on each server that a request is for, and whether a server has none.
 
-    Nothing is known before the CA issues a certificate.
+    The result is empty before the CA issues a certificate.
 
     A certificate that the whole deployment shares (OAuth) is assigned on one server and replicates.
-    Then all servers count as one, and also if the servers are not known.
+    All servers then count as one server. This also applies if the servers are not known.
     """
     issued = sorted(
         (generation for generation in record.generations if generation.issued is not None),
@@ -178,18 +178,18 @@ def _find_on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
             if name not in found or deployment.recorded_at >= found[name].recorded_at:
                 found[name] = _OnServer(deployment.recorded_at, deployment.on, part, held)
     oldest = issued[0]
-    assert oldest.issued is not None  # The server is one of the servers of this generation.
-    # A server has the certificate from before the first request until a deployment is recorded.
+    assert oldest.issued is not None  # The server is one of the servers for this generation.
+    # Until a deployment is recorded, a server has the certificate from before the first request.
     assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
     servers = ("",) if as_one else record.plan.servers
     # A server that joined the pool later never had the oldest certificate.
-    known = servers if as_one else servers_of(record, oldest)
+    known = servers if as_one else list_servers_for(record, oldest)
     has = [found.get(name, assumed) for name in servers if name in found or name in known]
     return has or [assumed], len(has) < len(servers)
 
 
-def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:
-    """Return the servers that a generation's certificate is for."""
+def list_servers_for(record: RequestRecord, part: Generation) -> tuple[str, ...]:
+    """Return the servers that need the certificate of a generation."""
     return (part.plan or record.plan).servers
 
 
@@ -200,7 +200,7 @@ KEY_COMPROMISE = "keyCompromise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToRevoke:
-    """A certificate that its CA (internal or public) must revoke, with a reason from RFC 5280.
+    """A certificate that a CA (internal or public) must revoke, with a reason in RFC 5280.
 
     ``generation`` is 0 for a certificate from before the first request.
     """
@@ -217,10 +217,10 @@ class ToRevoke:
         return f"Revoke serial number {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
 
 
-def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
+def list_known_certificates(part: Generation) -> dict[str, IssuedRecord | Deployment]:
     """Return all known certificates for the key of a generation, by SHA-256.
 
-    These include refused certificates, and certificates that are known only from a server.
+    The result includes refused certificates, and certificates that are known only from a server.
     """
     issued = (part.issued,) if part.issued is not None else ()
     known: dict[str, IssuedRecord | Deployment] = {}
@@ -231,10 +231,10 @@ def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
     return known
 
 
-def compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
+def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
     """Return the generations to revoke if the key of the certificate in use is compromised.
 
-    These have the same key, a certificate that has not expired, and no revocation on record.
+    These generations have the same key and a valid certificate, without a recorded revocation.
     """
     life = generations_of(record)
     in_use = None if isinstance(life.held, CoveringCertificate) else life.in_use
@@ -245,12 +245,12 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
         and part.spki_sha256 == in_use.spki_sha256
         and part.revocation is None
         and not all(
-            is_expired(certificate, today) for certificate in certificates_of(part).values()
+            is_expired(certificate, today) for certificate in list_known_certificates(part).values()
         )
     )
 
 
-def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
+def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     """List the certificates of a request whose revocation is requested but not recorded."""
     before = record.covering
     of_before: tuple[ToRevoke, ...] = ()
@@ -278,11 +278,11 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
         )
         for part in record.generations
         if part.revocation is not None and not part.revocation.revoked_at
-        for certificate in certificates_of(part).values()
+        for certificate in list_known_certificates(part).values()
     )
 
 
-def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
+def list_compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     """Return the keys that may be compromised, by the SHA-256 of SubjectPublicKeyInfo.
 
     For a certificate from before the first request, the result contains the certificate's SHA-256,
@@ -299,28 +299,28 @@ def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
 
 
 def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
-    """Return whether a certificate is due for renewal on a date and no renewal is requested yet.
+    """Return whether a certificate is due for renewal on a date, without a requested renewal.
 
-    The next generation counts as a requested renewal, unless its certificate is also due before it
-    was installed, or its run was interrupted.
+    The next generation counts as a requested renewal. Exceptions are an interrupted run, and a
+    certificate that is itself due for renewal before it was installed.
     """
     life = generations_of(record)
     is_requested = (
         record.is_written or record.key_holder
-    )  # Otherwise, for example, an installed certificate covers the request.
+    )  # Otherwise, no renewal is due: for example, an installed certificate covers the request.
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
     return terms.renewing(newest.begins, newest.ends, record.plan.issuer).order_on <= on
 
 
-def state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
+def find_state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
     """Return the state of a certificate by its dates; a date means the start of that day.
 
     Returns
     -------
     str
-        ``expiring`` from the date on which the renewal must be ordered, ``expired``, or blank.
+        ``expiring`` from the order date for the renewal on, ``expired``, or blank.
     """
     if issued is None:
         return ""
@@ -332,5 +332,5 @@ def state_by_date(issued: Held | None, today: date, renew_from: date | None = No
 
 
 def is_expired(issued: Held | None, today: date) -> bool:
-    """Return whether a certificate on record expired before `today` began, UTC."""
-    return state_by_date(issued, today) == "expired"
+    """Return whether a recorded certificate expired before the start of `today` (UTC)."""
+    return find_state_by_date(issued, today) == "expired"

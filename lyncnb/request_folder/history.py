@@ -1,12 +1,11 @@
-"""``history.jsonl``: a line for each run that changed something in a request folder.
+"""Read and write ``history.jsonl``, with a line for each run that changed a request folder.
 
 A line lists the events of each generation (requested, issued, packaged, deployed …). lyncnb creates
-the line from the difference between the manifest before and after the run, so commands do not
-describe their changes. Each line contains the SHA-256 of the previous line, so edits can be
-detected. ``state`` is a digest of all events in the manifest, so a run can detect in one comparison
-whether the history matches the manifest. If it does not match, the whole history is read. Missing
-events are added as recorded later. Events that are missing in the manifest are reported before a
-run generates new keys.
+the line by comparing the manifest before and after the run. Each line contains the SHA-256 of the
+previous line, so edits can be detected. ``state`` is a digest of all events in the manifest, so a
+run can detect in one comparison whether the history matches the manifest. If it does not match,
+lyncnb reads the whole history. It adds missing events, marked as recorded later. It reports events
+that are missing in the manifest before a run generates new keys.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from ..base.records import Line, RecordReader, Text, number_in, others_field, pl
 from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
-from .manifest import FORMAT, NAME, Manifest, timestamp, watching
+from .manifest import FORMAT, NAME, Manifest, timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
-#: The command for a line that adds events from an interrupted run or an earlier version.
+#: The command name in a line that adds events from an interrupted run or an earlier version.
 LATER = "recorded later"
 
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
-#: The date of a deployment, ``on``, was wrong; another event has the correct date.
+#: This event corrects a wrong deployment date. Another event has the correct date.
 DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
@@ -47,10 +46,10 @@ _Number = Annotated[int, number_in(0, 1_000_000)]
 
 
 class Event(NamedTuple):
-    """An event of one generation; ``generation`` 0 is the folder as a whole.
+    """An event in the history of a generation; ``generation`` 0 means the complete folder.
 
     ``key`` is the SHA-256 of the public key, and ``certificate`` is the SHA-256 of the certificate.
-    ``on`` is a date, and ``at`` is the time in the manifest; blank if the manifest has none.
+    ``on`` is a date, and ``at`` is the time in the manifest, or blank if the manifest has no time.
     """
 
     what: str
@@ -77,7 +76,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """The fields that differ between the events of a group."""
+    """The fields that differ between the events in a group."""
 
     id: Line = ""
     generation: _Number = 0
@@ -95,7 +94,7 @@ _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Events in one line that are equal except for their members."""
+    """Events in a history line that differ only in the fields of their members."""
 
     what: Line
     on: Line = ""
@@ -107,11 +106,11 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:
-    """One run: the time, the user, the command, the reason, and the changes.
+    """The record of a run: the time, the user, the command, the reason, and the changes.
 
-    ``plan`` is the SHA-256 of ``plan.json``, and ``approval`` has the SHA-256 of its signatures.
-    ``did`` describes changes that the manifest does not show. ``before`` is the SHA-256 of the
-    previous line.
+    ``plan`` is the SHA-256 of ``plan.json``, and ``approval`` is the SHA-256 of the plan's
+    signatures. ``did`` describes changes that the manifest does not contain. ``before`` is the
+    SHA-256 of the previous line.
     """
 
     at: Time
@@ -148,12 +147,13 @@ class History:
 
 
 def read_history(folder: Path) -> History:
-    """Read the history of a folder; a line that cannot be read is omitted and reported.
+    """Read the history of a folder. Lines that cannot be read are omitted and reported.
 
     Returns
     -------
     History
-        Without lines if the file does not exist, as in a folder of an earlier version.
+        The history. It has no lines if the file does not exist, as in folders from earlier
+        versions.
     """
     lines: list[HistoryLine] = []
     notes: list[str] = []
@@ -198,10 +198,10 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     return line
 
 
-# The events in a manifest.
+# --- Find the events in a manifest.
 
 
-def events_of(manifest: Manifest) -> Iterator[Event]:
+def list_events(manifest: Manifest) -> Iterator[Event]:
     """Yield all events that a manifest records about its generations."""
     for plan in manifest.plans:
         yield Event("plan requested", key=plan.sha256, at=plan.requested_at)
@@ -270,7 +270,7 @@ def _list_generation_events(
 
 
 def _list_covering_events(record: RequestRecord) -> Iterator[Event]:
-    """Yield the revocation events of the certificate that existed before the first request."""
+    """Yield the revocation events for the certificate from before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
         about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
@@ -297,17 +297,19 @@ def _build_certificate_event(what: str, name: str, number: int, certificate: Iss
     )
 
 
-def _digest_of_events(events: Iterable[tuple[object, ...]]) -> str:
+def _compute_events_digest(events: Iterable[tuple[object, ...]]) -> str:
     """Return a digest of a set of events that does not depend on their order."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
-# Missing events.
+# --- Find missing events.
 
 
-def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Event, HistoryLine]]:
-    """Return each request that is in the history but not in the manifest, by its public key."""
+def find_missing_requests(
+    history: History, manifest: Manifest
+) -> dict[str, tuple[Event, HistoryLine]]:
+    """Return the requests that are in the history but not in the manifest, by public key."""
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
     found: dict[str, tuple[Event, HistoryLine]] = {}
     for line in history.lines:
@@ -319,7 +321,7 @@ def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Ev
     return {key: one for key, one in found.items() if key not in known}
 
 
-def missing_generations(
+def report_missing_generations(
     history: History, manifest: Manifest, *, given_up: Set[str] = frozenset()
 ) -> tuple[Problem, ...]:
     """Report each generation that is in the history but not in the manifest.
@@ -327,7 +329,7 @@ def missing_generations(
     A CA may have the request, or servers may have the certificate. This happens if an older copy of
     ``manifest.json`` is restored, or if two copies of a folder are merged.
     """
-    missing = missing_requests(history, manifest)
+    missing = find_missing_requests(history, manifest)
     issued = {
         (event.id, event.generation): event
         for line in (history.lines if missing else ())
@@ -380,8 +382,8 @@ def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Pr
     )
 
 
-def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...]:
-    """Report received certificates that are no longer on record."""
+def report_missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...]:
+    """Report received certificates that are no longer in the manifest."""
     bare = {
         (record.id, part.generation): part.spki_sha256
         for record in manifest.requests
@@ -424,7 +426,7 @@ def compare_history(
     manifest : Manifest
         The manifest, which was read after the history.
     is_written : bool, optional
-        Whether a command is writing to the folder, which adds its line to the history last.
+        Whether a command is writing to the folder. A command adds its history line last.
 
     Returns
     -------
@@ -433,11 +435,11 @@ def compare_history(
     """
     if not history.lines:
         return (), (*history.notes, *_report_no_history(manifest))
-    notes = [*history.notes, *missing_certificates(history, manifest)]
-    events = {event.identity for event in events_of(manifest)}
+    notes = [*history.notes, *report_missing_certificates(history, manifest)]
+    events = {event.identity for event in list_events(manifest)}
     problems: tuple[Problem, ...] = ()
-    if _digest_of_events(events) != history.lines[-1].state:
-        problems = missing_generations(history, manifest)
+    if _compute_events_digest(events) != history.lines[-1].state:
+        problems = report_missing_generations(history, manifest)
         later = 0 if is_written else len(events - history.events())
         if later:
             notes.append(
@@ -448,7 +450,7 @@ def compare_history(
 
 
 def _report_no_history(manifest: Manifest) -> Iterator[str]:
-    """Report that the history is missing; a folder of an earlier format has no history."""
+    """Report a missing history, except in a folder in an earlier format."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
             f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received and "
@@ -457,7 +459,7 @@ def _report_no_history(manifest: Manifest) -> Iterator[str]:
         )
 
 
-# The run of a command.
+# --- Record the changes of a running command.
 
 
 @dataclass(slots=True)
@@ -479,62 +481,66 @@ class Run:
     latest: Manifest | None = None
 
     def add(self, *events: Event) -> None:
-        """Add events that the manifest does not show."""
+        """Add events that the manifest does not contain."""
         self.extra += events
 
-    def say(self, text: str) -> None:
-        """Add a description of a change to the whole folder."""
+    def add_description(self, text: str) -> None:
+        """Add the description of a change that concerns the complete folder."""
         self.did.append(text)
 
-    def see(self, manifest: Manifest, is_saved: bool) -> None:
-        """Process a manifest that was read or saved; compare the first one with the history."""
+    def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
+        """Store a manifest's events, and compare the first manifest with the history."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return
-        events = {event.identity: event for event in events_of(manifest)}
-        if _read_last_state(self.folder) == _digest_of_events(events):
+        events = {event.identity: event for event in list_events(manifest)}
+        if _read_last_state(self.folder) == _compute_events_digest(events):
             self.before = events.keys()
             return
         history = read_history(self.folder)
         known = history.events()
         self.before = known
-        if is_saved:  # The first manifest of a new folder, or of a folder whose manifest was lost.
+        # This is the first manifest of a new folder, or of a folder whose manifest was lost.
+        if is_saved:
             return
         self.later = [event for key, event in events.items() if key not in known]
         self.before = known | events.keys()
-        # A renewed request gives up the key in the history, which differs from the key on record.
-        missing, others = missing_requests(history, manifest), _find_recorded_generations(manifest)
+        # The key in the history differs from the recorded key, and the renewal abandons it.
+        missing, others = (
+            find_missing_requests(history, manifest),
+            _find_recorded_generations(manifest),
+        )
         self.lost = tuple(
             _build_lost_event(event, self.now)
             for event, _ in missing.values()
             if event.id in self.renews and (event.id, event.generation) in others
         )
         given_up = {event.key for event in self.lost}
-        self.missing = missing_generations(history, manifest, given_up=given_up)
+        self.missing = report_missing_generations(history, manifest, given_up=given_up)
         if self.missing and not self.repairs:
             raise BundleError(
                 f"{self.folder} needs attention; nothing was changed", problems=self.missing
             )
 
     def finish(self, *, is_done: bool = True) -> None:
-        """Add the changes of the run to the history, after any events that are missing in it.
+        """Add the changes of the run to the history. Add earlier events that are missing first.
 
         A failed run does not record requests as lost.
         """
         if self.latest is None:
             return
-        events = {event.identity: event for event in events_of(self.latest)}
+        events = {event.identity: event for event in list_events(self.latest)}
         new = [event for key, event in events.items() if key not in self.before] + self.extra
         is_whole = not self.missing and (is_done or not self.lost)
         if is_done:
             new += self.lost
         if is_done and self.command == REBUILD:
-            new += _record_given_up(self.folder, self.latest, self.now)
+            new += _record_lost_events(self.folder, self.latest, self.now)
             is_whole = True
         if not new and not self.did:
             return
-        # As long as events are missing, the next run compares again.
-        state = _digest_of_events(events) if is_whole else ""
+        # If events are missing, the next run compares the manifest and the history again.
+        state = _compute_events_digest(events) if is_whole else ""
         lines = [self._build_line(LATER, "", self.later, ())] if self.later else []
         lines.append(self._build_line(self.command, self.reason, new, self.did, state))
         _append_lines(self.folder, lines)
@@ -567,14 +573,14 @@ class Run:
         )
 
 
-#: The command that adds the existing files and gives up the missing ones.
+#: This command adds existing files to the manifest and records missing files as lost.
 REBUILD = "status --rebuild"
 
 
-def _record_given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
+def _record_lost_events(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
     """Record missing events of a rebuilt manifest as lost, so that later runs can continue."""
     history = read_history(folder)
-    missing = missing_requests(history, manifest)
+    missing = find_missing_requests(history, manifest)
     for event, _ in missing.values():
         yield _build_lost_event(event, now)
 
@@ -597,7 +603,7 @@ def _find_last_line(data: bytes) -> bytes:
 
 
 def _read_last_state(folder: Path) -> object:
-    """Return the digest in the last line, without parsing a line that may be very long."""
+    """Return the digest in the last line without parsing the line, which can be very long."""
     with suppress(ValueError, RecursionError):
         document = json.loads(_find_last_line(_read_complete_lines(folder)[0]))
         return document.get("state") if isinstance(document, dict) else None
@@ -605,7 +611,7 @@ def _read_last_state(folder: Path) -> object:
 
 
 def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
-    """Add lines; the whole file is written in one step, so that a crash cannot truncate a line."""
+    """Add lines, and write the file in one step, so that a crash cannot truncate a line."""
     data, _ = _read_complete_lines(folder)
     before = hashlib.sha256(_find_last_line(data)).hexdigest() if data else ""
     parts = [data]
@@ -652,22 +658,23 @@ def recorded(
     repairs : bool, optional
         Whether the command repairs a folder with missing generations.
     renews : iterable of str, optional
-        The ids of the requests that get a new key. If the recorded key of such a request differs
-        from the history, the run continues and records the key in the history as lost.
+        The ids of the requests that get a new key. If the recorded key for such a request differs
+        from the history, the run records the key in the history as lost and continues.
 
     Raises
     ------
     BundleError
-        If another writer has locked the folder, or if the history has generations that the
-        manifest does not have. The second error is raised before the command changes anything.
+        If another writer has locked the folder, or if generations in the history are missing in the
+        manifest. In the second case, the command has changed nothing.
     """
     with lock(folder, wait=wait):
         run = Run(folder, command, reason, now or timestamp(None), repairs, frozenset(renews))
-        with watching(folder, run.see):
+        with watch_manifests(folder, run.process_manifest):
             try:
                 yield run
             except BaseException:
-                # Completed changes are recorded; the original error is more useful than this one.
+                # The changes are already recorded, and the original error is more useful than this
+                # error.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

@@ -1,9 +1,9 @@
-"""Bind each key file to its request with an HMAC in the manifest, which requires the passphrase.
+"""Bind each key file to a request with an HMAC in the manifest, which requires the passphrase.
 
-Key files are encrypted but not authenticated, and all key files of a run use one derived key. So an
-attacker could copy a key file over another one, create a CSR from it and change both hashes in the
-manifest. Commands that have the passphrase write and check the HMAC; other commands do not change
-it.
+Key files are encrypted but not authenticated, and all key files of a run use the same derived key.
+So an attacker could replace a key file with another key file, create a CSR from it, and change both
+hashes in the manifest. Commands that have the passphrase write and check the HMAC. Other commands
+do not change it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..base.disk import files
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import Derivation, FolderCipher
-from .files_on_disk import Survey, record_problems
+from .files_on_disk import Survey, find_record_problems
 from .manifest import Manifest
 from .request_record import BindingKey, RequestRecord
 
@@ -26,13 +26,13 @@ _RESTORE = (
 )
 
 
-def bind(
+def add_bindings(
     manifest: Manifest, cipher: FolderCipher, *, unopened: frozenset[str] = frozenset()
 ) -> Manifest:
-    """Return the manifest with an HMAC for each request that has its key in the folder.
+    """Return the manifest with an HMAC for each request whose key is in the folder.
 
-    The caller has checked the existing HMACs and opened all other keys. Key files in ``unopened``
-    get no HMAC.
+    The caller must have checked the existing HMACs and opened all other keys. Key files in
+    ``unopened`` get no HMAC.
     """
     held = manifest.binding_key
 
@@ -43,7 +43,7 @@ def bind(
     if held is None and not to_bind:
         return manifest
     derivation = cipher.derivation if held is None else _build_derivation(held)
-    macs = iter(cipher.macs(derivation, map(_bound_text, to_bind)))
+    macs = iter(cipher.macs(derivation, map(_build_bound_text, to_bind)))
     records = (
         replace(record, binding=next(macs) if is_opened(record) else "")
         for record in manifest.requests
@@ -60,7 +60,7 @@ def bind(
     )
 
 
-def binding_problems(
+def find_binding_problems(
     survey: Survey,
     manifest: Manifest,
     cipher: FolderCipher,
@@ -69,29 +69,29 @@ def binding_problems(
 ) -> Iterator[Problem]:
     """Report requests whose record or key differs from the data that lyncnb wrote.
 
-    If a request has no HMAC, its key is opened and compared with its CSR and its record.
-    :func:`record_problems` reports keys and CSRs that are missing or changed.
+    If a request has no HMAC, lyncnb opens the key and compares it with the CSR and the record.
+    :func:`find_record_problems` reports keys and CSRs that are missing or changed.
 
     Parameters
     ----------
     survey, manifest : Survey, Manifest
-        The survey and the manifest of the folder.
+        The result of examining the folder, and the manifest of the folder.
     cipher : FolderCipher
         The cipher with the verified passphrase.
     given_up : frozenset of str, optional
-        The ids of requests that get a new key in any case.
+        The ids of requests that will get a new key.
     """
-    yield from shared_keys(manifest, given_up=given_up)
-    yield from altered_records(manifest, cipher, given_up=given_up)
+    yield from report_shared_keys(manifest, given_up=given_up)
+    yield from find_altered_records(manifest, cipher, given_up=given_up)
     for record in manifest.requests:
         is_open = record.binding and manifest.binding_key is not None
         if is_open or not record.has_key or record.id in given_up:
             continue
-        if not record_problems(survey, record):
+        if not find_record_problems(survey, record):
             yield from _check_pair(survey, record, cipher)
 
 
-def altered_records(
+def find_altered_records(
     manifest: Manifest, cipher: FolderCipher, *, given_up: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose HMAC does not match their record."""
@@ -103,13 +103,15 @@ def altered_records(
         for request in manifest.requests
         if request.has_key and request.binding and request.id not in given_up
     ]
-    expected = cipher.macs(_build_derivation(held), map(_bound_text, bound))
+    expected = cipher.macs(_build_derivation(held), map(_build_bound_text, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
             yield _build_problem(record, "differs from the record that lyncnb wrote for this key")
 
 
-def shared_keys(manifest: Manifest, *, given_up: frozenset[str] = frozenset()) -> Iterator[Problem]:
+def report_shared_keys(
+    manifest: Manifest, *, given_up: frozenset[str] = frozenset()
+) -> Iterator[Problem]:
     """Report requests whose current key is also the key of another request."""
     for record, others in _find_shared_keys(manifest, given_up):
         if record.id not in given_up:
@@ -128,10 +130,10 @@ def _find_shared_keys(
             yield record, sorted(others)
 
 
-def without_shared(before: Manifest, after: Manifest, given_up: frozenset[str]) -> Manifest:
-    """Remove the public key from a generation that is given up because another request has it.
+def remove_shared_keys(before: Manifest, after: Manifest, given_up: frozenset[str]) -> Manifest:
+    """Remove the public key from an abandoned generation if another request has the same key.
 
-    A certificate for that key then belongs only to the other request.
+    A certificate for this key then belongs only to the other request.
     """
     shared = {
         record.id for record, _ in _find_shared_keys(before, given_up) if record.id in given_up
@@ -144,12 +146,12 @@ def without_shared(before: Manifest, after: Manifest, given_up: frozenset[str]) 
     return after.with_records(changed)
 
 
-def unverified(manifest: Manifest) -> int:
+def count_unverified_keys(manifest: Manifest) -> int:
     """Count the requests whose key is in the folder but has no HMAC."""
     return sum(1 for record in manifest.requests if record.has_key and not record.binding)
 
 
-def _bound_text(record: RequestRecord) -> bytes:
+def _build_bound_text(record: RequestRecord) -> bytes:
     parts = (record.id, str(record.generation), record.key_sha256, record.csr_sha256)
     return "\n".join(parts).encode()
 

@@ -1,8 +1,8 @@
-"""Process the files of an interrupted run: adopt them, or move them to ``archive/``.
+"""Process the files from an interrupted run: add them to the manifest, or archive them.
 
-``settle`` decides, and ``carry_out`` moves the files. This module never removes a file or
-overwrites a key. A key and a CSR belong together if they have the same public key, whatever the
-file names are.
+``process_leftovers`` decides which files to move, and ``move_files`` moves them. This module never
+removes a file or overwrites a key. A key and a CSR belong together if they have the same public
+key, regardless of the file names.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from .files_on_disk import (
     MISSING,
     Survey,
     csr_sha256,
-    file_problems,
+    find_file_problems,
+    find_record_problems,
     key_sha256,
-    record_problems,
 )
 from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-# A key with another salt takes 0.15 s to derive. One key that cannot be opened may be damaged, but
-# three keys mean that the passphrase is wrong.
+# Deriving a key with another salt takes 0.15 s. A single key that cannot be opened may be damaged.
+# If three keys cannot be opened, the passphrase is wrong.
 _KEYS_TRIED = 3
-# The maximum size of an encrypted file in bytes: a list of 100,000 passwords has about 20 MB.
+# The maximum size of an encrypted file, in bytes. A list of 100,000 passwords has about 20 MB.
 LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A file to move, by paths relative to the folder."""
+    """A file to move, with the old and new paths relative to the folder."""
 
     source: str
     target: str
@@ -50,7 +50,8 @@ class Move:
 class Settled:
     """The manifest of a folder after all leftover files are processed, and the files to move.
 
-    ``adopted`` are the ids of requests whose key and CSR an interrupted run had completed.
+    ``adopted`` contains the ids of requests whose key and CSR were completely written by an
+    interrupted run.
     """
 
     manifest: Manifest
@@ -64,17 +65,17 @@ class Settled:
 class _Pair:
     csr_sha256: str
     spki_sha256: str
-    key_sha256: str  # Blank if the key is on another computer.
-    oddity: str  # A property of the key that keys from lyncnb do not have.
+    key_sha256: str  # This value is blank if the key is on another computer.
+    oddity: str  # A description of how the key differs from keys that lyncnb generates.
 
 
-def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
-    """Verify the passphrase with a key of the folder; without keys, with a list of passwords.
+def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
+    """Verify the passphrase with a key in the folder, or else with a list of passwords.
 
     Returns
     -------
     bool
-        False if the folder has no encrypted file.
+        False if the folder contains no encrypted file.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
         try:
             cipher.open(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
-            # A wrong passphrase is a better explanation than a damaged file.
+            # A wrong passphrase is more likely than a damaged file.
             if failure is None or isinstance(error, PassphraseError):
                 failure = error
         else:
@@ -98,11 +99,10 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
 
 
 def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
-    # A key with an HMAC was opened with the current passphrase. Other keys may use a lost
-    # passphrase.
+    # A key with an HMAC uses the current passphrase. Other keys may use a lost passphrase.
     for record in sorted(manifest.requests, key=lambda item: not item.binding):
         path = record.files.key
-        if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
+        if record.has_key and not any(p.file == path for p in find_record_problems(survey, record)):
             yield path
     for record in manifest.requests:
         if not record.is_written and survey.has(record.files.key):
@@ -115,7 +115,7 @@ def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
             yield path
 
 
-def settle(
+def process_leftovers(
     survey: Survey,
     manifest: Manifest,
     *,
@@ -123,26 +123,26 @@ def settle(
     now: str,
     given_up: frozenset[str] = frozenset(),
 ) -> Settled:
-    """Compare a folder with its manifest, and process the files of interrupted runs.
+    """Compare a folder with its manifest, and decide what to do with files from interrupted runs.
 
     Parameters
     ----------
     survey : Survey
-        The survey of the folder.
+        The result of examining the folder.
     manifest : Manifest
         The manifest of the folder.
     cipher : FolderCipher or None
-        The cipher with the verified passphrase. None in a dry run without a passphrase: then the
-        key and the CSR of an interrupted run are assumed to belong together.
+        The cipher with the verified passphrase. In a dry run without a passphrase, it is None, and
+        lyncnb assumes that the key and the CSR from an interrupted run belong together.
     now : str
         The time to record (UTC, ISO 8601).
     given_up : frozenset of str, optional
-        Requests that will be renewed; their leftover files move to ``archive/``.
+        The ids of requests that will be renewed. Their leftover files are moved to ``archive/``.
 
     Returns
     -------
     Settled
-        Every written record is correct, or is listed in ``problems``.
+        The manifest and the files to move. Records that are not correct are listed in ``problems``.
     """
     records, adopted, moves, changes = [], set(), [], []
     problems: list[Problem] = []
@@ -152,7 +152,7 @@ def settle(
             lost = record.id in given_up
             problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
         else:
-            pending = pending_moves(survey, record)
+            pending = find_pending_moves(survey, record)
             moves += pending
             moving = {move.source for move in pending}
             record, orphans = _process_leftovers(survey, record, cipher, moving=moving, now=now)
@@ -180,11 +180,11 @@ def _check_archive(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
 def _is_intact(
     survey: Survey, record: RequestRecord, cipher: FolderCipher | None
 ) -> tuple[RequestRecord, tuple[Problem, ...]]:
-    problems = record_problems(survey, record)
+    problems = find_record_problems(survey, record)
     key = record.files.key
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
-    # Another program, or a rekey that did not complete, encrypted the same key again.
+    # Another program or an incomplete passphrase change has encrypted the same key again.
     pair = _read_pair(survey, record, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems
@@ -194,7 +194,7 @@ def _is_intact(
 def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
     """Read the CSR and the key of a request; return None if they do not belong together."""
     csr_path, key_path = record.files.csr, record.files.key
-    if file_problems(survey, csr_path) or file_problems(survey, key_path):
+    if find_file_problems(survey, csr_path) or find_file_problems(survey, key_path):
         return None
     key_data = files.read(survey.folder / key_path)
     try:
@@ -213,7 +213,7 @@ def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | Non
     )
 
 
-def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
+def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     """Return the recorded moves of a superseded generation that are not complete."""
     if record.is_written or not record.archived:
         return []
@@ -227,9 +227,9 @@ def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
 
 def _is_old(survey: Survey, source: str, target: str, generation: ArchivedGeneration) -> bool:
     if survey.has(target):
-        # The file has the new name, and also still the old name.
-        return same_file(survey.folder / source, survey.folder / target)
-    if file_problems(survey, source):
+        # The file exists under both the old and the new name.
+        return is_same_file(survey.folder / source, survey.folder / target)
+    if find_file_problems(survey, source):
         return False
     data = files.read(survey.folder / source)
     if source.endswith(".csr"):
@@ -237,7 +237,7 @@ def _is_old(survey: Survey, source: str, target: str, generation: ArchivedGenera
     return key_sha256(data) == generation.key_sha256
 
 
-def same_file(one: Path, other: Path) -> bool:
+def is_same_file(one: Path, other: Path) -> bool:
     """Return whether two names refer to the same file, or to files with the same bytes."""
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
@@ -265,7 +265,7 @@ def _process_leftovers(
 def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
     """Read the CSR of a request whose key is on another computer."""
     path = record.files.csr
-    if file_problems(survey, path):
+    if find_file_problems(survey, path):
         return None
     try:
         request = csr.parse_request(files.read(survey.folder / path), name=path)
@@ -295,18 +295,18 @@ def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
 def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
-    # The name is made from the content, so an interrupted move always has the same target.
+    # The name contains a hash of the content, so an interrupted move always has the same target.
     mark = key_sha256(files.read(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]
 
 
-def carry_out(survey: Survey, moves: Iterable[Move]) -> None:
+def move_files(survey: Survey, moves: Iterable[Move]) -> None:
     """Move files to ``archive/``, or complete a move that was interrupted."""
     for move in moves:
         confirm(survey.folder)
         source, target = survey.folder / move.source, survey.folder / move.target
-        if os.path.lexists(target) and same_file(source, target):
+        if os.path.lexists(target) and is_same_file(source, target):
             files.remove(source)
         else:
             files.move_no_clobber(source, target)

@@ -1,9 +1,9 @@
-"""Recover data from a damaged or missing manifest that no other file of the folder contains.
+"""Recover data that only a damaged or missing manifest contains.
 
-Keys and CSRs do not contain the servers, but ``plan.json`` does. None of these files shows which
-saved plan was requested, who approved it, or which requests are covered by installed certificates.
-Complete lines of a damaged manifest may still contain this data. The summary files also show it to
-the planner, who can then specify it for the next run.
+Keys and CSRs do not contain the servers, but ``plan.json`` does. None of these files shows the
+saved plan and its approver, or the requests that installed certificates cover. Complete lines of a
+damaged manifest may still contain this data. The summary files also show it to the planner, who can
+then specify it for the next run.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from .history import (
     Event,
     read_history,
 )
-from .manifest import FORMAT, NAME, Manifest, manifest_of
-from .plan_file import PLAN_NAME, present_plan, read_entries
+from .manifest import FORMAT, NAME, Manifest, parse_manifest
+from .plan_file import PLAN_NAME, read_entries, read_present_plan
 from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
 
-_LARGEST = 1 << 26  # The maximum size of a summary file, in bytes.
+_LARGEST = 1 << 26  # lyncnb does not read larger summary files. The unit is bytes.
 _IDS_SHOWN = 5
-_NOBODY = "nobody"  # The text in the summary for a plan without a signature.
+_NOBODY = "nobody"  # The summary contains this text for a plan without a signature.
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _ROW = re.compile(rf'^"({ID_PATTERN})",', re.MULTILINE)
-_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # the last column
+_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # This is the last column.
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
 _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
 _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
 
 
-def salvaged(damaged: bytes) -> Manifest:
+def read_damaged_manifest(damaged: bytes) -> Manifest:
     """Return the data in a damaged manifest that no other file contains.
 
     Parameters
@@ -58,8 +58,8 @@ def salvaged(damaged: bytes) -> Manifest:
     Returns
     -------
     Manifest
-        With the saved plans, approvals, accepted findings and covered requests that can still be
-        read. All other values are empty.
+        The saved plans, approvals, accepted findings, and covered requests that are still readable.
+        All other values are empty.
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
@@ -83,20 +83,20 @@ def _parse_lines(text: bytes) -> object:
 
 
 def _read_component(part: dict[str, object]) -> Manifest | None:
-    """Read one component of a manifest with the same checks as for a complete manifest."""
+    """Read a section of a manifest, and validate it like a complete manifest."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
-    return manifest_of(document, RecordReader(NAME, is_json=True))
+    return parse_manifest(document, RecordReader(NAME, is_json=True))
 
 
-def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Add data from the folder's plan to requests for which only the CSR is known.
+def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
+    """Add data from the folder's plan to the requests for which only the CSR is known.
 
     Returns
     -------
     tuple
-        The manifest, and the notes. A plan for other requests adds nothing.
+        The manifest and notes. A plan for different requests adds no data.
     """
-    data = present_plan(folder)
+    data = read_present_plan(folder)
     if not data:
         return manifest, ()
     try:
@@ -130,7 +130,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
     return manifest, (said,)
 
 
-def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
     """Add data from the history to each generation: servers, revocation, and supersession.
 
     Generations are identified by public key, because a rebuilt manifest may number them
@@ -139,7 +139,7 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
     Returns
     -------
     tuple
-        The manifest, and the notes.
+        The manifest and notes.
     """
     keys: dict[tuple[str, int], str] = {}
     events: dict[str, list[Event]] = {}
@@ -177,16 +177,16 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
     return replace(manifest, requests=tuple(records)), (said,)
 
 
-def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
-    """Restore the number of each request from ``summary.csv``, if no number appears twice."""
-    # The list alternates between ids and the rest of their rows.
+def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
+    """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
+    # The list contains an id and the rest of the row alternately.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
         name: int(found[1])
         for name, cells in zip(rows[::2], rows[1::2], strict=True)
         if (found := _NUMBER.search(cells))
     }
-    if len(set(known.values())) < len(known):  # Somebody edited the file.
+    if len(set(known.values())) < len(known):  # A user has edited the file.
         return manifest
     return manifest.with_records(
         replace(record, number=known.get(record.id, 0)) for record in manifest.requests
@@ -194,13 +194,13 @@ def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def _find_deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
-    """Return the servers that have or had a generation, according to its events."""
+    """Return the servers on which a generation is or was installed, according to the events."""
     by_server: dict[str, Deployment] = {}
     for event in events:
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid.get(event.certificate)):
-            # Somebody may have edited the history, so it is validated as strictly as a manifest.
+            # A user may have edited the history, so lyncnb validates it as strictly as a manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
                 {
@@ -222,7 +222,8 @@ def _find_deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Dep
 def _find_revocation(events: list[Event]) -> Revocation | None:
     revocation = None
     for event in events:
-        if event.certificate:  # The event belongs to the certificate from before the first request.
+        # The event is about the certificate that was installed before the first request.
+        if event.certificate:
             continue
         if event.what == REVOCATION_REQUESTED:
             revocation = RecordReader(HISTORY_NAME, is_json=True).record(
@@ -234,7 +235,7 @@ def _find_revocation(events: list[Event]) -> Revocation | None:
 
 
 def _is_same_request(known: PlannedEntry, planned: PlannedEntry) -> bool:
-    """Return whether an entry that was made from a CSR matches a planned certificate."""
+    """Return whether an entry that was created from a CSR matches a planned certificate."""
     if known.issuer:
         return False
     return all(
@@ -243,15 +244,15 @@ def _is_same_request(known: PlannedEntry, planned: PlannedEntry) -> bool:
     )
 
 
-def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
-    """Yield notes about data that the new manifest does not have, and how to restore it.
+def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
+    """Yield notes about data that is missing in the new manifest, and how to restore it.
 
     Parameters
     ----------
     folder : Path
         The request folder, with the summary files of an earlier run.
     kept : Manifest
-        The data recovered from the damaged manifest; empty if the manifest is missing.
+        The data that was recovered from the damaged manifest; empty if the manifest is missing.
     """
     facts = dict(_FACT.findall(_read_text(folder / "summary.md")))
     if kept.plans:

@@ -1,7 +1,7 @@
-"""``manifest.json``: the requests of a folder, their current state, and the issued certificates.
+"""Read and write ``manifest.json``: the requests in a folder, with states and certificates.
 
-This module reads and writes the document. The manifest contains no secret and no key. The records
-are defined in ``request_record.py``, and the fields in ``field_forms.py``.
+The manifest contains no secret and no private key. ``request_record.py`` defines the records, and
+``field_forms.py`` the fields.
 """
 
 from __future__ import annotations
@@ -34,44 +34,45 @@ from .request_record import (
     RecoveryKey,
     RequestRecord,
     TableOnRecord,
-    archived_files,
-    present_files,
+    list_archived_files,
+    list_current_files,
 )
 
-#: The format for a folder with a plan. Earlier formats can always be read: a run that changes
-#: nothing else keeps ``/1``, and ``/2`` is kept until the plan is requested again.
+#: The format for a folder with a plan. lyncnb can always read earlier formats. A run without
+#: changes keeps format ``/1``. Format ``/2`` is kept until requests are created from the plan
+#: again.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
-# A manifest with 100,000 requests and three generations each has about 500 MB. Larger files are
-# rejected.
+# A manifest with 100,000 requests and three generations for each has about 500 MB. lyncnb rejects
+# larger files.
 _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
-# Functions that are called with each manifest that a run reads or saves, by the folder's real path.
+# For the real path of each folder: functions to call when a run reads or saves the manifest.
 _watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All data about the requests of a folder; ``requests`` are in the order of the plan.
+    """All data about the requests in a folder; ``requests`` are in the order of the plan.
 
     ``accepted`` lists the accepted errors. ``encrypted`` lists files other than keys that are
-    encrypted with the folder's passphrase, relative to the folder. ``summary`` has the SHA-256 of
-    the summary files and of their source data, and ``plan_json_sha256`` has the SHA-256 of the plan
-    file. ``table`` has data about the table that the plan file does not contain. ``rekeying`` is
-    the time when an incomplete passphrase change began. ``log`` lists files that were removed or
-    moved outside a normal run. ``recovery`` lists the recovery keys for display only; lyncnb never
-    seals to a key because it is in this list. ``issuers`` are CA certificates for the whole folder.
-    ``plans`` are the saved plans that were requested, in chronological order. ``binding_key``
-    specifies how the key for the HMACs is derived; if it is set, no list in the folder has the
-    format of earlier versions. ``team`` is the group whose members can also write to the folder.
-    ``product_sha256`` is the SHA-256 of a custom product file, whose text is never stored here
-    because its commands become scripts. ``format`` is the format of the file from which the
-    manifest was read.
+    encrypted with the folder's passphrase, relative to the folder. ``summary`` contains the SHA-256
+    of the summary files and of their source data. ``plan_json_sha256`` is the SHA-256 of the plan
+    file. ``table`` contains data about the table that is not in the plan file. ``rekeying`` is the
+    time when an incomplete passphrase change began. ``log`` lists files that were removed or moved
+    outside a normal run. ``recovery`` lists the recovery keys for display only; lyncnb never seals
+    to a key because it is in this list. ``issuers`` contains the CA certificates for the complete
+    folder. ``plans`` contains the saved plans from which requests were created, in chronological
+    order. ``binding_key`` specifies how the key for the HMACs is derived. If it is set, no list in
+    the folder has the format of earlier versions. ``team`` is the group whose members can also
+    write to the folder. ``product_sha256`` is the SHA-256 of a custom product file. The manifest
+    never contains the text of the file, because commands in it become scripts. ``format`` is the
+    format of the file from which the manifest was read.
     """
 
     whole: ClassVar = True
@@ -102,14 +103,14 @@ class Manifest:
 
     @property
     def form(self) -> str:
-        """The format for writing: the current format with a plan, otherwise the second format."""
+        """The format of the written manifest: the third format with a plan, else the second."""
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
     def left_out_of_approved(self) -> tuple[str, ...]:
-        """Requests of an approved plan that are omitted because an installed certificate is reused.
+        """The requests in an approved plan that are omitted to reuse installed certificates.
 
-        The folder then has fewer requests than were approved, and the approver does not know that.
+        The approver does not know that the folder contains fewer requests than the approved plan.
         """
         last = self.plans[-1] if self.plans else None
         if last is None or not last.approvals or last.plan_sha256 != self.plan_sha256:
@@ -119,13 +120,13 @@ class Manifest:
         )
 
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
-        """Return the manifest with these records replaced in place; new records come last."""
+        """Return a copy of the manifest with replaced records, and with new records at the end."""
         changed = {record.id: record for record in records}
         kept = tuple(changed.pop(request.id, request) for request in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
 
     def with_numbers_of(self, before: Manifest) -> Manifest:
-        """Return the manifest with the numbers of the requests in an earlier manifest."""
+        """Return a copy of the manifest with the request numbers in an earlier manifest."""
         return self.with_records(
             replace(record, number=old.number)
             for record in self.requests
@@ -133,7 +134,7 @@ class Manifest:
         )
 
     def numbered(self, order: Iterable[str]) -> Manifest:
-        """Return the manifest in which every request has a number; new numbers follow an order."""
+        """Return a copy of the manifest in which every request has a number."""
         last = max((record.number for record in self.requests), default=0)
         new = [one for name in order if (one := self.by_id.get(name)) and not one.number]
         return self.with_records(
@@ -141,13 +142,13 @@ class Manifest:
         )
 
     def with_encrypted(self, path: str) -> Manifest:
-        """Return the manifest with one more encrypted file for ``rekey`` (a relative path)."""
+        """Return a copy of the manifest with an additional encrypted file (a relative path)."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
 
     def with_event(self, event: str, about: str, *, at: str) -> Manifest:
-        """Return the manifest with one more line in its log."""
+        """Return a copy of the manifest with an additional log entry."""
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
@@ -165,16 +166,16 @@ def _list_lines(manifest: Manifest, form: str) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def manifest_bytes(manifest: Manifest, *, form: str = "") -> bytes:
-    """Return the manifest as UTF-8 JSON, with one request per line; the result is reproducible."""
+def encode_manifest(manifest: Manifest, *, form: str = "") -> bytes:
+    """Return the manifest as UTF-8 JSON, with a line for each request."""
     return b"".join(line.encode() for line in _list_lines(manifest, form or manifest.form))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
-    """Write the manifest of a folder in one step; do not write the file if nothing changes.
+    """Write the manifest of a folder in one step, unless it has not changed.
 
-    The caller holds the folder's lock. The first change converts a manifest from the first to the
-    second format. When the manifest records a plan, it gets the third format.
+    The caller must hold the folder's lock. The first change converts a manifest from the first to
+    the second format. If the manifest records a plan, the file has the third format.
 
     Parameters
     ----------
@@ -191,8 +192,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     Raises
     ------
     BundleError
-        If a request or a generation appears twice or has the files of another one, or if another
-        writer has taken over the folder.
+        If a request or generation appears twice or has the files of another one, or if another
+        writer has locked the folder.
     """
     confirm(Path(folder))
     reader = RecordReader(NAME, is_json=True)
@@ -204,12 +205,12 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
             problems=tuple(reader.problems),
             hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
-    path, data = Path(folder) / NAME, manifest_bytes(manifest)
+    path, data = Path(folder) / NAME, encode_manifest(manifest)
     if path.is_file():
         present = path.read_bytes()
         if present == data:
             return False
-        if manifest.format == FIRST_FORMAT and present == manifest_bytes(
+        if manifest.format == FIRST_FORMAT and present == encode_manifest(
             manifest, form=FIRST_FORMAT
         ):
             return False
@@ -232,7 +233,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = Path(folder) / NAME
     if os.path.isfile(
         folder
-    ):  # os.path.isfile also returns False for names that are not valid on any system.
+    ):  # os.path.isfile returns False for invalid names, whereas other functions raise an error.
         raise BundleError(
             f"{folder} is a file, not a request folder",
             hint="to make a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
@@ -255,7 +256,7 @@ def read_manifest(folder: Path) -> Manifest:
     reader = RecordReader(NAME, is_json=True)
     if may_hold_surrogates(data):
         _reject_surrogates(document, reader)
-    manifest = manifest_of(document, reader)
+    manifest = parse_manifest(document, reader)
     if manifest is None or reader.problems:
         raise BundleError(
             f"{path}: the file was edited or damaged, so lyncnb changed nothing",
@@ -268,8 +269,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 @contextmanager
-def watching(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[None]:
-    """Call a function with each manifest that is read or saved, and whether it is saved."""
+def watch_manifests(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[None]:
+    """Call a function whenever the manifest of a folder is read or saved."""
     key = os.path.realpath(folder)
     _watchers[key] = see
     try:
@@ -284,13 +285,13 @@ def _notify_watcher(folder: Path, manifest: Manifest, *, is_saved: bool) -> None
         see(manifest, is_saved)
 
 
-def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
-    """Read the document of a manifest that has a known format.
+def parse_manifest(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
+    """Convert the JSON document of a manifest in a known format.
 
     Returns
     -------
     Manifest or None
-        None if a value is not valid; the reader then has a problem for each such value.
+        None if a value is not valid. The reader then contains a problem for each such value.
     """
     manifest = reader.record(Manifest, document)
     if manifest is not None:
@@ -299,7 +300,7 @@ def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifes
 
 
 def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> None:
-    """Report errors across fields: wrong file names, and duplicate ids and generations."""
+    """Report wrong file names, and duplicate ids and generations."""
     seen: set[str] = set()
     for record in records:
         where = record.id
@@ -310,13 +311,13 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
             reader.problem(f"'{where}.plan.servers' contains no server")
         if record.plan.id != where:
             reader.problem(f"'{where}.plan.id' is a different id: {shown(record.plan.id)}")
-        if record.files != present_files(where):
+        if record.files != list_current_files(where):
             reader.problem(f"'{where}.files' does not match this request")
         generations = [generation.generation for generation in record.archived]
         if len(set(generations)) != len(generations):
             reader.problem(f"'{where}.archived' has the same generation twice")
         for place, old in enumerate(record.archived):
-            if old.files != archived_files(where, old.generation):
+            if old.files != list_archived_files(where, old.generation):
                 reader.problem(f"'{where}.archived[{place}].files' does not match this generation")
 
 

@@ -1,7 +1,7 @@
-"""``plan.json``: the saved plan from which the requests of a folder were made.
+"""Read and write ``plan.json``, the saved plan from which a request folder was created.
 
-Somebody else may have written the file. So lyncnb reads it only if its SHA-256 matches the
-manifest, and validates its entries as strictly as the entries of the manifest.
+An attacker may have written the file. So lyncnb reads it only if the SHA-256 matches the manifest,
+and validates the entries as strictly as those in the manifest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESTORE = f"restore the file from a backup, or {_AGAIN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnDisk:
-    """The certificates in the saved plan of a folder."""
+    """The certificates in the saved plan in a folder."""
 
     product: Line
     plan_sha256: Sha256
@@ -54,11 +54,11 @@ class _WorkOptions:
     others: Mapping[str, object] = others_field()
 
 
-# The options end before the next key, which also begins a line.
+# The options end before the next key, which starts on a new line.
 _OPTIONS = re.compile(rb'^"options": (\{$.*?^\}),$', re.MULTILINE | re.DOTALL)
 
 
-def present_plan(folder: Path) -> bytes:
+def read_present_plan(folder: Path) -> bytes:
     """Return the bytes of ``plan.json``; empty if the file does not exist."""
     path = folder / PLAN_NAME
     return files.read(path, limit=_LARGEST) if os.path.lexists(path) else b""
@@ -75,7 +75,7 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     expected = manifest.plan_json_sha256
     if not expected:
         raise BundleError(f"{folder} has no {PLAN_NAME}", hint=_AGAIN)
-    data = present_plan(folder)
+    data = read_present_plan(folder)
     if not data:
         raise BundleError(f"{PLAN_NAME} is missing", hint=_RESTORE)
     found = hashlib.sha256(data).hexdigest()
@@ -104,25 +104,26 @@ def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
         return ANY_DAY
 
 
-def deployment_of(folder: Path, manifest: Manifest) -> str:
-    """Return the name of a folder's deployment: the plan's title, else the name of its table."""
+def find_deployment_name(folder: Path, manifest: Manifest) -> str:
+    """Return the name of a folder's deployment: the title of the plan, or the name of the table."""
     table = re.split(r"[/\\]", manifest.table.name)[-1] if manifest.table else ""
     stem = "" if table.endswith(".json") else table.rpartition(".")[0]  # not that of a saved plan
     return _read_options(folder, manifest).title or stem or folder.name
 
 
 def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
-    """Read the options of the plan on record; the defaults where there is none."""
+    """Read the options from the recorded plan, or return the defaults if there is no plan."""
     try:
         found = _OPTIONS.search(read_plan_bytes(folder, manifest))
         options = parse_json(found[1]) if found else {}
-    except (BundleError, NotJson):  # status reports a plan that is missing or was altered
+    # ``lyncnb status`` reports a plan that is missing or was changed.
+    except (BundleError, NotJson):
         options = {}
     said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
     return said or _WorkOptions()
 
 
-def plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def find_plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     """Report a plan that is missing or differs from the record."""
     if not manifest.plan_json_sha256:
         return
@@ -157,34 +158,34 @@ def read_entries(data: bytes) -> PlanOnDisk:
 
 
 def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
-    """Write the plan before the manifest records it; the caller holds the folder's lock.
+    """Write the plan before the manifest records it. The caller must hold the folder's lock.
 
-    A ``plan.json`` that the manifest does not record moves to ``archive/``. A manifest of an
-    earlier format is kept next to the new one.
+    A ``plan.json`` that is not recorded in the manifest is moved to ``archive/``. A manifest in an
+    earlier format is kept next to the new manifest.
     """
     confirm(folder)
-    present = present_plan(folder)
+    present = read_present_plan(folder)
     if present != data:
         if present and hashlib.sha256(present).hexdigest() != before.plan_json_sha256:
-            keep_copy(folder, PLAN_NAME, present)
+            archive_copy(folder, PLAN_NAME, present)
         files.replace(folder / PLAN_NAME, data)
     if before.format == FORMAT or not os.path.lexists(folder / NAME):
         return
     manifest = files.read(folder / NAME, limit=1 << 32)
-    target = folder / earlier_manifest(before.format)
+    target = folder / name_earlier_manifest(before.format)
     if not os.path.lexists(target):
         files.write_new(target, manifest)
     elif files.read(target, limit=1 << 32) != manifest:
-        keep_copy(folder, NAME, manifest)
+        archive_copy(folder, NAME, manifest)
 
 
-def earlier_manifest(form: str) -> str:
-    """Return the file name for a manifest of an earlier format."""
+def name_earlier_manifest(form: str) -> str:
+    """Return the file name under which a manifest in an earlier format is kept."""
     return f"manifest.v{form.rpartition('/')[2]}.json"
 
 
-def keep_copy(folder: Path, name: str, data: bytes) -> None:
-    """Copy a file that will be replaced to ``archive/``, under the hash of its bytes."""
+def archive_copy(folder: Path, name: str, data: bytes) -> None:
+    """Copy a file that will be replaced to ``archive/``, under a name with a content hash."""
     files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     stem, ending = name.split(".")
     target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"

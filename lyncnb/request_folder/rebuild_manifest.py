@@ -1,8 +1,8 @@
-"""Rebuild a manifest from keys and CSRs, and check a folder by opening every key.
+"""Rebuild the manifest of a folder from the keys and CSRs, and verify every key.
 
 Data in the existing manifest is kept if the files confirm it, so an intact folder does not change.
-A key is never removed: a key without a CSR becomes a superseded generation with the hash of its
-public key, so that an issued certificate can still be matched.
+No key is removed. A key without a CSR becomes a superseded generation with the hash of the public
+key, so that an issued certificate can still be matched.
 """
 
 from __future__ import annotations
@@ -24,39 +24,43 @@ from ..pki.csr import RequestContent
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
-from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
 from .history import REBUILD, recorded
-from .key_bindings import altered_records, bind, shared_keys
-from .leftovers import Move, carry_out, prove_passphrase
-from .lost_records import loss_notes, salvaged, with_history, with_numbers, with_plan
+from .key_bindings import add_bindings, find_altered_records, report_shared_keys
+from .leftovers import Move, move_files, verify_passphrase
+from .lost_records import (
+    add_history_data,
+    add_plan_data,
+    list_losses,
+    read_damaged_manifest,
+    restore_numbers,
+)
 from .manifest import FIRST_FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
-from .plan_file import keep_copy
-from .recovery_key import LIST, recipients_of, renew_lists
+from .plan_file import archive_copy
+from .recovery_key import LIST, convert_old_lists, read_recovery_keys
 from .request_record import (
     ArchivedGeneration,
     RequestRecord,
-    archived_files,
     csr_path,
     key_path,
-    present_files,
+    list_archived_files,
+    list_current_files,
 )
 from .unrecorded import adopt_unrecorded
 
-# Open and compare all keys and CSRs of a folder, by name.
-#
-# This inventory does not use the manifest, only the files.
+# --- Open and compare all keys and CSRs in a folder, without using the manifest.
 
 _ID = re.compile(r"[A-Za-z]+-[a-z0-9-]+-[0-9a-f]{8}")
 _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A CSR, a key, or both, with one file name (``stem`` is the name without its extension).
+class FoundFiles:
+    """A CSR, a key, or both, with the same file name (``stem`` is the name without extension).
 
-    ``content`` is None without a CSR; ``key_sha256`` is empty without a key; ``spki_sha256``
+    Without a CSR, ``content`` is None. Without a key, ``key_sha256`` is empty. ``spki_sha256``
     belongs to the CSR or the key. ``computer`` is the computer that created the CSR, if the CSR
-    contains it.
+    contains the name.
     """
 
     stem: str
@@ -69,21 +73,21 @@ class Found:
 
 @dataclass(slots=True, kw_only=True)
 class Inventory:
-    """The files by request id (and generation), and notes about unusable files.
+    """The keys and CSRs in a folder by request id and generation, with notes about unusable files.
 
-    ``without_key`` are CSRs in ``csr/`` whose key is not in the folder.
+    ``without_key`` contains the CSRs in ``csr/`` whose key is not in the folder.
     """
 
-    current: dict[str, Found] = field(default_factory=dict)
-    without_key: dict[str, Found] = field(default_factory=dict)
-    archived: dict[str, list[tuple[int, Found]]] = field(default_factory=dict)
+    current: dict[str, FoundFiles] = field(default_factory=dict)
+    without_key: dict[str, FoundFiles] = field(default_factory=dict)
+    archived: dict[str, list[tuple[int, FoundFiles]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
-    """Open every key that has a file name of lyncnb, and read every CSR.
+    """Open every key with a file name that lyncnb uses, and read every CSR.
 
-    The cipher may be None only if the folder has no keys.
+    The cipher may be None only if the folder contains no keys.
 
     Raises
     ------
@@ -123,13 +127,15 @@ def _list_stems(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "archive", stem
 
 
-def _read_pair(survey: Survey, directory: str, stem: str, cipher: FolderCipher | None) -> Found:
+def _read_pair(
+    survey: Survey, directory: str, stem: str, cipher: FolderCipher | None
+) -> FoundFiles:
     paths = {"csr": csr_path(stem), "key": key_path(stem)}
     if directory == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
     there = {kind: path for kind, path in paths.items() if survey.has(path)}
     for path in there.values():
-        if wrong := file_problems(survey, path):
+        if wrong := find_file_problems(survey, path):
             raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
     request, public, digest = None, "", ""
     if "csr" in there:
@@ -154,7 +160,7 @@ def _read_pair(survey: Survey, directory: str, stem: str, cipher: FolderCipher |
                 hint="move the key and its CSR out of the folder; the next run generates a new "
                 "pair",
             )
-    return Found(
+    return FoundFiles(
         stem=stem,
         content=request.content if request else None,
         csr_sha256=request.csr_sha256 if request else "",
@@ -192,7 +198,7 @@ def rebuild_manifest(
     -------
     RequestBundle
         ``changes`` lists new records. ``notes`` lists unusable files, and data that only the
-        damaged or missing manifest had: the requested plan, its approval, and requests that
+        damaged or missing manifest contained: the requested plan, the approval, and requests that
         installed certificates cover. The next run with the plan adds the servers and sites, and
         does not renew requests that match the plan.
 
@@ -217,40 +223,40 @@ def rebuild_manifest(
                 hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
         now = timestamp(today)
-        kept = salvaged(damaged) if before is None else before
+        kept = read_damaged_manifest(damaged) if before is None else before
         if cipher is not None:
             cipher.refuse_old_data(kept.binding_key is not None)
-            if altered := tuple(altered_records(kept, cipher)):
-                # With a wrong passphrase, every record would seem to be altered.
-                prove_passphrase(survey, kept, cipher)
+            if altered := tuple(find_altered_records(kept, cipher)):
+                # With a wrong passphrase, every record would seem to be changed.
+                verify_passphrase(survey, kept, cipher)
                 refuse(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuild_records(kept, inventory, now)
         if before is None:
-            manifest, of_plan = with_plan(path, manifest, now)
-            manifest, of_history = with_history(path, manifest)
-            manifest = with_numbers(path, manifest)
+            manifest, of_plan = add_plan_data(path, manifest, now)
+            manifest, of_history = add_history_data(path, manifest)
+            manifest = restore_numbers(path, manifest)
             inventory.notes += (*of_plan, *of_history)
         if cipher is not None:
             moved = {move.source for move in moves}
             manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
-        refuse(path, tuple(shared_keys(manifest)))
+        refuse(path, tuple(report_shared_keys(manifest)))
         manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or team_of(path))
         if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
-            renew_lists(path, cipher, manifest)
-            manifest = bind(manifest, cipher)
+            convert_old_lists(path, cipher, manifest)
+            manifest = add_bindings(manifest, cipher)
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
-            # The damaged manifest is kept, because somebody may want to read it.
-            keep_copy(path, NAME, damaged)
-        carry_out(survey, moves)
+            # The damaged manifest is kept, because it may contain data that a person can use.
+            archive_copy(path, NAME, damaged)
+        move_files(survey, moves)
         if manifest != before:
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
         save_manifest(path, manifest)
-    lost = [] if before is not None else [*loss_notes(path, kept)]
+    lost = [] if before is not None else [*list_losses(path, kept)]
     notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
@@ -264,12 +270,12 @@ def has_secrets(folder: str | os.PathLike[str]) -> bool:
 
 
 def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
-    """Register the existing encrypted lists, so that ``rekey`` includes them."""
+    """Add the existing encrypted lists to the manifest, so that ``rekey`` includes them."""
     if cipher is None:
         return manifest
     for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
         manifest = manifest.with_encrypted(f"pfx/{path.name}")
-    if recipients := recipients_of(folder, cipher):
+    if recipients := read_recovery_keys(folder, cipher):
         manifest = manifest.with_encrypted(LIST)
         manifest = replace(
             manifest, recovery=tuple(recipient.on_record for recipient in recipients)
@@ -315,8 +321,8 @@ def _rebuild_records(
         else:
             record = _build_record(request_id, old, found, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
-        record = _renumber(record, numbers)
-        # The next run processes a lone key of a planned request, whose CSR was not written yet.
+        record = _renumber_generation(record, numbers)
+        # A key without a CSR may belong to a planned request. The next run processes it.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
             record, lone = _archive_key(record, found, now)
@@ -334,10 +340,10 @@ def _rebuild_records(
     return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
-def _renumber(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
+def _renumber_generation(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
     """Give the current generation a higher number than all generations in the archive.
 
-    A manifest from a backup continues with its old number, which may already be used.
+    A manifest from a backup would continue with a number that may already be used.
     """
     taken = [*in_archive, *(part.generation for part in record.archived)]
     return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
@@ -345,22 +351,22 @@ def _renumber(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
 
 def _list_archived(
     record: RequestRecord | None,
-    present: Found | None,
-    found: list[tuple[int, Found]],
+    present: FoundFiles | None,
+    found: list[tuple[int, FoundFiles]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
-    """List the archived generations; the key distinguishes current and superseded generations."""
+    """List the archived generations. The key shows whether a generation is superseded."""
     known = {part.generation: part for part in (record.archived if record else ())}
     for generation, item in found:
         part = known.get(generation)
         if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
             continue
         if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
-            # The current generation of a restored manifest was renewed after the backup.
+            # The current generation in a restored manifest was renewed after the backup.
             part = known[generation] = replace(
                 record.as_archived,
                 generation=generation,
-                files=archived_files(record.id, generation),
+                files=list_archived_files(record.id, generation),
                 superseded_at=now,
                 reasons=("found in the folder",),
             )
@@ -373,11 +379,11 @@ def _list_archived(
 
 
 def _build_superseded(
-    request_id: str, generation: int, item: Found, now: str
+    request_id: str, generation: int, item: FoundFiles, now: str
 ) -> ArchivedGeneration:
     return ArchivedGeneration(
         generation=generation,
-        files=archived_files(request_id, generation),
+        files=list_archived_files(request_id, generation),
         csr_sha256=item.csr_sha256,
         spki_sha256=item.spki_sha256,
         key_sha256=item.key_sha256,
@@ -390,7 +396,7 @@ def _build_superseded(
 def _build_record(
     request_id: str,
     old: RequestRecord | None,
-    found: Found | None,
+    found: FoundFiles | None,
     archived: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
@@ -399,7 +405,7 @@ def _build_record(
             id=request_id,
             generation=max((part.generation for part in archived), default=0) + 1,
             state="retired",
-            files=present_files(request_id),
+            files=list_current_files(request_id),
             planned_at=now,
             retired_at=now,
             reasons=("found in the folder",),
@@ -409,7 +415,7 @@ def _build_record(
     if found is None or found.content is None:
         return record
     if found.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
-        # A key that was removed after deployment and restored later belongs to the folder again.
+        # A key that was removed after deployment and then restored belongs to the folder again.
         record = replace(record, key_sha256=found.key_sha256, deployed_at="")
         return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
@@ -439,19 +445,19 @@ _NO_KEY = (
 def _adopt_without_key(
     request_id: str,
     record: RequestRecord | None,
-    found: Found,
+    found: FoundFiles,
     archived: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
-    """Adopt a CSR whose key is on another computer."""
+    """Add a CSR whose key is on another computer to the manifest."""
     if record is not None and (not record.key_holder or record.csr_sha256 == found.csr_sha256):
         return replace(record, archived=archived)
     holder = record.key_holder if record is not None else found.computer
     return replace(_build_record(request_id, record, found, archived, now), key_holder=holder)
 
 
-def _archive_key(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:
-    """Create a superseded generation from a key without a CSR, because a CA may have the CSR."""
+def _archive_key(record: RequestRecord, found: FoundFiles, now: str) -> tuple[RequestRecord, Move]:
+    """Create a superseded generation from a key without a CSR. A CA may have received the CSR."""
     superseded = _build_superseded(record.id, record.generation, found, now)
     if record.spki_sha256 == found.spki_sha256:
         superseded = replace(
@@ -464,7 +470,7 @@ def _archive_key(record: RequestRecord, found: Found, now: str) -> tuple[Request
 
 
 def _build_entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
-    """Convert the content of a CSR to an entry of the plan document; a plan adds all other data."""
+    """Convert the content of a CSR to an entry in the plan document, without data from a plan."""
     entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
     if content is None:
         return entry

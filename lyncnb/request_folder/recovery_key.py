@@ -1,9 +1,9 @@
-"""Recovery keys: open the keys of a folder whose passphrase is lost.
+"""Manage recovery keys, which open the private keys in a folder if the passphrase is lost.
 
-Every run derives a separate key from the passphrase. If the folder has recovery keys, that derived
-key is sealed to each of them before the first file is encrypted with it. The encrypted files
-themselves do not change. lyncnb takes the recovery keys only from ``recovery/keys.enc``, which is
-encrypted with the passphrase, so it never seals to a key that somebody else adds.
+Every run derives a separate key from the passphrase. If the folder has recovery keys, lyncnb
+encrypts (seals) the derived key to each recovery key before it encrypts the first file with it. The
+encrypted files do not change. lyncnb takes the recovery keys only from ``recovery/keys.enc``, which
+is encrypted with the passphrase, so it never seals to a key that an attacker adds.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
 from .files_on_disk import Survey, refuse, take_survey
 from .history import recorded
-from .key_bindings import bind, binding_problems
-from .leftovers import LARGEST, prove_passphrase
+from .key_bindings import add_bindings, find_binding_problems
+from .leftovers import LARGEST, verify_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .request_record import RecoveryKey
 
@@ -46,7 +46,7 @@ _NAME_AGAIN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A recovery key of a folder, and the time since when it can open the folder."""
+    """A recovery key of a folder, and the time at which it was added."""
 
     key: RecoveryPublicKey
     added_at: str
@@ -88,7 +88,7 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     try:
         files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
         files.write_new(public_path, pair.public.to_pem(), 0o644)
-    except BundleError as error:  # The error is not about a request folder.
+    except BundleError as error:  # This error must not mention a request folder.
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
 
@@ -103,8 +103,8 @@ def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) ->
     return read_pair(files.read(file, limit=_SMALL), as_passphrase(passphrase), name=str(file))
 
 
-def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
-    """Read the folder's recovery keys from its encrypted list; empty if there is no list.
+def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
+    """Read a folder's recovery keys from the encrypted list; empty if there is no list.
 
     Raises
     ------
@@ -143,18 +143,18 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
         ) from None
 
 
-def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
+def seal_new_keys(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
     """Make the cipher seal all new derived keys to the folder's recovery keys.
 
-    The caller holds the lock and has verified the passphrase.
+    The caller must hold the folder's lock, and must have verified the passphrase.
 
     Raises
     ------
     BundleError
-        If the manifest lists recovery keys but the list is missing. New files could then not be
-        recovered, and nobody would notice.
+        If the manifest lists recovery keys but the list is missing. Otherwise, new files could not
+        be recovered, and nobody would notice.
     """
-    recipients = recipients_of(folder, cipher)
+    recipients = read_recovery_keys(folder, cipher)
     if manifest.recovery and not recipients:
         raise BundleError(
             f"{folder}: {LIST} is missing, but the manifest lists recovery keys",
@@ -167,21 +167,21 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
         cipher.seal_with(_build_sealer(folder, recipients))
 
 
-def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
+def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
     """Convert lists in the format of earlier versions to the current format.
 
-    The caller holds the lock and then records a binding key, after which the old format is
-    rejected.
+    The caller must hold the folder's lock. It then records a binding key, and lyncnb rejects the
+    old format from then on.
     """
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            with suppress(BundleError):  # The caller that needs the list reports the damage.
+            with suppress(BundleError):  # Functions that need the list report the damage.
                 pem = files.read(folder / path, limit=LARGEST)
                 if cipher.is_old_data(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
     if contents:
-        arm(folder, cipher, manifest)
+        seal_new_keys(folder, cipher, manifest)
     for path, content in contents.items():
         files.replace(folder / path, cipher.encrypt_data(content, name=path), 0o600)
 
@@ -190,13 +190,13 @@ def _describe_derivation(which: Derivation | DerivedKey) -> str:
     return f"{which.salt.hex()} {which.rounds} {which.prf} {which.length}"
 
 
-def _seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -> Path:
+def _build_seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -> Path:
     digest = hashlib.sha256(f"{_describe_derivation(which)} {fingerprint}".encode()).hexdigest()
     return folder / _PLACE / f"{digest[:32]}{_SEALED}"
 
 
-def _digest_of_document(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of a sealed file's values, which detects damage without the key."""
+def _compute_document_digest(document: Mapping[str, object]) -> str:
+    """Return the SHA-256 of the values in a sealed file, to detect damage without the key."""
     values = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -217,19 +217,19 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
                 "length": derived.length,
                 "sealed": base64.b64encode(key.seal(derived.key, about=about)).decode(),
             }
-            document["sha256"] = _digest_of_document(document)
+            document["sha256"] = _compute_document_digest(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
-            files.replace(_seal_path(folder, derived, key.fingerprint), data, 0o600)
+            files.replace(_build_seal_path(folder, derived, key.fingerprint), data, 0o600)
 
     return seal
 
 
-def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
+def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report problems that prevent a recovery key from opening the folder.
 
     Each recovery key needs a sealed file for each derivation that current keys use. Derivations
-    that only superseded keys use are not checked. Only the recovery key itself can fully verify a
-    file.
+    that only superseded keys use are not checked. Without the recovery key, a sealed file cannot be
+    verified completely.
     """
     if not manifest.recovery:
         return
@@ -245,13 +245,13 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     for key in manifest.recovery:
         for which, path in in_use:
             if wrong := _find_seal_problem(survey.folder, which, key.fingerprint):
-                seal = _seal_path(survey.folder, which, key.fingerprint)
+                seal = _build_seal_path(survey.folder, which, key.fingerprint)
                 message = f"{wrong}, so the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
 
 
 def _find_list_problem(folder: Path) -> str:
-    """Return the problem with the list of recovery keys, found without a passphrase."""
+    """Return a problem with the list of recovery keys that is visible without a passphrase."""
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
     try:
@@ -262,8 +262,8 @@ def _find_list_problem(folder: Path) -> str:
 
 
 def _find_seal_problem(folder: Path, which: Derivation, fingerprint: str) -> str:
-    """Return the problem with a sealed file, found without the recovery key; "" if none."""
-    path = _seal_path(folder, which, fingerprint)
+    """Return a problem with a sealed file that is visible without the recovery key, or ""."""
+    path = _build_seal_path(folder, which, fingerprint)
     if not os.path.lexists(path):
         return "is missing"
     try:
@@ -271,7 +271,7 @@ def _find_seal_problem(folder: Path, which: Derivation, fingerprint: str) -> str
         fields = ("recovery", "salt", "rounds", "prf", "length")
         named = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
-        is_whole = document.get("sha256") in (None, _digest_of_document(document))
+        is_whole = document.get("sha256") in (None, _compute_document_digest(document))
     except (BundleError, ValueError, KeyError, TypeError, AttributeError):
         return "is damaged"
     expected = (fingerprint, which.salt.hex(), which.rounds, which.prf, which.length)
@@ -286,7 +286,7 @@ def add_recipients(
     *,
     now: str,
 ) -> Manifest:
-    """Add recovery keys to a folder that is locked and whose passphrase is verified.
+    """Add recovery keys to a folder. The caller holds the lock and has verified the passphrase.
 
     Every derived key in use is sealed to the new keys before they are added to the list, so every
     listed key can open the folder. Missing sealed files for keys that are already in the list are
@@ -298,7 +298,7 @@ def add_recipients(
         The saved manifest.
     """
     folder = survey.folder
-    present = recipients_of(folder, cipher)
+    present = read_recovery_keys(folder, cipher)
     known = {recipient.key for recipient in present}
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
     for which, path in _find_derivations(survey, manifest).items():
@@ -314,7 +314,7 @@ def add_recipients(
                 _build_sealer(folder, lacking)(cipher.key_of(pem, name=path))
     if added:
         write_list(folder, cipher, (*present, *added))
-    recipients = recipients_of(folder, cipher)
+    recipients = read_recovery_keys(folder, cipher)
     manifest = replace(
         manifest.with_encrypted(LIST),
         recovery=tuple(recipient.on_record for recipient in recipients),
@@ -324,7 +324,7 @@ def add_recipients(
 
 
 def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
-    """Write the encrypted list, and seal its derived key to these recovery keys."""
+    """Write the encrypted list of recovery keys, and seal the derived key to each of them."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
     cipher.seal_with(_build_sealer(folder, recipients))
     document = {
@@ -350,24 +350,24 @@ def _list_encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
-    """Return one file for each derivation in use; unreadable files are omitted."""
+    """Return an encrypted file for each key derivation in use. Unreadable files are omitted."""
     found: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
             salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
-            continue  # The file is damaged or unknown, and the caller reports it.
+            continue  # The caller reports a damaged or unknown file.
         found.setdefault(salt, path)
     return found
 
 
-def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
+def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
     """Return a cipher that opens the files that were sealed to a recovery key.
 
     Raises
     ------
     BundleError
-        If nothing in the folder was sealed to this key.
+        If the folder contains no file that was sealed to this key.
     """
     derived = list(_open_seals(folder, pair))
     if not derived:
@@ -395,14 +395,17 @@ def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
             sealed = base64.b64decode(document["sealed"], validate=True)
             yield derived._replace(key=pair.open(sealed, about=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
-            # The file is damaged or unknown. Files that it would have opened are reported by name.
+            # The sealed file is damaged or unknown. lyncnb later reports the files that it cannot
+            # open.
             continue
 
 
-def drop_unused(survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]) -> None:
-    """Remove sealed files that no file needs, or that belong to removed recovery keys."""
+def remove_unused_seals(
+    survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]
+) -> None:
+    """Remove sealed files that are not needed or belong to removed recovery keys."""
     wanted = {
-        _seal_path(survey.folder, which, recipient.key.fingerprint).name
+        _build_seal_path(survey.folder, which, recipient.key.fingerprint).name
         for which in _find_derivations(survey, manifest)
         for recipient in recipients
     }
@@ -420,7 +423,7 @@ def name_recovery_key(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> tuple[RecoveryKey, ...]:
-    """Add a recovery key to a folder; no private key is encrypted again.
+    """Add a recovery key to a folder, without encrypting the private keys again.
 
     Parameters
     ----------
@@ -447,7 +450,7 @@ def name_recovery_key(
     """
     path, key = Path(folder), read_recovery_key(public_file)
     cipher = FolderCipher(passphrase)
-    prove_passphrase(take_survey(path), read_manifest(path), cipher)
+    verify_passphrase(take_survey(path), read_manifest(path), cipher)
     with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
@@ -456,9 +459,9 @@ def name_recovery_key(
                 f"{path}: a passphrase change was interrupted",
                 hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
-        prove_passphrase(survey, manifest, cipher)
-        refuse(path, tuple(binding_problems(survey, manifest, cipher)))
-        renew_lists(path, cipher, manifest)
-        manifest = bind(manifest, cipher)
+        verify_passphrase(survey, manifest, cipher)
+        refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
+        convert_old_lists(path, cipher, manifest)
+        manifest = add_bindings(manifest, cipher)
         manifest = add_recipients(survey, manifest, cipher, (key,), now=timestamp(today))
     return manifest.recovery

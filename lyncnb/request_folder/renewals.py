@@ -1,7 +1,7 @@
 """List when certificates must be renewed, as a table and as a calendar for Outlook.
 
 A certificate is replaced in the last third of its validity: eight months for two years, and two
-weeks for 47 days. The order date also allows for the CA's lead time and for working days.
+weeks for 47 days. The order date also takes the CA's lead time and the working days into account.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
 from .generations import Generations, Held, generations_of
-from .plan_file import deployment_of, renewal_terms
+from .plan_file import find_deployment_name, renewal_terms
 from .request_record import IssuedRecord, read_time
 
-_MORNING = timedelta(hours=8)  # 8:00 in the time zone of the reader
+_MORNING = timedelta(hours=8)  # Reminders are at 8:00 in the time zone of the calendar's user.
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
-#: The kind of file that :func:`write_renewals` writes.
+#: The type of file that :func:`write_renewals` writes.
 CALENDAR = OutputKind(
     what="a calendar of renewals",
     is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
@@ -34,11 +34,12 @@ CALENDAR = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """A certificate in use: order the next one on ``renew_from``, before ``not_after`` (UTC).
+    """A certificate in use, with the order date of the next one, ``renew_from``.
 
-    ``under_way`` is the stage of its successor, or blank if none was requested. ``key_holder`` is
-    the computer that has the private key if the folder does not have it. ``number`` is that of the
-    certificate in the folder, 0 if it has none, and ``deployment`` the name of the deployment.
+    ``not_after`` is the expiration time (UTC). ``under_way`` is the stage of the next certificate,
+    or blank if no request for it exists. If the private key is not in the folder, ``key_holder`` is
+    the computer that has it. ``number`` is the number of the certificate in the folder, or 0 if it
+    has none. ``deployment`` is the name of the deployment.
     """
 
     request_id: str
@@ -57,7 +58,7 @@ class Renewal:
 
     @property
     def title(self) -> str:
-        """Name the certificate and its deployment, e.g. ``Contoso: certificate 12, OAuth``."""
+        """Return a title such as ``Contoso: certificate 12, OAuth``."""
         number = f"certificate {self.number}" if self.number else "certificate"
         is_oauth = "OAuthTokenIssuer" in self.usages
         what = f"{number}, {'OAuth' if is_oauth else self.subject}"
@@ -66,7 +67,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Renewals(Table, Sequence[Renewal]):
-    """The renewals of a folder, the most urgent first."""
+    """The renewals of the certificates in a request folder, the most urgent first."""
 
     _columns: ClassVar = columns(
         ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}"),
@@ -105,9 +106,9 @@ class Renewals(Table, Sequence[Renewal]):
         Returns
         -------
         bytes
-            RFC 5545, with one all-day event per certificate on the first renewal date, and a
-            reminder at 8:00. The same certificates give the same bytes. An
-            event keeps its UID, so a new import updates the event instead of adding a second one.
+            RFC 5545, with an all-day event for each certificate on the first renewal date, and a
+            reminder at 8:00. The same certificates result in the same bytes. An event always has
+            the same UID, so a new import updates the event instead of adding a second one.
         """
         return write_calendar(_PRODUCT, map(_build_entry, self.items))
 
@@ -154,16 +155,16 @@ def list_renewals(
     Parameters
     ----------
     bundle : RequestBundle or path
-        The request folder; a path is opened.
+        The request folder or its path.
     share : float, optional
-        The share of the lifetime, counted from its end, in which to renew; 0 < share < 1.
+        The last part of the lifetime in which to renew, such as 1/3; 0 < share < 1.
     today : date, optional
-        The date for the days left; the default is the current date (UTC).
+        The date from which the remaining days count; the default is the current date (UTC).
 
     Returns
     -------
     Renewals
-        One renewal for each certificate of a planned request, by date.
+        A renewal for each certificate of a planned request, by date.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def list_renewals(
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     lives = (generations_of(request) for request in opened.requests if request.state != "retired")
     terms = renewal_terms(opened.folder, opened.manifest)
-    name = deployment_of(opened.folder, opened.manifest)
+    name = find_deployment_name(opened.folder, opened.manifest)
     items = [
         replace(_build_renewal(life, held, terms, share), deployment=name)
         for life in lives
@@ -216,7 +217,7 @@ def write_renewals(
     share: float = EXPIRING_SHARE,
     force: bool = False,
 ) -> Renewals:
-    """Write the renewals of a folder as an iCalendar file, and replace an earlier one.
+    """Write the renewals of a folder as an iCalendar file, and replace an earlier file.
 
     Parameters
     ----------

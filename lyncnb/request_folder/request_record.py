@@ -1,11 +1,10 @@
-"""One request of the folder: its planned certificate, key, issued certificate and package.
+"""The records about a request: planned certificate, key, issued certificate, and package.
 
-A record has the requested values and the public key, so every later step (matching, packaging, a
-new run) compares with the record and does not depend on file names. The type of each field
-determines the valid values in ``manifest.json`` (``field_forms.py``).
+A record contains the requested values and the public key. So every later step, such as matching and
+packaging, uses the record and does not depend on file names. The type of each field determines the
+valid values in ``manifest.json`` (``field_forms.py``).
 
-``others`` of a record are fields of a later lyncnb version, which are kept when the manifest is
-written.
+``others`` contains fields from a later lyncnb version, which are kept when the manifest is written.
 """
 
 from __future__ import annotations
@@ -41,24 +40,24 @@ from .field_forms import (
 
 
 def csr_path(request_id: str) -> str:
-    """Return the path of the CSR of a request, relative to the folder."""
+    """Return the path of the CSR for a request, relative to the folder."""
     return f"csr/{request_id}.csr"
 
 
 def key_path(request_id: str) -> str:
-    """Return the path of the private key of a request, relative to the folder."""
+    """Return the path of the private key for a request, relative to the folder."""
     return f"keys/{request_id}.key"
 
 
 def read_time(text: str) -> datetime:
-    """Read a time from the manifest: UTC, ISO 8601 to the second."""
+    """Parse a UTC time from the manifest, in ISO 8601 with seconds."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFiles:
-    """The paths of the CSR and the key of one generation, relative to the folder."""
+    """The paths of the CSR and the key for a generation, relative to the folder."""
 
     csr: Text
     key: Text
@@ -67,21 +66,21 @@ class RequestFiles:
         return iter((self.csr, self.key))
 
 
-def present_files(request_id: str) -> RequestFiles:
-    """Return the paths of the current generation of a request."""
+def list_current_files(request_id: str) -> RequestFiles:
+    """Return the paths of the CSR and the key for the current generation of a request."""
     return RequestFiles(csr=csr_path(request_id), key=key_path(request_id))
 
 
-def archived_files(request_id: str, generation: int) -> RequestFiles:
-    """Return the paths of a superseded generation of a request."""
+def list_archived_files(request_id: str, generation: int) -> RequestFiles:
+    """Return the paths of the CSR and the key for a superseded generation of a request."""
     stem = f"archive/{request_id}-g{generation}"
     return RequestFiles(csr=f"{stem}.csr", key=f"{stem}.key")
 
 
-def package_names(request_id: str, generation: int) -> tuple[str, ...]:
-    """Return the possible package names of one generation, the current name first.
+def list_package_names(request_id: str, generation: int) -> tuple[str, ...]:
+    """Return the possible names of the package for a generation, the current name first.
 
-    In earlier versions, every generation had the name that now only the first generation has.
+    Earlier versions used the name for the first generation for all generations.
     """
     plain = f"{request_id}.pfx"
     return (plain,) if generation == 1 else (f"{request_id}-g{generation}.pfx", plain)
@@ -89,7 +88,7 @@ def package_names(request_id: str, generation: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """An accepted finding, and the reason."""
+    """An accepted finding, and the reason for the acceptance."""
 
     code: Line
     reason: Text
@@ -98,7 +97,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedFinding:
-    """A finding of an evaluation, as lyncnb reported it."""
+    """A finding in the recorded evaluation of a certificate."""
 
     code: Line
     severity: Line
@@ -108,12 +107,12 @@ class JudgedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The findings of an issued certificate, with all data that they depend on.
+    """The recorded evaluation of an issued certificate, with all data that it depends on.
 
     Certificates are identified by the SHA-256 of their DER bytes, as 64 lower-case hex digits.
-    ``chain`` begins with the issuer. ``rejected`` are certificates with the issuer's name that did
-    not sign. ``entry_sha256`` is the hash of the planned fields, ``rules`` are the rules and their
-    date, and ``judged_at`` is the time of the evaluation.
+    ``chain`` begins with the issuer. ``rejected`` contains certificates with the issuer's name that
+    did not sign the certificate. ``entry_sha256`` is the hash of the planned fields, ``rules`` are
+    the rules and their date, and ``judged_at`` is the time of the evaluation.
     """
 
     certificate: Sha256
@@ -129,7 +128,7 @@ class Judgement:
 
 
 class _ValidOnRecord:
-    """The validity period of a certificate on record, as UTC times."""
+    """The validity period of a recorded certificate, as UTC times."""
 
     __slots__ = ()
 
@@ -138,22 +137,22 @@ class _ValidOnRecord:
 
     @property
     def begins(self) -> datetime:
-        """``not_before`` as a time."""
+        """The start of the validity period as a datetime."""
         return read_time(self.not_before)
 
     @property
     def ends(self) -> datetime:
-        """``not_after`` as a time; the certificate is valid through this second."""
+        """The end of the validity period as a datetime, including this second."""
         return read_time(self.not_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedRecord(_ValidOnRecord):
-    """An issued certificate on record.
+    """The manifest's record of an issued certificate.
 
     ``file`` and ``chain`` are relative to the folder; ``chain`` is empty without a chain. The file
-    hashes are hashes of the file bytes; ``sha256`` is the hash of the certificate's DER bytes.
-    Times are UTC in ISO 8601 to the second. ``findings`` lists codes.
+    hashes cover the bytes of the files. ``sha256`` covers the DER bytes of the certificate. Times
+    are UTC in ISO 8601 to the second. ``findings`` lists codes.
     """
 
     file: ReturnedFile
@@ -174,10 +173,10 @@ class IssuedRecord(_ValidOnRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRecord:
-    """The PFX of a request: its path relative to the folder, and the SHA-256 of its bytes.
+    """The PFX file for a request: the path relative to the folder, and the SHA-256 of the bytes.
 
-    ``certificate`` is the SHA-256 of the certificate in the PFX, and ``encryption`` is an id in the
-    rules.
+    ``certificate`` is the SHA-256 of the certificate in the PFX, and ``encryption`` is the id of an
+    encryption in the rules.
     """
 
     file: PackageFile
@@ -194,7 +193,7 @@ class PackageRecord:
 class NameNote:
     """A note about the spelling of a name in the table.
 
-    ``name`` is the requested name, ``written`` is the text in the table, and ``note`` is the
+    ``name`` is the requested name, ``written`` is the text in the table, and ``note`` describes the
     change.
     """
 
@@ -208,8 +207,8 @@ class NameNote:
 class TableNote:
     """A text in the table that differs from the requested text.
 
-    ``place`` is the row and column, ``written`` is the text in the table, and ``what`` is the
-    change.
+    ``place`` is the row and column, ``written`` is the text in the table, and ``what`` describes
+    the change.
     """
 
     place: Line
@@ -221,7 +220,7 @@ class TableNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOnRecord:
-    """Data about the table that a saved plan does not contain and that the summary shows.
+    """Data about the table that the summary shows, and that a saved plan does not contain.
 
     ``name`` is the file name, ``lang`` is the language of titles, and ``notes`` are texts that
     differ from the requested texts.
@@ -235,7 +234,7 @@ class TableOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment(_ValidOnRecord):
-    """A deployment: the certificate on a server, and the date since when the server has it.
+    """The record that a certificate is installed on a server, with the date.
 
     A CA may issue a second certificate for the same request, so the generation alone does not
     identify the certificate. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the date on
@@ -254,10 +253,10 @@ class Deployment(_ValidOnRecord):
     others: Mapping[str, object] = others_field()
 
 
-def deployments_of(
+def build_deployments(
     issued: IssuedRecord, servers: Iterable[str], *, on: str, at: str, seen_in: str = ""
 ) -> tuple[Deployment, ...]:
-    """Return a deployment for each server; `on` is a date and `at` is a time in ISO 8601."""
+    """Return a deployment record for each server; `on` is a date and `at` is a time in ISO 8601."""
     return tuple(
         Deployment(
             server=server,
@@ -275,7 +274,7 @@ def deployments_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A request to revoke a certificate, and the time when the revocation was recorded.
+    """The requested revocation of a certificate, and the time when the revocation was recorded.
 
     ``reason`` is a CRL reason in RFC 5280 section 5.3.1, e.g. ``keyCompromise``. Times are UTC in
     ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
@@ -291,12 +290,12 @@ class Revocation:
 class ArchivedGeneration:
     """A superseded request in ``archive/``, for which the CA may still issue a certificate.
 
-    Hashes are SHA-256 values with 64 lower-case hex digits: of the CSR file's bytes, of the DER
-    SubjectPublicKeyInfo and of the encrypted key file. Times are UTC in ISO 8601 to the second.
-    ``reasons`` are the reasons why it was superseded, and ``plan`` is its entry in the plan
-    document. ``purged_at`` is the time when its files were removed. ``deployments`` are the servers
-    that have or had the certificate, ``revocation`` is the requested revocation, and
-    ``approved_plan`` is the approved plan from which the request was made.
+    Hashes are SHA-256 values with 64 lower-case hex digits. They cover the CSR file, the DER
+    SubjectPublicKeyInfo, and the encrypted key file. Times are UTC in ISO 8601 to the second.
+    ``reasons`` contains the reasons why it was superseded, and ``plan`` is the entry in the plan
+    document. ``purged_at`` is the time when the files were removed. ``deployments`` contains the
+    servers that have or had the certificate. ``revocation`` is the requested revocation.
+    ``approved_plan`` is the approved plan from which the request was created.
     """
 
     generation: Generation
@@ -318,7 +317,7 @@ class ArchivedGeneration:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The servers that have or had the certificate."""
+        """The records of all servers that have or had the certificate."""
         return self.deployments
 
 
@@ -346,7 +345,7 @@ class CoveringCertificate(_ValidOnRecord):
     others: Mapping[str, object] = others_field()
 
     def is_in_force(self, at: datetime) -> bool:
-        """Return whether the certificate is valid at a time, UTC."""
+        """Return whether the certificate is valid at a UTC time."""
         return self.begins <= at.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
@@ -355,22 +354,22 @@ class CoveringCertificate(_ValidOnRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request of the folder.
+    """The manifest's record of a request in the folder.
 
     ``plan`` is the exact entry in the plan document. Hashes are empty until the CSR and the key are
     safely written. ``state`` is one of ``planned | waiting | issued | packaged | retired``; a
     retired request is no longer planned and keeps its files. ``reasons`` are the reasons for this
     generation, field by field. ``validity_days`` is the requested validity, or 0. ``deployed_at``
     is the time when the key and the package were removed because the servers have them. ``refused``
-    are issued certificates that lyncnb did not accept. ``key_holder`` is the computer that has the
-    key of a request that was made elsewhere. ``covered`` is an installed certificate that replaces
-    the request; lyncnb writes no files as long as it does. ``import_commands`` and
+    contains issued certificates that lyncnb did not accept. ``key_holder`` is the computer that has
+    the key for a request that was created there. ``covered`` is an installed certificate that
+    replaces the request. As long as it does, lyncnb writes no files. ``import_commands`` and
     ``assign_commands`` are the commands in the last written steps, for the summary; empty without a
-    package. ``stood_before`` is the certificate that covered the request earlier: servers use it
+    package. ``stood_before`` is the certificate that covered the request earlier. Servers use it
     until a deployment is recorded. ``deployments``, ``revocation`` and ``approved_plan`` (the
     SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`. ``number`` is the
-    number of the certificate in every document; 0 in a folder of an earlier version until its next
-    change.
+    number of the certificate in every document. In a folder from an earlier version, it is 0 until
+    the next change.
     """
 
     id: Id
@@ -421,12 +420,12 @@ class RequestRecord:
 
     @property
     def has_key(self) -> bool:
-        """Whether the folder must have the key: written, not removed, not on another computer."""
+        """Whether the folder must contain the key, because it was written and not removed."""
         return self.is_written and not self.deployed_at and not self.key_holder
 
     @property
     def active_state(self) -> str:
-        """The state of the request while it is planned, according to the record."""
+        """The recorded state of the request, regardless of whether it is retired."""
         if self.package is not None and not self.deployed_at:
             return "packaged"
         if self.issued is not None:
@@ -435,26 +434,26 @@ class RequestRecord:
 
     @property
     def covering(self) -> CoveringCertificate | None:
-        """The certificate from before the first request, whether or not it still covers it."""
+        """The certificate from before the first request, even if the request is now needed."""
         return self.covered or self.stood_before
 
     def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
-        """Return the record with the certificate from before its first request replaced."""
+        """Return a copy of the record with another certificate from before the first request."""
         if self.covered is not None:
             return replace(self, covered=certificate)
         return replace(self, stood_before=certificate)
 
     @property
     def generations(self) -> tuple[RequestRecord | ArchivedGeneration, ...]:
-        """All generations on record, the current one first."""
+        """All recorded generations, the current generation first."""
         return (self, *self.archived)
 
     @property
     def as_archived(self) -> ArchivedGeneration:
-        """The current generation with its paths in ``archive/``, not yet superseded."""
+        """The current generation with paths in ``archive/``, as if it was superseded."""
         return ArchivedGeneration(
             generation=self.generation,
-            files=archived_files(self.id, self.generation),
+            files=list_archived_files(self.id, self.generation),
             csr_sha256=self.csr_sha256,
             spki_sha256=self.spki_sha256,
             key_sha256=self.key_sha256,
@@ -471,11 +470,11 @@ class RequestRecord:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The servers that have the certificate, including those without a separate record."""
+        """The records of all servers that have the certificate, including inferred ones."""
         if not self.deployed_at or self.issued is None:
             return self.deployments
         known = {deployment.server for deployment in self.deployments}
-        new = deployments_of(
+        new = build_deployments(
             self.issued, self.plan.servers, on=self.deployed_at[:10], at=self.deployed_at
         )
         return self.deployments + tuple(one for one in new if one.server not in known)
@@ -483,16 +482,16 @@ class RequestRecord:
     def superseded(
         self, *, at: str, reasons: tuple[str, ...], old: ArchivedGeneration | None = None
     ) -> RequestRecord:
-        """Return the next generation, not written yet, with the current one as archived.
+        """Return a record for the next generation, which archives the current generation.
 
         Parameters
         ----------
         at : str
-            The time, UTC, ISO 8601 to the second.
+            The current UTC time, in ISO 8601 with seconds.
         reasons : tuple of str
             The reasons why the current generation is superseded.
         old : ArchivedGeneration, optional
-            The current generation as found on disk; the default is made from the record.
+            The current generation as it is on disk. The default is created from the record.
         """
         old = replace(old or self.as_archived, superseded_at=at, reasons=reasons)
         return replace(
@@ -524,16 +523,16 @@ class RequestRecord:
     def with_issued(
         self, issued: IssuedRecord, *, at: str, generation: int | None = None
     ) -> RequestRecord:
-        """Return the record with the issued certificate.
+        """Return a copy of the record with an issued certificate.
 
         Parameters
         ----------
         issued : IssuedRecord
             The certificate.
         at : str
-            The time of receipt, UTC, ISO 8601 to the second.
+            The UTC time of receipt, in ISO 8601 with seconds.
         generation : int, optional
-            The superseded generation of the certificate; the default is the current one.
+            The generation that the certificate belongs to. The default is the current generation.
         """
         if generation is not None and generation != self.generation:
             return self.with_generation(generation, issued=issued)
@@ -550,16 +549,16 @@ class RequestRecord:
         return changed if self.state == "retired" else replace(changed, state="issued")
 
     def with_deployed(self, *, at: str) -> RequestRecord:
-        """Return the record without the key and the package, which the servers have.
+        """Return a copy of the record without the key and the package, which are on the servers.
 
-        The CSR stays, so that a later run does not request the certificate again.
+        The copy keeps the CSR, so that a later run does not request the certificate again.
         """
         changed = replace(self, deployed_at=at, key_sha256="", binding="")
         changed = replace(changed, deployments=changed.every_deployment)
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_generation(self, generation: int, **changes: Any) -> RequestRecord:
-        """Return the record with changed fields in one generation, current or archived."""
+        """Return a copy of the record with changed fields in a current or archived generation."""
         if generation == self.generation:
             return replace(self, **changes)
         archived = (
@@ -569,14 +568,14 @@ class RequestRecord:
         return replace(self, archived=tuple(archived))
 
     def with_package(self, package: PackageRecord, *, at: str) -> RequestRecord:
-        """Return the record with its package."""
+        """Return a copy of the record with a package."""
         changed = replace(self, package=package, packaged_at=at)
         return changed if self.state == "retired" else replace(changed, state="packaged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """A file that was removed or moved outside a normal run: time, event and request."""
+    """The record of a file that was removed or moved outside a normal run."""
 
     at: Time
     event: Line
@@ -586,7 +585,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryKey:
-    """A recovery key of the folder: its fingerprint, and the time when it was added."""
+    """The fingerprint of a recovery key of the folder, and the time when it was added."""
 
     fingerprint: Line
     added_at: Time
@@ -595,7 +594,7 @@ class RecoveryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingKey:
-    """The parameters for deriving the HMAC key from the passphrase: PBKDF2, then HKDF.
+    """The parameters for deriving the HMAC key from the passphrase with PBKDF2 and HKDF.
 
     ``salt`` is in hex digits, ``hash`` is the hash of PBKDF2's HMAC, and ``length`` is in bytes.
     """
@@ -609,7 +608,7 @@ class BindingKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """A received file that is stored for the whole folder, and the SHA-256 of its bytes."""
+    """A received file that is stored once for the folder, and the SHA-256 of the bytes."""
 
     file: ReturnedFile
     sha256: Sha256
@@ -634,11 +633,11 @@ class ApprovalOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnRecord:
-    """A saved plan that was requested into the folder, identified by the digest in its last line.
+    """A saved plan from which the folder was created, identified by the digest in the last line.
 
-    ``file_sha256`` is the SHA-256 of the whole file; blank in older records. ``plan_sha256`` is the
-    digest of its certificates, and ``judged_on`` is its evaluation date. ``reason`` is the reason
-    why it was requested although a newer plan was on record.
+    ``file_sha256`` is the SHA-256 of the complete file, or blank in older records. ``plan_sha256``
+    is the digest of the certificates, and ``judged_on`` is the evaluation date. ``reason`` is the
+    reason why the plan was used although a newer plan was on record.
     """
 
     sha256: Sha256
@@ -652,10 +651,10 @@ class PlanOnRecord:
 
     @property
     def shown_sha256(self) -> str:
-        """The file's ``sha256sum``; of an older record, the digest in the file's last line."""
+        """The SHA-256 of the file; in an older record, the digest in the last line of the file."""
         return self.file_sha256 or self.sha256
 
     @property
     def shown_as(self) -> str:
-        """The name of that digest, for people who compare it."""
+        """The name of the digest in ``shown_sha256``, for people who compare it."""
         return "sha256sum" if self.file_sha256 else "digest in its last line"

@@ -1,8 +1,8 @@
 """Find keys and CSRs that are not in the manifest, and other unknown files.
 
-They come from interrupted runs, simultaneous runs, and synchronization programs
-(``ID-DESKTOP-1.key``, ``archive/ID-orphan-….csr``). A CA may have such a CSR, so it is reported,
-and a rebuild adopts the key and the CSR as a superseded generation.
+Interrupted runs, simultaneous runs, and synchronization programs create such files
+(``ID-DESKTOP-1.key``, ``archive/ID-orphan-….csr``). A CA may have received such a CSR. So lyncnb
+reports it, and a rebuild adds the key and the CSR as a superseded generation.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
-from .files_on_disk import Survey, file_problems, key_sha256
+from .files_on_disk import Survey, find_file_problems, key_sha256
 from .leftovers import Move
 from .manifest import Manifest
-from .request_record import ArchivedGeneration, RequestRecord, archived_files
+from .request_record import ArchivedGeneration, RequestRecord, list_archived_files
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
@@ -36,8 +36,8 @@ _REBUILD = (
 )
 
 
-def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the paths of keys and CSRs that are named after a request but are in no record."""
+def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
+    """List the paths of keys and CSRs that have the name of a request but are not recorded."""
     known = {path for record in manifest.requests for path in _list_paths(record)}
     found = (
         f"{place}/{name}"
@@ -54,7 +54,7 @@ def _list_paths(record: RequestRecord) -> Iterator[str]:
 
 
 def _find_owner(name: str, manifest: Manifest) -> RequestRecord | None:
-    """Return the request that a file is named after, even if a program added to the name."""
+    """Return the request whose id is in a file name, even if a program has extended the name."""
     stem = name.partition(".")[0].partition(" ")[0]
     while stem:
         if (record := manifest.by_id.get(stem)) is not None:
@@ -63,11 +63,11 @@ def _find_owner(name: str, manifest: Manifest) -> RequestRecord | None:
     return None
 
 
-def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
+def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
     """Return the path of each readable unrecorded CSR, by the hash of its public key."""
     found: dict[str, str] = {}
-    for path in unrecorded_files(survey, manifest):
-        if path.endswith(".csr") and not file_problems(survey, path):
+    for path in list_unrecorded_files(survey, manifest):
+        if path.endswith(".csr") and not find_file_problems(survey, path):
             try:
                 request = csr.parse_request(files.read(survey.folder / path), name=path)
             except BundleError:
@@ -77,20 +77,20 @@ def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
     return {spki: path for spki, path in found.items() if spki not in known}
 
 
-def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Report each CSR that is not in the manifest but that a CA may have."""
-    for path in unrecorded_requests(survey, manifest).values():
+def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
+    """Report each CSR that is not in the manifest, because a CA may have received it."""
+    for path in find_unrecorded_requests(survey, manifest).values():
         message = "is a request that is not in the manifest, but a CA may have it"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
-def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Report other files in the folder that are in no record."""
-    ours = set(unrecorded_files(survey, manifest))
-    for path in survey.strangers(manifest):
+def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
+    """Report other files in the folder that are not recorded."""
+    ours = set(list_unrecorded_files(survey, manifest))
+    for path in survey.list_unrecorded(manifest):
         whose = "is not in the manifest" if path in ours else "is not a file of lyncnb"
         yield f"{path} {whose}; lyncnb did not change it"
-    unknown = unknown_files(survey, manifest)
+    unknown = list_unknown_files(survey, manifest)
     for directory in ("archive", "returned", "pfx"):
         inside = [path for path in unknown if path.startswith(f"{directory}/")]
         inside = [path for path in inside if files.TEMP_PREFIX not in path]
@@ -99,8 +99,8 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
             yield f"{directory}/ contains {number} without a record: {first_of(inside, 1)}"
 
 
-def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the paths of files that are in no record and may contain a key, a package or a CSR."""
+def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
+    """List the paths of unrecorded files that may contain a key, a package, or a CSR."""
     known = {*manifest.encrypted, *(issuer.file for issuer in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
         known.update(_list_paths(record))
@@ -122,14 +122,16 @@ def _list_files(folder: Path) -> Iterator[str]:
             yield from (f"{inside}/{name}" for name in names)
 
 
-def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) -> tuple[str, ...]:
-    """List the paths of files that may contain a key of some requests, although they should not.
+def list_possible_secrets(
+    survey: Survey, manifest: Manifest, names: Container[str]
+) -> tuple[str, ...]:
+    """List the paths of files that may still contain private keys for some requests.
 
     No passphrase is required, because file names identify keys, packages and incomplete files.
     """
     found = [
         path
-        for path in unknown_files(survey, manifest)
+        for path in list_unknown_files(survey, manifest)
         if _SECRET.search(path)
         and ((owner := _find_owner(path.rpartition("/")[2], manifest)) is None or owner.id in names)
     ]
@@ -144,7 +146,7 @@ def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) 
 
 @dataclass(slots=True)
 class _Stray:
-    """An unrecorded key, its CSR, or both."""
+    """An unrecorded key, an unrecorded CSR, or both with the same public key."""
 
     csr: str = ""
     key: str = ""
@@ -155,7 +157,7 @@ class _Stray:
 def adopt_unrecorded(
     survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str
 ) -> tuple[Manifest, list[Move], list[str]]:
-    """Adopt unrecorded keys, with their CSRs, as superseded generations.
+    """Add unrecorded keys and CSRs to the manifest as superseded generations.
 
     Returns
     -------
@@ -167,7 +169,7 @@ def adopt_unrecorded(
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
-            continue  # The same key has two file names.
+            continue  # Two files contain the same key.
         if not stray.key:
             notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
             continue
@@ -177,7 +179,7 @@ def adopt_unrecorded(
                 (generation.generation for generation in record.archived),
             )
         )
-        target = archived_files(name, number)
+        target = list_archived_files(name, number)
         pairs = ((stray.csr, target.csr), (stray.key, target.key))
         moves += [Move(source=source, target=path) for source, path in pairs if source]
         old = ArchivedGeneration(
@@ -207,12 +209,12 @@ def _list_numbers(survey: Survey, name: str) -> Iterator[int]:
 def _find_strays(
     survey: Survey, manifest: Manifest, cipher: FolderCipher
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
-    """Pair the unrecorded keys and CSRs of each request by their public key."""
+    """Pair the unrecorded keys and CSRs for each request by public key."""
     found: dict[tuple[str, str], _Stray] = {}
     notes = []
-    for path in unrecorded_files(survey, manifest):
+    for path in list_unrecorded_files(survey, manifest):
         owner = _find_owner(path.partition("/")[2], manifest)
-        if owner is None or file_problems(survey, path):
+        if owner is None or find_file_problems(survey, path):
             continue
         try:
             data = files.read(survey.folder / path)

@@ -30,7 +30,7 @@ from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.generations import generations_of
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.renewals import list_renewals
-from lyncnb.request_folder.request_record import deployments_of
+from lyncnb.request_folder.request_record import build_deployments
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -95,7 +95,7 @@ class History:
         names = [name for name in self.record.plan.servers if self.random.random() < 0.7]
         known = {(one.server, one.certificate) for one in self.record.deployments}
         names = [name for name in names if (name, issued.sha256) not in known]
-        new = deployments_of(issued, names, on=self.day.isoformat(), at=self.now)
+        new = build_deployments(issued, names, on=self.day.isoformat(), at=self.now)
         self.record = replace(self.record, deployments=(*self.record.deployments, *new))
         for name in names:
             self.servers[name] = (issued.ends, self.record.generation, issued.sha256)

@@ -28,7 +28,7 @@ from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, save_manifest
-from lyncnb.request_folder.request_record import RequestRecord, present_files
+from lyncnb.request_folder.request_record import RequestRecord, list_current_files
 
 TODAY = date(2026, 11, 24)
 SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
@@ -72,7 +72,7 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
             RequestRecord(
                 id=plan.id,
                 state="waiting",
-                files=present_files(plan.id),
+                files=list_current_files(plan.id),
                 csr_sha256="0" * 64,
                 spki_sha256=spki_sha256(key),
                 key_sha256="0" * 64,

@@ -29,7 +29,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
-from lyncnb.request_folder.manifest import manifest_bytes, manifest_of, read_manifest
+from lyncnb.request_folder.manifest import encode_manifest, parse_manifest, read_manifest
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -398,7 +398,7 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
     validated.
     """
     manifest = ln.open_requests(folder).manifest
-    document = json.loads(manifest_bytes(manifest))
+    document = json.loads(encode_manifest(manifest))
     record = next(one for one in document["requests"] if one["id"] == FIRST)
     others = [one for one in document["requests"] if one["id"] != FIRST]
     assert not any("covered" in one for one in others)
@@ -407,7 +407,7 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         place = next(one for one in broken["requests"] if one["id"] == FIRST)
         place["covered"][name] = 5
         reader = RecordReader("manifest.json", is_json=True)
-        manifest_of(broken, reader)
+        parse_manifest(broken, reader)
         places = [one.message.partition(" must be ")[0] for one in reader.problems]
         assert places == [f"'{FIRST}.covered.{name}'"]
     record["covered"]["colour"] = "blue"  # a field of a later lyncnb

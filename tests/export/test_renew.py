@@ -37,10 +37,10 @@ from lyncnb.export.executors import Making
 from lyncnb.export.renew import renew
 from lyncnb.pki import csr
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.generations import generations_of, is_due, to_revoke
+from lyncnb.request_folder.generations import generations_of, is_due, list_certificates_to_revoke
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.renewals import list_renewals
-from lyncnb.request_folder.request_record import deployments_of
+from lyncnb.request_folder.request_record import build_deployments
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -76,7 +76,7 @@ def record_deployed(folder, name, on="2027-01-10"):
 
     def change(manifest):
         record = manifest.by_id[name]
-        new = deployments_of(record.issued, record.plan.servers, on=on, at=f"{on}T00:00:00Z")
+        new = build_deployments(record.issued, record.plan.servers, on=on, at=f"{on}T00:00:00Z")
         return manifest.with_records([replace(record, deployments=new)])
 
     edit(folder, change)
@@ -299,7 +299,7 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     name = find_id(open_requests(folder), "fe01")
     bundle = again(folder, name, compromised=True, reason="")
     record = read_manifest(folder).by_id[name]
-    (asked,) = to_revoke(record)
+    (asked,) = list_certificates_to_revoke(record)
     assert (asked.generation, asked.serial) == (1, record.archived[0].issued.serial)
     assert (
         str(asked) == f"Revoke serial number {asked.serial}, reason keyCompromise (RFC 5280 5.3.1)"
@@ -308,7 +308,7 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     assert record.reasons == ("renewed: the key is compromised",)
     assert any(str(asked) in note for note in bundle.notes)
     others = [one for one in read_manifest(folder).requests if one.id != name]
-    assert not any(map(to_revoke, others))
+    assert not any(map(list_certificates_to_revoke, others))
     summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
     assert f"{asked}." in summary
     assert "lyncnb deployed FOLDER ID --revoked" in summary
@@ -324,10 +324,13 @@ def test_a_key_that_is_under_way_is_kept(folder):
     assert not names_of(bundle)
     assert any("generation 2 already has a new key" in note for note in bundle.notes)
     record = read_manifest(folder).by_id[name]
-    assert (record.generation, [one.generation for one in to_revoke(record)]) == (2, [1])
-    (first,) = to_revoke(record)
+    assert (record.generation, [one.generation for one in list_certificates_to_revoke(record)]) == (
+        2,
+        [1],
+    )
+    (first,) = list_certificates_to_revoke(record)
     again(folder, name, compromised=True, today=LATER + timedelta(days=1))
-    assert to_revoke(read_manifest(folder).by_id[name]) == (first,)
+    assert list_certificates_to_revoke(read_manifest(folder).by_id[name]) == (first,)
 
 
 def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
@@ -338,7 +341,10 @@ def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
     record_deployed(folder, name, on="2027-04-21")
     again(folder, name, compromised=True)
     record = read_manifest(folder).by_id[name]
-    assert (record.generation, [one.generation for one in to_revoke(record)]) == (3, [2])
+    assert (record.generation, [one.generation for one in list_certificates_to_revoke(record)]) == (
+        3,
+        [2],
+    )
 
 
 def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
@@ -349,7 +355,7 @@ def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
     name = find_id(bundle, "fe01")
     again(bundle.folder, name, compromised=True)
     record = read_manifest(bundle.folder).by_id[name]
-    assert (record.generation, to_revoke(record)) == (2, ())
+    assert (record.generation, list_certificates_to_revoke(record)) == (2, ())
     assert record.reasons[1].startswith("withdrawn: the request of generation 1")
 
 
@@ -365,7 +371,9 @@ def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
         again(folder, name)
     bundle = again(folder, name, compromised=True)
     assert not names_of(bundle)
-    assert [one.generation for one in to_revoke(bundle.manifest.by_id[name])] == [1]
+    assert [one.generation for one in list_certificates_to_revoke(bundle.manifest.by_id[name])] == [
+        1
+    ]
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):
@@ -373,4 +381,4 @@ def test_an_expired_certificate_needs_no_revocation(folder):
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, compromised=True, today=date(2027, 9, 1))
     record = read_manifest(folder).by_id[name]
-    assert (record.generation, to_revoke(record)) == (2, ())
+    assert (record.generation, list_certificates_to_revoke(record)) == (2, ())

@@ -10,12 +10,12 @@ from request_folder.test_manifest import FULL, ID
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import Problem
 from lyncnb.request_folder.field_forms import is_inside
-from lyncnb.request_folder.manifest import manifest_bytes, manifest_of
+from lyncnb.request_folder.manifest import encode_manifest, parse_manifest
 
 
 def problems_of(document: dict) -> list[Problem]:
     reader = RecordReader("manifest.json", is_json=True)
-    assert (manifest_of(document, reader) is None) == bool(reader.problems)
+    assert (parse_manifest(document, reader) is None) == bool(reader.problems)
     return reader.problems
 
 
@@ -43,7 +43,7 @@ def problems_of(document: dict) -> list[Problem]:
 )
 def test_a_value_of_another_kind_is_reported(path, value, message):
     """The only error names the request, the field and the expected type."""
-    document = json.loads(manifest_bytes(FULL))
+    document = json.loads(encode_manifest(FULL))
     inside = document["requests"][0]
     for step in path[:-1]:
         inside = inside[step]
@@ -58,7 +58,7 @@ def test_a_generation_on_record_twice_is_reported():
     """A generation number that is recorded twice is reported, since both generations would have the
     same file.
     """
-    document = json.loads(manifest_bytes(FULL))
+    document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
     assert [one.message for one in problems] == [f"'{ID}.archived' has the same generation twice"]
@@ -118,11 +118,11 @@ def test_a_saved_plan_on_record(altered, message):
 
     Unknown fields are kept.
     """
-    document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
+    document = json.loads(encode_manifest(FULL)) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
-    manifest = manifest_of(document, reader)
+    manifest = parse_manifest(document, reader)
     told = [one.message for one in reader.problems]
     assert bool(told) == bool(message)
     assert all(message in one or "Missing required value" in one for one in told)
     if manifest is not None:
-        assert json.loads(manifest_bytes(manifest))["plans"] == altered
+        assert json.loads(encode_manifest(manifest))["plans"] == altered

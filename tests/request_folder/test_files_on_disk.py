@@ -12,8 +12,8 @@ from lyncnb.errors import BundleError
 from lyncnb.pki import csr
 from lyncnb.request_folder.files_on_disk import (
     csr_sha256,
-    file_problems,
-    record_problems,
+    find_file_problems,
+    find_record_problems,
     take_survey,
 )
 
@@ -38,8 +38,8 @@ def test_looking_touches_nothing(tmp_path):
     survey = take_survey(tmp_path / "r")
     assert [path.name for path in survey.stale] == [".tmp-lyncnb-00"]
     assert sorted(survey.keys) == sorted(f"{item.id}.key" for item in plan.certificates)
-    assert survey.strangers(manifest) == ()
-    assert record_problems(survey, manifest.requests[0]) == ()
+    assert survey.list_unrecorded(manifest) == ()
+    assert find_record_problems(survey, manifest.requests[0]) == ()
     assert snapshot(tmp_path / "r") == before
 
 
@@ -60,7 +60,7 @@ def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
     path = manifest.requests[0].files.csr
     (tmp_path / "r" / path).unlink()
     (tmp_path / "r" / path).mkdir()
-    problems = file_problems(take_survey(tmp_path / "r"), path)
+    problems = find_file_problems(take_survey(tmp_path / "r"), path)
     assert [problem.message for problem in problems] == ["is not a file"]
 
 
@@ -85,4 +85,4 @@ def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
     monkeypatch.setattr(system_calls, "WINDOWS", True)
     survey = take_survey(tmp_path / "r")
     assert survey.problems == ()
-    assert record_problems(survey, manifest.requests[0]) == ()
+    assert find_record_problems(survey, manifest.requests[0]) == ()

@@ -135,10 +135,10 @@ def test_the_writer_of_the_first_format_is_the_one_of_cedf946(folder):
     """Reading a manifest of commit cedf946 and writing it in the first format gives identical
     bytes.
     """
-    from lyncnb.request_folder.manifest import manifest_bytes
+    from lyncnb.request_folder.manifest import encode_manifest
 
     data = (folder / "manifest.json").read_bytes()
-    assert manifest_bytes(read_manifest(folder), form="lyncnb-requests/1") == data
+    assert encode_manifest(read_manifest(folder), form="lyncnb-requests/1") == data
     assert first_manifest(json.loads(data)) == data
 
 

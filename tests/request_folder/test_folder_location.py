@@ -19,7 +19,7 @@ from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.folder_location import location_notes
+from lyncnb.request_folder.folder_location import list_location_warnings
 from lyncnb.request_folder.manifest import NAME
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
@@ -117,7 +117,7 @@ def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
 
 def test_it_is_said_before_the_folder_is_there(disk):
     """The dry run warns before the folder exists, and creates nothing."""
-    assert [OPEN in note for note in location_notes(disk / "new" / "requests")] == [True]
+    assert [OPEN in note for note in list_location_warnings(disk / "new" / "requests")] == [True]
     assert list(disk.iterdir()) == []
 
 
@@ -159,14 +159,14 @@ def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, pa
 def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
     """A synchronized folder is recognized by its marker file, whatever its name is."""
     (tmp_path / mark).mkdir()
-    (note,) = location_notes(tmp_path / "a" / "requests")
+    (note,) = list_location_warnings(tmp_path / "a" / "requests")
     assert "Choose a folder that is not synchronized" in note
 
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
 def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
     """A folder whose name only resembles that of a synchronized folder causes no warning."""
-    assert location_notes(tmp_path / name / "requests") == ()
+    assert list_location_warnings(tmp_path / name / "requests") == ()
 
 
 def test_git_is_told_and_takes_nothing(tmp_path):

@@ -8,7 +8,7 @@ from folders import issued_record
 from request_folder.test_manifest import AT, record
 
 from lyncnb.request_folder.generations import generations_of
-from lyncnb.request_folder.request_record import CoveringCertificate, deployments_of
+from lyncnb.request_folder.request_record import CoveringCertificate, build_deployments
 
 LATER = "2027-02-01T00:00:00Z"
 
@@ -21,7 +21,7 @@ def waiting():
 
 def deployed(part, *servers, on="2026-12-02"):
     """Record that servers use the certificate of the current generation."""
-    new = deployments_of(part.issued, servers or part.plan.servers, on=on, at=AT)
+    new = build_deployments(part.issued, servers or part.plan.servers, on=on, at=AT)
     return replace(part, deployments=(*part.deployments, *new))
 
 
@@ -112,7 +112,7 @@ def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded
 def test_a_server_that_went_back_has_the_old_certificate_again():
     """If a server returns to the old certificate, the last record counts."""
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
-    back = deployments_of(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
+    back = build_deployments(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
     old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))
     assert generations_of(replace(new, archived=(old,))).in_use.generation == 1
 

@@ -29,7 +29,7 @@ from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import take_survey
 from lyncnb.request_folder.history import HISTORY_NAME
-from lyncnb.request_folder.leftovers import Move, carry_out, prove_passphrase, settle
+from lyncnb.request_folder.leftovers import Move, move_files, process_leftovers, verify_passphrase
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -52,7 +52,7 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
 
 def look(folder, manifest, cipher=True):
     """Clean up a folder with the correct passphrase."""
-    return settle(
+    return process_leftovers(
         take_survey(folder),
         manifest,
         cipher=FolderCipher(PASSPHRASE) if cipher else None,
@@ -231,15 +231,15 @@ def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
     An empty folder accepts any passphrase.
     """
     folder, plan = tmp_path / "r", numbered(3)
-    assert prove_passphrase(take_survey(folder), Manifest(), FolderCipher(PASSPHRASE)) is False
+    assert verify_passphrase(take_survey(folder), Manifest(), FolderCipher(PASSPHRASE)) is False
     manifest = write(plan, folder).manifest
     survey = take_survey(folder)
-    assert prove_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
+    assert verify_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
     with pytest.raises(PassphraseError, match="the passphrase does not match this key"):
-        prove_passphrase(survey, manifest, FolderCipher("another passphrase"))
+        verify_passphrase(survey, manifest, FolderCipher("another passphrase"))
     damaged = folder / "keys" / f"{plan.certificates[0].id}.key"
     damaged.write_bytes(b"gone")
-    assert prove_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
+    assert verify_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
 
 
 def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_path):
@@ -250,8 +250,8 @@ def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_
     name = plan.certificates[0].id
     os.rename(folder / "keys" / f"{name}.key", folder / "archive" / f"{name}-g1.key")
     with pytest.raises(PassphraseError):
-        prove_passphrase(take_survey(folder), manifest, FolderCipher("another passphrase"))
-    assert prove_passphrase(take_survey(folder), manifest, FolderCipher(PASSPHRASE)) is True
+        verify_passphrase(take_survey(folder), manifest, FolderCipher("another passphrase"))
+    assert verify_passphrase(take_survey(folder), manifest, FolderCipher(PASSPHRASE)) is True
 
 
 def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
@@ -272,7 +272,7 @@ def test_nothing_is_moved_over_another_file(tmp_path):
     (tmp_path / "a.key").write_bytes(b"one")
     (tmp_path / "archive" / "a.key").write_bytes(b"two")
     with pytest.raises(BundleError, match="already exists"):
-        carry_out(take_survey(tmp_path), [Move(source="a.key", target="archive/a.key")])
+        move_files(take_survey(tmp_path), [Move(source="a.key", target="archive/a.key")])
     assert (tmp_path / "a.key").read_bytes() == b"one"
     assert (tmp_path / "archive" / "a.key").read_bytes() == b"two"
 

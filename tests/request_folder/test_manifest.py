@@ -10,7 +10,7 @@ from folders import issued_record, package_record
 
 import lyncnb as ln
 from lyncnb.errors import BundleError
-from lyncnb.request_folder.manifest import Manifest, manifest_bytes, read_manifest, save_manifest
+from lyncnb.request_folder.manifest import Manifest, encode_manifest, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import (
     Acceptance,
     ArchivedGeneration,
@@ -24,8 +24,8 @@ from lyncnb.request_folder.request_record import (
     RequestRecord,
     TableNote,
     TableOnRecord,
-    archived_files,
-    present_files,
+    list_archived_files,
+    list_current_files,
 )
 
 ID = "Mediation-med01-contoso-com-0123abcd"
@@ -37,7 +37,7 @@ def record(request_id: str = ID, **changes: object) -> RequestRecord:
     """Create the record of a written request."""
     fields = {
         "state": "waiting",
-        "files": present_files(request_id),
+        "files": list_current_files(request_id),
         "csr_sha256": "a" * 64,
         "spki_sha256": "b" * 64,
         "key_sha256": "c" * 64,
@@ -52,7 +52,7 @@ def archived(generation: int = 1) -> ArchivedGeneration:
     """Create a superseded generation."""
     return ArchivedGeneration(
         generation=generation,
-        files=archived_files(ID, generation),
+        files=list_archived_files(ID, generation),
         csr_sha256="d" * 64,
         spki_sha256="e" * 64,
         key_sha256="f" * 64,
@@ -97,7 +97,7 @@ def test_saving_the_same_again_writes_nothing(tmp_path):
 
 def test_the_document_is_plain_json_with_one_request_a_line():
     """The manifest is JSON with one request on each line, so a diff names the changed requests."""
-    text = manifest_bytes(FULL).decode()
+    text = encode_manifest(FULL).decode()
     document = json.loads(text)
     assert document["format"] == "lyncnb-requests/3"
     assert [entry["id"] for entry in document["requests"]] == [ID, OTHER]
@@ -127,7 +127,7 @@ def test_an_encrypted_file_is_registered_once():
 
 def edited(change) -> bytes:
     """Return the document of a manifest that was edited by hand."""
-    document = json.loads(manifest_bytes(FULL))
+    document = json.loads(encode_manifest(FULL))
     change(document)
     return json.dumps(document).encode()
 
@@ -240,7 +240,7 @@ def test_the_first_format_stays_until_something_is_written(tmp_path):
     """
     path = tmp_path / "manifest.json"
     earlier = replace(FULL, plan_json_sha256="", table=None)
-    first = manifest_bytes(earlier, form="lyncnb-requests/1")
+    first = encode_manifest(earlier, form="lyncnb-requests/1")
     path.write_bytes(first)
     manifest = read_manifest(tmp_path)
     assert manifest == earlier

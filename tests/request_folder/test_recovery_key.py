@@ -38,7 +38,7 @@ from lyncnb.request_folder.recovery_key import (
     name_recovery_key,
     new_recovery_key,
     open_recovery_key,
-    recipients_of,
+    read_recovery_keys,
 )
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -193,7 +193,7 @@ def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
     done = rekey(folder, opened(pair), NEW)
     assert done.not_sealed == (theirs.fingerprint,)
     assert theirs.fingerprint in repr(done)
-    assert [one.key for one in recipients_of(folder, FolderCipher(NEW))] == [ours]
+    assert [one.key for one in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
     assert [one.fingerprint for one in read_manifest(folder).recovery] == [ours.fingerprint]
     write(numbered(3), folder, passphrase=NEW)
     with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
@@ -272,7 +272,7 @@ def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
     rebuild_manifest(folder, PASSPHRASE)
     assert read_manifest(folder).recovery == recovery
     rekey(folder, PASSPHRASE, NEW)
-    assert recipients_of(folder, FolderCipher(NEW))[0].on_record == recovery[0]
+    assert read_recovery_keys(folder, FolderCipher(NEW))[0].on_record == recovery[0]
 
 
 def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):

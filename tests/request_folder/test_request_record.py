@@ -8,7 +8,7 @@ import pytest
 from folders import issued_record, package_record
 from request_folder.test_manifest import AT, archived, record
 
-from lyncnb.request_folder.request_record import NameNote, archived_files
+from lyncnb.request_folder.request_record import NameNote, list_archived_files
 
 
 def test_a_superseded_request_is_blank_but_for_its_archive():
@@ -23,7 +23,7 @@ def test_a_superseded_request_is_blank_but_for_its_archive():
     assert (new.key_holder, new.written_at, new.issued_at) == ("", "", "")
     old = new.archived[-1]
     assert (old.generation, old.issued, old.reasons) == (2, present.issued, ("expired",))
-    assert old.files == archived_files(present.id, 2)
+    assert old.files == list_archived_files(present.id, 2)
     assert [part.generation for part in new.generations] == [3, 1, 2]
 
 

@@ -12,7 +12,7 @@ from ...errors import BundleError
 from ...pki.certificates import Certificate, moment_of
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.files_on_disk import take_survey
-from ...request_folder.unrecorded import unrecorded_requests
+from ...request_folder.unrecorded import find_unrecorded_requests
 from ...rules.findings import Finding, sort_findings
 from ...rules.returned_rules import may_be_accepted, returned_checks
 from ..certificates_on_record import (
@@ -119,7 +119,9 @@ def _add_unrecorded_requests(
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(finding.code == "unknown-key" for finding in found):
-        requests = unrecorded_requests(take_survey(bundle.folder, reading=True), bundle.manifest)
+        requests = find_unrecorded_requests(
+            take_survey(bundle.folder, reading=True), bundle.manifest
+        )
         for file in files:
             for certificate in file.certificates:
                 if (path := requests.get(certificate.spki_sha256)) is not None:

@@ -20,7 +20,7 @@ from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import accepted_codes
 from ...plan.model import CertificatePlan, planned_entry
 from ...plan.totals import origin_of
-from ...request_folder.generations import compromised_keys
+from ...request_folder.generations import list_compromised_keys
 from ...request_folder.manifest import read_manifest
 from ...rules.findings import Finding
 from ...rules.returned_rules import finding, findings
@@ -110,7 +110,7 @@ def compare_as_is(
         # A certificate that was issued an hour ago must count as valid.
         at=now if on is None and day == now.date() else moment_of(day),
         accepted=accepted_codes((), plan.options, on=day),
-        compromised=compromised_keys(records),
+        compromised=list_compromised_keys(records),
     )
     planned = _list_planned(plan, judged)
     roots = judged.roots(
