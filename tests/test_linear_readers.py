@@ -38,7 +38,7 @@ from lyncnb.pki import asn1, der_structures
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.keys import read_pkcs8
-from lyncnb.pki.pkcs8 import salt_of
+from lyncnb.pki.pkcs8 import read_derivation
 from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
 from lyncnb.pki.recovery_pair import read_pair, read_public
 from lyncnb.plan.options import PlanOptions
@@ -104,18 +104,18 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "base.disk.zip_file.from_zip": lambda data, _: from_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
     "jupyter.notebook_files.read_notebook": by_file(read_notebook),
-    "pki.asn1.certificates_in": lambda data, _: asn1.certificates_in(data),
+    "pki.asn1.list_certificates": lambda data, _: asn1.list_certificates(data),
     "pki.asn1.children": lambda data, _: asn1.children(data, asn1.read_element(data, 0, len(data))),
-    "pki.asn1.object_identifiers": lambda data, _: asn1.object_identifiers(data),
+    "pki.asn1.list_object_identifiers": lambda data, _: asn1.list_object_identifiers(data),
     "pki.asn1.read_element": lambda data, _: asn1.read_element(data, 0, len(data)),
     "pki.asn1.read_objects": lambda data, _: asn1.read_objects(data),
-    "pki.asn1.work_factor": lambda data, _: asn1.work_factor(data),
+    "pki.asn1.compute_work_factor": lambda data, _: asn1.compute_work_factor(data),
     "pki.certificates.read_certificate": lambda data, _: read_certificate(data),
     "pki.csr.parse_request": lambda data, _: parse_request(data),
     "pki.der_structures.items": lambda data, _: der_structures.items(data),
     "pki.keys.read_pkcs8": lambda data, _: read_pkcs8(data, name="a"),
     "pki.pkcs12.open_pfx": lambda data, _: open_pfx(data, None),
-    "pki.pkcs8.salt_of": lambda data, _: salt_of(data, name="a"),
+    "pki.pkcs8.read_derivation": lambda data, _: read_derivation(data, name="a"),
     "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
     "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
     "plan.plan_toml.read_plan_toml": lambda data, _: PlanOptions.from_toml(data),
@@ -154,7 +154,11 @@ NO_READERS = {
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads this input in a separate process, for at most a minute.
-    *("pki.ssh_signatures.sign", "pki.ssh_signatures.signing_key", "pki.ssh_signatures.verify"),
+    *(
+        "pki.ssh_signatures.sign",
+        "pki.ssh_signatures.find_signing_key",
+        "pki.ssh_signatures.verify",
+    ),
     # The editor writes to a file that another reader has already read.
     *("checks.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
     "topology.table_files.table_file",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..base.pasted_text import shown
-from ..pki.certificates import Certificate, NameKey, name_text
+from ..pki.certificates import Certificate, NameKey, format_name
 from ..pki.chain import Issuers, Path
 from ..rules.returned_rules import Difference
 
@@ -128,7 +128,7 @@ def _describe_others(planned: PlannedCa) -> str:
 
 def fingerprint(root: Certificate) -> str:
     """Return the subject and the SHA-256 of a root, because the name alone does not identify it."""
-    return f"{shown(name_text(root.subject))}, SHA-256 {root.sha256}"
+    return f"{shown(format_name(root.subject))}, SHA-256 {root.sha256}"
 
 
 def _list_roots(ca: CaOnRecord) -> str:
@@ -136,7 +136,7 @@ def _list_roots(ca: CaOnRecord) -> str:
 
 
 def _read_issuer_name(certificate: Certificate) -> str:
-    return shown(name_text(certificate.issuer))
+    return shown(format_name(certificate.issuer))
 
 
 def _list_issuers(certificates: Iterable[Certificate]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..base.disk.files import is_missing, read
 from ..errors import BundleError
-from ..pki.certificates import Certificate, moment_of
+from ..pki.certificates import Certificate, convert_to_time
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord
@@ -51,7 +51,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         ``receive``, except findings that depend on the time. The function matches no
         certificates, reads no other files and writes nothing.
     """
-    at = moment_of(today) if today is not None else datetime.now(UTC)
+    at = convert_to_time(today) if today is not None else datetime.now(UTC)
     known, missing, exchanged = known_certificates(bundle)
     packages = find_exchanged_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}

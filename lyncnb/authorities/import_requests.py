@@ -21,7 +21,7 @@ from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
-from ..pki.keys import oddity
+from ..pki.keys import find_key_difference
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
 from ..request_folder.history import recorded
@@ -337,7 +337,7 @@ def _find_obstacles(
     request: _FoundRequest, record: RequestRecord, manifest: Manifest
 ) -> Iterator[Finding]:
     key = request.request.spki_sha256
-    if odd := oddity(request.request.public_key):
+    if odd := find_key_difference(request.request.public_key):
         yield finding("request-key-differs", record.id, f"{request.file}: {odd}")
     owners = [
         other.id

@@ -135,7 +135,7 @@ def _verify_signature(
                 (f"{name} is missing, so the approval cannot be verified"), hint=_HINT
             )
     data, signature = present[PLAN], present[SIGNATURE]
-    key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
+    key = ssh_signatures.find_signing_key(data, signature, namespace=NAMESPACE)
     of_key = [approval for approval in last.approvals if approval.key == key]
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:

@@ -21,7 +21,7 @@ from ..base.records import Told
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import Problem
-from ..pki.certificates import moment_of
+from ..pki.certificates import convert_to_time
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (
@@ -321,7 +321,7 @@ def folder_status(
     # the manifest.
     history = read_history(path)
     manifest = read_manifest(path)
-    at = moment_of(today) if today is not None else datetime.now(UTC)
+    at = convert_to_time(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     problems = _find_problems(survey, manifest, issued)
     # A file that changes between two checks is not a problem. A real problem is still present
@@ -388,7 +388,7 @@ def list_rows_on_record(
     today : date or datetime, optional
         The evaluation time; the default is the current time.
     """
-    at = moment_of(today) if today is not None else datetime.now(UTC)
+    at = convert_to_time(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
         yield _build_planned_status(generations_of(record), at, terms, is_faulty=is_faulty(record))
 

@@ -13,7 +13,7 @@ from ..base.disk import outputs
 from ..base.disk.file_names import file_name
 from ..base.shown.html_page import render
 from ..base.shown.tables import escape_markdown, first_of, linked_markdown
-from ..pki.certificates import Certificate, name_text
+from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet
 from .fill_steps import store_of
 from .powershell import quote
@@ -226,7 +226,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         parts_of=lambda server: list(parts_of(server)),
         notes=notes_of(steps),
         store_of=store_of,
-        name_text=name_text,
+        format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=used_cmdlets(steps),
         together=together,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from ..base.planned_entry import PlannedEntry
-from ..pki.certificates import Certificate, name_text
+from ..pki.certificates import Certificate, format_name
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
@@ -407,7 +407,7 @@ class Filler:
     ) -> dict[str, str | int | tuple[str, ...]]:
         store = store_of(issuer)
         return {
-            "subject": name_text(issuer.subject),
+            "subject": format_name(issuer.subject),
             "issuer_thumbprint": issuer.thumbprint,
             "issuer_sha256": issuer.sha256,
             "store": store,

@@ -23,7 +23,7 @@ from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of, first_of
 from ..errors import BundleError
-from ..pki.passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, refuse, take_survey
@@ -197,7 +197,7 @@ def purge(
         If what can be removed is no longer what was confirmed; nothing was removed then.
     """
     path, day = Path(folder), today or datetime.now(UTC).date()
-    cipher = None if passphrase is None else FolderCipher(as_passphrase(passphrase))
+    cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     listed = _list(take_survey(path), read_manifest(path), deployed, cipher, day)
     if confirmed is None:
         return listed

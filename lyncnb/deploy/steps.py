@@ -14,7 +14,7 @@ from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import UNKNOWN, Origin
-from ..pki.certificates import name_text
+from ..pki.certificates import format_name
 from ..request_folder.generations import generations_of
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
@@ -249,7 +249,7 @@ def _server_package(
         path=one.path,
         in_use_until=replaced.not_after if replaced else None,
         superseded=(
-            f"serial {replaced.serial_hex} of {name_text(replaced.issuer)}" if replaced else ""
+            f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""
         ),
         key_holder=record.key_holder,
         number=record.number,

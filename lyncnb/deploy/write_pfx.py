@@ -21,7 +21,7 @@ from ..base.disk import files
 from ..base.disk.folder_lock import confirm
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
-from ..pki.certificates import moment_of, read_certificate
+from ..pki.certificates import convert_to_time, read_certificate
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
@@ -238,7 +238,7 @@ def _sort_out(
             why=encryption.why,
         )
         objection = _objection(record, one, issued, record.id in without_chain)
-        if record.covered and record.covered.is_in_force(moment_of(issued.today)):
+        if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
             why = f"{record.covered}: nothing was requested"
             settled.append(replace(package, file="", action="covered", why=why))
         elif record.deployed_at:

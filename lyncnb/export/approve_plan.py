@@ -91,7 +91,7 @@ def approve_plan(
     target = signature_of(saved)
     check_output(target, SIGNATURE_FILE, force=force)
     signature = ssh_signatures.sign(saved.data, key, namespace=NAMESPACE)
-    made_by = ssh_signatures.signing_key(saved.data, signature, namespace=NAMESPACE)
+    made_by = ssh_signatures.find_signing_key(saved.data, signature, namespace=NAMESPACE)
     if not force:
         _refuse_other_approval(saved, target, made_by)
     write_output(target, signature, SIGNATURE_FILE, force=force)
@@ -110,7 +110,7 @@ def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None
         return
     try:
         present = ssh_signatures.read_signature(target)
-        before = ssh_signatures.signing_key(saved.data, present, namespace=NAMESPACE)
+        before = ssh_signatures.find_signing_key(saved.data, present, namespace=NAMESPACE)
     except ApprovalError:
         return
     if before != made_by:

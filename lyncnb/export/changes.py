@@ -27,7 +27,7 @@ from ..errors import (
     Problem,
     RequestWaits,
 )
-from ..pki.certificates import moment_of
+from ..pki.certificates import convert_to_time
 from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.saved_plan_json import saved_plan
@@ -318,7 +318,7 @@ def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> t
     cover = old.covered if old is not None else None
     if old is None or cover is None:
         return ()
-    if on is not None and not cover.is_in_force(moment_of(on)):
+    if on is not None and not cover.is_in_force(convert_to_time(on)):
         return (f"no longer {cover}, because that certificate is not valid on {on}",)
     before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old.plan, request.entry))
     reasons = entry_differences(before, after, (*CONTENT, "issuer"))

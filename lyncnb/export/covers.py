@@ -18,7 +18,7 @@ from ..authorities.survey.as_is import STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
 from ..base.shown.tables import first_of
 from ..errors import OptionsError, ReturnedFileError
-from ..pki.certificates import moment_of
+from ..pki.certificates import convert_to_time
 from ..plan.model import CertificatePlan, planned_entry
 from ..request_folder.request_record import CoveringCertificate
 from .resolve_ids import resolve_ids
@@ -112,7 +112,7 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
 
 
 def _is_in_force(one: PlannedAsIs, on: date) -> bool:
-    return one.is_good and _cover_of(one).is_in_force(moment_of(on))
+    return one.is_good and _cover_of(one).is_in_force(convert_to_time(on))
 
 
 def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:

@@ -23,7 +23,7 @@ from ..pki.csr import (
     CertificationRequest,
     RequestContent,
     build_request,
-    content_differences,
+    list_content_differences,
     parse_request,
 )
 from ..pki.hpke import RunKey, seal
@@ -106,17 +106,17 @@ def open_sealed(
         case _:
             raise _wrong(name, f"a {type(answer).__name__} instead of a key and a request")
     request = parse_request(der, name=f"the request that a worker sent for {name}")
-    if changes := content_differences(content, request.content):
+    if changes := list_content_differences(content, request.content):
         raise _wrong(name, f"a request that is not the planned one ({'; '.join(changes)})")
     if not request.signature_verifies():
         raise _wrong(name, "a request whose signature does not verify")
-    if odd := keys.oddity(request.public_key):
+    if odd := keys.find_key_difference(request.public_key):
         raise _wrong(name, f"a key of a kind that lyncnb does not make ({odd})")
     try:
         key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
     except ValueError:
         raise _wrong(name, "data that is not a key") from None
-    if not keys.public_matches(key, request.public_key):
+    if not keys.is_key_pair(key, request.public_key):
         raise _wrong(name, "a key that does not belong to its request")
     return _pair(name, key, request, encryptor.encrypt)
 

@@ -17,7 +17,7 @@ from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, is_the_team, team_of
 from ..errors import BundleError, Problem
 from ..pki import csr
-from ..pki.csr import content_differences
+from ..pki.csr import list_content_differences
 from ..pki.pkcs8 import FolderCipher
 from ..plan.model import PlannedCertificate, planned_entry
 from ..plan.spellings import spellings
@@ -284,7 +284,7 @@ def _comparer(survey: Survey) -> Compare:
             # Another tool made the CSR, with a different order, hash and extensions.
             found = compare_request(request.content, planned_entry(certificate))
             return tuple(one.message for one in found if one.severity != "notice")
-        return content_differences(request.content, content_of(certificate))
+        return list_content_differences(request.content, content_of(certificate))
 
     return compare
 

@@ -35,7 +35,7 @@ from ..errors import (
     PlanAltered,
     Problem,
 )
-from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
+from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
@@ -144,9 +144,9 @@ def _confirmation(
     def confirm(preview: Preview) -> None:
         if preview.is_proven or not preview.to_write or asked:
             return
-        as_new_passphrase(secret, source="the passphrase", known=known_words(plan))
+        check_new_passphrase(secret, source="the passphrase", known=known_words(plan))
         asked.append(True)
-        if ask is not None and as_passphrase(ask()) != secret:
+        if ask is not None and check_passphrase(ask()) != secret:
             raise PassphraseError(
                 "the two passphrases differ, so nothing was written", hint="run the command again"
             )
@@ -430,7 +430,7 @@ def fulfil(
     PassphraseError, BundleError
         If the folder or the passphrase needs attention.
     """
-    secret = None if passphrase is None else as_passphrase(passphrase)
+    secret = None if passphrase is None else check_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(folder, order, None if secret is None else FolderCipher(secret)))
     if secret is None:

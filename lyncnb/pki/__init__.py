@@ -1,1 +1,1 @@
-"""The only package for cryptography and ASN.1: keys, requests, certificates, chains, packages."""
+"""Process keys, requests, certificates, chains, and packages with the library cryptography."""

@@ -1,8 +1,8 @@
-"""Read ASN.1 elements and detect the type of a PKI object, without evaluating or decrypting it.
+"""Read ASN.1 elements, and detect the type of a PKI object, without decrypting it.
 
-A file name and a PEM label are not reliable: AD CS labels a PKCS #7 message CERTIFICATE, and
-portals use the extension ``.cer`` for any file. The structure is reliable. Only this module detects
-the type of a CA's response.
+File names and PEM labels are not reliable. For example, AD CS labels a PKCS #7 message as
+CERTIFICATE, and portals use the extension ``.cer`` for any file. So this module detects the type of
+a CA's response from the structure.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import NamedTuple
 #: A PFX has about 12 levels. A file with many more levels is an attack on the reader.
 MAX_DEPTH = 40
 
-#: A PKCS #7 message of a whole deployment has about a thousand certificates. Five megabytes of
+#: A PKCS #7 message for a complete deployment has about a thousand certificates. Five megabytes of
 #: two-octet elements would be two million elements, and would use up the memory of a computer.
 MAX_ELEMENTS = 20_000
 
-# Detecting the type of a file reads each of its elements a few times.
+# To detect the type of a file, each element is read a few times.
 _MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _CONTEXT_0, _CONTEXT_1 = 0xA0, 0xA1
-_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
+_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # The OID 1.2.840.113549.1.7.2 in DER.
 
 
 class Kind(Enum):
-    """The type of an ASN.1 object; the value is used in messages."""
+    """The type of a PKI object in ASN.1. Messages use the value."""
 
     CERTIFICATE = "a certificate"
     REQUEST = "a certification request (PKCS #10)"
@@ -42,11 +42,11 @@ class Kind(Enum):
 
 
 class BadStructure(ValueError):
-    """The bytes are not complete ASN.1 elements."""
+    """The data does not consist of complete ASN.1 elements."""
 
 
 class Element(NamedTuple):
-    """The position of one element: its tag, contents and end, as offsets into the data."""
+    """The position of an ASN.1 element: offsets of the tag, the contents, and the end."""
 
     tag: int
     begin: int
@@ -56,10 +56,11 @@ class Element(NamedTuple):
 
 
 class _Allowance:
-    """The number of elements that may still be read from one file.
+    """The number of ASN.1 elements that may still be read from a file.
 
-    The reader finds the end of an indefinite length by reading everything inside. The time for
-    nested ones grows with the square of their number, so all reads of a file count together.
+    To find the end of an element with indefinite length, the reader must read all elements in it.
+    For nested elements, the time grows with the square of their number, so all reads from a file
+    are counted together.
     """
 
     __slots__ = ("left",)
@@ -76,23 +77,24 @@ class _Allowance:
 def read_element(
     data: bytes, offset: int, limit: int, depth: int = 0, allowance: _Allowance | None = None
 ) -> Element:
-    """Read one tag and length.
+    """Read the tag and the length of an ASN.1 element.
 
     Parameters
     ----------
     data : bytes
         n octets.
     offset, limit : int
-        The octets to use: 0 <= offset <= limit <= n.
+        The first octet and the end of the octets to read: 0 <= offset <= limit <= n.
     depth : int, optional
-        Levels above this element.
+        The number of levels above this element.
     allowance : optional
-        The number of elements that all calls together may still read from the file.
+        The number of elements that all calls may still read from the file in total.
 
     Returns
     -------
     Element
-        With a definite length of any form, or an indefinite one (BER), which old CAs still use.
+        The element. The length may also be indefinite (BER), because some old CAs still use this
+        form.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def read_element(
 
 
 def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]:
-    """Return where the contents of an element begin and end; None for an indefinite length."""
+    """Return the start and end of an element's contents. An indefinite length has no end."""
     if limit - offset < 2:
         raise BadStructure("the data ends inside a tag or length")
     if data[offset] & 0x1F == 0x1F:
@@ -134,7 +136,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
 
 
 def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allowance) -> int:
-    """Return the offset of the two zero octets that end this indefinite length."""
+    """Return the offset of the two zero octets that end an element with indefinite length."""
     levels = 1
     while True:
         if data[offset : offset + 2] == b"\0\0":
@@ -158,12 +160,12 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
 def children(
     data: bytes, parent: Element, depth: int = 0, allowance: _Allowance | None = None
 ) -> list[Element]:
-    """List the elements directly inside another one.
+    """List the ASN.1 elements that are directly inside another element.
 
     Raises
     ------
     BadStructure
-        If the contents are not whole elements.
+        If the contents are not complete elements.
     """
     allowance = allowance or _Allowance()
     elements, offset = [], parent.content
@@ -182,7 +184,7 @@ def _stop_at_limit(count: int) -> None:
 
 
 def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
-    """Split consecutive ASN.1 elements, and detect the type of each.
+    """Split consecutive ASN.1 elements, and detect the type of each element.
 
     Parameters
     ----------
@@ -193,16 +195,16 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
     Returns
     -------
     list of (Kind, bytes)
-        At least one.
+        The type and the bytes of each element. The list has at least one item.
 
     Raises
     ------
     BadStructure
-        If the data has bytes that are not an element. Programs read a certificate with bytes
-        after its end in different ways.
+        If some bytes do not belong to an element. Programs interpret a certificate with additional
+        bytes in different ways.
     """
-    # An element may itself end in octets that look like white space. So only the octets after the
-    # last element are white space.
+    # An element can end with octets that look like white space. So only octets after the last
+    # element count as white space.
     last = len(data.rstrip(b"\r\n\t \x1a"))
     objects: list[tuple[Kind, bytes]] = []
     offset, allowance = 0, _Allowance()
@@ -214,8 +216,8 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
     return objects
 
 
-def certificates_in(message: bytes) -> tuple[bytes, ...]:
-    """Return the certificates in a PKCS #7 (CMS) signed message, in its own order.
+def list_certificates(message: bytes) -> tuple[bytes, ...]:
+    """Return the certificates in a PKCS #7 (CMS) signed message, in the order of the message.
 
     Parameters
     ----------
@@ -225,17 +227,18 @@ def certificates_in(message: bytes) -> tuple[bytes, ...]:
     Returns
     -------
     tuple of bytes
-        DER certificates. The end-entity certificate may be anywhere: a SET has no order.
+        DER certificates. The end-entity certificate can be at any position, because a SET has no
+        order.
 
     Raises
     ------
     BadStructure
-        If it is not such a message.
+        If the data is not a PKCS #7 signed message.
 
     Notes
     -----
-    Source: RFC 5652 sections 3, 5.1 and 10.2.3. lyncnb reads the message itself: cryptography
-    rejects some messages that Windows writes, and warns that it will reject all BER.
+    Source: RFC 5652 sections 3, 5.1 and 10.2.3. lyncnb does not use the library cryptography for
+    this, because it rejects some messages that Windows writes, and will reject BER.
     """
     info = read_element(message, 0, len(message))
     parts = children(message, info)
@@ -257,7 +260,7 @@ def _only_child(data: bytes, parent: Element) -> Element:
 
 
 def _detect_kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
-    """Detect the type of a top-level element by the tags inside it."""
+    """Detect the type of a top-level ASN.1 element from the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
     inner = children(data, element, 0, allowance)
@@ -306,25 +309,25 @@ def _detect_versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
     return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER
 
 
-def work_factor(data: bytes) -> int:
-    """Return the sum of the iteration counts in a password-protected file.
+def compute_work_factor(data: bytes) -> int:
+    """Return the sum of the iteration counts in a password-protected file, before decryption.
 
     Parameters
     ----------
     data : bytes
-        A PFX, before anything in it is decrypted.
+        The content of a PFX file.
 
     Returns
     -------
     int
         The sum of all whole numbers that follow a salt, as in PBKDF2-params, PBEParameter, MacData
-        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7). It is a
-        sum because many bags with an allowed count take as long as one with a larger count.
+        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7). The sum is
+        used because many bags with an allowed count take as long as one bag with a larger count.
 
     Raises
     ------
     BadStructure
-        If the file is not whole.
+        If the file is not complete.
     """
     return sum(
         int.from_bytes(data[element.content : element.content_end], "big")
@@ -333,8 +336,8 @@ def work_factor(data: bytes) -> int:
     )
 
 
-def object_identifiers(data: bytes) -> tuple[str, ...]:
-    """List the object identifiers in a file, dotted and without duplicates, in file order.
+def list_object_identifiers(data: bytes) -> tuple[str, ...]:
+    """List the object identifiers in a file in dotted form, without duplicates, in file order.
 
     Raises
     ------
@@ -350,7 +353,7 @@ def object_identifiers(data: bytes) -> tuple[str, ...]:
 
 
 def _format_oid(content: bytes) -> str:
-    """Write the octets of an object identifier as numbers (ITU-T X.690 section 8.19)."""
+    """Format the octets of an object identifier as dotted numbers (ITU-T X.690 section 8.19)."""
     numbers, value = [], 0
     for octet in content[:64]:
         value = value << 7 | octet & 0x7F
@@ -366,17 +369,21 @@ _ElementPairs = Iterator[tuple[Element, Element | None]]
 
 
 def _list_elements(data: bytes) -> _ElementPairs:
-    """Yield every element with the one before it, including those inside octet strings."""
+    """Yield every ASN.1 element with the previous one, including those inside octet strings."""
     allowance = _Allowance()
-    yield from _below(data, read_element(data, 0, len(data), 0, allowance), 0, allowance)
+    yield from _list_elements_below(
+        data, read_element(data, 0, len(data), 0, allowance), 0, allowance
+    )
 
 
-def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _ElementPairs:
+def _list_elements_below(
+    data: bytes, parent: Element, depth: int, allowance: _Allowance
+) -> _ElementPairs:
     before = None
     for element in children(data, parent, depth, allowance):
         yield element, before
         if element.tag & 0x20:
-            yield from _below(data, element, depth + 1, allowance)
+            yield from _list_elements_below(data, element, depth + 1, allowance)
         elif element.tag == _OCTET_STRING and data[element.content : element.content + 1] == b"0":
             yield from _open_octet_string(data, element, depth, allowance)
         before = element
@@ -385,11 +392,11 @@ def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _
 def _open_octet_string(
     data: bytes, element: Element, depth: int, allowance: _Allowance
 ) -> _ElementPairs:
-    """Read an octet string that may contain ASN.1; a salt that begins with 0x30 does not."""
+    """Read the ASN.1 elements in an octet string, or return nothing for other bytes."""
     begin, end = element.content, element.content_end
     try:
         inner = read_element(data, begin, end, depth + 1, allowance)
-        pairs = list(_below(data, inner, depth + 1, allowance))
+        pairs = list(_list_elements_below(data, inner, depth + 1, allowance))
     except BadStructure:
         if allowance.left < 0:
             raise

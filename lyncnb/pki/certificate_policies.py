@@ -1,8 +1,8 @@
-"""Certificate policies along a path, as RFC 5280 section 6.1 and Windows process them.
+"""Process the certificate policies in a path, as RFC 5280 section 6.1 and Windows do.
 
-A server accepts any policy. So a path fails only if a CA requires an explicit policy and the
-certificates have no policy in common. For this check, the last level of the policy tree is enough
-(RFC 9618 section 5).
+A server accepts any policy. So a path is invalid only if a CA requires an explicit policy and the
+certificates have no common policy. For this check, the last level of the policy tree is enough (RFC
+9618 section 5).
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .certificates import Certificate, name_text
+from .certificates import Certificate, format_name
 
 _ANY = "2.5.29.32.0"
 
 
 @dataclass
 class _State:
-    """The policies of one level with their names in the level below, and the limits.
+    """The policies in one level of the path, with their names in the level below, and the limits.
 
-    Each counter is a number of certificates before its limit applies (RFC 5280 section 6.1.2 (d)
-    to (f)).
+    Each counter is the number of certificates before a limit applies (RFC 5280 section 6.1.2 (d) to
+    (f)).
     """
 
     level: dict[str, set[str]] = field(default_factory=lambda: {_ANY: {_ANY}})
@@ -29,13 +29,13 @@ class _State:
     mapping: int = 1 << 30
 
 
-def policy_violation(path: Sequence[Certificate]) -> str:
-    """Return why the policies of a path are not valid; "" if they are.
+def find_policy_violation(path: Sequence[Certificate]) -> str:
+    """Return the reason why the policies in a certification path are not valid, or "".
 
     Parameters
     ----------
     path : sequence of Certificate
-        From the certificate that the root signed to the end-entity certificate.
+        The path, from the certificate that the root signed to the end-entity certificate.
 
     Notes
     -----
@@ -44,7 +44,7 @@ def policy_violation(path: Sequence[Certificate]) -> str:
     state = _State()
     for depth, certificate in enumerate(path):
         is_last = depth == len(path) - 1
-        who = f'"{name_text(certificate.subject)}"'
+        who = f'"{format_name(certificate.subject)}"'
         state.level = _next_level(state, certificate, is_last=is_last)
         if not state.explicit and not state.level:
             return f"{who} does not have a policy that its issuing CAs require"
@@ -99,7 +99,7 @@ def _find_final_violation(state: _State, certificate: Certificate) -> str:
     is_required = state.explicit <= 1 or certificate.require_explicit_policy == 0
     if is_required and not state.level:
         return (
-            f'"{name_text(certificate.subject)}" does not have a policy that its issuing CAs '
+            f'"{format_name(certificate.subject)}" does not have a policy that its issuing CAs '
             "require"
         )
     return ""

@@ -1,7 +1,7 @@
 """Read an X.509 certificate and check its structure.
 
-Only this module reads issued certificates. If it rejects a certificate, no other module sees that
-certificate. ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` evaluate it.
+Only this module reads issued certificates. If it rejects a certificate, other modules do not
+process it. ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` evaluate it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from cryptography.x509.oid import (
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
-from .asn1 import BadStructure, Element, children, object_identifiers, read_element
+from .asn1 import BadStructure, Element, children, list_object_identifiers, read_element
 from .der_structures import items
-from .library_words import NotAsStandard, in_words
+from .library_words import NotAsStandard, explain_error
 
-#: A name in a normalized form for comparisons: a set of (OID, text) for each part.
+#: A name in a normalized form for comparisons: a set of (OID, text) for each RDN.
 NameKey = tuple[frozenset[tuple[str, str]], ...]
 
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
-#: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
+#: Short names of subject fields, as in the plan (RFC 4514 section 3).
 FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
-    # Fields that are not in any plan, but that public CAs and directories write.
+    # Fields that public CAs and directories add, but that no plan contains.
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.USER_ID: "UID",
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -102,9 +102,10 @@ _UNDERSTOOD = frozenset(
     }
 )
 
-# The exceptions of pyca for a certificate that it cannot read.
+# The exceptions that pyca raises for a certificate that it cannot read.
 _READ_ERRORS = (
-    KeyError,  # The error of cryptography before version 50 for a name with a wrong string tag.
+    # Before version 50, cryptography reports this error for a name with a wrong string tag.
+    KeyError,
     ValueError,
     TypeError,
     x509.InvalidVersion,
@@ -115,10 +116,10 @@ _READ_ERRORS = (
 
 
 class GeneralName(NamedTuple):
-    """A name, or the root of a tree of names, as name constraints compare them.
+    """A name, or the root of a tree of names, for checking name constraints.
 
-    ``kind`` is ``DNS``, ``IP``, ``directory``, ``email``, ``URI`` or ``other``; the value of a
-    directory name is its :data:`NameKey`, of everything else its text.
+    ``kind`` is ``DNS``, ``IP``, ``directory``, ``email``, ``URI``, or ``other``. The value of a
+    directory name is a :data:`NameKey`. All other values are text.
     """
 
     kind: str
@@ -126,30 +127,30 @@ class GeneralName(NamedTuple):
 
 
 class BadCertificate(ValueError):
-    """The bytes look like a certificate, but cannot be read as one."""
+    """The data looks like a certificate, but cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """The content of one certificate. Two certificates are equal if their bytes are equal.
 
-    ``thumbprint`` is the SHA-1 in capitals that Windows shows and ``Set-CsCertificate`` requires.
-    ``signed_sha256`` covers only the part that the CA signed. Anybody can derive a second ECDSA
-    signature from the first one, and so create a second file of the same certificate. ``subject``
-    and ``issuer`` are (short name or dotted OID, value) in the certificate's order. ``subject_key``
-    and ``issuer_key`` are for comparisons of names according to RFC 5280 section 7.1: they ignore
-    case and repeated spaces. ``extended_key_usage`` and ``key_usage`` are None if the certificate
-    does not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``,
-    ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, or empty if the
-    scheme includes the hash. ``authority`` is the issuer and the serial number of the issuer's
-    certificate, if the authority key identifier contains them. ``general_names`` are all names to
-    which name constraints apply; ``permitted`` and ``excluded`` are the constraints. ``crl_urls``
-    and ``ocsp_urls`` are the URLs for revocation checks. ``curve`` is the curve of an elliptic key,
+    ``thumbprint`` is the SHA-1 in uppercase that Windows shows and ``Set-CsCertificate`` requires.
+    ``signed_sha256`` covers only the part that the CA signed. From an ECDSA signature, anybody can
+    derive a second signature, and so create a second file for the same certificate. ``subject`` and
+    ``issuer`` are (short name or dotted OID, value) in the certificate's order. ``subject_key`` and
+    ``issuer_key`` are for comparisons of names according to RFC 5280 section 7.1: they ignore case
+    and repeated spaces. ``extended_key_usage`` and ``key_usage`` are None if the certificate does
+    not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``, ``RSASSA-PSS``,
+    ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, or empty if the scheme includes
+    the hash. ``authority`` is the issuer and the serial number of the issuer's certificate, if the
+    authority key identifier contains them. ``general_names`` are all names to which name
+    constraints apply; ``permitted`` and ``excluded`` are the constraints. ``crl_urls`` and
+    ``ocsp_urls`` are the URLs for revocation checks. ``curve`` is the curve of an elliptic key,
     such as ``secp256r1``. ``policies`` are the certificate policies in dotted form.
     ``policy_mappings`` are pairs: the policy of the CA above, and the policy of this CA. Each of
-    the three fields that follow is a number of certificates before a limit applies (RFC 5280
-    sections 4.2.1.11 and 4.2.1.14). ``timestamps`` is the number of signed certificate timestamps
-    (RFC 6962). ``unknown_critical`` lists the critical extensions that lyncnb does not support, in
+    the next three fields is the number of certificates before a limit applies (RFC 5280 sections
+    4.2.1.11 and 4.2.1.14). ``timestamps`` is the number of signed certificate timestamps (RFC
+    6962). ``unknown_critical`` lists the critical extensions that lyncnb does not support, in
     dotted form.
     """
 
@@ -196,41 +197,41 @@ class Certificate:
     @property
     def serial_hex(self) -> str:
         """The serial number as Windows shows it."""
-        return serial_text(self.serial)
+        return format_serial(self.serial)
 
     @property
     def common_names(self) -> tuple[str, ...]:
-        """All common names in the subject, in order; certificates of public CAs may have none."""
+        """All common names in the subject, in order. Certificates from public CAs may have none."""
         return tuple(value for name, value in self.subject if name == "CN")
 
     @property
     def is_self_issued(self) -> bool:
-        """Whether the subject and the issuer are the same name."""
+        """Whether the certificate has the same name as subject and issuer."""
         return self.subject_key == self.issuer_key
 
     @property
     def subject_text(self) -> str:
-        """The subject on one line, see :func:`name_text`."""
-        return name_text(self.subject)
+        """The subject on one line, as :func:`format_name` formats it."""
+        return format_name(self.subject)
 
     @property
     def issuer_name(self) -> str:
-        """The common name of the issuer, or the whole name if it has none."""
+        """The common name of the issuer, or the complete name if it contains no common name."""
         names = [value for name, value in self.issuer if name == "CN"]
-        return visible(names[-1]) if names else name_text(self.issuer)
+        return visible(names[-1]) if names else format_name(self.issuer)
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Return whether a time is in the validity period, including its first and last second."""
         return self.not_before <= moment and moment.replace(microsecond=0) <= self.not_after
 
 
-def serial_text(serial: int) -> str:
-    """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
+def format_serial(serial: int) -> str:
+    """Format a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
     digits = f"{abs(serial):x}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
-def moment_of(day: date) -> datetime:
+def convert_to_time(day: date) -> datetime:
     """Return the UTC time for a ``today`` argument.
 
     Parameters
@@ -243,20 +244,20 @@ def moment_of(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
-def name_text(name: tuple[tuple[str, str], ...]) -> str:
-    """Write a distinguished name as one line, in the certificate's order.
+def format_name(name: tuple[tuple[str, str], ...]) -> str:
+    """Format a distinguished name as one line, in the certificate's order.
 
     Returns
     -------
     str
         ``CN=…, O=…``; empty for an empty name. The text is for display, not for parsers. Invisible
-        characters are written as numbers.
+        characters appear as numbers.
     """
     return visible(", ".join(f"{field_name}={value}" for field_name, value in name))
 
 
 def to_pem(certificates: Iterable[bytes]) -> bytes:
-    """Write DER certificates one after the other as PEM (RFC 7468 section 5), LF line ends."""
+    """Convert DER certificates to consecutive PEM blocks (RFC 7468 section 5) with LF line ends."""
     lines = []
     for der in certificates:
         text = base64.b64encode(der).decode()
@@ -267,12 +268,12 @@ def to_pem(certificates: Iterable[bytes]) -> bytes:
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """Read one DER certificate.
+    """Read the content of a DER certificate.
 
     Parameters
     ----------
     der : bytes
-        Exactly one certificate.
+        The bytes of exactly one certificate.
 
     Returns
     -------
@@ -281,8 +282,8 @@ def read_certificate(der: bytes) -> Certificate:
     Raises
     ------
     BadCertificate
-        If a part that lyncnb reads is not valid: version, names, dates, key, or an extension
-        that appears twice or does not have the content that its OID requires.
+        If the version, a name, a date, the key, or an extension is not valid. An extension must not
+        appear twice, and must have the structure that the OID requires.
 
     Notes
     -----
@@ -298,11 +299,11 @@ def _read(der: bytes) -> Certificate:
         with warnings.catch_warnings():
             # pyca warns about certificates that a later version will reject, such as a negative
             # serial number.
-            # lyncnb reports such problems as findings.
+            # lyncnb reports them as findings.
             warnings.simplefilter("ignore")
             return _read_facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
-        raise BadCertificate(f"{_describe_certificate(der)}: {in_words(error)}") from None
+        raise BadCertificate(f"{_describe_certificate(der)}: {explain_error(error)}") from None
 
 
 def _describe_certificate(der: bytes) -> str:
@@ -314,7 +315,7 @@ def _describe_certificate(der: bytes) -> str:
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_read_common_names(der, fields[4]))
     except (BadStructure, IndexError):
-        pass  # The message then contains only the readable fields.
+        pass  # In this case, the message contains only the readable fields.
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
@@ -442,11 +443,11 @@ def _read_general_value(name: x509.GeneralName) -> str:
 
 
 def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
-    """Return the key's algorithm, its size and the hash of its SubjectPublicKeyInfo."""
+    """Return the algorithm and the size of the key, and the hash of the SubjectPublicKeyInfo."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never generates a key that pyca cannot read, so any other value is correct here.
+        # lyncnb never generates a key that pyca cannot read, so any value that differs is correct.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -469,12 +470,12 @@ def _curve_name(certificate: x509.Certificate) -> str:
 
 
 def _read_policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
-    """Read the policy mappings, which pyca does not support: pairs of (CA above, this CA)."""
+    """Read the policy mappings, which pyca does not support, as pairs of (CA above, this CA)."""
     extension = extensions.get(_POLICY_MAPPINGS)
     if not isinstance(extension, x509.UnrecognizedExtension):
         return ()
     try:
-        pairs = [object_identifiers(pair) for pair in items(extension.value)]
+        pairs = [list_object_identifiers(pair) for pair in items(extension.value)]
     except BadStructure:
         pairs = [()]
     if not all(1 <= len(pair) <= 2 for pair in pairs):

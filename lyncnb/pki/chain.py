@@ -1,9 +1,8 @@
 """Build the certification path of a certificate by checking signatures.
 
-lyncnb uses no trust store, because it cannot know which roots the servers trust. A private CA of
-2008 may violate rules of the Web PKI that Windows never required. This module checks only what
-every verifier requires: each certificate is signed by the next one, which is a valid CA
-certificate.
+lyncnb uses no trust store, because it cannot know which roots the servers trust. A private CA from
+2008 may violate Web PKI rules that Windows never required. This module checks only what every
+verifier requires: each certificate is signed by the next one, which is a valid CA certificate.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from .certificate_policies import policy_violation
-from .certificates import Certificate, NameKey, moment_of, name_text, serial_text
-from .name_constraints import constraint_violations
+from .certificate_policies import find_policy_violation
+from .certificates import Certificate, NameKey, convert_to_time, format_name, format_serial
+from .name_constraints import find_constraint_violations
 
-# Signature checks, and the result of a strict verifier.
+# --- Signature checks, and the result of a strict verifier.
 #
-# The two are separate. The result of :func:`is_signed_by` is a fact and decides. The Web PKI
-# verifier of pyca applies the browsers' rules to every chain, and ignores other rules (a common
-# name that is not in the SAN, a missing extended key usage, a wildcard on a public suffix). So it
-# only informs.
+# The two are separate. The result of :func:`is_signed_by` determines whether a signature is valid.
+# The Web PKI verifier of pyca applies the browsers' rules to every chain, and ignores other rules
+# (a common name that is not in the SAN, a missing extended key usage, a wildcard on a public
+# suffix). So its result is only a notice.
 
 # The key type for each signature scheme. Schemes that are not in this table cannot be checked.
 _KEYS = {
@@ -43,18 +42,18 @@ _KEYS = {
 
 
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
-    """Check only a certificate's signature, with an issuer's public key.
+    """Return whether an issuer's public key verifies the signature of a certificate.
 
     Returns
     -------
     bool or None
-        None if this computer cannot check such a signature.
+        None if this computer cannot check this type of signature.
 
     Notes
     -----
     Source: RFC 5280 section 6.1.3 (a)(1). pyca's ``verify_directly_issued_by`` rejects every
-    SHA-1 signature, so an old but genuine signature would look forged. Other checks evaluate the
-    hash.
+    SHA-1 signature, so an old but genuine signature would look like a forged signature. Other
+    checks evaluate the hash.
     """
     try:
         leaf, signer = map(_load_certificate, (certificate, issuer))
@@ -70,7 +69,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
 
 
 def _load_certificate(certificate: Certificate) -> x509.Certificate:
-    """Load a certificate without pyca's warnings about future versions (a serial of 0)."""
+    """Load a certificate without pyca's deprecation warnings, such as for a serial number of 0."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return x509.load_der_x509_certificate(certificate.der)
@@ -85,7 +84,7 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
     if chosen is None:
         raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
-        # pyca returns no parameters for SHA-1 here, so this line builds the scheme.
+        # pyca returns no parameters for SHA-1, so this line creates the scheme.
         key.verify(signature, content, ec.ECDSA(chosen))
     elif isinstance(key, rsa.RSAPublicKey):
         is_pss = leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
@@ -95,20 +94,21 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
         key.verify(signature, content, scheme, chosen)
 
 
-def web_pki_objection(
+def find_web_pki_objection(
     certificate: Certificate, issuers: Sequence[Certificate], *, today: date
 ) -> str:
-    """Return why pyca's Web PKI verifier rejects a complete path.
+    """Return the reason why pyca's Web PKI verifier rejects a complete path.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate. The verifier checks its first DNS name.
     issuers : sequence of Certificate
-        The path, nearest issuer first. The verifier trusts the last certificate as the root.
+        The path, starting with the nearest issuer. The verifier trusts the last certificate as the
+        root.
     today : date
-        The evaluation time; a date means noon UTC of that day. If a certificate of the path is
-        not yet valid, the time when all certificates are valid.
+        The evaluation time; a date means noon UTC of that day. If a certificate in the path is not
+        valid yet, the verifier uses a time when all certificates are valid.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def web_pki_objection(
     # Other checks evaluate dates, so a certificate that is not yet valid must not fail here as
     # well.
     begins = max(link.not_before for link in (certificate, *issuers))
-    moment = max(moment_of(today), begins)
+    moment = max(convert_to_time(today), begins)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -147,20 +147,21 @@ def web_pki_objection(
 #: Real paths have two to five certificates. An attacker can cross-sign CAs into endless paths.
 MAX_PATH = 24
 
-#: The number of candidates to check for one issuer name, the most likely first. A folder has each
-#: CA once or twice. A large number of CAs with one name is an attack that slows the search or hides
-#: the right CA. If none of these candidates signed, more candidates are checked: in total four
-#: times the number of CA certificates. So the time stays in proportion to the input.
+#: The number of candidates to check for one issuer name, the most likely first. A folder contains
+#: each CA once or twice. A large number of CAs with one name is an attack that slows the search or
+#: hides the right CA. If none of these candidates signed the certificate, lyncnb checks more
+#: candidates, in total four times the number of CA certificates. So the time is in proportion to
+#: the input.
 MAX_CANDIDATES = 64
 _FURTHER_CHECKS = 4
 
-#: The number of paths to compare for one certificate. Cross-signing results in two or three.
+#: The number of paths to compare for one certificate. Cross-signing results in two or three paths.
 MAX_PATHS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """A problem in a path: the code of the check, and the details."""
+    """A problem in a certification path: the code of the check, and the details."""
 
     code: str
     detail: str
@@ -168,12 +169,12 @@ class Objection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """The CA certificates above one certificate.
+    """The certification path of a certificate: the CA certificates above it.
 
-    ``issuers`` begins with the certificate's issuer; the last one is self-signed if
-    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` are certificates with
-    an issuer's name that did not sign. ``other_roots`` are the roots of other paths with as few
-    objections.
+    ``issuers`` begins with the certificate's issuer. If ``is_complete`` is true, the last issuer is
+    self-signed. ``objections`` are in the order of the path. ``rejected`` contains certificates
+    with the name of an issuer that did not sign the certificate below. ``other_roots`` contains the
+    roots of other paths with the same number of objections.
     """
 
     issuers: tuple[Certificate, ...]
@@ -183,20 +184,20 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: A subject name, with a key identifier or with issuer and serial number, or with both.
+#: The key of the index: a subject name, with a key identifier, issuer and serial number, or both.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
 class Issuers:
     """CA certificates by subject name, with the results of signature checks.
 
-    Only the cache of :func:`is_signed_by` is mutable. A thousand certificates share an issuing CA,
-    and its own signatures are then checked once.
+    Only the cache for :func:`is_signed_by` is mutable. A thousand certificates can have the same
+    issuing CA, whose signature is then checked only once.
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        # The index contains names and the possible values of an authority key identifier, so that a
-        # file with thousands of CAs with one name is not searched for each certificate.
+        # The index contains names and the possible values of an authority key identifier. So the
+        # search is fast even in a file with thousands of CAs that have the same name.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
         newest_first = sorted(set(certificates), key=_sort_newest_first)
@@ -213,12 +214,12 @@ class Issuers:
                 self._by_hint.setdefault(hint, []).append(certificate)
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
-        """Yield the possible issuers of a certificate by name, the most likely first."""
+        """Yield the possible issuers of a certificate by name, the best matches first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
-        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1). Candidates that
-        # contradict it come last. A CA without an identifier contradicts nothing.
+        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1). Candidates with a
+        # different identifier are last. A CA without an identifier counts as a match.
         hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
         likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_sort_newest_first)
         seen = set()
@@ -227,8 +228,10 @@ class Issuers:
                 seen.add(candidate)
                 yield candidate
 
-    def looked_at(self, certificate: Certificate) -> Iterator[tuple[Certificate, bool | None]]:
-        """Yield the candidates up to the limit, each with the result of the signature check."""
+    def check_candidates(
+        self, certificate: Certificate
+    ) -> Iterator[tuple[Certificate, bool | None]]:
+        """Yield a limited number of candidates, each with the result of the signature check."""
         has_signed = False
         for position, candidate in enumerate(self.candidates(certificate)):
             if position >= MAX_CANDIDATES:
@@ -244,7 +247,7 @@ class Issuers:
         return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
     def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
-        """Return whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""
+        """Return the cached result of :func:`is_signed_by` for a certificate and an issuer."""
         pair = (certificate.sha256, issuer.sha256)
         if pair not in self._signed:
             self._signed[pair] = is_signed_by(certificate, issuer)
@@ -258,14 +261,14 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
-    """Return how the authority key identifier differs from the issuer; "" if it matches."""
+    """Describe how the authority key identifier differs from the issuer; "" if it matches."""
     if _has_other_key(certificate, issuer):
         return (
             f"the key {certificate.authority_key_id.hex()}, but the issuer's key is "
             f"{issuer.subject_key_id.hex()}"
         )
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
-        expected = serial_text(certificate.authority[1])
+        expected = format_serial(certificate.authority[1])
         return (
             f"the certificate with serial number {expected}, but the issuer's serial number "
             f"is {issuer.serial_hex}"
@@ -292,8 +295,8 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     Returns
     -------
     Path
-        Of the paths that end in a self-signed certificate, the one with the fewest objections.
-        If there is none, the longest path.
+        The path to a self-signed certificate with the fewest objections. If no path leads to a
+        self-signed certificate, the longest path.
 
     Notes
     -----
@@ -302,7 +305,8 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     wrong: dict[Certificate, Objection] = {}
     walked = islice(_list_chains(certificate, (), issuers, wrong), MAX_PATHS)
     evaluated = [
-        (complete, objections_to(certificate, path, today=today), path) for path, complete in walked
+        (complete, list_objections(certificate, path, today=today), path)
+        for path, complete in walked
     ]
     complete, objections, best = min(
         evaluated, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
@@ -324,7 +328,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
 def follow(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
-    """Return a known path if its signatures are correct up to a self-signed certificate.
+    """Return a known path if all signatures are correct up to a self-signed root.
 
     Parameters
     ----------
@@ -336,14 +340,14 @@ def follow(
     Returns
     -------
     Path or None
-        None if an issuer did not sign the certificate before it, or the last one is not
+        None if an issuer did not sign the previous certificate, or the last issuer is not
         self-signed.
     """
     below = (certificate, *path)
     links = (*zip(below, path, strict=False), (below[-1], below[-1]))
     if not path or not all(issuers.signed(signed, issuer) for signed, issuer in links):
         return None
-    objections = objections_to(certificate, path, today=today)
+    objections = list_objections(certificate, path, today=today)
     return Path(issuers=path, is_complete=True, objections=objections)
 
 
@@ -353,13 +357,13 @@ def _list_chains(
     issuers: Issuers,
     rejected: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
-    """Yield every chain of issuers with whether it ends in a self-signed certificate."""
+    """Yield every chain of issuers, and whether the chain ends with a self-signed certificate."""
     last = above[-1] if above else certificate
     if above and last.is_self_issued and issuers.signed(last, last):
         yield above, True
         return
     extended = False
-    for candidate, signed in issuers.looked_at(last) if len(above) < MAX_PATH else ():
+    for candidate, signed in issuers.check_candidates(last) if len(above) < MAX_PATH else ():
         if candidate == certificate or candidate in above:
             continue
         if signed:
@@ -374,7 +378,7 @@ def _list_chains(
 def _build_signature_objection(
     certificate: Certificate, candidate: Certificate, signed: bool | None
 ) -> Objection:
-    subject, issuer = name_text(certificate.subject), name_text(candidate.subject)
+    subject, issuer = format_name(certificate.subject), format_name(candidate.subject)
     if signed is None:
         return Objection(
             code="chain-signature-not-checked",
@@ -398,7 +402,7 @@ def _build_missing_objection(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
     last = path[-1] if path else certificate
-    who, count = f'"{name_text(last.issuer)}"', issuers.count(last)
+    who, count = f'"{format_name(last.issuer)}"', issuers.count(last)
     detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
         detail = (
@@ -409,32 +413,32 @@ def _build_missing_objection(
     return Objection(code="chain-incomplete", detail=detail)
 
 
-def objections_to(
+def list_objections(
     certificate: Certificate, path: tuple[Certificate, ...], *, today: date
 ) -> tuple[Objection, ...]:
-    """List the problems of the CA certificates in a path.
+    """List the problems with the CA certificates in a certification path.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     path : tuple of Certificate
-        The issuers, nearest first. Each issuer has signed the previous certificate.
+        The issuers, starting with the nearest. Each issuer has signed the previous certificate.
     today : date
         The evaluation date.
 
     Returns
     -------
     tuple of Objection
-        Empty if each issuer is a valid CA that may sign, and allows the names and the depth.
+        The problems; empty if each issuer is a valid CA that allows the names and the path length.
     """
     objections: list[Objection] = []
     below = (certificate, *path)
     for depth, issuer in enumerate(path):
-        who = f'"{name_text(issuer.subject)}"'
+        who = f'"{format_name(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
-        # A version 1 root has no extension that marks it as a CA. RFC 5280 leaves the decision to
-        # the person who trusts it.
+        # A version 1 root has no extension that marks it as a CA. According to RFC 5280, the person
+        # who trusts the root decides.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             objections.append(
@@ -445,27 +449,27 @@ def objections_to(
         if issuer.path_length is not None and issuer.path_length < _count_cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
             objections.append(Objection(code="chain-issuer-not-ca", detail=limit))
-        if not issuer.is_valid_at(moment_of(today)):
+        if not issuer.is_valid_at(convert_to_time(today)):
             days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
             objections.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid from {days}")
             )
         objections.extend(_check_key(issuer, who, is_root=is_root))
         objections.extend(_check_purpose(issuer, who))
-        violations = constraint_violations(below[: depth + 1], issuer)
+        violations = find_constraint_violations(below[: depth + 1], issuer)
         objections.extend(
             Objection(code="name-constraints-violated", detail=text) for text in violations
         )
         contradiction = _find_contradiction(below[depth], issuer)
         if contradiction:
-            detail = f'the issuer of "{name_text(below[depth].subject)}" must be {contradiction}'
+            detail = f'the issuer of "{format_name(below[depth].subject)}" must be {contradiction}'
             objections.append(Objection(code="chain-authority-key-differs", detail=detail))
     for link in below:
         if link.unknown_critical:
-            detail = f'"{name_text(link.subject)}" has {", ".join(link.unknown_critical)}'
+            detail = f'"{format_name(link.subject)}" has {", ".join(link.unknown_critical)}'
             objections.append(Objection(code="critical-extension-unknown", detail=detail))
     if path and path[-1].is_self_issued:
-        violation = policy_violation(below[-2::-1])
+        violation = find_policy_violation(below[-2::-1])
         if violation:
             objections.append(Objection(code="chain-policy-not-valid", detail=violation))
     if path and certificate.not_after > path[0].not_after:
@@ -478,7 +482,8 @@ def objections_to(
 
 
 def _count_cas_below(below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates (for a CA with a renewed key) do not count, RFC 5280 section 4.2.1.9.
+    # Self-issued certificates (for a CA with a renewed key) do not count (RFC 5280 section
+    # 4.2.1.9).
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
 
@@ -491,7 +496,7 @@ _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-h
 
 
 def _check_key(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
-    """Evaluate an issuer's key and signature; the signature of a root on itself is ignored."""
+    """Yield problems with an issuer's key and signature, except the self-signature of a root."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
         yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
@@ -518,7 +523,7 @@ def _check_key(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Obje
 
 
 def _check_purpose(issuer: Certificate, who: str) -> Iterator[Objection]:
-    """Check the extended key usage of a CA, which limits all certificates below it."""
+    """Yield a problem if the extended key usage of a CA excludes the certificates below it."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return

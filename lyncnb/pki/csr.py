@@ -1,8 +1,9 @@
-"""Create a certification request from its content and a key, in memory, and read a request.
+"""Create a certification request from planned values and a key, and read a request.
 
-PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never in
-a request attribute, so no CA must be configured to accept attributes. Unlike requests of
-Microsoft's tools, the request contains no data about the user, the computer or the process.
+The format is PKCS #10 (RFC 2986). The names are in the signed extensionRequest (RFC 2985 section
+5.4.2) and not in a separate attribute, so no CA must be configured to accept attributes. Unlike
+requests of Microsoft's tools, the request contains no data about the user, the computer or the
+process.
 """
 
 from __future__ import annotations
@@ -24,34 +25,34 @@ from ..errors import BundleError, PlanError
 from . import keys
 from .asn1 import read_element
 from .der_structures import SEQUENCE, element, items
-from .library_words import NotAsStandard, in_words
+from .library_words import NotAsStandard, explain_error
 
-# The content of a certification request as plain values, and the differences between two.
+# --- The content of a certification request as plain values, and the comparison of two requests.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContent:
-    """The content of a request as text and numbers, the same from a plan and from a CSR.
+    """The content of a certification request, from a plan or from a CSR.
 
     Two requests with equal content can differ only in their keys.
 
     Parameters
     ----------
     subject : tuple of (short name, value)
-        In the order of RFC 4514: CN, OU, O, L, ST, C.
+        The subject in the order of RFC 4514: CN, OU, O, L, ST, C.
     names : tuple of str
-        subjectAltName in order. A value other than a dNSName begins with its type, for example
-        ``IP:10.0.0.1``.
+        The subject alternative names in order. Except for a dNSName, a value starts with the type,
+        such as ``IP:10.0.0.1``.
     extended_key_usage, key_usage : tuple of str
-        As RFC 5280 sections 4.2.1.12 and 4.2.1.3 spell them.
+        The usages with their names in RFC 5280 sections 4.2.1.12 and 4.2.1.3.
     key_algorithm, key_bits : str, int
-        ``RSA`` or ``ECDSA``, and bits.
+        ``RSA`` or ``ECDSA``, and the key size in bits.
     hash : str
-        Of the signature, for example ``sha256``.
+        The hash algorithm of the signature, such as ``sha256``.
     other : tuple of str
-        Dotted numbers of extensions and attributes that no plan requests.
+        The OIDs of extensions and attributes that no plan requests.
     modulus : int
-        Of an RSA key; 0 in a plan and for other keys.
+        The modulus of an RSA key; 0 in a plan and for other keys.
     """
 
     subject: tuple[tuple[str, str], ...]
@@ -66,17 +67,18 @@ class RequestContent:
 
     @property
     def key(self) -> KeyParameters:
-        """The algorithm and the size, as arguments for :func:`keys.generate_key`."""
+        """The key algorithm and the key size, as arguments for :func:`keys.generate_key`."""
         return KeyParameters(algorithm=self.key_algorithm, bits=self.key_bits)
 
 
-def content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
-    """List the differences between two requests, field by field; empty if there are none.
+def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
+    """List the differences between two requests, field by field.
 
     Returns
     -------
     tuple of str
-        For example ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``.
+        Such as ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if the
+        requests are equal.
     """
     found = [
         *_compare_subjects(old.subject, new.subject),
@@ -112,7 +114,7 @@ def _compare_subjects(
             found.append(f"subject {short}: + {after[short]}")
         else:
             found += _compare_values(f"subject {short}", before[short], after[short])
-    # The fields are equal: their order differs, or a field appears twice.
+    # The fields are equal, but the order differs, or a field appears twice.
     return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 
@@ -121,7 +123,7 @@ def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
 
 
 def _compare_lists(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """List added and removed values, and where the order of the others changes."""
+    """List added and removed values, and the positions at which the order of the others differs."""
     if old == new:
         return []
     more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
@@ -158,7 +160,7 @@ _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 _CLIENT_INFO = x509.ObjectIdentifier("1.3.6.1.4.1.311.21.20")
 _UTF8_STRING = 0x0C
 
-#: A valid name of a computer, with or without its domain.
+#: A valid computer name, with or without a domain.
 COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 _MAX_BYTES = 1 << 20
 _ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
@@ -171,14 +173,14 @@ class CertificationRequest:
     Parameters
     ----------
     der, pem : bytes
-        The request itself; ``pem`` is the content of the file.
+        The bytes of the request; ``pem`` is the content of the file.
     content : RequestContent
-        What it requests.
+        The requested values.
     spki_sha256, csr_sha256 : str
-        SHA-256, hexadecimal, of the SubjectPublicKeyInfo and of the whole request. Both are of
-        the DER bytes, so line ends and PEM labels do not count.
+        The SHA-256 values of the SubjectPublicKeyInfo and of the complete request, in hexadecimal.
+        They cover the DER bytes, so line ends and PEM labels have no effect.
     public_key : keys.PublicKey
-        The public half of its key.
+        The public key in the request.
     """
 
     der: bytes = field(repr=False)
@@ -191,10 +193,9 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that created the request, from an attribute; "" without one.
+        """The computer that created the request, from an attribute; "" without this attribute.
 
-        The author of the request can write any name there. A value that is not a valid name is
-        ignored.
+        The author of the request can enter any name. A value that is not a valid name is ignored.
 
         Notes
         -----
@@ -207,7 +208,7 @@ class CertificationRequest:
             return ""
 
     def signature_verifies(self) -> bool | None:
-        """Return whether the request was signed with its key; None if that cannot be checked.
+        """Return whether the request was signed with the key in it; None if this cannot be checked.
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """
@@ -215,10 +216,10 @@ class CertificationRequest:
 
 
 def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
-    """Create and sign a request.
+    """Create and sign a certification request.
 
     The signature is PKCS #1 v1.5 for RSA (Lync Server 2013 does not accept RSASSA-PSS) and ECDSA
-    otherwise. With an RSA key, the same plan gives the same bytes.
+    otherwise. With an RSA key, the same plan results in the same bytes.
 
     Parameters
     ----------
@@ -230,12 +231,12 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     Returns
     -------
     CertificationRequest
-        The request, read from its bytes, with a verified signature.
+        The request with a verified signature.
 
     Raises
     ------
     PlanError
-        If the request is not possible: subject too long, hash unknown, key of a different size.
+        If the subject is too long, the hash is unknown, or the key has a different size.
     """
     if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
@@ -278,12 +279,12 @@ def _verify_request(
 ) -> CertificationRequest:
     """Verify the new request before it is used."""
     if request.content != content:
-        what = "; ".join(content_differences(content, request.content))
+        what = "; ".join(list_content_differences(content, request.content))
         raise PlanError(
             f"the new request differs from the plan: {what}",
             hint="this is an error in lyncnb; report it",
         )
-    if not keys.public_matches(key, request.public_key) or not request.signature_verifies():
+    if not keys.is_key_pair(key, request.public_key) or not request.signature_verifies():
         raise PlanError(
             "the request does not belong to its key", hint="test the memory of this computer"
         )
@@ -291,7 +292,7 @@ def _verify_request(
 
 
 def _build_subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
-    # The most significant field is first in the structure (X.501) and last in the text (RFC 4514,
+    # The most significant field is first in a DER structure (X.501) and last in text (RFC 4514,
     # 2.1).
     return x509.Name([x509.NameAttribute(_SUBJECT[short], value) for short, value in fields[::-1]])
 
@@ -308,22 +309,22 @@ def _build_extended_key_usage(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
 
 
 def parse_request(data: bytes, *, name: str = "the request") -> CertificationRequest:
-    """Read a request in PEM or DER.
+    """Read a certification request in PEM or DER.
 
-    This function does not check the signature, see
+    This function does not check the signature. For this, use
     :meth:`CertificationRequest.signature_verifies`.
 
     Parameters
     ----------
     data : bytes
-        At most 1 MiB.
+        The content of the file, at most 1 MiB.
     name : str, optional
-        File name for messages.
+        The file name for messages.
 
     Raises
     ------
     BundleError
-        If it is not a certification request with an RSA or ECDSA key.
+        If the data is not a certification request with an RSA or ECDSA key.
     """
     try:
         if len(data) > _MAX_BYTES:
@@ -338,7 +339,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         content = _read_content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
-            f"{name} is not a readable certification request: {in_words(error)}",
+            f"{name} is not a readable certification request: {explain_error(error)}",
             hint="restore the file from a backup, or remove it and try again",
         ) from None
     der = parsed.public_bytes(serialization.Encoding.DER)
@@ -376,7 +377,7 @@ def _read_content(
     other += [a.oid.dotted_string for a in parsed.attributes if a.oid != _EXTENSION_REQUEST]
     other += _list_unusual_criticality(parsed)
     return RequestContent(
-        subject=tuple((_short_name(a), str(a.value)) for a in parsed.subject)[::-1],
+        subject=tuple((_find_short_name(a), str(a.value)) for a in parsed.subject)[::-1],
         names=found.get("names", ()),
         extended_key_usage=found.get("extended_key_usage", ()),
         key_usage=found.get("key_usage", ()),
@@ -397,12 +398,12 @@ def _list_unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[st
     ]
 
 
-def _short_name(attribute: x509.NameAttribute[str | bytes]) -> str:
+def _find_short_name(attribute: x509.NameAttribute[str | bytes]) -> str:
     return _SHORT.get(attribute.oid, attribute.oid.dotted_string)
 
 
 def _read_machine_name(content: bytes) -> str:
-    """Return the first text of ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
+    """Return the MachineName in ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
     for item in items(element(SEQUENCE, content)):
         inner = read_element(item, 0, len(item))
         if inner.tag == _UTF8_STRING:

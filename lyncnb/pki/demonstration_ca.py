@@ -1,4 +1,4 @@
-"""A certification authority for demonstrations. The key exists only in memory, never on disk.
+"""A certification authority for demonstrations, whose key exists only in memory.
 
 The issuer name shows that the certificates must not be used outside a demonstration.
 """
@@ -22,7 +22,7 @@ from .csr import CertificationRequest
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
-# The root is valid on every date that a planner may choose for a demonstration.
+# The root is valid on every date that a planner can choose for a demonstration.
 _ROOT_BEGINS, _ROOT_DAYS = datetime(2020, 1, 1, tzinfo=UTC), 365 * 40
 
 
@@ -53,12 +53,12 @@ class DemonstrationCa:
         days: int,
         crl: bool = True,
     ) -> bytes:
-        """Issue a certificate for a request, as DER.
+        """Issue a certificate for a request, and return it as DER.
 
         Parameters
         ----------
         request : CertificationRequest
-            The source of the subject, the key and the extended key usage.
+            The request with the subject, the key, and the extended key usage.
         names : sequence of str
             The DNS names for subjectAltName; empty for none.
         begins : datetime

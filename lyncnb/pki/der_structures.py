@@ -1,7 +1,8 @@
-"""DER parts that PKCS #8 and PKCS #12 share: algorithms with parameters, and lists of elements.
+"""Read and write DER structures that PKCS #8 and PKCS #12 share.
 
-Each module declares its own structures; the library reads and writes them
-(``cryptography.hazmat.asn1``). The module ``asn1`` detects the type of an object.
+These are algorithms with parameters, and lists of elements. Each module declares its other
+structures. The library (``cryptography.hazmat.asn1``) reads and writes them. The module ``asn1``
+detects the type of an object.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ SEQUENCE, SET = 0x30, 0x31
 
 @sequence
 class AlgorithmIdentifier:
-    """An algorithm and its parameters of any type (RFC 5280 section 4.1.1.2)."""
+    """An algorithm, with parameters of any type (RFC 5280 section 4.1.1.2)."""
 
     algorithm: x509.ObjectIdentifier
     parameters: TLV
 
 
-def any_element(value: object) -> TLV:
-    """Return a value as an element of any type, for a field that allows several types."""
+def wrap_element(value: object) -> TLV:
+    """Wrap a value as an ASN.1 element of any type, for a field that allows several types."""
     return decode_der(TLV, encode_der(value))
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """Write one DER element (ITU-T X.690 section 8.1.3)."""
+    """Encode a DER element from a tag and contents (ITU-T X.690 section 8.1.3)."""
     size = len(content)
     if size < 0x80:
         return bytes((tag, size)) + content
@@ -37,12 +38,12 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def items(whole: bytes) -> list[bytes]:
-    """Return each element inside a SEQUENCE OF or SET OF, in order.
+    """Return the elements in a SEQUENCE OF or SET OF, in order.
 
     Raises
     ------
     BadStructure
-        If the bytes are not whole elements.
+        If the bytes are not complete elements.
     """
     outer = read_element(whole, 0, len(whole))
     return [whole[inner.begin : inner.end] for inner in children(whole, outer)]

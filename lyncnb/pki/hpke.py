@@ -1,8 +1,9 @@
-"""Encryption to one key pair: HPKE in base mode (RFC 9180).
+"""Encrypt data to a public key with HPKE in base mode (RFC 9180).
 
-A worker on another computer seals each private key to the key pair of the run. Only the process
-that distributed the work can open it. The derived key of a run is sealed to a recovery key. HPKE
-does not authenticate the sender, so the caller must check the opened content.
+This is called sealing. A worker on another computer seals each private key to the key pair of the
+run, so only the process that distributed the work can open it. A run also seals its derived key to
+each recovery key. HPKE does not authenticate the sender, so the caller must check the opened
+content.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from ..errors import BundleError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
-# The purposes of sealed content. Content for one purpose cannot be opened for the other.
+# The purposes of sealed data. Data for one purpose cannot be opened for another purpose.
 _PURPOSE = "lyncnb private key 1\n"
 RECOVERY = "lyncnb recovery of a derived key 1\n"
 
 
 class RunKey:
-    """The key pair of one run; the private key never leaves this object."""
+    """The key pair of a run. The private key never leaves this object."""
 
     __slots__ = ("_private",)
 
@@ -35,16 +36,16 @@ class RunKey:
 
     @property
     def public(self) -> bytes:
-        """The public half, 32 bytes, for :func:`seal`."""
+        """The public key for :func:`seal`, which has 32 bytes."""
         return self._private.public_key().public_bytes_raw()
 
     def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Open content that was sealed to this run for the request `about`.
+        """Decrypt data that was sealed to this run's key for the request `about`.
 
         Raises
         ------
         BundleError
-            If it was sealed to another run, for another request, or altered.
+            If the data was sealed to another run or for another request, or was changed.
         """
         try:
             return unseal(sealed, self._private, about=about)
@@ -56,7 +57,7 @@ class RunKey:
 
 
 def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> bytes:
-    """Seal `data` to a public key, only for `about`: a request, or a run's derived key."""
+    """Encrypt `data` to a public key for the purpose `about`: a request, or a run's derived key."""
     recipient = X25519PublicKey.from_public_bytes(public)
     return _SUITE.encrypt(data, recipient, info=(purpose + about).encode())
 
@@ -64,5 +65,5 @@ def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> 
 def unseal(
     sealed: bytes, private: X25519PrivateKey, *, about: str, purpose: str = _PURPOSE
 ) -> bytes:
-    """Open the result of :func:`seal`; InvalidTag if the pair or the purpose differs."""
+    """Decrypt the result of :func:`seal`. InvalidTag is raised for another key or purpose."""
     return _SUITE.decrypt(sealed, private, info=(purpose + about).encode())

@@ -1,4 +1,4 @@
-"""Generate, load, check and compare private keys; this module writes no file."""
+"""Generate, load, check, and compare private keys, without writing files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CURVES: dict[int, ec.EllipticCurve] = {
 
 
 def generate_key(parameters: KeyParameters) -> PrivateKey:
-    """Generate a private key: RSA with exponent 65537, or on a NIST curve.
+    """Generate a private key: an RSA key with exponent 65537, or a key on a NIST curve.
 
     RSA generation releases the GIL (cryptography 47 and later), so threads work in parallel.
     """
@@ -39,11 +39,11 @@ def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
     return ("RSA" if rsa_key else "ECDSA"), key.key_size
 
 
-def oddity(key: PublicKey) -> str:
-    """Return how a key differs from the keys of :func:`generate_key`; "" if it does not differ.
+def find_key_difference(key: PublicKey) -> str:
+    """Describe how a key differs from keys that :func:`generate_key` creates; "" if it does not.
 
-    A key from a file must be as strong as a generated key. Servers or CAs would reject a small
-    exponent, a different size or a different curve, or the key would be weaker than planned.
+    A key from a file must be as strong as a generated key. With a small exponent, a different size,
+    or a different curve, servers or CAs could reject the key, or it would be weaker than planned.
     """
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
@@ -60,15 +60,15 @@ def oddity(key: PublicKey) -> str:
 
 
 def spki_sha256(key: PublicKey | PrivateKey) -> str:
-    """Return the fingerprint of the public key: SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
+    """Return the fingerprint of a public key: the SHA-256 of the SubjectPublicKeyInfo.
 
     Source: RFC 5280 section 4.1.2.7 for the structure, RFC 7469 section 2.4 for the choice.
     """
     return hashlib.sha256(_encode_spki(key)).hexdigest()
 
 
-def public_matches(key: PrivateKey, public_key: PublicKey) -> bool:
-    """Return whether `public_key` is the public half of `key`."""
+def is_key_pair(key: PrivateKey, public_key: PublicKey) -> bool:
+    """Return whether a public key and a private key form a pair."""
     return _encode_spki(key) == _encode_spki(public_key)
 
 
@@ -81,7 +81,7 @@ def _encode_spki(key: PublicKey | PrivateKey) -> bytes:
 
 
 def to_pkcs8(key: PrivateKey) -> bytes:
-    """Return a key without encryption (RFC 5958, DER), only to encrypt it, never for a file."""
+    """Return a key as unencrypted DER (RFC 5958), which the caller must encrypt."""
     return key.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -90,14 +90,14 @@ def to_pkcs8(key: PrivateKey) -> bytes:
 
 
 def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
-    """Load a key without testing its primes again, which would take as long as generating it.
+    """Load a private key without testing the primes again, which would take as long as generation.
 
     Raises
     ------
     ValueError
         If the data is not a key, for example after decryption with a wrong passphrase.
     BundleError
-        If the key has another type, or its numbers do not match each other.
+        If the key has another type, or the numbers in the key do not match.
     """
     try:
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
@@ -105,15 +105,15 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
         raise damaged(name, "is not an RSA or ECDSA key") from None
     if not isinstance(key, PrivateKey):
         raise damaged(name, "is not an RSA or ECDSA key")
-    if not _is_whole(key):
+    if not _is_consistent(key):
         raise damaged(name, "is damaged: the decrypted numbers do not match each other")
     return key
 
 
-def _is_whole(key: PrivateKey) -> bool:
-    """Check by calculation that no number of a key was altered (RFC 8017 section 3.2).
+def _is_consistent(key: PrivateKey) -> bool:
+    """Return whether the numbers in a private key match by calculation (RFC 8017 section 3.2).
 
-    A changed block in the middle of a CBC text does not change the padding or the public key.
+    Without this check, a changed block in the middle of a CBC text would not be detected.
     """
     if isinstance(key, ec.EllipticCurvePrivateKey):
         point = key.private_numbers()
@@ -137,7 +137,7 @@ def damaged(name: str, what: str) -> BundleError:
     )
 
 
-# Baseline Requirements 6.1.1.3: the CA performs a hundred rounds of Fermat's method.
+# The number of rounds of Fermat's method that CAs perform (Baseline Requirements 6.1.1.3).
 _ROUNDS = 100
 
 # A modulus from Infineon's library is a power of 65537 modulo each of these primes. For another
@@ -150,7 +150,7 @@ _PRIMES = (
 
 
 def weakness(modulus: int) -> str:
-    """Return why an RSA modulus can be factored, which a public CA must refuse; "" if it cannot.
+    """Return the reason why an RSA modulus can be factored, or "". Public CAs reject such keys.
 
     Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 6.1.1.3. This check does not
     find Debian's weak keys of 2008, because that needs lists of them.

@@ -1,4 +1,4 @@
-"""Translate the library's errors about unreadable structures into plain English."""
+"""Convert error messages from the library cryptography to plain English."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..base.pasted_text import visible
 
-# The text of pyca's ASN.1 errors has this form: ParseError { kind: …, location: […] }.
+# ASN.1 errors from pyca have this form: ParseError { kind: …, location: […] }.
 _KINDS = {
     "InvalidValue": "an invalid value",
     "InvalidTag": "an invalid tag",
@@ -20,7 +20,7 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown kind",
 }
-# Other errors of pyca, identified by a part of their text. The first match applies.
+# Other errors from pyca, identified by a part of the text. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that server certificates do not have",
@@ -32,7 +32,7 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a kind of value that this computer does not support",
 }
-# Clearer names for some parts of a certificate.
+# Names for fields in a certificate that are easier to understand than pyca's names.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",
@@ -47,11 +47,11 @@ _UNKNOWN = "the structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
-    """lyncnb itself rejects a structure; the text is shown to the planner."""
+    """A structure that lyncnb, not the library, rejects. The planner sees the text."""
 
 
-def in_words(error: Exception) -> str:
-    """Return why a library rejects a certificate, request or key, in plain English."""
+def explain_error(error: Exception) -> str:
+    """Return in plain English why the library rejects a certificate, request, or key."""
     text = str(error)
     if isinstance(error, NotAsStandard):
         return visible(text)

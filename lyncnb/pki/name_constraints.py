@@ -9,26 +9,26 @@ from functools import cached_property, lru_cache
 from itertools import islice
 
 from ..base.pasted_text import visible
-from .certificates import Certificate, GeneralName, NameKey, name_text
+from .certificates import Certificate, GeneralName, NameKey, format_name
 
-#: If a CA certificate forbids thousands of names, the message lists some of them and the count.
+#: If a CA certificate forbids thousands of names, the message lists this number and the count.
 _MOST_LISTED = 20
 
 
-def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
-    """Yield a text for each name below an issuer that its name constraints do not allow.
+def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
+    """Yield a text for each name that the name constraints of an issuer do not allow.
 
     Parameters
     ----------
     below : sequence of Certificate
-        The end-entity certificate and the issuers up to this one, nearest first.
+        The end-entity certificate and the issuers below this issuer, starting with the nearest.
     issuer : Certificate
         The CA certificate with the constraints.
 
     Notes
     -----
-    Source: RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c): every certificate below counts, except
-    self-issued ones that are not end-entity certificates.
+    Source: RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c): all certificates below are checked,
+    except self-issued CA certificates.
     """
     if not issuer.permitted and not issuer.excluded:
         return
@@ -36,11 +36,11 @@ def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> 
     yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
-        yield f'"{name_text(issuer.subject)}" does not allow {left:,} more names'
+        yield f'"{format_name(issuer.subject)}" does not allow {left:,} more names'
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
-    who = f'"{name_text(issuer.subject)}"'
+    who = f'"{format_name(issuer.subject)}"'
     permitted, excluded = _group_trees(issuer.permitted), _group_trees(issuer.excluded)
     for position, certificate in enumerate(below):
         if position and certificate.is_self_issued:
@@ -61,10 +61,10 @@ def _format_name(name: GeneralName) -> str:
 
 
 class _Trees:
-    """The trees of one name type in the constraints, for lookups of a name by its parents.
+    """The trees for one name type in the name constraints, for lookups by the parents of a name.
 
-    Comparing each name with each constraint would take time that grows with the square of the
-    file size.
+    If each name was compared with each constraint, the time would grow with the square of the file
+    size.
     """
 
     def __init__(self, bases: Sequence[GeneralName]):
@@ -75,14 +75,14 @@ class _Trees:
 
     @cached_property
     def above(self) -> frozenset[str]:
-        """Host names, and suffixes of host names, in the trees."""
+        """The host names, and the suffixes of host names, in the trees."""
         return frozenset().union(
             *(_list_dotted_parents(b) for b in self.bases if isinstance(b, str))
         )
 
     @cached_property
     def networks(self) -> Mapping[tuple[int, int], frozenset[int]]:
-        """The networks by IP version and prefix length."""
+        """The IP networks in the trees, by IP version and prefix length."""
         addresses: dict[tuple[int, int], set[int]] = {}
         for base in self.bases:
             with suppress(ValueError):
@@ -92,7 +92,7 @@ class _Trees:
         return {key: frozenset(values) for key, values in addresses.items()}
 
     def has(self, name: GeneralName, *, liberal: bool) -> bool:
-        """Return whether a name is in one of the trees; ``liberal`` is True for excluded names."""
+        """Return whether a tree contains a name; ``liberal`` is True for excluded names."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
@@ -109,7 +109,7 @@ class _Trees:
             return host in self.bases or bool(_list_dotted_parents(host) & self.bases)
         return (
             True if liberal else value in self.bases
-        )  # If lyncnb cannot compare a name, it assumes the worst case.
+        )  # If lyncnb cannot compare a name, it assumes that the name is not allowed.
 
     def _has_host(self, host: str, *, liberal: bool) -> bool:
         if "" in self.bases or (_list_parents(host) | _list_dotted_parents(host)) & self.bases:
@@ -135,7 +135,7 @@ class _Trees:
 
 @lru_cache(maxsize=64)
 def _group_trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
-    """Group constraints by name type; cached, because many certificates have the same issuer."""
+    """Group constraints by name type. The result is cached, because many issuers are the same."""
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
         kinds.setdefault(base.kind, []).append(base)

@@ -1,4 +1,4 @@
-"""A secret whose text never appears in output, and the ways to enter a folder's passphrase."""
+"""Get a folder's passphrase, and store it as a secret whose text never appears in output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
 # OpenSSL's command line cannot read a longer passphrase (APP_PASS_LEN 1024).
 MAX_BYTES = 1000
-#: The two hidden prompts of this package: for a passphrase, and for its repetition.
+#: The two hidden prompts in this package: for a passphrase, and for repeating it.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
     "Repeat the passphrase: ",
@@ -79,14 +79,14 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _hide, ("***",)
+        return _create_hidden_secret, ("***",)
 
 
-def _hide(_: str) -> Secret:
+def _create_hidden_secret(_: str) -> Secret:
     return Secret(None)  # type: ignore[arg-type]
 
 
-def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secret:
+def check_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secret:
     """Check a passphrase, and return it as a secret.
 
     Raises
@@ -115,29 +115,29 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
     return secret
 
 
-def as_new_passphrase(
+def check_new_passphrase(
     text: Secret | str, *, source: str = "the new passphrase", known: Sequence[str] = ()
 ) -> Secret:
-    """Check a new passphrase: it must not be easy to guess.
+    """Check that a new passphrase is not easy to guess, and return it as a secret.
 
-    A passphrase that an earlier version accepted still opens what it protects. The estimate can
-    take seconds, so do not call this for each key press.
+    A passphrase that an earlier version accepted can still open existing files. The estimate can
+    take seconds, so do not call this function for each key press.
 
     Parameters
     ----------
     text : Secret or str
         The passphrase.
     source : str, optional
-        Its name in messages.
+        The name of the passphrase in messages.
     known : sequence of str, optional
-        Words that an attacker would try first, such as the names of the plan.
+        Words that an attacker would try first, such as names in the plan.
 
     Raises
     ------
     PassphraseError
-        As :func:`as_passphrase`, or if it is easy to guess.
+        As for :func:`check_passphrase`, or if the passphrase is easy to guess.
     """
-    secret = as_passphrase(text, source=source)
+    secret = check_passphrase(text, source=source)
     why = weakness(secret.reveal(), known)
     if why is not None:
         raise PassphraseError(
@@ -154,28 +154,28 @@ def ask_passphrase(
     environ: bool = True,
     known: Sequence[str] = (),
 ) -> Secret:
-    """Get the passphrase of a request folder from a file, the environment or the planner.
+    """Get the passphrase of a request folder from a file, the environment, or a prompt.
 
-    The order is: the first line of `file`; the variable ``LYNCNB_PASSPHRASE``; a hidden prompt in
-    a terminal or a notebook. lyncnb removes the variable from the environment, so that no child
-    process gets it, and remembers its value for this process.
+    The function uses the first line of `file`, the variable ``LYNCNB_PASSPHRASE``, or a hidden
+    prompt in a terminal or notebook, in this order. It removes the variable from the environment,
+    so that no child process gets the value, and remembers the value for this process.
 
     Parameters
     ----------
     confirm : bool, optional
-        Ask twice, and for a passphrase that is not easy to guess, as for a new folder. Only for
-        the prompt.
+        Whether the prompt asks twice and rejects a passphrase that is easy to guess, as for a new
+        folder.
     file : path, optional
-        UTF-8 text. The byte order mark and the line end are removed.
+        A file with UTF-8 text. The byte order mark and the line end are removed.
     environ : bool, optional
         Whether to use ``LYNCNB_PASSPHRASE``.
     known : sequence of str, optional
-        Words that an attacker would try first. Only for the prompt, with `confirm`.
+        Words that an attacker would try first. They are used only at the prompt, with `confirm`.
 
     Returns
     -------
     Secret
-        At least 12 characters.
+        A passphrase with at least 12 characters.
 
     Raises
     ------
@@ -183,9 +183,9 @@ def ask_passphrase(
         If there is no passphrase and no prompt is possible, or the passphrase is not valid.
     """
     if file is not None:
-        return as_passphrase(_read_file(file), source=f"the passphrase in {file}")
+        return check_passphrase(_read_file(file), source=f"the passphrase in {file}")
     if environ and (value := _read_environment()) is not None:
-        return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
+        return check_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if is_run_without_user():
         raise PassphraseError(
             "no passphrase was specified, and nobody can enter one while this notebook runs",
@@ -218,14 +218,14 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Forget the passphrase from the environment; the next call requires it again."""
+    """Forget the passphrase from the environment. The next call requires it again."""
     global _remembered
     _remembered = None
 
 
 def _read_environment() -> Secret | None:
-    # A notebook or command needs the passphrase more than once (keys, then packages). The first
-    # call removes the variable, so the value is kept in this process.
+    # A notebook or command needs the passphrase more than once: for keys, and then for packages.
+    # The first call removes the variable, so the value is kept in this process.
     global _remembered
     if (text := os.environ.pop(VARIABLE, None)) is not None:
         _remembered = Secret(text)
@@ -233,20 +233,20 @@ def _read_environment() -> Secret | None:
 
 
 def is_run_without_user() -> bool:
-    """Return whether a kernel runs a notebook for a program, as papermill and nbconvert do.
+    """Return whether a program such as papermill or nbconvert runs the notebook in this kernel.
 
     Such a program does not answer prompts, and nobody can press a button.
     """
-    kernel = _kernel()
+    kernel = _find_kernel()
     return kernel is not None and not getattr(kernel, "_allow_stdin", True)
 
 
 def _can_ask() -> bool:
     """Return whether a prompt is possible: in a terminal or in a notebook."""
-    return _kernel() is not None or (sys.stdin is not None and sys.stdin.isatty())
+    return _find_kernel() is not None or (sys.stdin is not None and sys.stdin.isatty())
 
 
-def _kernel() -> object:
+def _find_kernel() -> object:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None)
@@ -255,16 +255,16 @@ def _kernel() -> object:
 def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
     complaint = ""
     for _ in range(_ATTEMPTS):
-        first = Secret(_prompt(f"{complaint}{PROMPTS[0]}"))
+        first = Secret(_show_prompt(f"{complaint}{PROMPTS[0]}"))
         try:
             if confirm:
-                as_new_passphrase(first, source="the passphrase", known=known)
+                check_new_passphrase(first, source="the passphrase", known=known)
             else:
-                as_passphrase(first)
+                check_passphrase(first)
         except PassphraseError as error:
             complaint = f"{error.message.rstrip('.')}. "
             continue
-        if not confirm or first == Secret(_prompt(PROMPTS[1])):
+        if not confirm or first == Secret(_show_prompt(PROMPTS[1])):
             return first
         complaint = "The two passphrases are different."
     raise PassphraseError(
@@ -273,7 +273,7 @@ def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
     )
 
 
-def _prompt(text: str) -> str:
+def _show_prompt(text: str) -> str:
     with warnings.catch_warnings():
         # If the terminal cannot hide the input, getpass would show a warning and the passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)

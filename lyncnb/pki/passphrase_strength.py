@@ -1,34 +1,33 @@
-"""Estimate with zxcvbn how easy a new passphrase is to guess."""
+"""Use zxcvbn to estimate whether a new passphrase is easy to guess."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-# zxcvbn rejects more than 72 characters. More characters do not weaken a strong beginning.
+# zxcvbn rejects more than 72 characters. If the first characters are strong, the rest is not
+# needed.
 _CHARACTERS = 64
-_LEAST_SCORE = 2  # Scores are from 0 to 4; 0 and 1 mean fewer than a million guesses.
-_WITHIN_A_WORD = (
-    4  # The minimum number of characters; a shorter known word counts only as a separate word.
-)
+_LEAST_SCORE = 2  # Scores are from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
+_WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
 _LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
 
 
 def weakness(text: str, known: Sequence[str] = ()) -> str | None:
-    """Return why a passphrase is too easy to guess; None if it is not.
+    """Return the reason why a passphrase is too easy to guess, or None.
 
     Parameters
     ----------
     text : str
-        The passphrase; its first 64 characters count.
+        The passphrase. Only the first 64 characters count.
     known : sequence of str, optional
-        Words in lower case that an attacker would try first, the most likely one first. The rest
-        of the passphrase must also be hard to guess, because zxcvbn mistakes several names in a
-        row for long random text.
+        Words in lower case that an attacker would try first, starting with the most likely. Without
+        these words, the passphrase must also be hard to guess, because zxcvbn treats several names
+        in a row like random text.
 
     Returns
     -------
     str or None
-        A sentence, or "" if zxcvbn gives no reason. It never contains the passphrase.
+        A sentence, or "" if zxcvbn provides no reason. The sentence never contains the passphrase.
     """
     beginning = text[:_CHARACTERS]
     why = _estimate(beginning, known)
@@ -39,8 +38,8 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
 
 
 def _estimate(text: str, known: Sequence[str]) -> str | None:
-    """Return why zxcvbn considers a text easy to guess; None if it does not."""
-    # The import is here because zxcvbn takes 0.1 s to load, and few commands need it.
+    """Return the reason why zxcvbn considers a text easy to guess, or None."""
+    # zxcvbn takes 0.1 s to load and few commands need it, so it is imported on first use.
     from zxcvbn import zxcvbn
 
     # The result contains the passphrase, so only these two values leave this function.

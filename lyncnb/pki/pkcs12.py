@@ -1,8 +1,9 @@
-"""Write a key, its certificate and the chain as a PFX (PKCS #12) that Windows imports.
+"""Write a key, a certificate, and the chain as a PFX file (PKCS #12) that Windows can import.
 
 The library writes the PFX, but not two attributes of the key that Windows reads: the provider that
-stores the key, and the mark that the key belongs to the computer. They are outside the encrypted
-part but inside the MAC. lyncnb adds them and computes the MAC again (RFC 7292 sections 4, B).
+stores the key, and the mark that the key belongs to the computer. These attributes are not in the
+encrypted part, but the MAC covers them. lyncnb adds them and computes the MAC again (RFC 7292
+sections 4, B).
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from ..errors import PackageError
-from .asn1 import BadStructure, object_identifiers, work_factor
-from .der_structures import SEQUENCE, SET, AlgorithmIdentifier, any_element, element, items
-from .keys import PrivateKey, PublicKey, public_matches, spki_sha256
+from .asn1 import BadStructure, compute_work_factor, list_object_identifiers
+from .der_structures import SEQUENCE, SET, AlgorithmIdentifier, element, items, wrap_element
+from .keys import PrivateKey, PublicKey, is_key_pair, spki_sha256
 from .passphrase import Secret
 
-#: Rounds of the key derivation. The password is one of 62^22 random texts, so more rounds would not
-#: add protection. This is the library's own number, which every reader accepts.
+#: The rounds of the key derivation. The password is one of 62^22 random texts, so more rounds would
+#: not add protection. The library uses the same number, which every reader accepts.
 KDF_ROUNDS = 20_000
 
-# Microsoft, PFXImportCertStore: Windows reads the provider from this attribute of the key bag.
+# Windows reads the provider from this attribute of the key bag (Microsoft, PFXImportCertStore).
 _CSP_NAME = "1.3.6.1.4.1.311.17.1"
 _LOCAL_KEY_SET = "1.3.6.1.4.1.311.17.2"
 
@@ -37,10 +38,10 @@ _ALGORITHMS = {
     "3des-sha1": (pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC, hashes.SHA1),
     "aes256-sha256": (pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256),
 }
-_DATA = "1.2.840.113549.1.7.1"  # The source is RFC 5652 section 4.
+_DATA = "1.2.840.113549.1.7.1"  # Source: RFC 5652 section 4.
 _BMP_STRING = 0x1E
 _DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
-# Output and block length in bytes of the hash, for the MAC key (RFC 7292 appendix B.2).
+# The output length and block length of the hash in bytes, for the MAC key (RFC 7292 appendix B.2).
 _MAC_HASHES = {"sha1": (20, 64), "sha256": (32, 64)}
 
 
@@ -80,9 +81,9 @@ class _Pfx:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContent:
-    """The content of one PFX.
+    """The content of a PFX file to write, except the private key.
 
-    ``certificate`` and ``chain`` are DER, the chain from the issuer upwards. ``encryption`` is
+    ``certificate`` and ``chain`` are DER. The chain starts with the issuer. ``encryption`` is
     ``3des-sha1`` or ``aes256-sha256``. ``provider`` is the name of a Windows CSP, "" for none.
     """
 
@@ -97,21 +98,21 @@ def _load_certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
-        )  # The receive step reports such problems, e.g. a serial number of 0.
+        )  # ``receive`` reports such problems, for example a serial number of 0.
         return x509.load_der_x509_certificate(der)
 
 
 def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
-    """Write a PFX.
+    """Return the bytes of a PFX file with a key, a certificate, and the chain.
 
     Parameters
     ----------
     content : PfxContent
-        Certificate, chain of n certificates, names and choices.
+        The certificate, the chain of n certificates, the names, and the encryption.
     key : PrivateKey
-        The private half of the certificate's key.
+        The private key for the certificate.
     password : Secret
-        ASCII only, because some readers accept nothing else.
+        The password, which must be ASCII, because some programs accept nothing else.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     """
     certificate = _load_certificate(content.certificate)
     public = certificate.public_key()
-    if not isinstance(public, PublicKey) or not public_matches(key, public):
+    if not isinstance(public, PublicKey) or not is_key_pair(key, public):
         raise PackageError(
             f"the private key does not belong to the certificate of {content.friendly_name}",
             hint="receive the certificate again, so that lyncnb matches it with the correct "
@@ -155,12 +156,12 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
 
 
 def _encode_attribute(oid: str, value: bytes) -> bytes:
-    """Write an attribute with one value, or none (RFC 5958: SEQUENCE of OID and SET)."""
+    """Encode an attribute with one or no value (RFC 5958: SEQUENCE of OID and SET)."""
     return element(SEQUENCE, encode_der(x509.ObjectIdentifier(oid)) + element(SET, value))
 
 
 def _add_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
-    """Add attributes to the key's bag, and compute the MAC again."""
+    """Add attributes to the bag that contains the key, and compute the MAC again."""
     pfx = decode_der(_Pfx, data)
     authenticated = element(
         SEQUENCE,
@@ -181,11 +182,11 @@ def _add_key_attributes(data: bytes, attributes: list[bytes], password: Secret) 
 
 
 def _encode_data(content: bytes) -> _ContentInfo:
-    return _ContentInfo(content_type=x509.ObjectIdentifier(_DATA), content=any_element(content))
+    return _ContentInfo(content_type=x509.ObjectIdentifier(_DATA), content=wrap_element(content))
 
 
 def _add_bags(info: bytes, attributes: list[bytes]) -> bytes:
-    """Add attributes to the part that is not encrypted as a whole; it has only the key's bag."""
+    """Add attributes to the key's bag, which is in the part that is not encrypted as a whole."""
     part = decode_der(_ContentInfo, info)
     if part.content_type.dotted_string != _DATA:
         return info
@@ -203,10 +204,10 @@ def _add_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
 def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
     """Derive the key of the MAC (RFC 7292 appendix B.2, purpose 3).
 
-    One output block is enough, since the key is as long as the hash.
+    One output block is enough, because the key is as long as the hash.
     """
     size, block = _MAC_HASHES[hash_name]
-    # BMPString with two closing zeros (appendix B.1); the password is ASCII.
+    # The password is encoded as a BMPString with two zeros at the end (appendix B.1).
     text = password.reveal().encode("utf-16-be") + b"\0\0"
     digest = bytes([3]) * block + _fill_block(salt, block) + _fill_block(text, block)
     digest_of = getattr(hashlib, hash_name)
@@ -216,12 +217,12 @@ def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) 
 
 
 def _fill_block(piece: bytes, block: int) -> bytes:
-    """Repeat a piece up to the next multiple of the block length."""
+    """Repeat bytes up to the next multiple of the block length."""
     length = block * -(-len(piece) // block)
     return (piece * (length // len(piece) + 1))[:length]
 
 
-# Read a PFX from a portal: its certificates, and the public key of its private key.
+# --- Read a PFX file from a portal: the certificates, and the public key of the private key.
 #
 # Some portals generate the key, or add the key of the CSR to the response. lyncnb needs only
 # the certificates. It compares the public key and then drops the private key. No other module
@@ -231,8 +232,8 @@ def _fill_block(piece: bytes, block: int) -> bytes:
 MAX_ROUNDS = 5_000_000
 
 
-# Identifiers outside the encrypted part of a PFX that pyca can open: types of content and bags,
-# attributes, digests, and the ciphers that pyca supports (all tested with OpenSSL 3.5).
+# The object identifiers outside the encrypted part of a PFX file that pyca can open: types of
+# content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
@@ -242,15 +243,15 @@ _KNOWN_ROOTS = (
 
 
 class PfxNotOpened(ValueError):
-    """The PFX cannot be opened; the text has the reason, but never the password."""
+    """A PFX file cannot be opened. The text contains the reason, but never the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContents:
-    """The certificates as DER, the key's certificate first, and the SHA-256 of the public key.
+    """The content of an opened PFX file: the certificates, and the SHA-256 of the public key.
 
-    ``key_spki_sha256`` is empty without a key, and ``unknown`` for a type of key that lyncnb does
-    not generate.
+    The certificates are DER, and the key's certificate is first. ``key_spki_sha256`` is empty
+    without a key, and ``unknown`` for a type of key that lyncnb does not generate.
     """
 
     certificates: tuple[bytes, ...]
@@ -258,19 +259,19 @@ class PfxContents:
 
 
 def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
-    """Open a PFX.
+    """Open a PFX file, and return the certificates and the hash of the public key.
 
     Parameters
     ----------
     data : bytes
         The file.
     password : Secret, str or None
-        None or an empty text for a file without a password.
+        The password; None or "" for a file without a password.
 
     Returns
     -------
     PfxContents
-        The key itself does not leave this function.
+        The content without the private key, which does not leave this function.
 
     Raises
     ------
@@ -278,7 +279,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         If the password is wrong, the encryption is unknown, or the file needs too many rounds.
     """
     try:
-        rounds, used = work_factor(data), object_identifiers(data)
+        rounds, used = compute_work_factor(data), list_object_identifiers(data)
     except BadStructure as error:
         raise PfxNotOpened(f"the file is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
@@ -288,7 +289,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pyca warns that a later version will reject BER
+            warnings.simplefilter("ignore")  # pyca warns that a later version will reject BER.
             contents = pkcs12.load_pkcs12(data, text.encode() if text else None)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
         # pyca raises the same error for a wrong password, a damaged file and an unknown cipher.

@@ -1,9 +1,9 @@
-"""Encrypt and decrypt the private keys of a folder.
+"""Encrypt and decrypt the private keys in a request folder.
 
 ``BestAvailableEncryption`` would derive the encryption key with only 2,048 rounds. So this module
 writes PKCS #8 (RFC 5958) with PBES2 (RFC 8018) and 600,000 rounds, which OpenSSL can read. lyncnb
 encrypts other files (lists of passwords and of recovery keys) with AES-GCM and a separate key,
-because workers choose the content that the first key encrypts.
+because worker processes choose the content that the first key encrypts.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from ..errors import BundleError, PassphraseError
 from . import keys
-from .der_structures import SEQUENCE, AlgorithmIdentifier, any_element, element
-from .library_words import in_words
-from .passphrase import Secret, as_passphrase
+from .der_structures import SEQUENCE, AlgorithmIdentifier, element, wrap_element
+from .library_words import explain_error
+from .passphrase import Secret, check_passphrase
 
-# The encryption of one run: a derived key, and a new random IV for each file.
+# --- The encryption in a run uses one derived key, and a new random IV for each file.
 #
-# A worker process gets only this object. It can encrypt keys for the folder, but it does not know
-# the passphrase and cannot decrypt other files of the folder.
+# A worker process gets only this object. With it, the process can encrypt keys for the folder. It
+# does not get the passphrase, and cannot decrypt other files in the folder.
 
 IV_BYTES = 16
 BLOCK_BITS = 128
@@ -47,7 +47,7 @@ _OCTET_STRING = 0x04
 
 
 class Derivation(NamedTuple):
-    """Parameters of PBKDF2: ``prf`` is the hash of the HMAC, ``length`` is in bytes."""
+    """The parameters of PBKDF2: ``prf`` is the hash of the HMAC, ``length`` is in bytes."""
 
     salt: bytes
     rounds: int
@@ -72,15 +72,15 @@ class DerivedKey(NamedTuple):
 
 
 class Encryptor(NamedTuple):
-    """AES-256-CBC under one derived key.
+    """Encrypts private keys with AES-256-CBC and one derived key.
 
     Parameters
     ----------
     key : bytes
-        32 bytes. For this machine's own processes only.
+        The derived key with 32 bytes. It must not leave this computer.
     algorithm : bytes
-        DER of the PBES2 AlgorithmIdentifier, which has the parameters of the derivation, without
-        its last 16 bytes, the IV.
+        The DER of the PBES2 AlgorithmIdentifier with the parameters of the derivation, without the
+        IV in the last 16 bytes.
     """
 
     key: bytes
@@ -94,7 +94,7 @@ class Encryptor(NamedTuple):
         return self.encrypt_bytes(keys.to_pkcs8(key), KEY_LABEL)
 
     def encrypt_bytes(self, data: bytes, label: bytes) -> bytes:
-        """Write bytes as PEM with that label, in the envelope of PKCS #8."""
+        """Encrypt bytes, and return them as PEM with a label, in the structure of PKCS #8."""
         iv = secrets.token_bytes(IV_BYTES)
         padder = PKCS7(BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
@@ -111,7 +111,7 @@ def _encode_pem(der: bytes, label: bytes) -> bytes:
 
 #: Source: OWASP, Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256.
 ROUNDS = 600_000
-# A file with more rounds would only keep the computer busy for minutes.
+# lyncnb rejects files with more rounds, which would occupy the computer for minutes.
 _MAX_ROUNDS = 10_000_000
 _SALT_BYTES = 16
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
@@ -128,13 +128,13 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
-# The key for one purpose reveals neither the key for another purpose nor the original key.
+# Each purpose has its own key. A key reveals neither the keys for other purposes nor the original.
 _FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
 _PBES2, _PBKDF2 = (
     "1.2.840.113549.1.5.13",
     "1.2.840.113549.1.5.12",
-)  # The source is RFC 8018 appendix A.
-# Algorithm names, also for messages: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
+)  # Source: RFC 8018 appendix A.
+# Algorithm names for messages. Source: RFC 8018 appendix B.1.2 and B.2.2; NIST's AES identifiers.
 _NAMES = {
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.9": "sha256",
@@ -152,7 +152,7 @@ _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
 
 @sequence
 class _Pbkdf2:
-    """PBKDF2-params (RFC 8018 appendix A.2) with an explicit salt; no `prf` means SHA-1."""
+    """PBKDF2-params (RFC 8018 appendix A.2) with an explicit salt. A missing `prf` means SHA-1."""
 
     salt: bytes
     iteration_count: int
@@ -177,7 +177,7 @@ class _GcmParameters:
 
 
 class _Envelope(NamedTuple):
-    """The parts of a PKCS #8 file; ``iv`` is the nonce if ``is_gcm``."""
+    """The values in an encrypted PKCS #8 file; ``iv`` is the nonce if ``is_gcm`` is true."""
 
     derivation: Derivation
     iv: bytes
@@ -194,22 +194,22 @@ class _EncryptedPrivateKeyInfo:
 
 
 class FolderCipher:
-    """Encrypt and decrypt the keys of one folder under one passphrase.
+    """Encrypts and decrypts the files in a request folder with a passphrase.
 
-    The slow derivation runs once for all keys of a run, with a new salt. Each file gets its own
-    random IV. Keys of earlier runs have other salts, and the cipher keeps their derived keys as
-    well. Several threads can use one cipher.
+    The slow key derivation runs once for all keys in a run, with a new salt. Each file has a random
+    IV. Keys from earlier runs have other salts, whose derived keys are also cached. Several threads
+    can use one cipher.
 
     Parameters
     ----------
     passphrase : Secret or str
         At least 12 characters.
     rounds : int, optional
-        Rounds of PBKDF2 for new files; lower only in tests.
+        The rounds of PBKDF2 for new files. Only tests use a lower number.
     """
 
     def __init__(self, passphrase: Secret | str, *, rounds: int = ROUNDS):
-        self._passphrase: Secret | None = as_passphrase(passphrase)
+        self._passphrase: Secret | None = check_passphrase(passphrase)
         self._rounds = rounds
         self._before_use: Callable[[DerivedKey], object] | None = None
         self._lock = threading.Lock()
@@ -225,8 +225,8 @@ class FolderCipher:
         raise TypeError("a FolderCipher stays in its process")
 
     @classmethod
-    def of_derived(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
-        """Return a cipher that opens the files of these keys, but encrypts nothing."""
+    def from_derived_keys(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
+        """Return a cipher that opens files with these derived keys, but cannot encrypt."""
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
@@ -235,20 +235,20 @@ class FolderCipher:
         return cipher
 
     def refuse_old_data(self, is_refused: bool) -> None:
-        """Accept or reject lists in the format of earlier versions, which has no MAC."""
+        """Set whether to reject lists in the format of earlier versions, which has no MAC."""
         self._takes_old_data = not is_refused
 
     def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Call `seal` with the key of this run before the first encryption."""
+        """Register a function that seals this run's derived key before the first encryption."""
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # Nothing is encrypted with the key yet, because callers call this method first.
+                # Callers call this method first, so the key has not been used for encryption yet.
                 self._own = None
 
     @property
     def encryptor(self) -> Encryptor:
-        """The encryption of this run; the key is derived at first use (about 0.1 s)."""
+        """The object that encrypts keys in this run, which is created at first use."""
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(_SALT_BYTES)
@@ -261,18 +261,18 @@ class FolderCipher:
             return self._own
 
     def encrypt(self, key: keys.PrivateKey) -> bytes:
-        """Write a key as PEM ``ENCRYPTED PRIVATE KEY``."""
+        """Encrypt a private key, and return it as PEM ``ENCRYPTED PRIVATE KEY``."""
         return self.encryptor.encrypt(key)
 
     def encrypt_pkcs8(self, data: bytes) -> bytes:
-        """Write a PKCS #8 key of any kind as PEM ``ENCRYPTED PRIVATE KEY``."""
+        """Encrypt a PKCS #8 key of any type, and return it as PEM ``ENCRYPTED PRIVATE KEY``."""
         return self.encryptor.encrypt_bytes(data, KEY_LABEL)
 
     def encrypt_data(self, data: bytes, *, name: str) -> bytes:
-        """Write other data of the folder, such as its list of package passwords, as PEM.
+        """Encrypt other data in the folder, such as the list of package passwords, as PEM.
 
-        AES-256-GCM with a separate key, in the same envelope with lyncnb's own label. ``name`` is
-        the path in the folder: the file does not open at another path.
+        The encryption is AES-256-GCM with a separate key, in the structure of PKCS #8, with a label
+        for lyncnb. ``name`` is the path in the folder. The file cannot be opened at another path.
         """
         own = self.encryptor
         salt = _read_salt(own.algorithm)
@@ -288,20 +288,20 @@ class FolderCipher:
 
     @property
     def derivation(self) -> Derivation:
-        """The key derivation of this folder: from an opened file, or of this run."""
+        """The key derivation for this folder, from an opened file or from this run."""
         with self._lock:
             proven = (which for which in self._derived if which.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
                 return derivation
         return Derivation(_read_salt(self.encryptor.algorithm), self._rounds, "sha256", 32)
 
-    def macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
-        """Return the HMAC-SHA256 of each text, hexadecimal, with a separate key.
+    def compute_macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
+        """Return the HMAC-SHA256 of each text with a separate key, in hexadecimal.
 
         Raises
         ------
         PassphraseError
-            If there is only a recovery key, and it does not open that derivation.
+            If only a recovery key is available, and it does not open the derivation.
         """
         with self._lock:
             key = _derive_purpose_key(
@@ -329,9 +329,9 @@ class FolderCipher:
         return self._decrypt(pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name))
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
-        """Read the result of :meth:`encrypt_data`; raises the errors of :meth:`decrypt`.
+        """Decrypt the result of :meth:`encrypt_data`; raises the errors of :meth:`decrypt`.
 
-        ``name`` is its path in the folder. Files of earlier versions also open, unless
+        ``name`` is the path in the folder. Files from earlier versions can also be opened, unless
         :meth:`refuse_old_data` rejects them.
         """
         envelope = _read_envelope(pem, name, _DATA_LABEL)
@@ -354,18 +354,18 @@ class FolderCipher:
         return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
-        """Read the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
+        """Decrypt the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
         return self._decrypt(pem, name, KEY_LABEL, _check_pkcs8)
 
-    def key_of(self, pem: bytes, *, name: str) -> DerivedKey:
-        """Open a file of the folder, and return the derived key that opened it."""
+    def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:
+        """Open an encrypted file in the folder, and return the derived key that opened it."""
         self.open(pem, name=name)
         label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
         which = _read_envelope(pem, name, label).derivation
         return DerivedKey(*which, self._derived[which])
 
     def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
-        """Read a file of the folder: a key if its name ends in ``.key``, else other data."""
+        """Decrypt a file in the folder: a key if the name ends with ``.key``, else other data."""
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
         return read(pem, name=name)
 
@@ -388,8 +388,8 @@ class FolderCipher:
         return content
 
     def _build_open_error(self, salt: bytes, name: str, label: bytes) -> BundleError:
-        # A cipher cannot distinguish a wrong key from a damaged text. If another file with the
-        # same salt opened, the text is damaged.
+        # A cipher cannot distinguish a wrong key from damaged data. If another file with the same
+        # salt could be opened, the data is damaged.
         if salt in self._proven:
             return keys.damaged(
                 name, "cannot be decrypted, although other files from the same run can"
@@ -412,7 +412,7 @@ class FolderCipher:
 
 
 def _derive_purpose_key(derived: bytes, purpose: bytes) -> bytes:
-    """Derive the key for one purpose from the key of a run (HKDF, RFC 5869)."""
+    """Derive the key for a purpose from the derived key of a run (HKDF, RFC 5869)."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
 
 
@@ -420,22 +420,22 @@ def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
     """Return the DER of the PBES2 AlgorithmIdentifier with AES-256-GCM (RFC 5084)."""
     scheme = AlgorithmIdentifier(
         algorithm=_OIDS[_GCM],
-        parameters=any_element(_GcmParameters(nonce=nonce, icv_length=_TAG_BYTES)),
+        parameters=wrap_element(_GcmParameters(nonce=nonce, icv_length=_TAG_BYTES)),
     )
     return _encode_pbes2(derivation.salt, derivation.rounds, scheme)
 
 
 def _read_salt(algorithm: bytes) -> bytes:
-    """Return the salt in the result of :func:`_encode_algorithm` without its IV."""
+    """Return the salt in the result of :func:`_encode_algorithm` without the IV."""
     whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
     pbes2 = _read_parameters(whole, _PBES2, _Pbes2)
     return _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
 
 
 def _encode_algorithm(salt: bytes, rounds: int) -> bytes:
-    """Return the DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), IV zeros last."""
+    """Return the DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A) with a zero IV."""
     scheme = AlgorithmIdentifier(
-        algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
+        algorithm=_OIDS["aes256_cbc"], parameters=wrap_element(bytes(IV_BYTES))
     )
     return _encode_pbes2(salt, rounds, scheme)
 
@@ -445,23 +445,23 @@ def _encode_pbes2(salt: bytes, rounds: int, scheme: AlgorithmIdentifier) -> byte
         salt=salt,
         iteration_count=rounds,
         key_length=None,
-        prf=AlgorithmIdentifier(algorithm=_OIDS["sha256"], parameters=any_element(Null())),
+        prf=AlgorithmIdentifier(algorithm=_OIDS["sha256"], parameters=wrap_element(Null())),
     )
     parameters = _Pbes2(
         key_derivation_func=AlgorithmIdentifier(
-            algorithm=x509.ObjectIdentifier(_PBKDF2), parameters=any_element(pbkdf2)
+            algorithm=x509.ObjectIdentifier(_PBKDF2), parameters=wrap_element(pbkdf2)
         ),
         encryption_scheme=scheme,
     )
     return encode_der(
         AlgorithmIdentifier(
-            algorithm=x509.ObjectIdentifier(_PBES2), parameters=any_element(parameters)
+            algorithm=x509.ObjectIdentifier(_PBES2), parameters=wrap_element(parameters)
         )
     )
 
 
-def salt_of(pem: bytes, *, name: str) -> Derivation:
-    """Return the derivation of the key of an encrypted file: salt, rounds, hash, bytes.
+def read_derivation(pem: bytes, *, name: str) -> Derivation:
+    """Return the key derivation of an encrypted file: salt, rounds, hash, and key length.
 
     Raises
     ------
@@ -473,7 +473,8 @@ def salt_of(pem: bytes, *, name: str) -> Derivation:
 
 
 def _check_pkcs8(data: bytes) -> bytes:
-    serialization.load_der_private_key(data, None)  # Raises ValueError if the data is not a key.
+    # This function raises ValueError if the data is not a key.
+    serialization.load_der_private_key(data, None)
     return data
 
 
@@ -504,7 +505,9 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
             raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({prf}, {mode})")
         iv = _read_iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
-        raise keys.damaged(name, f"is not a readable PKCS #8 file ({in_words(error)})") from None
+        raise keys.damaged(
+            name, f"is not a readable PKCS #8 file ({explain_error(error)})"
+        ) from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
         raise keys.damaged(

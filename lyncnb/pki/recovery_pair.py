@@ -1,8 +1,8 @@
-"""The key pair that opens a folder if the passphrase is lost.
+"""Create, read, and use the key pair that opens a folder if the passphrase is lost.
 
 The algorithm is X25519. You distribute the public key as PEM. The private key is in a separate
 PKCS #8 file with a separate passphrase, which OpenSSL can read. Each run seals its derived key to
-the public key (HPKE, ``hpke.py``), only for the salt of that derived key.
+the public key (HPKE, ``hpke.py``), for the salt of this derived key only.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _HINT = "use the .pub file that `lyncnb recovery new` wrote"
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPublicKey:
-    """The public key to distribute: 32 bytes."""
+    """The public key of a recovery key pair, which has 32 bytes."""
 
     public: bytes
 
     @property
     def fingerprint(self) -> str:
-        """The first half of the SHA-256 of the 32 bytes, in eight groups of four hex digits."""
+        """The first half of the public key's SHA-256, in eight groups of four hex digits."""
         digest = hashlib.sha256(self.public).hexdigest()
         return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
     def seal(self, data: bytes, *, about: str) -> bytes:
-        """Seal `data` for one purpose; it can be opened only for the same purpose."""
+        """Encrypt `data` to this public key for the purpose `about`, which is needed to open it."""
         return hpke.seal(data, public=self.public, about=about, purpose=hpke.RECOVERY)
 
     def to_pem(self) -> bytes:
@@ -46,7 +46,7 @@ class RecoveryPublicKey:
 
 
 class RecoveryPair:
-    """Both keys of the pair; the private key leaves this object only in encrypted form."""
+    """A recovery key pair. The private key leaves this object only in encrypted form."""
 
     __slots__ = ("_private",)
 
@@ -61,11 +61,11 @@ class RecoveryPair:
 
     @property
     def public(self) -> RecoveryPublicKey:
-        """The public key to distribute."""
+        """The public key of the pair, which can be distributed."""
         return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
 
     def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Open content that was sealed to the public key for `about`, or raise ValueError."""
+        """Decrypt data that was sealed to the public key for `about`, or raise ValueError."""
         try:
             return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
         except InvalidTag:
@@ -74,7 +74,7 @@ class RecoveryPair:
             ) from None
 
     def to_pem(self, cipher: FolderCipher) -> bytes:
-        """Write the private half as PEM ``ENCRYPTED PRIVATE KEY`` under the cipher's passphrase."""
+        """Write the private key as PEM ``ENCRYPTED PRIVATE KEY`` with the cipher's passphrase."""
         data = self._private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
@@ -84,7 +84,7 @@ class RecoveryPair:
 
 
 def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPair:
-    """Read the private half that :meth:`RecoveryPair.to_pem` wrote.
+    """Read a private recovery key that :meth:`RecoveryPair.to_pem` wrote.
 
     Raises
     ------
@@ -101,12 +101,12 @@ def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPai
 
 
 def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
-    """Read the public half that :meth:`RecoveryPublicKey.to_pem` wrote.
+    """Read a public recovery key that :meth:`RecoveryPublicKey.to_pem` wrote.
 
     Raises
     ------
     BundleError
-        If it is something else, for example the private half.
+        If the file is not a public recovery key, for example a private key.
     """
     if b"PRIVATE KEY" in pem:
         raise BundleError(

@@ -1,8 +1,8 @@
-"""SSH signatures over a file, made and verified by OpenSSH's ``ssh-keygen -Y``.
+"""Create and verify SSH signatures of files with ``ssh-keygen -Y`` from OpenSSH.
 
 Only this module runs ``ssh-keygen``, which handles keys, agents and hardware tokens. lyncnb never
-sees a private key or its passphrase. ``ssh-keygen`` gets copies of the bytes that lyncnb read, in a
-separate folder, so that it verifies exactly these bytes.
+sees a private key or its passphrase. It writes the bytes that it has read to a separate folder, so
+that ``ssh-keygen`` verifies exactly these bytes.
 
 Source: PROTOCOL.sshsig of OpenSSH, and ssh-keygen(1), section ALLOWED SIGNERS.
 """
@@ -45,12 +45,12 @@ class Signer:
 
 
 def find_ssh_keygen() -> str:
-    """Find OpenSSH's program for keys and signatures.
+    """Find the program ``ssh-keygen`` from OpenSSH.
 
     Raises
     ------
     ApprovalError
-        If it is not installed.
+        If ``ssh-keygen`` is not installed.
     """
     program = find_program(_PROGRAM)
     if program is None:
@@ -63,12 +63,12 @@ def find_ssh_keygen() -> str:
 
 
 def read_signature(path: Path) -> bytes:
-    """Read the file of a signature.
+    """Read a file that contains an SSH signature.
 
     Raises
     ------
     ApprovalError
-        If it is missing or cannot be read.
+        If the file is missing or cannot be read.
     """
     if not os.path.lexists(path):
         raise ApprovalError(
@@ -84,39 +84,39 @@ def read_signers(path: Path) -> bytes:
     Raises
     ------
     SignersUnreadable
-        If it cannot be read.
+        If the file cannot be read.
     """
     return files.read_named(path, limit=_LARGEST_SIGNERS, error=SignersUnreadable)
 
 
 def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:
-    """Sign bytes with an SSH key; ``ssh-keygen`` asks for its passphrase if it has one.
+    """Sign bytes with an SSH key. If the key has a passphrase, ``ssh-keygen`` asks for it.
 
     Parameters
     ----------
     content : bytes
         The bytes to sign.
     key : path
-        A private key, or the public half (``KEY.pub``) of a key in an agent.
+        A private key, or the public key (``KEY.pub``) of a key in an agent.
     namespace : str
-        The purpose of the signature; it is not valid for another purpose.
+        The purpose of the signature, which is not valid for other purposes.
 
     Returns
     -------
     bytes
-        The signature, armored.
+        The signature in ASCII armor.
 
     Raises
     ------
     ApprovalError
-        If the key does not exist, or does not sign.
+        If the key does not exist or cannot be used to sign.
     """
     program, path = find_ssh_keygen(), Path(os.path.expanduser(key))
     _require_key(path)
     with tempfile.TemporaryDirectory(prefix="lyncnb-sign-") as folder:
         _write_files(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
-        # In a terminal, its messages (touch the token, try again) are for the person who signs.
+        # In a terminal, the person who signs must see messages such as "touch the token".
         is_shown = sys.stderr is not None and sys.stderr.isatty()
         ended = _run_program([*command, "content"], folder, is_shown=is_shown, seconds=None)
         made = Path(folder, "content.sig")
@@ -142,8 +142,8 @@ def _require_key(path: Path) -> None:
     )
 
 
-def signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
-    """Return the fingerprint of the key that signed these bytes, allowed or not.
+def find_signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
+    """Return the fingerprint of the key that signed these bytes, even if it is not allowed.
 
     Raises
     ------
@@ -173,28 +173,28 @@ def _find_signing_key(
 
 
 def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) -> Signer:
-    """Verify a signature against a list of allowed signers, at the present time.
+    """Verify a signature with a list of allowed signers, at the current time.
 
     Parameters
     ----------
     content : bytes
         The signed bytes.
     signature : bytes
-        Armored.
+        The signature in ASCII armor.
     signers : bytes
-        A list of allowed signers, with the period in which each may sign.
+        The list of allowed signers, with the period in which each signer may sign.
     namespace : str
         The required purpose of the signature.
 
     Returns
     -------
     Signer
-        The signer, by the name in the list.
+        The signer, with the name in the list.
 
     Raises
     ------
     ApprovalError
-        If the signature is for other bytes, or the key is not in the list, is expired, or is not
+        If the signature is for other bytes, or the key is not in the list, has expired, or is not
         for this namespace. The message contains the fingerprint.
     """
     program = find_ssh_keygen()
@@ -217,7 +217,7 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
 
 
 def _reject_unclear_name(name: str, key: str) -> None:
-    """Reject a name with invisible characters, or one that no record can contain."""
+    """Reject a signer's name with invisible characters, or a name that no record can contain."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
             f"the list of allowed signers has {shown(name)} for the key {key}. This is not a "
@@ -234,7 +234,7 @@ def _reject_unclear_name(name: str, key: str) -> None:
 def _build_refusal(
     key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
 ) -> ApprovalError:
-    """Return the error for a correct signature of a key that the list does not allow."""
+    """Return the error for a correct signature by a key that the list does not allow."""
     output = ended.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
     lines, who = signers.split(b"\n"), ""

@@ -21,7 +21,7 @@ from ..base.disk.folder_lock import confirm
 from ..base.records import Told
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
-from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
+from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
 from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
@@ -186,8 +186,8 @@ def rekey(
 def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
     """Check the new passphrase. To complete an earlier version's change, accept the old rules."""
     if read_manifest(Path(folder)).rekeying:
-        return as_passphrase(new)
-    return as_new_passphrase(new)
+        return check_passphrase(new)
+    return check_new_passphrase(new)
 
 
 def _describe_change(
@@ -257,7 +257,7 @@ def _list_other_keys(
 def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
     if isinstance(old, RecoveryPair):
         return open_with_recovery_key(folder, old)
-    secret = as_passphrase(old)
+    secret = check_passphrase(old)
     if secret == new:
         raise PassphraseError(
             "the new passphrase is the same as the old one", hint="choose another passphrase"

@@ -43,7 +43,7 @@ def add_bindings(
     if held is None and not to_bind:
         return manifest
     derivation = cipher.derivation if held is None else _build_derivation(held)
-    macs = iter(cipher.macs(derivation, map(_build_bound_text, to_bind)))
+    macs = iter(cipher.compute_macs(derivation, map(_build_bound_text, to_bind)))
     records = (
         replace(record, binding=next(macs) if is_opened(record) else "")
         for record in manifest.requests
@@ -103,7 +103,7 @@ def find_altered_records(
         for request in manifest.requests
         if request.has_key and request.binding and request.id not in given_up
     ]
-    expected = cipher.macs(_build_derivation(held), map(_build_bound_text, bound))
+    expected = cipher.compute_macs(_build_derivation(held), map(_build_bound_text, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
             yield _build_problem(record, "differs from the record that lyncnb wrote for this key")
@@ -168,7 +168,7 @@ def _check_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher) -> 
     except BundleError as error:
         yield Problem(message=error.message, file=key_path, hint=error.hint)
         return
-    if not keys.public_matches(key, request.public_key):
+    if not keys.is_key_pair(key, request.public_key):
         yield _build_problem(record, f"does not belong to {csr_path}")
     elif request.spki_sha256 != record.spki_sha256:
         yield _build_problem(record, "differs from the key on record")

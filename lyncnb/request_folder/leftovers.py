@@ -66,7 +66,7 @@ class _Pair:
     csr_sha256: str
     spki_sha256: str
     key_sha256: str  # This value is blank if the key is on another computer.
-    oddity: str  # A description of how the key differs from keys that lyncnb generates.
+    key_difference: str  # A description of how the key differs from keys that lyncnb generates.
 
 
 def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
@@ -155,7 +155,9 @@ def process_leftovers(
             pending = find_pending_moves(survey, record)
             moves += pending
             moving = {move.source for move in pending}
-            record, orphans = _process_leftovers(survey, record, cipher, moving=moving, now=now)
+            record, orphans = _process_request_leftovers(
+                survey, record, cipher, moving=moving, now=now
+            )
             moves += orphans
             if record.is_written:
                 adopted.add(record.id)
@@ -201,7 +203,7 @@ def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | Non
         request = csr.parse_request(files.read(survey.folder / csr_path), name=csr_path)
         if cipher is not None:
             key = cipher.decrypt(key_data, name=key_path)
-            if not keys.public_matches(key, request.public_key):
+            if not keys.is_key_pair(key, request.public_key):
                 return None
     except BundleError:
         return None
@@ -209,7 +211,7 @@ def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | Non
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
         key_sha256=key_sha256(key_data),
-        oddity=keys.oddity(request.public_key),
+        key_difference=keys.find_key_difference(request.public_key),
     )
 
 
@@ -242,7 +244,7 @@ def is_same_file(one: Path, other: Path) -> bool:
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
 
-def _process_leftovers(
+def _process_request_leftovers(
     survey: Survey,
     record: RequestRecord,
     cipher: FolderCipher | None,
@@ -257,7 +259,7 @@ def _process_leftovers(
     elif len(there) == 2 and not record.key_holder:
         pair = _read_pair(survey, record, cipher)
     known = {generation.spki_sha256 for generation in record.archived}
-    if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
+    if pair is not None and pair.spki_sha256 not in known and not pair.key_difference:
         return _adopt_pair(record, pair, now), []
     return record, _list_orphans(survey, record, there)
 
@@ -277,7 +279,7 @@ def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
         key_sha256="",
-        oddity=keys.oddity(request.public_key),
+        key_difference=keys.find_key_difference(request.public_key),
     )
 
 

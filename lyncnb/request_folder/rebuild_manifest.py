@@ -21,7 +21,7 @@ from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys
 from ..pki.csr import RequestContent
-from ..pki.passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
@@ -154,7 +154,11 @@ def _read_pair(
                 f"{paths['key']} does not belong to {paths['csr']}",
                 hint="restore both files from a backup, or move both out of the folder",
             )
-        if directory == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
+        if (
+            directory == "csr"
+            and request is not None
+            and (odd := keys.find_key_difference(request.public_key))
+        ):
             raise BundleError(
                 f"lyncnb cannot use the key {paths['key']}: {odd}",
                 hint="move the key and its CSR out of the folder; the next run generates a new "
@@ -208,7 +212,7 @@ def rebuild_manifest(
         If the passphrase opens no key, or the folder needs attention.
     """
     path = Path(folder)
-    cipher = None if passphrase is None else FolderCipher(as_passphrase(passphrase))
+    cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_secrets(path):
         raise PassphraseError("the passphrase is missing", hint="lyncnb needs it to open the keys")
     if not take_survey(path).holds_requests:

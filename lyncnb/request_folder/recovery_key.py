@@ -22,8 +22,8 @@ from ..base.disk import files
 from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
 from ..base.json_text import parse_json
 from ..errors import BundleError, OutputError, PassphraseError, Problem
-from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
-from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
+from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
+from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
 from .files_on_disk import Survey, refuse, take_survey
 from .history import recorded
@@ -75,7 +75,7 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     PassphraseError
         If the passphrase is not valid.
     """
-    secret = as_new_passphrase(passphrase)
+    secret = check_new_passphrase(passphrase)
     path = Path(file)
     if not path.name:
         raise OutputError(f'"{file}" is not a valid file name', hint='e.g. "recovery.key"')
@@ -100,7 +100,7 @@ def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:
 
 def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPair:
     """Read a private recovery key with its passphrase."""
-    return read_pair(files.read(file, limit=_SMALL), as_passphrase(passphrase), name=str(file))
+    return read_pair(files.read(file, limit=_SMALL), check_passphrase(passphrase), name=str(file))
 
 
 def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
@@ -255,7 +255,7 @@ def _find_list_problem(folder: Path) -> str:
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
     try:
-        salt_of(files.read(folder / LIST, limit=LARGEST), name=LIST)
+        read_derivation(files.read(folder / LIST, limit=LARGEST), name=LIST)
     except BundleError:
         return "is damaged"
     return ""
@@ -311,7 +311,7 @@ def add_recipients(
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read(folder / path, limit=LARGEST)
-                _build_sealer(folder, lacking)(cipher.key_of(pem, name=path))
+                _build_sealer(folder, lacking)(cipher.find_derived_key(pem, name=path))
     if added:
         write_list(folder, cipher, (*present, *added))
     recipients = read_recovery_keys(folder, cipher)
@@ -354,7 +354,7 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
     found: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
-            salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
+            salt = read_derivation(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
             continue  # The caller reports a damaged or unknown file.
         found.setdefault(salt, path)
@@ -375,7 +375,7 @@ def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
             f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
             hint="run lyncnb status FOLDER to list the fingerprints of the recovery keys",
         )
-    return FolderCipher.of_derived(derived)
+    return FolderCipher.from_derived_keys(derived)
 
 
 def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..base.records import Placed, RecordReader, inside, place_of
-from .model import cited, in_words
+from .model import cited, replace_words
 
 #: A table in a TOML document.
 Toml: TypeAlias = Mapping[str, object]
@@ -122,7 +122,7 @@ class _Wording:
     def text(self, text: str) -> str:
         """Replace words in a text."""
         self.used.update(old for old in self.words if old in text)
-        return in_words(text, self.words)
+        return replace_words(text, self.words)
 
     def source(self, text: str) -> str:
         """Replace documents in a source. Without a replacement, mark the source as inferred."""

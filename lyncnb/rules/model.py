@@ -367,7 +367,7 @@ class CheckRule:
         )
 
 
-def in_words(text: str, words: Mapping[str, str]) -> str:
+def replace_words(text: str, words: Mapping[str, str]) -> str:
     """Replace words in a text, the longest matches first."""
     present = sorted((old for old in words if old in text), key=len, reverse=True)
     pattern = "|".join(map(re.escape, present))
@@ -436,7 +436,7 @@ class Rules(Table):
     def said(self, text: str) -> str:
         """Replace words in a text of another product with the words of this product."""
         for words in self.words:
-            text = in_words(text, words)
+            text = replace_words(text, words)
         return text
 
     def source(self, text: str) -> str:

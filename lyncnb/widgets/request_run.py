@@ -23,7 +23,7 @@ from ..export.executors import Making, Progress
 from ..export.other_deployment import OtherDeployment, other_deployment
 from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
-from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
+from ..pki.passphrase import Secret, ask_passphrase, check_passphrase
 from ..plan.acceptances import accepted_codes, limits_of
 from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
@@ -294,8 +294,8 @@ class RequestRun:
         LyncnbError
             If a run is in progress.
         """
-        secret = as_passphrase(passphrase)
-        if again is not None and as_passphrase(again) != secret:
+        secret = check_passphrase(passphrase)
+        if again is not None and check_passphrase(again) != secret:
             raise PassphraseError("the two passphrases differ", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()

@@ -31,7 +31,7 @@ from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Making, Progress
 from ..export.renew import renew
 from ..guide.what_you_can_do import help_rows
-from ..pki.passphrase import Secret, as_passphrase
+from ..pki.passphrase import Secret, check_passphrase
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
@@ -154,7 +154,7 @@ class FolderWork:
         PassphraseError
             If the passphrase is not valid.
         """
-        secret = as_passphrase(passphrase)
+        secret = check_passphrase(passphrase)
 
         def work(report: Report) -> Any:
             return write_pfx(
@@ -193,7 +193,7 @@ class FolderWork:
         PassphraseError
             If the passphrase is not valid.
         """
-        secret = as_passphrase(passphrase)
+        secret = check_passphrase(passphrase)
 
         def work(report: Report) -> Any:
             making = Making(progress=report)
@@ -214,7 +214,7 @@ class FolderWork:
         BundleError
             If the package does not exist, or the passphrase is wrong.
         """
-        return show_password(self.folder, request_id, as_passphrase(passphrase), show=show)
+        return show_password(self.folder, request_id, check_passphrase(passphrase), show=show)
 
     def wait(self, seconds: float | None = None) -> Any:
         """Wait until a step ends, and return its result."""

@@ -31,8 +31,8 @@ from lyncnb.authorities.returned.returned_files import MAX_FILE_BYTES, ReturnedF
 from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.pki import chain
 from lyncnb.pki.certificates import Certificate, read_certificate
-from lyncnb.pki.chain import objections_to
-from lyncnb.pki.name_constraints import constraint_violations
+from lyncnb.pki.chain import list_objections
+from lyncnb.pki.name_constraints import find_constraint_violations
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()
@@ -196,7 +196,7 @@ def test_names_outside_constraints_take_no_square(kind):
         )  # fmt: skip
         below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
 
-        return lambda: list(constraint_violations([below], issuer))
+        return lambda: list(find_constraint_violations([below], issuer))
 
     assert faster_than_linear(make, size=500, most=16_000) is None
 
@@ -206,7 +206,7 @@ def test_names_under_constraints_take_no_square():
 
     def judge(n: int):
         leaf, issuing = map(read_certificate, constrained(n))
-        return lambda: objections_to(leaf, (issuing,), today=date(2026, 11, 24))
+        return lambda: list_objections(leaf, (issuing,), today=date(2026, 11, 24))
 
     assert judge(2_000)() == ()
     assert faster_than_linear(judge, size=200_000, most=MAX_FILE_BYTES // 4) is None

@@ -24,7 +24,7 @@ from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 from lyncnb.authorities.evaluation.compare_certificate import compare_certificate
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.chain import Issuers, build_path, objections_to
+from lyncnb.pki.chain import Issuers, build_path, list_objections
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import returned_checks
 
@@ -176,7 +176,7 @@ def with_key_bits(bits):
     leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
     leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
     path = (replace(issuing, key_bits=bits), root)
-    return {objection.code for objection in objections_to(leaf, path, today=DAY)}
+    return {objection.code for objection in list_objections(leaf, path, today=DAY)}
 
 
 def curve(kind):

@@ -35,7 +35,7 @@ def test_children_make_pairs_that_belong_together():
     assert len({pair.spki_sha256 for pair in pairs}) == 15
     for pair in pairs:
         request = parse_request(pair.csr_pem)
-        assert keys.public_matches(CIPHER.decrypt(pair.key_pem), request.public_key)
+        assert keys.is_key_pair(CIPHER.decrypt(pair.key_pem), request.public_key)
         assert request.content == ONE
 
 

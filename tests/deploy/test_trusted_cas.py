@@ -17,7 +17,7 @@ from lyncnb.authorities.trust.trust_report import trust_report
 from lyncnb.base.shown.report import write_report
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
-from lyncnb.pki.certificates import name_text
+from lyncnb.pki.certificates import format_name
 from lyncnb.rules.rule_files import load_rules
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
     own = {one.ca for one in found.required if one.ca.issuer != "party"}
     for ca in own:
         (known,) = [c for one in issued.certificates for c in one.path if c.sha256 == ca.sha256][:1]
-        assert (ca.title, ca.thumbprint) == (name_text(known.subject), known.thumbprint)
+        assert (ca.title, ca.thumbprint) == (format_name(known.subject), known.thumbprint)
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own}
@@ -120,7 +120,7 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
     proxy = replace(
         edge, role="ReverseProxy", usages=(), pool=host, servers=(host,), site=front.site
     )
-    root = name_text(proxy.path[-1].subject)
+    root = format_name(proxy.path[-1].subject)
     for eku, wanted in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
         pair = [replace(proxy, eku=eku), replace(front, path=())]
         found = installed(procedure_of(pair, load_rules(), now=NOON))
@@ -140,7 +140,7 @@ def test_the_command_names_them(shell, planned):
     for arguments in (("two.csv", "--folder", folder), (folder,)):
         result = shell("trust", *arguments)
         assert result.status == 0, result.err
-        assert f"{name_text(root.subject)}, thumbprint {root.thumbprint} -> Trusted" in result.out
+        assert f"{format_name(root.subject)}, thumbprint {root.thumbprint} -> Trusted" in result.out
         assert "root of your internal CA" not in result.out
     assert shell("trust", folder, "--options", "plan.toml").status == 2
 
@@ -157,7 +157,7 @@ def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
     found = procedure_of([alone], load_rules(), now=NOON, others=[edge])
     (server,) = found.servers
     root = edge.path[-1]
-    assert installed(found) == {server.server: {name_text(root.subject)}}
+    assert installed(found) == {server.server: {format_name(root.subject)}}
     assert [one.sha256 for one in server.issuers] == [root.sha256]
 
     written = ln.write_steps(found, tmp_path)

@@ -55,7 +55,7 @@ def assert_pairs(stored, work) -> None:
         request = parse_request(pair.csr_pem)
         assert request.content == content_of(plans[pair.id])
         assert request.signature_verifies() is True
-        assert keys.public_matches(CIPHER.decrypt(pair.key_pem), request.public_key)
+        assert keys.is_key_pair(CIPHER.decrypt(pair.key_pem), request.public_key)
 
 
 @pytest.fixture

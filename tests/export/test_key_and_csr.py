@@ -38,7 +38,7 @@ def test_a_pair_belongs_together():
     """The private key belongs to the CSR, and the CSR has the planned content."""
     pair = make_pair("Edge-1", CONTENT, CIPHER.encrypt)
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
-    assert keys.public_matches(key, request.public_key)
+    assert keys.is_key_pair(key, request.public_key)
     assert request.content == CONTENT
     assert (pair.id, pair.spki_sha256) == ("Edge-1", keys.spki_sha256(key))
     assert pair.csr_sha256 == request.csr_sha256
@@ -48,7 +48,7 @@ def test_a_sealed_pair_becomes_the_same():
     """A pair that a worker created is stored as an encrypted key and its CSR."""
     pair = opened(make_sealed("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
-    assert keys.public_matches(key, request.public_key)
+    assert keys.is_key_pair(key, request.public_key)
     assert (request.content, request.signature_verifies()) == (CONTENT, True)
     assert pair.spki_sha256 == keys.spki_sha256(key)
 

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pki.test_asn1 import vector
 
-from lyncnb.pki.certificates import BadCertificate, moment_of, name_text, read_certificate, to_pem
+from lyncnb.pki.certificates import (
+    BadCertificate,
+    convert_to_time,
+    format_name,
+    read_certificate,
+    to_pem,
+)
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -71,7 +77,7 @@ def test_thumbprint_is_what_windows_shows(ca):
 def test_is_valid_at(ca, day, valid):
     """A certificate is valid at the first and at the last second of its validity."""
     certificate = read_certificate(der(leaf(ca, days=10)))
-    assert certificate.is_valid_at(moment_of(day)) is valid
+    assert certificate.is_valid_at(convert_to_time(day)) is valid
 
 
 def test_names_compare_without_case_and_blanks(ca):
@@ -212,7 +218,7 @@ def test_to_pem_equals_pyca(ca):
 
 def test_name_text():
     """A distinguished name is written as text in the order of its components."""
-    assert name_text((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
+    assert format_name((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
 
 
 def test_times_are_utc(ca):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki.test_asn1 import vector
 
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.chain import is_signed_by, web_pki_objection
+from lyncnb.pki.chain import find_web_pki_objection, is_signed_by
 
 TODAY = date(2026, 11, 24)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -91,8 +91,8 @@ def test_web_pki(ca):
     """The strict web PKI verifier accepts a correct chain, and otherwise reports its objection."""
     path = [read_certificate(der(one)) for one in ca.chain]
     wrong = read_certificate(der(leaf(ca, eku=["codeSigning"])))
-    assert web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
-    assert "required EKU not found" in web_pki_objection(wrong, path, today=TODAY)
+    assert find_web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
+    assert "required EKU not found" in find_web_pki_objection(wrong, path, today=TODAY)
 
 
 def test_web_pki_is_not_asked(ca):
@@ -101,8 +101,8 @@ def test_web_pki_is_not_asked(ca):
     """
     path = [read_certificate(der(one)) for one in ca.chain]
     old = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
-    assert web_pki_objection(old, path, today=TODAY) == ""
-    assert web_pki_objection(read_certificate(der(leaf(ca))), [], today=TODAY) == ""
+    assert find_web_pki_objection(old, path, today=TODAY) == ""
+    assert find_web_pki_objection(read_certificate(der(leaf(ca))), [], today=TODAY) == ""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,9 @@ def test_web_pki_overlooks(changes):
     """The strict verifier overlooks some faults, so lyncnb runs other checks too."""
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
-    assert web_pki_objection(read_certificate(der(leaf(ca, **changes))), path, today=TODAY) == ""
+    assert (
+        find_web_pki_objection(read_certificate(der(leaf(ca, **changes))), path, today=TODAY) == ""
+    )
 
 
 def test_unusable_issuer_key():

@@ -19,7 +19,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki import csr, keys
-from lyncnb.pki.csr import build_request, content_differences, parse_request
+from lyncnb.pki.csr import build_request, list_content_differences, parse_request
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
 NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")
@@ -174,7 +174,7 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
     for data in (request.pem, request.der):
         again = parse_request(data)
         assert again.content == content_of(certificate)
-        assert content_differences(again.content, content_of(certificate)) == ()
+        assert list_content_differences(again.content, content_of(certificate)) == ()
         assert again.signature_verifies() is True
 
 
@@ -193,7 +193,7 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
     """A difference lists the old value first, and marks values that the plan adds with a plus sign."""
     request = build_request(content_of(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key)
     plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
-    assert content_differences(request.content, content_of(plan)) == (
+    assert list_content_differences(request.content, content_of(plan)) == (
         "san: + lyncdiscover.contoso.com, - sip.fabrikam.com",
         "hash: sha256 -> sha384",
     )
@@ -250,7 +250,7 @@ def test_a_good_sha1_request_is_not_called_tampered():
     """
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.signature_verifies() is True
-    found = content_differences(
+    found = list_content_differences(
         request.content, content_of(planned("cryptography.io", "sub.cryptography.io"))
     )
     assert "hash: sha1 -> sha256" in found

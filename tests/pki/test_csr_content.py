@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.export.key_and_csr import content_of
-from lyncnb.pki.csr import RequestContent, content_differences
+from lyncnb.pki.csr import RequestContent, list_content_differences
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
 SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}
@@ -81,7 +81,7 @@ CASES = [
 @pytest.mark.parametrize(("change", "said"), CASES)
 def test_a_difference_is_said_in_a_few_words(change, said):
     """A difference is described field by field, old value first, without equal fields."""
-    assert content_differences(OLD, dataclasses.replace(OLD, **change)) == said
+    assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == said
 
 
 names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
@@ -90,7 +90,7 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
 @given(names, names)
 def test_lists_are_equal_or_differ_in_words(old, new):
     """Two lists of names are reported as different exactly when they differ."""
-    found = content_differences(
+    found = list_content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )
     assert bool(found) == (old != new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.pki.library_words import NotAsStandard, in_words
+from lyncnb.pki.library_words import NotAsStandard, explain_error
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,6 @@ def test_in_words(said, words):
 def test_our_own_words():
     """An lyncnb error about a structure is shown unchanged."""
     assert (
-        in_words(NotAsStandard("its key is neither RSA nor ECDSA"))
+        explain_error(NotAsStandard("its key is neither RSA nor ECDSA"))
         == "its key is neither RSA nor ECDSA"
     )

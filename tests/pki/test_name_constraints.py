@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.name_constraints import constraint_violations
+from lyncnb.pki.name_constraints import find_constraint_violations
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 WHO = '"CN=Contoso Issuing CA 1, O=Contoso"'
@@ -32,7 +32,7 @@ def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))
         KEY.public_key(), ca.issuing.subject, ca.key, subject=subject, other_names=names
     )  # fmt: skip
     below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
-    return list(constraint_violations([below], issuer))
+    return list(find_constraint_violations([below], issuer))
 
 
 def test_names_inside_and_outside():
@@ -100,5 +100,5 @@ def test_a_ca_that_only_renews_its_key_is_no_name_below():
     )  # fmt: skip
     leaf, between = (read_certificate(der(one)) for one in (own, renewed))
     assert between.is_self_issued
-    assert len(list(constraint_violations([leaf, between], issuer))) == 1
-    assert len(list(constraint_violations([between], issuer))) == 1  # as a server certificate
+    assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
+    assert len(list(find_constraint_violations([between], issuer))) == 1  # as a server certificate

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import lyncnb as ln
 from lyncnb.errors import PassphraseError
 from lyncnb.pki import passphrase
-from lyncnb.pki.passphrase import Secret, as_new_passphrase, as_passphrase, ask_passphrase
+from lyncnb.pki.passphrase import Secret, ask_passphrase, check_new_passphrase, check_passphrase
 from lyncnb.plan.known_words import known_words
 
 WORDS = "correct horse battery"
@@ -92,7 +92,7 @@ def test_a_secret_is_not_in_a_log_or_traceback(caplog):
     """A logged secret, and an error that contains a secret, do not show its text."""
     logging.getLogger("lyncnb").warning("using %s and %r", Secret(WORDS), Secret(WORDS))
     with pytest.raises(PassphraseError) as caught:
-        as_passphrase(Secret("short horse"))
+        check_passphrase(Secret("short horse"))
     assert "horse" not in caplog.text + str(caught.value) + repr(caught.value.args)
 
 
@@ -129,13 +129,13 @@ def test_a_passphrase_that_will_not_do_is_told_why(text, message):
     with the reason.
     """
     with pytest.raises(PassphraseError, match=message):
-        as_passphrase(text)
+        check_passphrase(text)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=250))
 def test_any_text_of_twelve_characters_will_do(text):
     """Every passphrase of at least twelve letters, symbols and spaces is accepted unchanged."""
-    assert as_passphrase(text).reveal() == text
+    assert check_passphrase(text).reveal() == text
 
 
 @pytest.mark.parametrize(
@@ -246,18 +246,18 @@ def test_what_is_easy_to_guess_protects_nothing_new(text):
 
     The error does not repeat it.
     """
-    assert as_passphrase(text).reveal() == text
+    assert check_passphrase(text).reveal() == text
     with pytest.raises(PassphraseError, match="too easy to guess") as caught:
-        as_new_passphrase(text)
+        check_new_passphrase(text)
     assert text not in str(caught.value) + caught.value.hint
 
 
 def test_names_of_the_plan_are_guessed_first():
     """A name from the plan is not accepted as a passphrase, however long it is."""
     name = "lyncpool-taipei.contoso.com"
-    assert as_new_passphrase(name).reveal() == name
+    assert check_new_passphrase(name).reveal() == name
     with pytest.raises(PassphraseError, match="too easy to guess"):
-        as_new_passphrase(name, known=("contoso.com", name))
+        check_new_passphrase(name, known=("contoso.com", name))
 
 
 @pytest.mark.parametrize(
@@ -272,18 +272,18 @@ def test_names_of_the_plan_in_a_row_are_guessed(text):
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
     )
     with pytest.raises(PassphraseError, match="Without the names from the plan") as caught:
-        as_new_passphrase(text, known=known)
+        check_new_passphrase(text, known=known)
     assert text not in str(caught.value)
     words = f"Hamburg {WORDS} Munich"
-    assert as_new_passphrase(words, known=known) == Secret(words)
-    assert as_new_passphrase(WORDS, known=known) == Secret(WORDS)
+    assert check_new_passphrase(words, known=known) == Secret(words)
+    assert check_new_passphrase(WORDS, known=known) == Secret(WORDS)
 
 
 def test_random_words_are_taken_whatever_their_length():
     """Passphrases of random words are accepted from 12 characters to the maximum length."""
     words = "lamp orbit canyon fiddle maple "
     for count in (1, 3, 30):
-        assert as_new_passphrase(words * count) == Secret(words * count)
+        assert check_new_passphrase(words * count) == Secret(words * count)
 
 
 def test_a_weak_passphrase_is_asked_for_again(typed):

@@ -91,7 +91,7 @@ def lost(folder: Path) -> list[str]:
         place = "keys" if path.parent.name == "csr" else "archive"
         key = folder / place / f"{path.stem}.key"
         request = csr.parse_request(path.read_bytes())
-        if key.exists() and keys.public_matches(
+        if key.exists() and keys.is_key_pair(
             cipher.decrypt(key.read_bytes(), name=key.name), request.public_key
         ):
             continue

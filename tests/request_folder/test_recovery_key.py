@@ -27,7 +27,7 @@ from folders import (
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, OutputError, PassphraseError
-from lyncnb.pki.pkcs8 import FolderCipher, salt_of
+from lyncnb.pki.pkcs8 import FolderCipher, read_derivation
 from lyncnb.request_folder import recovery_key
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -227,10 +227,12 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair), public(other)])
     shutil.copytree(folder, tmp_path / "copy")
-    salts = {salt_of(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()}
+    salts = {read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()}
     fingerprint = opened(pair).public.fingerprint
     rekey(folder, PASSPHRASE, NEW, take_out=[fingerprint[:9]])
-    assert not salts & {salt_of(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()}
+    assert not salts & {
+        read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()
+    }
     assert [key.fingerprint for key in read_manifest(folder).recovery] == [
         opened(other).public.fingerprint
     ]
@@ -357,7 +359,7 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
     first = numbered(1).certificates[0].id
     write(numbered(1), folder, recovery=[public(pair)])
     key = f"keys/{first}.key"
-    salt = salt_of((folder / key).read_bytes(), name=key).salt.hex()
+    salt = read_derivation((folder / key).read_bytes(), name=key).salt.hex()
     (seal,) = (
         path
         for path in (folder / "recovery").glob("*.sealed")

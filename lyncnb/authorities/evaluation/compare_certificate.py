@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from ...base.dns_name import DnsName, parse_name
 from ...base.pasted_text import BadName, shown
 from ...base.planned_entry import PlannedEntry
-from ...pki.certificates import Certificate, moment_of
+from ...pki.certificates import Certificate, convert_to_time
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...rules.ca_rules import ca_rules
 from ...rules.findings import Finding
@@ -59,7 +59,7 @@ def compare_certificate(
             *_compare_key(certificate, entry),
             *_compare_signature(certificate, entry),
             *_check_revocation(certificate, entry),
-            *_check_validity(certificate, moment_of(today), validity_days),
+            *_check_validity(certificate, convert_to_time(today), validity_days),
             *_check_public_trust(certificate),
         ],
     )

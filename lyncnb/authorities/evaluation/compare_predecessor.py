@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...base.pasted_text import visible
-from ...pki.certificates import Certificate, name_text
+from ...pki.certificates import Certificate, format_name
 
 
 class Succession(NamedTuple):
@@ -42,13 +42,13 @@ def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...
 def _compare_fields(before: Certificate, after: Certificate) -> Iterator[Succession]:
     yield Succession("valid from", f"{before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
     yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
-    yield Succession("subject", name_text(before.subject), name_text(after.subject))
+    yield Succession("subject", format_name(before.subject), format_name(after.subject))
     old, new = (
         {name.casefold() for name in certificate.dns_names} for certificate in (before, after)
     )
     gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
     yield Succession("names", gone, come)
-    yield Succession("issuer", name_text(before.issuer), name_text(after.issuer))
+    yield Succession("issuer", format_name(before.issuer), format_name(after.issuer))
     yield Succession("key", _format_key(before), _format_key(after))
     yield Succession("signature", _format_signature(before), _format_signature(after))
     yield Succession("usage", _format_usage(before), _format_usage(after))

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
-from ...pki.certificates import Certificate, NameKey, name_text
+from ...pki.certificates import Certificate, NameKey, format_name
 from ...pki.chain import Issuers
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, finding, findings
@@ -173,7 +173,7 @@ def find_unmatched_certificates(
         if is_issuer(certificate):
             if certificate.sha256 not in batch.known:
                 if certificate not in used:
-                    who = shown(name_text(certificate.subject))
+                    who = shown(format_name(certificate.subject))
                     message = f"{who}, issued by {shown(certificate.issuer_name)}"
                     yield finding("chain-certificate-unused", source, message)
                 is_asked = certificate in first or only_issuers or len(roots) > 1
@@ -219,8 +219,8 @@ def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iter
 
 def _find_signing_key(certificate: Certificate, issuers: Issuers) -> str:
     """Return the SHA-256 of the public key that verifies the signature; "" if unknown."""
-    looked_at = issuers.looked_at(certificate)
-    return next((issuer.spki_sha256 for issuer, signed in looked_at if signed), "")
+    check_candidates = issuers.check_candidates(certificate)
+    return next((issuer.spki_sha256 for issuer, signed in check_candidates if signed), "")
 
 
 def _find_owner(certificate: Certificate, batch: Batch) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
-from ...pki.certificates import Certificate, name_text
-from ...pki.chain import Issuers, Path, build_path, follow, web_pki_objection
+from ...pki.certificates import Certificate, format_name
+from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement, RequestRecord
 from ...rules.findings import Finding, accepted_words
@@ -98,7 +98,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     if entry.issuer == "public":
         differences += compare_root(certificate, path)
     if entry.issuer == "public" and path.is_complete and not path.objections:
-        objection = web_pki_objection(certificate, path.issuers, today=at)
+        objection = find_web_pki_objection(certificate, path.issuers, today=at)
         differences += [("web-pki-objection", objection)] if objection else []
     compared = compare_certificate(
         certificate, entry, today=at, validity_days=evidence.validity_days
@@ -143,13 +143,13 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
     """Report other possible roots of a certificate, because anybody can create such a root."""
     root = path.issuers[-1] if path.is_complete else None
     others = {
-        one.sha256: f'"{name_text(one.subject)}", SHA-256 {one.sha256}'
+        one.sha256: f'"{format_name(one.subject)}", SHA-256 {one.sha256}'
         for one in path.other_roots
         if root is not None and one.spki_sha256 != root.spki_sha256
     }
     if root is not None and others:
         also = " and ".join(others[digest] for digest in sorted(others))
-        taken = f'"{name_text(root.subject)}", SHA-256 {root.sha256}'
+        taken = f'"{format_name(root.subject)}", SHA-256 {root.sha256}'
         yield (
             "chain-several-roots",
             f"the certificate's chain ends in {taken}; it can also end in {also}",

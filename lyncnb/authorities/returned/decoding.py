@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ...pki.asn1 import MAX_ELEMENTS, BadStructure, Kind, certificates_in, read_objects
+from ...pki.asn1 import MAX_ELEMENTS, BadStructure, Kind, list_certificates, read_objects
 from ...pki.certificates import BadCertificate, Certificate, read_certificate
 from ...pki.passphrase import Secret
 from ...pki.pkcs12 import PfxNotOpened, open_pfx
@@ -291,7 +291,7 @@ def _read_object(
     if kind is Kind.CERTIFICATE:
         yield _read_certificate(der)
     elif kind is Kind.SIGNED_DATA:
-        found = certificates_in(der)
+        found = list_certificates(der)
         yield from map(_read_certificate, found)
         if not found:
             yield "file-without-certificate", "the file is a PKCS #7 message without certificates"

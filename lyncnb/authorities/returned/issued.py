@@ -12,7 +12,7 @@ from typing import ClassVar
 from ...base.certificate_fields import NAMES_HEADING
 from ...base.records import Told
 from ...base.shown.tables import Table, count_of, count_same
-from ...pki.certificates import Certificate, name_text
+from ...pki.certificates import Certificate, format_name
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.generations import EXPIRED
 from ...rules.findings import Finding, Findings, grouped
@@ -74,7 +74,7 @@ class IssuedCertificate(Told):
     @property
     def subject(self) -> str:
         """The subject as one line, for display only."""
-        return name_text(self.certificate.subject)
+        return format_name(self.certificate.subject)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class IssuedCertificate(Told):
     @property
     def chain_names(self) -> list[str]:
         """The subjects of the CAs above the certificate, the issuing CA first."""
-        return [name_text(issuer.subject) for issuer in self.path]
+        return [format_name(issuer.subject) for issuer in self.path]
 
     @property
     def has_errors(self) -> bool:

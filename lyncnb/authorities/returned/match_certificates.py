@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from ...base.arguments import require
 from ...errors import BundleError
-from ...pki.certificates import Certificate, moment_of
+from ...pki.certificates import Certificate, convert_to_time
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.files_on_disk import take_survey
 from ...request_folder.unrecorded import find_unrecorded_requests
@@ -63,7 +63,7 @@ def match_certificates(
         If a code in `accept` is unknown or cannot be accepted.
     """
     require("match_certificates: bundle", bundle, RequestBundle)
-    at = moment_of(today) if today is not None else datetime.now(UTC)
+    at = convert_to_time(today) if today is not None else datetime.now(UTC)
     accepted = check_acceptances(accept or {})
     own = bundle.folder / FOLDER
     files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)

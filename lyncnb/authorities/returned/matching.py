@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from ...base.pasted_text import shown
 from ...base.shown.tables import count_of
-from ...pki.certificates import Certificate, moment_of, name_text
+from ...pki.certificates import Certificate, convert_to_time, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, finding, findings
@@ -69,7 +69,7 @@ def match_answers(
     Source: RFC 2986 section 4.1 and RFC 5280 section 4.1.2.7 for the public key.
     """
     files = tuple(files)
-    batch = sort_by_public_key(requests, files, tuple(known), moment_of(today))
+    batch = sort_by_public_key(requests, files, tuple(known), convert_to_time(today))
     candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
@@ -122,7 +122,7 @@ def _find_completed_chains(
         earlier = build_path(held, before, today=batch.today)
         told: tuple[Finding, ...] = ()
         if evaluation.path.issuers != earlier.issuers:
-            names = ", ".join(name_text(issuer.subject) for issuer in evaluation.path.issuers)
+            names = ", ".join(format_name(issuer.subject) for issuer in evaluation.path.issuers)
             told = (finding("chain-completed", request.request_id, shown(names)),)
         elif evaluation.path.objections == earlier.objections:
             continue

@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 from ...base.planned_entry import PlannedEntry
 from ...base.times import time_text
 from ...errors import ReturnedFileError
-from ...pki.certificates import Certificate, moment_of, name_text
+from ...pki.certificates import Certificate, convert_to_time, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import accepted_codes
 from ...plan.model import CertificatePlan, planned_entry
@@ -108,7 +108,7 @@ def compare_as_is(
         estate=estate,
         entries=entries,
         # A certificate that was issued an hour ago must count as valid.
-        at=now if on is None and day == now.date() else moment_of(day),
+        at=now if on is None and day == now.date() else convert_to_time(day),
         accepted=accepted_codes((), plan.options, on=day),
         compromised=list_compromised_keys(records),
     )
@@ -148,8 +148,8 @@ class _InstalledCertificates:
             thumbprint=certificate.thumbprint,
             sha256=certificate.sha256,
             serial=certificate.serial_hex,
-            subject=name_text(certificate.subject) or ", ".join(certificate.dns_names[:1]),
-            issuer=name_text(certificate.issuer),
+            subject=format_name(certificate.subject) or ", ".join(certificate.dns_names[:1]),
+            issuer=format_name(certificate.issuer),
             not_before=time_text(certificate.not_before),
             not_after=time_text(certificate.not_after),
             files=self.files[certificate.sha256],
