@@ -92,7 +92,7 @@ def folder_origin(folder: Path, manifest: Manifest) -> Origin:
         saved = read_saved_json(read_plan_bytes(folder, manifest), source=PLAN_NAME, whole=False)
         options, judged_on = saved.options, saved.judged_on
         domains = tuple(map(str, saved.topology.sip_domains))
-    except LyncnbError:  # an earlier folder keeps no plan
+    except LyncnbError:  # Earlier versions did not store the plan.
         pass
     table = manifest.table.name if manifest.table else ""
     return origin_of_table(

@@ -23,7 +23,7 @@ from lyncnb.pki.library_words import NotAsStandard, explain_error
 )  # fmt: skip
 def test_in_words(said, words):
     """Each known error of a library has a plain message, and an unknown error has a general one."""
-    assert in_words(ValueError(said)) == words
+    assert explain_error(ValueError(said)) == words
 
 
 def test_our_own_words():
