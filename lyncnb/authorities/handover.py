@@ -211,9 +211,7 @@ def hand_over(
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _check_templates(chosen, template, client_template, config)
-    parts = _add_revocations(
-        _split_requests_by_ca(chosen, template, client_template, config), revoked
-    )
+    parts = _add_revocations(_split_by_ca(chosen, template, client_template, config), revoked)
     day = day_of(today) if today else datetime.now(UTC).date()
     options = options_of_folder(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
@@ -344,7 +342,7 @@ def _check_templates(
         )
 
 
-def _split_requests_by_ca(
+def _split_by_ca(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> Iterator[Part]:
     groups: dict[tuple[str, str, bool], list[RequestRecord]] = {}

@@ -1,1 +1,1 @@
-"""Forecasts: when each certificate must be renewed, and which work cannot be done in time."""
+"""Forecast when certificates must be renewed, and which work cannot be done in time."""

@@ -1,7 +1,8 @@
 """Find the rules that prevent a certificate from being replaced in time.
 
-This module is pure. For each possible issue date of the next certificate, it finds the rules that
-forbid that date, or the reason why the date is too late. Each rule is listed once, with its dates.
+The functions have no side effects. For each possible issue date of the next certificate, they find
+the rules that forbid the date, or the reason why the date is too late. Each rule is listed once,
+with its dates.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from ..base.renewal_days import Days
 from ..base.shown.tables import count_of
 from ..base.work_days import Period
 from .model import BrokenRule
-from .timetable import Hold, Step, Terms, Timetable, step_on
+from .timetable import Hold, Step, Terms, Timetable, find_step
 
 _PLAN = "plan options"
 
 
 @dataclass(slots=True)
-class _Days:
-    """The dates of each rule that prevents a replacement."""
+class _RuleDates:
+    """The dates on which each rule prevents the replacement of a certificate."""
 
     found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
@@ -29,7 +30,7 @@ class _Days:
         self.found.setdefault(rule, []).append(day)
 
 
-def rules_between(
+def find_rules_between(
     timetable: Timetable, hold: Hold, missing_from: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
     """List the rules that prevent a certificate from being replaced in time.
@@ -37,30 +38,30 @@ def rules_between(
     Parameters
     ----------
     timetable : Timetable
-        The terms and days.
+        The timetable with the terms and days.
     hold : Hold
         The last certificate that can be installed in time.
     missing_from : int
-        The first day without the next certificate.
+        The first day on which the next certificate is missing.
     lead_source : str
-        The source for the lifetime of tokens.
+        The document that states the lifetime of tokens.
 
     Returns
     -------
     tuple of BrokenRule
-        First the end of the certificate in use, then each rule that forbids an issue date before
-        `missing_from` or a later server change.
+        The expiration of the certificate in use, followed by each rule that forbids an issue date
+        before `missing_from` or a later server change.
     """
-    blocked, last = _Days(), min(missing_from, timetable.days.count) - 1
+    blocked, last = _RuleDates(), min(missing_from, timetable.days.count) - 1
     for issue in range(max(hold.issued + 1, 0), last + 1):
         _check_issue(timetable, issue, last, blocked)
     leads = [_lead_rule(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
     return (_end_rule(timetable, hold), *leads, *_build_rules(blocked, timetable))
 
 
-def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
+def find_rules_for_first_issue(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
     """List the rules that forbid the planned issue date of the first certificate."""
-    blocked, ends = _Days(), list[BrokenRule]()
+    blocked, ends = _RuleDates(), list[BrokenRule]()
     _check_order(timetable, issue, blocked)
     change = timetable.days.next_change[issue]
     end = min(change, timetable.days.count) - 1
@@ -70,18 +71,18 @@ def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
     return (*ends, *_build_rules(blocked, timetable))
 
 
-def _check_issue(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
+def _check_issue(timetable: Timetable, issue: int, last: int, blocked: _RuleDates) -> None:
     days = timetable.days
     is_free = _check_order(timetable, issue, blocked)
     if days.next_change[issue] > last:
         _check_servers(days, issue, last, blocked)
     elif is_free:
         # The next certificate can be installed in time, but it expires before it can be replaced.
-        step = step_on(timetable.terms.validity, days.date(issue))
+        step = find_step(timetable.terms.validity, days.date(issue))
         blocked.add("validity", step, day=issue)
 
 
-def _check_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
+def _check_order(timetable: Timetable, issue: int, blocked: _RuleDates) -> bool:
     days, terms = timetable.days, timetable.terms
     order = issue - terms.order_days
     if order < 0 or days.date(order) < terms.earliest:
@@ -94,7 +95,7 @@ def _check_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
             blocked.add("lead time", day=issue)
         return False
     if timetable.validate[issue] > issue:
-        step = step_on(terms.reuse, days.date(issue))
+        step = find_step(terms.reuse, days.date(issue))
         blocked.add("validation", step, day=issue)
         for day in range(max(0, issue - step.days), issue + 1):
             for freeze in _find_freezes(days, day):
@@ -103,7 +104,7 @@ def _check_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
     return True
 
 
-def _check_servers(days: Days, first: int, last: int, blocked: _Days) -> None:
+def _check_servers(days: Days, first: int, last: int, blocked: _RuleDates) -> None:
     for day in range(first, last + 1):
         if days.frozen[day]:
             for freeze in _find_freezes(days, day):
@@ -121,7 +122,7 @@ def _end_rule(timetable: Timetable, hold: Hold) -> BrokenRule:
     days = timetable.days
     ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
-        step = step_on(timetable.terms.validity, begins)
+        step = find_step(timetable.terms.validity, begins)
         says = f"a certificate that is issued on {begins} is valid until {ends}: {step.rule}"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
     return BrokenRule(
@@ -141,7 +142,7 @@ def _lead_rule(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     )  # fmt: skip
 
 
-def _build_rules(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
+def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRule]:
     days, terms = timetable.days, timetable.terms
     freezes: dict[Period, list[str]] = {}
     for rule, found in blocked.found.items():
@@ -159,8 +160,8 @@ def _build_rules(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
                     says=f"the CA takes {count_of(terms.order_days, 'day')}, so a certificate "
-                         f"that is required {span_words(first, last)} must be ordered "
-                         f"{span_words(_order_date(first, terms), _order_date(last, terms))}",
+                         f"that is required {format_span(first, last)} must be ordered "
+                         f"{format_span(_order_date(first, terms), _order_date(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
@@ -173,13 +174,13 @@ def _build_rules(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
             case ("validation", Step() as reuse):
                 yield BrokenRule(
                     rule="validation", begins=first, ends=last, source=reuse.source,
-                    says=f"a certificate that is issued {span_words(first, last)} requires a "
+                    says=f"a certificate that is issued {format_span(first, last)} requires a "
                          f"domain validation that is at most {count_of(reuse.days, 'day')} old",
                 )  # fmt: skip
             case ("validity", Step() as step):
                 yield BrokenRule(
                     rule="validity", begins=first, ends=last, source=step.source,
-                    says=f"a certificate that is issued {span_words(first, last)} expires "
+                    says=f"a certificate that is issued {format_span(first, last)} expires "
                          f"before the next certificate can replace it: {step.rule}",
                 )  # fmt: skip
     for freeze, told in freezes.items():
@@ -189,15 +190,15 @@ def _build_rules(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
         )  # fmt: skip
 
 
-def span_words(first: date, last: date) -> str:
-    """Return a range of dates, or one date, as text."""
+def format_span(first: date, last: date) -> str:
+    """Format a range of dates, or a single date, as text."""
     return f"on {first}" if first == last else f"from {first} to {last}"
 
 
 def _describe_days(number: int, first: date, last: date) -> str:
     if number == (last - first).days + 1:
-        return f"any day {span_words(first, last)}" if number > 1 else f"{first}"
-    return f"{number:,} of the days {span_words(first, last)}"
+        return f"any day {format_span(first, last)}" if number > 1 else f"{first}"
+    return f"{number:,} of the days {format_span(first, last)}"
 
 
 def _order_date(day: date, terms: Terms) -> date:

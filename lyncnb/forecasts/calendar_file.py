@@ -1,7 +1,7 @@
-"""Write a forecast as a calendar for Outlook: short entries, each with a reminder in advance.
+"""Write a forecast as a calendar for Outlook, with short entries and reminders.
 
-Each day has one entry for all orders and one for all server changes. The renewal period of a
-certificate takes months, so it is not an entry.
+Each day has an entry for all orders and an entry for all server changes. The renewal period of a
+certificate takes months, so the calendar does not contain it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PRODUCT = "-//lyncnb//certificate forecast//EN"
 
 _DAY = timedelta(days=1)
 _MORNING = time(8, tzinfo=UTC)
-_LISTED = 50  # The maximum number of certificates in an entry.
+_LISTED = 50  # The maximum number of certificates that an entry lists.
 
 
 def to_calendar(forecast: Forecast) -> bytes:
@@ -27,18 +27,17 @@ def to_calendar(forecast: Forecast) -> bytes:
     -------
     bytes
         RFC 5545 with all-day entries for orders, domain validations and server changes. Each entry
-        has a reminder on the morning before. A second reminder is on the morning before the last
-        possible date, if that is later. The same forecast gives the same bytes, and an entry with
-        the same date and kind keeps its UID.
+        has a reminder on the morning before. If the last possible date is later, the entry has a
+        second reminder on the morning before this date. The same forecast results in the same
+        bytes. Entries with the same date and type have the same UID.
     """
     return write_calendar(PRODUCT, _build_entries(forecast))
 
 
 def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
-        if (
-            work.what != "validate"
-        ):  # The validation is part of the order's entry, or a separate entry.
+        # The entry for an order includes the validations on the same day.
+        if work.what != "validate":
             yield _build_entry(work, forecast)
         elif validated := tuple(
             entry for entry in work.entries if entry.validate_on != entry.order_on

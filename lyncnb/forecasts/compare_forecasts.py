@@ -31,7 +31,7 @@ COLUMNS = columns(
     ("Difference", lambda row: row[3] - row[2]),
 )
 
-#: The kind of file that a comparison of forecasts is written to.
+#: The type of file for a comparison of forecasts.
 FORECASTS_FILE = report_kind(
     "a comparison of forecasts",
     title="Comparison of two forecasts",
@@ -52,7 +52,7 @@ _PROBLEMS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ForecastComparison(Table):
-    """Two complete forecasts. The table shows the work of each year and the total."""
+    """A comparison of two forecasts, as a table of the work in each year and in total."""
 
     _columns = COLUMNS
 
@@ -63,12 +63,12 @@ class ForecastComparison(Table):
         return self.work(by="year")
 
     def work(self, *, by: str) -> Iterator[tuple[str, str, int, int]]:
-        """Yield the period and the kind of work, with the amount in each forecast.
+        """Yield each period and type of work, with the amount in both forecasts.
 
         Parameters
         ----------
         by : str
-            ``year`` or ``month``; the total comes last.
+            ``year`` or ``month``. The total is last.
         """
         sides: list[dict[str, tuple[int, ...]]] = []
         for forecast in (self.first, self.second):
@@ -82,7 +82,7 @@ class ForecastComparison(Table):
                 yield (when, column.heading, before, after)
 
     def years(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each year and for the total, e.g. ``4 -> 6 (+2)``."""
+        """Yield a row for each year and for the total, with changes such as ``4 -> 6 (+2)``."""
         for when, rows in groupby(self.work(by="year"), key=itemgetter(0)):
             cells = (
                 f"{before:,}"
@@ -96,7 +96,7 @@ class ForecastComparison(Table):
         return self.summary()
 
     def summary(self) -> str:
-        """Return the work of each forecast in one sentence."""
+        """Return a sentence with the work in both forecasts."""
         return f"{self.first.source}: {self.first.summary()} | {self.second.source}: " + (
             self.second.summary()
         )
@@ -105,12 +105,12 @@ class ForecastComparison(Table):
         return "".join(parts_html(self.parts()))
 
     def lines(self) -> list[str]:
-        """Return a line about each forecast."""
+        """Return a line of text about each forecast."""
         sides = (("first", self.first), ("second", self.second))
         return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
 
     def parts(self) -> list[Part]:
-        """Return the parts of the report: summaries, work by year, and problems."""
+        """Return the sections of the report: summaries, work by year, and problems."""
         parts: list[Part] = [
             *map(Sentence, self.lines()),
             ReportTable(
@@ -133,7 +133,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield each problem with ``both``, ``first`` or ``second``."""
+        """Yield each problem, with ``both``, ``first``, or ``second`` for the forecasts with it."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:
@@ -152,13 +152,13 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
     Returns
     -------
     ForecastComparison
-        The work of each year, and the problems of both forecasts.
+        The work in each year, and the problems in both forecasts.
     """
     return ForecastComparison(first=first, second=second)
 
 
 def forecasts_report(pair: ForecastComparison) -> Report:
-    """Return two forecasts as a report: CSV and JSON by month, other formats by year."""
+    """Return two forecasts as a report, by month in CSV and JSON, and by year in other formats."""
     parts = pair.parts()
     for name, one in (("First", pair.first), ("Second", pair.second)):
         parts.append(Sentence(f"{name}: {one.source}", (".html",)))

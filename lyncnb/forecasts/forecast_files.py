@@ -29,7 +29,7 @@ from .model import (
     ForecastEntry,
 )
 
-#: The kind of file that a forecast is written to.
+#: The type of file for a forecast.
 FORECAST_FILE = report_kind(
     "a forecast",
     title="Certificate forecast",
@@ -39,7 +39,7 @@ FORECAST_FILE = report_kind(
     calendar=PRODUCT,
 )
 
-_SHOWN = 40  # The maximum number of problems and certificates in the short form.
+_SHOWN = 40  # The maximum number of problems and certificates that the short form lists.
 
 
 def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
@@ -151,7 +151,7 @@ def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportT
 
 
 def _next_orders(forecast: Forecast) -> list[ForecastEntry]:
-    """Return the next order of each certificate."""
+    """Return the next entry with an order date for each certificate."""
     found: dict[str, ForecastEntry] = {}
     for entry in forecast.entries:
         if entry.order_on:

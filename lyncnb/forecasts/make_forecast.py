@@ -1,6 +1,7 @@
-"""``forecast``: calculate the work of the next years for a plan or a request folder.
+"""``forecast``: calculate the certificate work in the next years for a plan or request folder.
 
-This module is pure, except that it reads a request folder and uses the current date for it.
+The functions have no side effects. For a request folder, they read the files and use the current
+date.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
-from .broken_rules import rules_at_first, rules_between, span_words
+from .broken_rules import find_rules_between, find_rules_for_first_issue, format_span
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
-from .timetable import Hold, Step, Terms, Timetable, Turn, step_on
+from .timetable import Hold, Step, Terms, Timetable, Turn, find_step
 
 DEFAULT_UNTIL = date(2030, 12, 31)
 
@@ -44,7 +45,7 @@ _LONGEST = 100 * 366 * _DAY  # A forecast covers at most a century.
 _YEARS = 1900, 2900
 _BEFORE = (
     400 * _DAY
-)  # A certificate that is issued on the first day may have been ordered a year before.
+)  # A certificate that is issued on the first day may have been ordered a year earlier.
 _ASKED = "plan options: validity, validity_days"
 _ON_RECORD = "the certificate on record"
 
@@ -56,39 +57,40 @@ def forecast(
     start: date | None = None,
     options: PlanOptions | None = None,
 ) -> Forecast:
-    """Return when to order, renew and roll over each certificate, until a date.
+    """Calculate when to order, renew, and roll over each certificate, until a date.
 
     Parameters
     ----------
     plan : CertificatePlan, RequestBundle or path
-        The plan; a path is a request folder, a saved plan or a plan's JSON. For a folder, the
-        forecast uses the certificates on servers and the certificates that will replace them.
+        The plan, or the path of a request folder, a saved plan, or a plan in JSON. For a folder,
+        the forecast uses the certificates on servers and the certificates that will replace them.
     until : date, optional
-        The last day.
+        The last date of the forecast.
     start : date, optional
-        The first possible order date. The default for a plan is the order date for the planned
-        issue date; for a folder, the current date or the last recorded date, whichever is later.
+        The first possible order date. For a plan, the default is the order date for the planned
+        issue date. For a folder, it is the current date or the last recorded date, whichever is
+        later.
     options : PlanOptions, optional
-        Lead times, freezes, windows, validity and planned issue date. The default is the options
-        of the plan, or of the folder's saved plan.
+        Options with lead times, freezes, windows, validity, and planned issue date. The default is
+        the options of the plan, or of the folder's saved plan.
 
     Returns
     -------
     Forecast
-        One row per certificate, and the problems, each with the rules that cause it. The same
-        plan and arguments, or the same folder and start, give the same forecast.
+        A row for each certificate, and the problems, each with the rules that cause it. The same
+        plan and arguments, or the same folder and start, result in the same forecast.
 
     Raises
     ------
     PlanError
-        If the first day is not known, or the last day is before it.
+        If the first date is not known, or the last date is earlier.
 
     Notes
     -----
-    Days are whole UTC days. A certificate of n days ends with the n-th day (RFC 5280 section
-    4.1.2.5), and the work of a day is finished at its end. A certificate is renewed in the last
-    third of its validity, on the first day on which its servers may be changed. Its validity is the
-    requested one, limited to what the CA may issue on that day.
+    Days are whole UTC days. A certificate for n days ends with the n-th day (RFC 5280 section
+    4.1.2.5), and the work on a day is finished at the end of the day. A certificate is renewed in
+    the last third of its validity, on the first day on which its servers may be changed. The
+    validity is the requested validity, limited to the maximum on the issue date.
     """
     require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
     read, until = _read_plan(plan), day_of(until)
@@ -126,31 +128,31 @@ def forecast(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Read:
-    """A plan with the records and the certificates on servers, by the id of the request."""
+class _ForecastInput:
+    """The input for a forecast: a plan, with records and installed certificates by request id."""
 
     plan: CertificatePlan
     records: Mapping[str, RequestRecord]
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
-    seen: date | None = None  # The last date on record.
-    origin: Origin | None = None  # Only for a folder.
+    seen: date | None = None  # The last recorded date.
+    origin: Origin | None = None  # This value is only set for a folder.
 
 
-def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
+def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _ForecastInput:
     if isinstance(plan, CertificatePlan):
-        return _Read(plan=plan, records={}, held={})
+        return _ForecastInput(plan=plan, records={}, held={})
     if isinstance(plan, RequestBundle):
         return _read_folder(plan.folder, plan.manifest)
     path = Path(plan)
     if os.path.isdir(path):
         return _read_folder(path, read_manifest(path))
     if is_saved_plan(read_plan_file(path)):
-        return _Read(plan=read_saved_plan(path).plan, records={}, held={})
-    return _Read(plan=read_plan(path), records={}, held={})
+        return _ForecastInput(plan=read_saved_plan(path).plan, records={}, held={})
+    return _ForecastInput(plan=read_plan(path), records={}, held={})
 
 
-def _read_folder(folder: Path, manifest: Manifest) -> _Read:
+def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     records = {request.id: request for request in manifest.requests if request.state != "retired"}
     lives = {name: generations_of(one) for name, one in records.items()}
     held = {name: life.held for name, life in lives.items() if life.held is not None}
@@ -165,16 +167,16 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     if (options := options_of_folder(folder, manifest)) is not None:
         plan = replace(plan, options=options)
     origin = folder_origin(folder, manifest)
-    return _Read(
+    return _ForecastInput(
         plan=plan, records=records, held=held, under_way=under_way, seen=seen, origin=origin
     )
 
 
-def _find_start(read: _Read, options: PlanOptions, start: date | None) -> date:
+def _find_start(read: _ForecastInput, options: PlanOptions, start: date | None) -> date:
     if start is not None:
         return day_of(start)
     if read.seen is not None:
-        # A certificate that expired after the last run must not look valid.
+        # A certificate that expired after the last run must not count as valid.
         return max(read.seen, date.fromisoformat(timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
@@ -189,14 +191,20 @@ def _find_start(read: _Read, options: PlanOptions, start: date | None) -> date:
 
 
 class _Schedules:
-    """The schedules of all certificates of a plan; similar certificates share a timetable."""
+    """The renewal schedules for all certificates in a plan. Similar ones share a timetable."""
 
     def __init__(
-        self, read: _Read, options: PlanOptions, terms: RenewalTerms, days: Days, begin: date
+        self,
+        read: _ForecastInput,
+        options: PlanOptions,
+        terms: RenewalTerms,
+        days: Days,
+        begin: date,
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A custom product may have no steps: then no usage rolls over and no service restarts.
+        # A custom product may have no steps. In this case, no usage rolls over and no service
+        # restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
@@ -209,7 +217,7 @@ class _Schedules:
 
     @property
     def public_cas(self) -> tuple[str, ...]:
-        """The public CAs of the plan: first "" for the general rules, then the named CAs."""
+        """The names of the public CAs in the plan, after "" for the general rules."""
         public = [
             certificate
             for certificate in self.read.plan.certificates
@@ -218,12 +226,12 @@ class _Schedules:
         return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
 
     def ca(self, certificate: PlannedCertificate) -> str:
-        """Return the recorded or planned CA of a certificate; "" if it is not known."""
+        """Return the name of the recorded or planned CA for a certificate, or "" if unknown."""
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
-        """Return the entries of all certificates, and all problems."""
+        """Return the forecast entries for all certificates, and all problems."""
         entries: list[ForecastEntry] = []
         found: dict[ForecastProblem, list[str]] = {}
         for certificate in self.read.plan.certificates:
@@ -237,7 +245,7 @@ class _Schedules:
         return entries, tuple(problems)
 
     def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
-        """Return the timetable of a certificate."""
+        """Return the timetable for the renewals of a certificate."""
         rolls = self.rolls(certificate)
         record, ca = self.read.records.get(name), self.ca(certificate)
         asked = self.options.validity_for(certificate.issuer)
@@ -258,7 +266,7 @@ class _Schedules:
         return self._timetables[terms]
 
     def rolls(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
-        """Return the roll-over of each usage that can roll over."""
+        """Return the roll-over rule for each usage of a certificate that can roll over."""
         if self.procedure is None:
             return {}
         found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
@@ -267,7 +275,7 @@ class _Schedules:
     def validity(
         self, issuer: str, ca: str, asked: int | None, source: str = _ASKED
     ) -> tuple[Step, ...]:
-        """Return the validity that a CA issues, by date; `source` is the source of `asked`."""
+        """Return the validity that a CA issues, by date; `source` is the source of `asked` days."""
         key = (issuer, ca, asked, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
@@ -311,7 +319,7 @@ def _count_days(held: Held) -> int:
 def _list_steps(
     limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
 ) -> tuple[Step, ...]:
-    """List the validity by date: the limit, or the requested number of days if that is lower."""
+    """List the validity by date: the limit, or the requested number of days if it is lower."""
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
@@ -328,34 +336,34 @@ def _list_steps(
     return tuple(steps)
 
 
-# No limit for public CAs before 2015 is recorded.
+# The rules contain no limit for public CAs before 2015.
 _UNLIMITED = 36_500
 
 
 class _Schedule:
-    """The schedule of one certificate."""
+    """The renewal schedule for a certificate."""
 
     def __init__(self, of: _Schedules, certificate: PlannedCertificate, name: str) -> None:
         self.of, self.certificate, self.name = of, certificate, name
         self.timetable = of.timetable(certificate, name)
         self.rolls = of.rolls(certificate)
         self.days = of.days
-        self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate in use.
+        self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate that is in use.
         self.restarts = of.restarts(certificate)
         self.ca = of.ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
-        """Return the entries and problems of this certificate."""
+        """Return the forecast entries and the problems for this certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
         hold, first, in_use = None, None, held is not None
         ordered: tuple[Turn, ...] = ()
         if held is not None:
-            hold, self.ends = self._recorded_entry(held), held.ends
+            hold, self.ends = self._build_recorded_entry(held), held.ends
             entries.append(self._build_entry(0, hold))
-            ordered = tuple(self._list_ordered(hold))
+            ordered = tuple(self._list_replacements(hold))
         elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
             first = self.days.number(issue)
             problems += self._find_first_problem(first)
@@ -373,18 +381,18 @@ class _Schedule:
                 return (
                     entries,
                     problems,
-                )  # The certificate is never installed, which is already a problem.
+                )  # The certificate is never installed, which is already reported as a problem.
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
-            problems.append(self._build_never_problem())
+            problems.append(self._build_never_issued_problem())
         elif hold.last < self.days.goal:
             gap = hold.deadline + 1, self.days.goal
             problems.append(self._build_problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
-    def _list_ordered(self, hold: Hold) -> Iterator[Turn]:
-        """Yield the certificates that will replace one: ordered or already issued."""
+    def _list_replacements(self, hold: Hold) -> Iterator[Turn]:
+        """Yield the ordered or issued certificates that will replace the certificate in use."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
             return
@@ -392,7 +400,7 @@ class _Schedule:
         record = self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
         if part.issued is not None:
-            following = self._recorded_entry(part.issued)
+            following = self._build_recorded_entry(part.issued)
             issue, ready = following.issued, max(following.issued, number(self.of.begin))
         else:
             issue = ready = max(order + lead, number(self.of.begin))
@@ -415,11 +423,11 @@ class _Schedule:
         """Return whether the planned issue date is not in the past; always true for a plan."""
         return not self.of.read.records or issue >= self.of.begin
 
-    def _recorded_entry(self, held: Held) -> Hold:
+    def _build_recorded_entry(self, held: Held) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
         number = self.days.number
-        # A day counts as valid if it ends before the certificate expires; notAfter belongs to the
-        # validity.
+        # A day counts as valid if the certificate does not expire on it. The validity includes
+        # notAfter.
         last, deadline = (
             number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
@@ -451,14 +459,14 @@ class _Schedule:
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        # A certificate that is issued on the planned date may expire before it can be installed.
+        # A certificate that is issued on the planned date can expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
         for usage, roll in self.rolls.items() if done and not is_first else ():
             moment = later(self.ends, -timedelta(hours=roll.lead_hours))
-            # The second of notAfter belongs to the validity: 23:59:59 is the end of the day.
+            # The validity includes the second of notAfter, so 23:59:59 is the end of the day.
             if done and done <= later(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
@@ -477,7 +485,7 @@ class _Schedule:
         )
 
     def _find_first_problem(self, first: int) -> Iterator[ForecastProblem]:
-        rules = rules_at_first(self.timetable, first)
+        rules = find_rules_for_first_issue(self.timetable, first)
         if rules:
             day, change = self.days.date(first), self.days.next_change[first]
             last = self.days.date(min(change - 1, self.days.goal))
@@ -491,14 +499,16 @@ class _Schedule:
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
         key = (self.timetable.terms, hold, gap[0])
         if key not in self.of.broken:
-            self.of.broken[key] = rules_between(self.timetable, hold, gap[0], lead_source=source)
+            self.of.broken[key] = find_rules_between(
+                self.timetable, hold, gap[0], lead_source=source
+            )
         rules = self.of.broken[key]
-        what = f"servers have no valid certificate no. {number} {span_words(begins, ends)}"
+        what = f"servers have no valid certificate no. {number} {format_span(begins, ends)}"
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
         )
 
-    def _build_never_problem(self) -> ForecastProblem:
+    def _build_never_issued_problem(self) -> ForecastProblem:
         begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order",
@@ -514,7 +524,7 @@ class _Schedule:
 def _add_validations(
     entries: list[ForecastEntry], schedules: _Schedules
 ) -> Iterator[ForecastEntry]:
-    """Add the domains to validate to each certificate: the domains without a current validation."""
+    """Add the domains without a current validation to each forecast entry."""
     domains = {
         certificate.id: _list_domains(
             certificate, each_name=ca_rules().validates_each_name(schedules.ca(certificate))
@@ -526,17 +536,18 @@ def _add_validations(
     needed: dict[int, tuple[str, ...]] = {}
     order = sorted(
         (position for position, one in enumerate(entries) if one.issuer == "public"),
-        key=lambda position: (_issue_date(entries[position], schedules), position),
+        key=lambda position: (_find_issue_date(entries[position], schedules), position),
     )
     for position in order:
         one = entries[position]
-        issued, day = _issue_date(one, schedules), one.validate_on
-        reuse = step_on(schedules.reuse(one.ca), issued).days
+        issued, day = _find_issue_date(one, schedules), one.validate_on
+        reuse = find_step(schedules.reuse(one.ca), issued).days
         found = []
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                continue  # No validation is possible in time, which is a separate problem.
+                # No validation is possible in time, which is reported as a separate problem.
+                continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
                 found.append(domain)
@@ -548,22 +559,22 @@ def _add_validations(
             yield one._replace(validate_on=None) if one.validate_on else one
 
 
-def _issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
-    """Return the issue date; for a certificate on record, the first day of validity."""
+def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
+    """Return the issue date of an entry; for a certificate on record, the first day of validity."""
     return entry.issued_on or schedules.read.held[entry.id].begins.date()
 
 
 def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """List the domains that the CA validates: every name, or the domains that cover all names.
+    """List the domains that the CA validates: every name, or the domains above all names.
 
-    Source: Baseline Requirements 3.2.2.4.7: a CA may use the validation of a domain for names below
-    it.
+    A CA may use the validation of a domain for all names below the domain. Source: Baseline
+    Requirements 3.2.2.4.7.
     """
     names = (entry.name for entry in certificate.subject_alt_name)
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
-def _list_notes(read: _Read, options: PlanOptions) -> Iterator[str]:
+def _list_notes(read: _ForecastInput, options: PlanOptions) -> Iterator[str]:
     assumed = [
         certificate
         for certificate in read.plan.certificates

@@ -1,7 +1,7 @@
-"""``Forecast``: when certificates are renewed, month by month, and which work cannot be done.
+"""``Forecast``: the certificate renewals in the next years, and the work that cannot be done.
 
-This module contains only values; ``make_forecast.py`` calculates them, and ``forecast_files.py``
-writes them.
+This module contains only data classes. ``make_forecast.py`` creates the objects, and
+``forecast_files.py`` writes them to files.
 """
 
 from __future__ import annotations
@@ -23,44 +23,46 @@ from ..reports.timeline_figure import DatedFact
 CANNOT_WORK = "Problems with the schedule"
 CHANGES = "Server changes by month"
 
-_OWNERS = 4  # The maximum number of owners in a row.
+_OWNERS = 4  # The maximum number of owners that a table row lists.
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 class ForecastEntry(NamedTuple):
-    """One certificate and its work. Create it with keyword arguments.
+    """A certificate in a forecast, and the work for it. Use keyword arguments to create it.
 
     Attributes
     ----------
     id, owner, role, servers, usages, issuer, ca
         The values of the planned certificate.
     number : int
-        1, 2, …; 0 for the certificate on record.
+        The position in the sequence of renewals: 1, 2, …; 0 for the certificate on record.
     order_on, validate_on, issued_on, change_on : date or None
-        The dates of the order, of the domain validation (None if existing validations are
-        sufficient), of the issue, and of the installation. None for the certificate on record.
+        The dates of the order, the domain validation, the issue, and the installation. They are
+        None for the certificate on record. The validation date is None if existing validations are
+        sufficient.
     domains : tuple of str
         The domains to validate for the certificate.
     order_by, change_by : date or None
-        The last possible dates, even if they have passed (then ``order_on`` may be None). None if
-        no certificate is in use.
+        The last possible dates, even if they have passed. In this case, ``order_on`` may be None.
+        The dates are None if no certificate is in use.
     takes_effect : tuple of (str, datetime)
-        Usages that roll over, each with the latest time (UTC) at which the new certificate must
+        The usages that roll over, each with the latest UTC time at which the new certificate must
         take effect.
     valid_until : date
-        The last day on which the certificate is valid all day.
+        The last date on which the certificate is valid for the complete day.
     renew_from : date
         The date on which to order the replacement.
     late_from : date or None
-        The first day without a valid certificate, until ``change_on``.
+        The first date without a valid certificate. This state lasts until ``change_on``.
     changes : int
         The number of server changes that install the certificate.
     restarts : bool
-        Whether services on the servers restart for it.
+        Whether the installation restarts services on the servers.
 
     Notes
     -----
-    A tuple, not a dataclass, because a thousand certificates can have thirty thousand entries.
+    This is a tuple and not a dataclass, because a thousand certificates can have thirty thousand
+    entries.
     """
 
     id: str
@@ -88,7 +90,7 @@ class ForecastEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRule:
-    """A rule that prevents a replacement, with its dates and source.
+    """A rule that prevents the replacement of a certificate, with dates and source.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
     ``validation``, ``earliest order``.
@@ -103,7 +105,7 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastProblem:
-    """A problem: because of these rules, servers lack a certificate from ``begins`` to ``ends``."""
+    """A period in which servers have no valid certificate, with the rules that cause it."""
 
     certificates: tuple[str, ...]
     number: int
@@ -114,7 +116,7 @@ class ForecastProblem:
 
     @property
     def missing(self) -> str:
-        """The missing certificates, in a few words."""
+        """A short description of the missing certificates."""
         number = len(self.certificates)
         return f"{number:,} certificates" if number > 1 else self.certificates[0]
 
@@ -127,7 +129,7 @@ class ForecastProblem:
 
 
 class MonthWork(NamedTuple):
-    """The work of one month, ``2027-03``."""
+    """The numbers of orders, validations, and changes in a month, such as ``2027-03``."""
 
     month: str
     orders: int
@@ -137,7 +139,7 @@ class MonthWork(NamedTuple):
 
 
 class DayWork(NamedTuple):
-    """The work of one day: ``what`` is order, validate or change."""
+    """The work on a date: ``what`` is order, validate, or change."""
 
     day: date
     what: str
@@ -208,7 +210,7 @@ CHANGES_BY_MONTH = columns(
     ("Year", 0),
     *((month, number) for number, month in enumerate(_MONTHS, 1)),
 )
-#: The problems, one row for each rule: the problem, the rule, and the index of the rule.
+#: The columns of the problems, with a row for each rule: the problem, the rule, and its index.
 BROKEN = columns(
     ("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
     ("What", lambda row: row[0].what if row[2] == 0 else ""),
@@ -216,7 +218,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# The columns that fit on a page. Files have all columns and a row for each certificate.
+# The columns that fit on a page. Files contain all columns and a row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _format_with_last(ones[0].order_on, ones[0].order_by)),
     ("Validate", _format_validation),
@@ -234,7 +236,7 @@ _WORK = columns(
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast(Table):
-    """All certificates until a date, their work by month, and the problems.
+    """A forecast: all certificates until a date, the work by month, and the problems.
 
     Attributes
     ----------
@@ -246,15 +248,15 @@ class Forecast(Table):
         The certificates in the order of the plan; the entries of each certificate in
         chronological order.
     problems : tuple of ForecastProblem
-        In the order of their first day; empty if all work can be done.
+        The problems, sorted by the start date; empty if all work can be done.
     freezes : tuple of Period
-        The freezes in this period.
+        The freezes in the period of the forecast.
     limits : tuple of DatedFact
-        The limits that apply in this period.
+        The limits that apply in the period of the forecast.
     notes : tuple of str
         The assumptions of the forecast.
     origin : Origin
-        The deployment, planner and table, for every document.
+        The deployment, the planner, and the table, for documents.
     """
 
     _columns = COLUMNS
@@ -277,7 +279,7 @@ class Forecast(Table):
 
     @cached_property
     def months(self) -> tuple[MonthWork, ...]:
-        """The work of each month from the first to the last; months without work have zeros."""
+        """The work in each month of the forecast. Months without work have zeros."""
         counts: dict[str, Counter[str]] = {}
         restarts: set[tuple[str, date]] = set()
         for entry in self.entries:
@@ -298,7 +300,7 @@ class Forecast(Table):
         )
 
     def days(self) -> tuple[DayWork, ...]:
-        """Return the work day by day: orders, validations and server changes."""
+        """Return the work by date: orders, validations, and server changes."""
         found: dict[tuple[date, str], list[ForecastEntry]] = {}
         for entry in self.entries:
             told = (
@@ -315,7 +317,7 @@ class Forecast(Table):
 
     @property
     def figure_title(self) -> str:
-        """The title of the figure."""
+        """The title of the figure with the renewals."""
         return f"Forecast: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
@@ -324,8 +326,7 @@ class Forecast(Table):
         Returns
         -------
         tuple of DatedFact
-            Limits and freezes, problems, then each date on which a certificate is installed, by
-            issuer.
+            The limits and freezes, the problems, and then each installation date, by issuer.
         """
         facts = [*self.limits]
         facts += [
@@ -364,7 +365,7 @@ class Forecast(Table):
         return "".join(parts_html((*self.problem_tables(), self.changes_table(), work, *notes)))
 
     def problem_tables(self) -> Iterator[ReportTable]:
-        """Yield the table of the problems and their rules; nothing if there is no problem."""
+        """Yield a table of the problems and their rules, if there are problems."""
         if self.problems:
             yield ReportTable(
                 columns=BROKEN,
@@ -397,17 +398,17 @@ class Forecast(Table):
         )
 
     def years(self) -> Iterator[MonthWork]:
-        """Yield the work of each year."""
+        """Yield the summed work for each year."""
         for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
     def changes(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
-        """Yield each year and the number of its server changes by month.
+        """Yield each year with the number of server changes by month.
 
         Parameters
         ----------
         bars : bool, optional
-            Whether each number has a bar that shows the amount; a month without changes is blank.
+            Whether a bar shows the amount of each number. A month without changes is blank.
         """
         most = max((month.changes for month in self.months), default=0)
         for year, months in groupby(self.months, key=lambda item: item.month[:4]):
@@ -421,7 +422,7 @@ class Forecast(Table):
             yield (year, *cells)
 
     def summary(self) -> str:
-        """Return the work in one sentence."""
+        """Return a sentence that summarizes the work in the forecast."""
         sums = [sum(column) for column in list(zip(*self.months, strict=True))[1:]] or [0] * 4
         nouns = ("order", "validation", "server change", "restart")
         work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
@@ -438,7 +439,7 @@ class Forecast(Table):
 
 
 def _group_by_dates(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
-    """Group the entries whose work has the same dates."""
+    """Group the forecast entries whose work has the same dates."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for entry in entries:
         if entry.order_on is not None:

@@ -1,10 +1,10 @@
-"""Calculate the schedule of repeated renewals; days are numbers, and certificates have no names.
+"""Calculate the schedule of repeated renewals, with numbers as days.
 
-This module is pure. A day is the number of days since the first day of :class:`Days`. A certificate
-can replace another one if it is ordered on a day without a freeze and installed in time, on a day
-on which its servers may be changed. The validity depends only on the issue date. So the days from
-which a schedule reaches the end are calculated backwards, once for all certificates with the same
-terms.
+The functions have no side effects. A day is the number of days since the first day in
+:class:`Days`. A certificate can replace another one if it is ordered on a day without a freeze and
+installed in time, on a day on which its servers may be changed. The validity depends only on the
+issue date. So the possible issue days are calculated backwards from the last day, once for all
+certificates with the same terms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """A number of days for certificates that are issued from a date on; ``rule`` is the reason."""
+    """A number of days for certificates that are issued from a date on, and the reason."""
 
     begins: date
     days: int
@@ -42,14 +42,15 @@ class Terms:
     Attributes
     ----------
     validity, reuse : tuple of Step
-        By issue date: the validity in days, and the days for which a validation may be reused
-        (empty if no domain is validated).
+        The validity in days, and the number of days for which a domain validation may be reused, by
+        issue date. ``reuse`` is empty if no domain is validated.
     order_days : int
-        The days from the order to the issued certificate.
+        The number of days from the order to the issue of the certificate.
     lead_hours : int
-        The hours before the end of a certificate at which the next one takes effect.
+        The number of hours before the expiration of a certificate at which the next one takes
+        effect.
     earliest : date
-        The first day on which an order is possible.
+        The first date on which an order is possible.
     """
 
     validity: tuple[Step, ...]
@@ -59,25 +60,26 @@ class Terms:
     earliest: date = date.min
 
 
-def step_on(steps: Sequence[Step], day: date) -> Step:
-    """Return the step that applies to certificates issued on a date."""
+def find_step(steps: Sequence[Step], day: date) -> Step:
+    """Return the step that applies to certificates that are issued on a date."""
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
 class Hold(NamedTuple):
-    """A certificate in use, with its dates as day numbers."""
+    """A certificate in a schedule while it is in use, with dates as day numbers."""
 
     issued: int
-    last: int  # The last day on which the certificate is valid all day.
+    last: int  # The last day on which the certificate is valid for the complete day.
     deadline: int  # The last day on which the next certificate may be installed.
     renew: int  # The first day of the renewal period.
-    is_planned: bool = True  # Whether the certificate is planned, not on record.
+    is_planned: bool = True  # True for a planned certificate, False for a recorded one.
 
 
 class Turn(NamedTuple):
-    """One certificate of a schedule, as day numbers; None if no certificate is in use.
+    """The replacement of a certificate in a schedule, with day numbers.
 
-    ``late_from`` is the first day on which a server has no valid certificate.
+    Values are None if no certificate is in use. ``late_from`` is the first day on which a server
+    has no valid certificate.
     """
 
     hold: Hold
@@ -91,13 +93,14 @@ class Turn(NamedTuple):
 
 
 class Timetable:
-    """All schedules with the same terms."""
+    """Calculates the schedules for certificates with the same terms."""
 
     def __init__(self, terms: Terms, days: Days) -> None:
         self.terms, self.days = terms, days
         count = days.count
-        self.lasts = self._last_days()
-        # The work of a day is finished at its end, so the next day must begin before the lead time.
+        self.lasts = self._compute_last_days()
+        # The work on a day is finished at the end of the day, so the next day must begin before the
+        # lead time.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._find_validation_day(issue) for issue in range(count)]
@@ -113,29 +116,29 @@ class Timetable:
         )
         self._toward: dict[int, Ways] = {}
 
-    def _last_days(self) -> list[int]:
+    def _compute_last_days(self) -> list[int]:
         days, found = self.days, []
         for number in range(days.count):
-            found.append(number + step_on(self.terms.validity, days.date(number)).days - 1)
+            found.append(number + find_step(self.terms.validity, days.date(number)).days - 1)
         return found
 
     def _find_validation_day(self, issue: int) -> int:
-        """Return the validation day: the first day without a freeze on or after the order."""
+        """Return the day of the domain validation: the first possible day from the order on."""
         first = issue - self.terms.order_days
         if self.terms.reuse:
-            reuse = step_on(self.terms.reuse, self.days.date(issue)).days
+            reuse = find_step(self.terms.reuse, self.days.date(issue)).days
             first = max(first, issue - reuse)
         return self.days.next_unfrozen[first] if first >= 0 else issue
 
     def hold(self, issue: int) -> Hold:
-        """Return the certificate that is issued on a day, with its dates."""
+        """Return the certificate that is issued on a day, with all dates."""
         length = self.lasts[issue] - issue + 1
         renew = issue + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
     @cached_property
-    def to_the_end(self) -> Ways:
-        """The issue days from which a schedule covers every day to the end."""
+    def issue_days_to_end(self) -> Ways:
+        """Return the issue days from which a schedule covers every day to the end."""
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
@@ -147,7 +150,7 @@ class Timetable:
                 following = issue
         return Ways(next_flagged(good), last_flagged(good))
 
-    def _find_ways(self, target: int) -> Ways:
+    def _find_successors(self, target: int) -> Ways:
         if target not in self._toward:
             good = bytearray(self.days.count)
             good[target], following = 1, target
@@ -157,7 +160,7 @@ class Timetable:
             self._toward[target] = Ways(next_flagged(good), last_flagged(good))
         return self._toward[target]
 
-    def _find_furthest(self, hold: Hold) -> int | None:
+    def _find_furthest_issue_day(self, hold: Hold) -> int | None:
         """Return the reachable issue day whose schedule covers the longest period."""
         target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
         issue = max(hold.issued + 1, 0)
@@ -177,29 +180,31 @@ class Timetable:
         hold : Hold or None
             The certificate in use.
         first : int or None
-            Without `hold`: the day of issue of the first certificate; None: the first possible day.
+            Without `hold`, the issue day of the first certificate. None means the first possible
+            day.
 
         Notes
         -----
-        Each certificate is installed on the first possible day after the renewal of the previous
-        one begins, and is issued as late as that allows. If there is no such day, or no schedule
-        continues from it, the last day before is used. If no day works, the certificate in use
-        is replaced as late as possible, and the next one begins as early as possible.
+        Each certificate is installed on the first possible day in the renewal period of the
+        previous certificate, and is issued as late as possible before that day. If there is no such
+        day, or if no schedule continues from this day, the last earlier day is used. If no day is
+        possible, the certificate in use is replaced as late as possible, and the next one begins as
+        early as possible.
         """
         if hold is None:
             issue = first if first is not None else next_flagged(self.usable)[0]
             if issue >= self.days.count:
                 return
             hold = self.hold(issue)
-            yield self._build_turn(issue, hold, None, self.to_the_end)
+            yield self._build_turn(issue, hold, None, self.issue_days_to_end)
         goal = self.days.goal
         while True:
-            ways, target = self.to_the_end, None
+            ways, target = self.issue_days_to_end, None
             low, high = max(hold.issued + 1, 0), self.days.up_to(hold.deadline)
             leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
-                target = self._find_furthest(hold)
-                ways = ways if target is None else self._find_ways(target)
+                target = self._find_furthest_issue_day(hold)
+                ways = ways if target is None else self._find_successors(target)
             is_late = not leads_on and target is None
             found = (
                 self._find_issue_after(hold)

@@ -158,8 +158,7 @@ def rekey(
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         if has_list:
-            # This must be the first step, so that new files are sealed only to the remaining
-            # recovery keys.
+            # This is the first step, so that new files are not sealed to removed recovery keys.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
             left_alone = [path for path in left_alone if path != LIST]
