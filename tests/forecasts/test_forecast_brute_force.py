@@ -1,6 +1,6 @@
-"""The forecast against a search over every day, in small random cases.
+"""A forecast equals the result of a search over every day, in small random cases.
 
-``LYNCNB_FORECASTS=2000`` tries as many; by default a tenth.
+``LYNCNB_FORECASTS=2000`` runs as many cases. The default is a tenth of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture(scope="module")
 def planned():
-    """An Edge pool's public and internal certificates, servers of a pool, and OAuth's."""
+    """Return an Edge pool's public and internal certificates, servers of a pool, and the OAuth
+    certificate.
+    """
     topology = ln.read_topology(TWO_SITES.encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     wanted = {"AudioVideoAuthentication", "OAuthTokenIssuer", "Default"}
@@ -40,7 +42,10 @@ def planned():
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_as_a_search_over_every_day_says(planned, part):
-    """It works where a search finds a way; else it gets as far; and each day chosen is the one."""
+    """The forecast works if the search finds a solution.
+
+    Otherwise both get equally far. Each date is the same.
+    """
     tried = {"works": 0, "fails": 0}
     for seed in range(part, COUNT, PARTS):
         case = random_case(seed)
@@ -59,12 +64,14 @@ def test_as_a_search_over_every_day_says(planned, part):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_what_is_on_record_as_a_search_says(planned, part):
-    """A certificate on record ends at any second; what follows it is what a search finds."""
+    """A recorded certificate ends at any second, and its successors in the forecast equal those of
+    the search.
+    """
     tried = {"works": 0, "fails": 0}
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
         begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
-        # At a full hour, or, as CAs do, through the second before it; often at the end of a day.
+        # On the hour, or one second before it, as CAs do. Often at the end of a day.
         hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
         ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
         ends += hours * HOUR - seconds * SECOND
@@ -86,7 +93,9 @@ def test_what_is_on_record_as_a_search_says(planned, part):
 
 
 def followed(case, search, entries, problems, life, where) -> bool:
-    """Hold what follows a certificate on record against the search; say whether it works."""
+    """Compare the successors of a recorded certificate with the search, and return whether the
+    forecast works.
+    """
     begins, ends = life
     ways = search.following_on_record(begins, ends)
     last = datetime.combine(case.until, time()) + 24 * HOUR
@@ -117,7 +126,7 @@ def followed(case, search, entries, problems, life, where) -> bool:
 
 
 def check(case, search, entries, problems, where) -> bool:
-    """Hold one certificate's schedule against the search; say whether it works."""
+    """Compare one certificate's schedule with the search, and return whether the forecast works."""
     first = case.issue
     if not (search.can_be_issued(first) and search.changes(first)):
         assert problems, where
@@ -129,7 +138,8 @@ def check(case, search, entries, problems, where) -> bool:
         furthest = max(map(search.served_until, search.reached(first)))
         assert min(one.begins for one in problems) == furthest + DAY, where
         assert all(one.rules and one.begins <= one.ends for one in problems), where
-        # It is missing until the end of the day on which the next one can come to the servers.
+        # It is missing until the end of the first day on which the next certificate can be
+        # deployed.
         later = [
             change for day in search.days
             if search.can_be_issued(day) and (changes := search.changes(day))
@@ -144,7 +154,7 @@ def check(case, search, entries, problems, where) -> bool:
     for one in entries:
         assert one.valid_until == search.end(one.issued_on).date() - DAY, where
         life = search.end(one.issued_on) - datetime.combine(one.issued_on, time())
-        # The whole days before the last third begins have gone by.
+        # The whole days before the last third of the lifetime.
         renew = one.issued_on + (life * 2 // 3) // DAY * DAY
         order = case.order_on(search.issuer, one.issued_on, renew, one.valid_until)
         assert one.renew_from == order, where
@@ -160,7 +170,10 @@ def check(case, search, entries, problems, where) -> bool:
 
 
 def first_gap_is_named(case, search, problem, where) -> None:
-    """The end of what is in use comes first; without all rules after it the next comes in time."""
+    """If a gap is reported, its first rule is the end of the certificate in use.
+
+    Without the other rules, the next certificate would be in time.
+    """
     assert problem.rules[0].rule == "validity", where
     assert problem.rules[0].begins <= problem.rules[0].ends <= problem.begins, where
     named = {rule.rule for rule in problem.rules[1:]}
@@ -180,7 +193,9 @@ def first_gap_is_named(case, search, problem, where) -> None:
 
 
 def proofs_count(case, made, where) -> None:
-    """Each domain has a recent proof at each issue; a new proof is made only if none is valid."""
+    """Each domain has a valid proof at each issue, and a new proof is made only if no proof is
+    valid.
+    """
     public = sorted(
         (one for one in made.entries if one.issuer == "public"), key=lambda one: one.issued_on
     )
@@ -191,7 +206,7 @@ def proofs_count(case, made, where) -> None:
         if counts:
             assert one.validate_on is None, where
             continue
-        if one.validate_on is None:  # the planned day of issue, for which none can be made
+        if one.validate_on is None:  # the planned issue date, on which no proof can be made
             assert (one.number, made.works) == (1, False), where
             continue
         assert one.domains == ("contoso.com",), where
@@ -202,7 +217,10 @@ def proofs_count(case, made, where) -> None:
 
 
 def chosen(search, old, new, where) -> None:
-    """The first day from the last third on, issued as late as that allows; else the last before."""
+    """Return the first possible order date in the last third, issued as late as possible.
+
+    If there is none, return the last date before it.
+    """
     ways = [
         (min(search.changes(day)), day)
         for day in search.following[old.issued_on] if day in search.good
@@ -222,7 +240,7 @@ def chosen(search, old, new, where) -> None:
 
 
 def hour_by_hour(case, search, entries, where) -> None:
-    """In each hour until the end the servers have a certificate that is valid."""
+    """Check that the servers have a valid certificate in each hour until the end."""
     for one in entries:
         assert one.order_on not in case.frozen, where
         assert case.may_change(one.change_on), where

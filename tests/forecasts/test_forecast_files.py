@@ -1,4 +1,4 @@
-"""A forecast as files: calendar, table, workbook, page, text, picture, JSON."""
+"""A forecast is written as calendar, table, workbook, page, text, picture and JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def forecast(**options: object) -> ln.Forecast:
 
 @pytest.fixture(scope="module")
 def made() -> ln.Forecast:
-    """A forecast in which everything occurs: lead times, windows, a freeze that is too long."""
+    """Return a forecast with every kind of event: lead times, maintenance windows, and a freeze
+    that is too long.
+    """
     return forecast(
         lead_days={"public": 3},
         windows={"weekends": "saturday, sunday"},
@@ -46,7 +48,10 @@ def events(made: ln.Forecast) -> list[icalendar.Event]:
 
 
 def test_calendar(made):
-    """Entries are of one day, each with an alarm before it, and one before it is too late."""
+    """Calendar entries last one day, with an alarm before.
+
+    If the alarm's date has passed, the entry says it is too late.
+    """
     found = events(made)
     assert found
     for event in found:
@@ -62,7 +67,9 @@ def test_calendar(made):
 
 
 def test_calendar_says_all_that_is_to_be_done(made):
-    """Each day of orders and of server changes is there, with the moment of a roll-over."""
+    """The calendar has an entry for each date of orders and server changes, with the time of a
+    roll-over.
+    """
     found = {(str(one["uid"]).split("-")[0], one.decoded("dtstart")): one for one in events(made)}
     for one in made.entries:
         order, change = found["order", one.order_on], found["change", one.change_on]
@@ -78,7 +85,7 @@ def test_calendar_says_all_that_is_to_be_done(made):
 
 
 def test_the_same_bytes(made):
-    """The same forecast gives the same files, workbooks too."""
+    """The same forecast gives identical files, workbooks too."""
     for ending in FORECAST_FILE.is_ours:
         assert write_report(forecast_report(made), ending) == write_report(
             forecast_report(made), ending
@@ -87,7 +94,7 @@ def test_the_same_bytes(made):
 
 @pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
 def test_files_are_known_again(made, kind: OutputKind):
-    """Each file is known as lyncnb's by the test that lets it be replaced."""
+    """Each file is recognized as a file of lyncnb, which may be replaced."""
     for ending, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
             data = write_report(forecast_report(made), ending)
@@ -97,7 +104,7 @@ def test_files_are_known_again(made, kind: OutputKind):
 
 
 def test_tables_agree(made):
-    """CSV, workbook, DataFrame and JSON hold the same certificates."""
+    """The CSV file, workbook, DataFrame and JSON have the same certificates."""
     frame = made.to_frame()
     rows = list(
         csv.reader(io.StringIO(write_report(forecast_report(made), ".csv").decode("utf-8-sig")))
@@ -116,7 +123,7 @@ def test_tables_agree(made):
 
 
 def test_page_and_text_escape(made):
-    """A planner's name for a freeze is text on every page, and not a formula in a table."""
+    """A planner's name for a freeze is text on the page, and is not a formula in a table."""
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
     for ending in (".html", ".svg"):
         assert b"<b>|" not in write_report(forecast_report(bad), ending), ending
@@ -128,7 +135,7 @@ def test_page_and_text_escape(made):
 
 
 def test_picture(made):
-    """The picture and its table show freezes, limits, infeasible orders and working days."""
+    """The picture and its table show freezes, limits, impossible orders and working days."""
     figure = ln.figure(made)
     kinds = dict.fromkeys(row[0] for row in figure.rows)
     assert list(kinds) == [
@@ -141,7 +148,7 @@ def test_picture(made):
 
 
 def test_nothing_to_do():
-    """A plan without certificates gives an empty forecast, in every format."""
+    """A plan without certificates gives an empty forecast in every format."""
     made = forecast()
     empty = replace(made, entries=(), problems=(), limits=())
     assert empty.works
@@ -152,18 +159,22 @@ def test_nothing_to_do():
 
 
 def test_many_in_short():
-    """Sixty servers: an entry of the calendar, lines and a notebook tell some, and how many more."""
+    """For sixty servers, a calendar entry, the text and a notebook show some of them and the number
+    of others.
+    """
     servers = (front_end(number) for number in range(60))
     plan = ln.plan_certificates(topology(*servers), RULES)
     made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
-    assert "and 11 more" in str(events(made)[0]["description"])  # 60 and OAuth's, 50 told
+    assert "and 11 more" in str(
+        events(made)[0]["description"]
+    )  # 60 servers and the OAuth certificate, 50 of them shown
     lines = list(report_lines(forecast_report(made, shown=5), width=100))
     assert lines[-1] == "… and 56 more; use --json or -o FILE to show all of them"
     assert "and 56 more" in made._repr_html_()
 
 
 def test_a_proof_of_its_own_day():
-    """If the order is so early that a newer proof is needed, the calendar has a day for it."""
+    """If an order is so early that a new proof is needed, the calendar has a date for the proof."""
     made = forecast(lead_days={"public": 20})
     late = [one for one in made.entries if one.validate_on not in (None, one.order_on)]
     assert late
@@ -173,7 +184,9 @@ def test_a_proof_of_its_own_day():
 
 
 def test_comparison_in_a_notebook(made):
-    """Two forecasts show the work of each year, and what cannot work in which."""
+    """A comparison of two forecasts shows the work in each year, and what cannot work in which
+    forecast.
+    """
     pair = ln.compare_forecasts(made, forecast())
     assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]
     shown = pair._repr_html_()

@@ -1,4 +1,7 @@
-"""The forecast of a plan and of a folder: days worked out by hand, and what is refused."""
+"""The forecast of a plan and of a folder matches dates calculated by hand.
+
+Invalid input is rejected.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +42,14 @@ def days(entries: list[ForecastEntry], field: str) -> list[str]:
 
 
 def test_golden_case():
-    """The papers' case: issued on 2026-11-25; 200 days, from 2027-03-15 100, from 2029-03-15 47.
+    """The certificate is issued on 2026-11-25 for 200 days, from 2027-03-15 for 100, from 2029-03-15
+    for 47.
 
-    By hand. 200 days from 2026-11-25 end with 2027-06-12; two thirds (133 days) have gone by on
-    2027-04-07, when 100 days are allowed: until 2027-07-15, and 66 days later it is 2027-06-12.
-    Each 66 days on, the twelfth is the first under 47 days, of which two thirds are 31.
+    Calculated by hand: 200 days from 2026-11-25 end with 2027-06-12. Two thirds (133 days) have
+    passed
+    on 2027-04-07, when 100 days are allowed, until 2027-07-15. 66 days later it is 2027-06-12.
+    After
+    further steps of 66 days, the twelfth has the limit of 47 days, two thirds of which are 31.
     """
     edge = of(ln.forecast(with_options(planned())), "AudioVideoAuthentication")
     assert days(edge[:14], "issued_on") == [
@@ -54,17 +60,18 @@ def test_golden_case():
     assert days([edge[0], edge[1], edge[11], edge[12]], "valid_until") == [
         *("2027-06-12", "2027-07-15", "2029-05-05", "2029-05-18"),
     ]
-    # The A/V tokens are valid for 8 hours: the old one ends at midnight after 2027-06-12.
+    # A/V tokens are valid for 8 hours, and the old certificate ends at midnight after 2027-06-12.
     assert edge[0].takes_effect == ()
     assert [(usage, f"{moment}") for usage, moment in edge[1].takes_effect] == [
         ("AudioVideoAuthentication", "2027-06-12 16:00:00+00:00")
     ]
     assert (edge[1].order_by, edge[1].change_by) == (date(2027, 6, 11), date(2027, 6, 11))
-    # 133 days after the first proof 100 count; 66 days after that one it counts, after 132 not.
+    # 133 days after the first proof, proofs are valid for 100 days. The next proof is still valid
+    # after 66 days, but not after 132.
     assert days(edge[:5], "validate_on") == [
         *("2026-11-25", "2027-04-07", "None", "2027-08-17", "None"),
     ]
-    # From 2029-03-15 a proof counts for 10 days: each time again.
+    # From 2029-03-15 a proof is valid for 10 days, so each order needs a new one.
     assert all(one.validate_on == one.order_on for one in edge[12:])
 
 
@@ -76,13 +83,19 @@ def test_golden_case():
     ],
 )
 def test_a_ca_may_validate_each_name(ca, validated):
-    """Let's Encrypt reuses a proof for the same name alone; others take one of the domain."""
+    """Let's Encrypt reuses a proof only for the same name.
+
+    Other CAs accept a proof for the domain.
+    """
     made = ln.forecast(planned(ca={"public": ca}, planned_issue_date=ISSUE))
     assert of(made, "AccessEdgeExternal")[0].domains == validated
 
 
 def test_oauth_takes_effect_a_day_before():
-    """Its tokens are valid for 24 hours; it is installed once and restarts nothing."""
+    """The OAuth certificate takes effect a day later, because its tokens are valid for 24 hours.
+
+    It is installed once, without restarts.
+    """
     first, second = of(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]
     assert first.valid_until == date(2027, 11, 24)
     assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-11-24 00:00:00+00:00"]
@@ -91,20 +104,25 @@ def test_oauth_takes_effect_a_day_before():
 
 
 def test_work_by_month():
-    """Orders, validations, server changes and restarts add up to what the entries say."""
+    """The months' numbers of orders, validations, server changes and restarts add up to those of
+    the entries.
+    """
     made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
     months = {one.month: one for one in made.months}
     assert list(months) == sorted(months)
-    assert len(months) == 4 * 12 + 2  # 2026-11 to 2030-12, none left out
+    assert len(months) == 4 * 12 + 2  # 2026-11 to 2030-12, without gaps
     first = months["2026-11"]
     certificates = planned().certificates
     assert first.orders == len(certificates)
-    assert (first.validations, first.restarts) == (1, 0)  # contoso.com, for both; nothing runs yet
+    assert (first.validations, first.restarts) == (
+        1,
+        0,
+    )  # contoso.com, for both certificates. No server is in use yet.
     assert first.changes == sum(
         1 if one.shared_by == "deployment" else len(one.servers) for one in certificates
     )
     assert sum(one.orders for one in made.months) == len(made.entries)
-    # Both certificates of the Edge pool on one day are one restart of each of its servers.
+    # If both certificates of the Edge pool change on one date, each of its servers restarts once.
     by_day = {}
     for one in made.entries:
         if one.restarts:
@@ -113,12 +131,15 @@ def test_work_by_month():
 
 
 def test_a_freeze_that_is_too_long_names_its_rules():
-    """A freeze of 60 days under 47: which certificate is missing when, and the three rules."""
+    """If a freeze of 60 days is too long for 47 days, the forecast shows the missing certificate,
+    its dates, and the three rules.
+    """
     made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
     problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
     assert not made.works
-    # Issued on the last day before, 2029-05-31, it ends on 2029-07-16; A/V wants 8 hours more.
-    # What is put in place on the first day after the freeze is there when that day ends.
+    # A certificate issued on 2029-05-31, the last day before the freeze, ends on 2029-07-16. A/V
+    # needs 8 hours more. A certificate deployed on the first day after the freeze counts from the
+    # end of that day.
     assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-31"
     assert [one.rule for one in problem.rules] == ["validity", "roll-over", "freeze"]
     validity, roll_over, freeze = problem.rules
@@ -132,7 +153,9 @@ def test_a_freeze_that_is_too_long_names_its_rules():
 
 
 def test_a_roll_over_that_a_record_leaves_no_day_for():
-    """The record's last day is free, and is too late for the tokens alone: that is named."""
+    """If only the last day of a recorded certificate is free, the roll-over is too late because of
+    the tokens. This rule is named.
+    """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
     bundle = bundle_of(plan, lambda one: (ends - timedelta(days=89), ends))
@@ -142,12 +165,14 @@ def test_a_roll_over_that_a_record_leaves_no_day_for():
     problem = next(one for one in made.problems if edge[0].id in one.certificates)
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
-    # Without tokens the last day does.
+    # Without tokens, the last day is early enough.
     assert not any(one.late_from for one in of(made, "Default"))
 
 
 def test_a_roll_over_on_the_last_day_has_its_moment():
-    """A certificate that ends with a day leaves OAuth the whole day before the last one."""
+    """If a certificate ends at midnight, OAuth can roll over during the whole day before the last
+    one.
+    """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
     bundle = bundle_of(plan, lambda one: (ends - timedelta(days=90), ends))
@@ -159,7 +184,7 @@ def test_a_roll_over_on_the_last_day_has_its_moment():
 
 
 def test_lead_time_before_the_first_issue():
-    """An order that was due before the start is reported with both days."""
+    """An order that was due before the start of the forecast is reported with both dates."""
     made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
@@ -169,7 +194,7 @@ def test_lead_time_before_the_first_issue():
 
 
 def test_windows_that_never_come():
-    """If no server may ever be changed, no certificate is deployed, and the forecast says so."""
+    """If servers may never be changed, no certificate is deployed, and the forecast reports it."""
     made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
     told = [name for one in made.problems for name in one.certificates]
     assert sorted(told) == sorted(one.id for one in planned().certificates)
@@ -179,7 +204,9 @@ def test_windows_that_never_come():
 
 
 def test_what_ends_before_the_first_window_comes_to_no_server():
-    """The planned first certificate ends on 2029-04-13, a day before servers may be changed."""
+    """The first certificate ends on 2029-04-13, a day before servers may be changed, so it is never
+    deployed.
+    """
     plan = replace(
         planned(),
         options=ln.PlanOptions(
@@ -192,7 +219,7 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
         first, second, *_ = of(made, usage)
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
-        assert not second.restarts  # nothing runs before
+        assert not second.restarts  # no server is in use before
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
@@ -202,7 +229,10 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
 
 
 def test_nothing_is_of_today():
-    """Without a day to begin with there is none: it is asked for."""
+    """Without a start date, the forecast raises an error that asks for it.
+
+    The current date is not used.
+    """
     with pytest.raises(PlanError, match="forecast has no first day") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
@@ -214,7 +244,10 @@ def test_nothing_is_of_today():
 
 
 def test_the_same_whatever_the_order_of_rows():
-    """The same plan gives the same forecast; another order of rows only another order of it."""
+    """The same plan gives the same forecast.
+
+    If the rows are in another order, only the forecast's order differs.
+    """
     head, first, *rest = FIVE_SERVERS.splitlines(keepends=True)
     made, again, turned = (
         ln.forecast(with_options(planned(table)))
@@ -226,7 +259,7 @@ def test_the_same_whatever_the_order_of_rows():
 
 
 def test_ca_of_its_own_limits():
-    """The Edge pool with another CA: its own limits count, by the day of issue."""
+    """If the Edge pool has another CA, that CA's limits apply on the issue date."""
     other = planned(ca={"public": "Let's Encrypt"})
     pair = ln.compare_forecasts(
         ln.forecast(with_options(planned())),
@@ -238,7 +271,8 @@ def test_ca_of_its_own_limits():
     assert edge[1].valid_until == date(2027, 4, 23)
     assert edge[2].issued_on == date(2027, 3, 25)  # 64 days from 2027-02-10 on
     assert edge[2].valid_until == date(2027, 5, 27)
-    # A proof counts there for 30 days, from 2027-02-10 for 10, so that each has one of its own.
+    # For this CA, a proof is valid for 30 days, and from 2027-02-10 for 10, so each order has a
+    # separate proof.
     assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
     assert all(one.validate_on == one.issued_on for one in edge)
     rows = {(row[0], row[1]): row[2:] for row in pair._rows()}
@@ -247,7 +281,7 @@ def test_ca_of_its_own_limits():
 
 
 def test_limits_of_the_ca_that_is_named():
-    """The picture has the limits of the issuing CA and those of all public CAs."""
+    """The picture shows the limits of the issuing CA and those of all public CAs."""
     made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
     kinds = [one.kind for one in made.limits]
     assert kinds.count("Limits of public CAs") == 3
@@ -256,7 +290,7 @@ def test_limits_of_the_ca_that_is_named():
 
 
 def test_heavy_months_are_seen():
-    """A row for each year, a cell for each month, whose bar is as high as the month is heavy."""
+    """There is a row for each year and a cell for each month, with a bar for the amount of work."""
     made = ln.forecast(with_options(planned()))
     rows = {row[0]: row[1:] for row in made.changes()}
     assert list(rows) == ["2026", "2027", "2028", "2029", "2030"]
@@ -269,7 +303,7 @@ def test_heavy_months_are_seen():
 
 
 def test_without_directors():
-    """Two tables compared: how much work the Directors cost."""
+    """A comparison of two tables shows how much work the Directors cause."""
     lines = [line for line in FIVE_SERVERS.splitlines() if "Director" not in line]
     pair = ln.compare_forecasts(
         ln.forecast(with_options(planned(FIVE_SERVERS))),
@@ -281,7 +315,7 @@ def test_without_directors():
 
 
 def test_a_folder_counts_what_is_on_record(tmp_path):
-    """Certificates on record are followed from their own end, to the hour; the rest is ordered."""
+    """Recorded certificates are followed from their end, to the hour, and the others are ordered."""
     plan = planned(TWO_FRONT_ENDS)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample")
     ln.demo.answer(bundle, tmp_path / "answers", today=date(2026, 11, 25))
@@ -306,7 +340,7 @@ def test_a_folder_counts_what_is_on_record(tmp_path):
 
 
 def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
-    """A certificate that expired on the servers since the last run is a problem."""
+    """A certificate that expired on the servers since the last run is reported as a problem."""
     first = date(2024, 1, 2)
     plan = planned(TWO_FRONT_ENDS, planned_issue_date=first)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample", today=first)
@@ -316,7 +350,7 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     made = ln.forecast(tmp_path / "r")
     assert not made.works
     assert any("servers have no valid certificate" in problem.what for problem in made.problems)
-    # What the CA issued once it is expected to issue again.
+    # The CA's certificate after it was expected to issue again.
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
     assert not [note for note in made.notes if "of an internal CA" in note]
@@ -324,7 +358,7 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
 
 
 def test_the_docs_say_what_is_so():
-    """The options in docs/commands.md are read, and the sample can be forecast with them."""
+    """The options in docs/commands.md can be read, and the sample can be forecast with them."""
     text = (REPOSITORY / "docs/commands.md").read_text("utf-8")
     block = text.partition("## The years ahead")[2].partition("```toml\n")[2].partition("```")[0]
     options = ln.PlanOptions.from_toml(block.encode())
@@ -337,7 +371,7 @@ def test_the_docs_say_what_is_so():
 
 
 def test_a_product_without_steps():
-    """For a planner's own product without a procedure nothing rolls over and nothing restarts."""
+    """For a custom product without steps, no certificate rolls over and no server restarts."""
     plan = with_options(planned())
     bare = replace(plan, rules=replace(plan.rules, settings={}))
     made = ln.forecast(bare)
@@ -347,7 +381,9 @@ def test_a_product_without_steps():
 
 
 def test_what_a_folder_waits_for_comes_on_its_planned_day():
-    """A request without an answer is issued as planned, or, where that day is over, from the start."""
+    """A waiting request is issued on the planned date or, if that date has passed, on the start
+    date.
+    """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC)
     held = {one.id for one in plan.certificates if one.issuer == "internal"}
@@ -363,7 +399,7 @@ def test_what_a_folder_waits_for_comes_on_its_planned_day():
 
 
 def test_of_a_plan_on_record(tmp_path):
-    """A plan's JSON has certificates and no options: these, and the day, are given."""
+    """For a plan's JSON, which has no options, options and date are passed as arguments."""
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(ln.plan_document(planned(), ln.check_plan(planned(), on=ISSUE))))
     made = ln.forecast(path, options=ln.PlanOptions(planned_issue_date=ISSUE))
@@ -382,7 +418,7 @@ def test_no_day_will_ever_do():
 
 
 def test_each_issuer_has_its_own_validity():
-    """An internal CA's settings do not affect a public CA, and the other way round."""
+    """The settings of an internal CA do not affect a public CA, and the other way round."""
     made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
     first = {one.issuer: one for one in made.entries if one.number == 1}
     lives = {issuer: (one.valid_until - one.issued_on).days + 1 for issuer, one in first.items()}
@@ -390,7 +426,9 @@ def test_each_issuer_has_its_own_validity():
 
 
 def test_what_is_renewed_after_all_days():
-    """A certificate of thirty years is renewed on an unknown date; there is only one order."""
+    """A certificate of thirty years is renewed after the last date of the calendar, so there is
+    only one order.
+    """
     made = ln.forecast(with_options(planned(), validity_days=10_950))
     internal = [one for one in made.entries if one.issuer == "internal"]
     assert {one.number for one in internal} == {1}
@@ -402,7 +440,7 @@ NEW = datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 4, 11, 23, 59, 59, tzinfo
 
 
 def renewed(plan, *, is_back):
-    """A folder whose certificates are in use, and in which each is requested again."""
+    """Return a folder whose certificates are in use, and in which each is requested again."""
     bundle = bundle_of(plan, lambda one: OLD)
     records = []
     for record in bundle.requests:
@@ -418,7 +456,9 @@ def renewed(plan, *, is_back):
 
 @pytest.mark.parametrize("is_back", [False, True])
 def test_a_renewal_under_way_is_the_next_one(is_back):
-    """Installed certificates count until they end; ordered ones go in on the next possible day."""
+    """Installed certificates count until they end, and ordered ones are deployed on the next
+    possible date.
+    """
     plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
     folder, options = renewed(plan, is_back=is_back), plan.options
     made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 3, 1), options=options)
@@ -433,7 +473,9 @@ def test_a_renewal_under_way_is_the_next_one(is_back):
 
 @pytest.mark.parametrize("is_back", [False, True])
 def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
-    """A window after the end of what is in use leaves its servers without a certificate."""
+    """If the next maintenance window is after the end of the certificate in use, the servers have
+    none, which is a problem.
+    """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})
     folder = renewed(plan, is_back=is_back)
@@ -448,7 +490,9 @@ def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
-    """However late the evaluation date, with any renewal under way: servers have no valid one."""
+    """On any evaluation date, and with any pending renewal, an expired certificate in use is
+    reported as a problem.
+    """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     folder = bundle_of(plan, lambda one: OLD)
     if state != "in use":

@@ -1,4 +1,4 @@
-"""Kernels that another user installed."""
+"""Kernels that another user installed are found first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 @pytest.fixture
 def older_kernel(tmp_path, monkeypatch):
-    """Put a kernel that cannot encrypt its channels before this environment's of the same name."""
+    """Put an older kernel, which cannot encrypt its channels, before this environment's kernel of
+    the same name.
+    """
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

@@ -41,7 +41,7 @@ def _quoted(text: str) -> str:
 
 
 def _number(data: bytes) -> str:
-    """Write bytes as one decimal number; Python's own way stops at 4,300 digits."""
+    """Return bytes as one decimal number. Python's conversion stops at 4,300 digits."""
     value, parts = int.from_bytes(data, "big"), []
     while value:
         value, part = divmod(value, 10**1000)
@@ -49,7 +49,7 @@ def _number(data: bytes) -> str:
     return "".join(reversed(parts)).lstrip("0")
 
 
-# Encodings of a text in a notebook from which a reader gets the text back.
+# Encodings of a text in a notebook that a reader can decode.
 WRAPS = {
     "plain": lambda text: text,
     "one dash as an entity": lambda text: text.replace("-", "&#45;", 1),
@@ -94,7 +94,7 @@ def test_a_key_as_text(form, wrap):
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_as_base64(form, code):
-    """A PEM or DER key is found in base64, wherever it starts and however it is broken."""
+    """A PEM or DER key is found in base64, wherever it starts and however its lines are broken."""
     for key in KEYS:
         assert holds_key(f"it is: {CODES[code](_pem(key, form))}."), key
         if code != "UTF-16":
@@ -103,7 +103,7 @@ def test_a_key_as_base64(form, code):
 
 
 def test_a_package_as_base64():
-    """A PFX is a key, too."""
+    """A PFX file is reported as a key."""
     for key in KEYS.values():
         data = pkcs12.serialize_key_and_certificates(
             b"x", key, _certificate(key), None, BestAvailableEncryption(b"secret")
@@ -123,7 +123,7 @@ def _certificate(key) -> x509.Certificate:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_public_things_are_no_keys(key):
-    """Certificates, requests and public keys may be shared, as PEM and as base64 of either form."""
+    """Certificates, requests and public keys are not reported, as PEM or as base64."""
     pair = KEYS[key]
     certificate = _certificate(pair)
     request = x509.CertificateSigningRequestBuilder(certificate.subject).sign(pair, hashes.SHA256())
@@ -138,7 +138,7 @@ def test_public_things_are_no_keys(key):
 
 
 def test_a_long_output_takes_no_longer_than_its_length():
-    """Twice the pictures and the text take at most three times as long."""
+    """Scanning twice as many pictures and as much text takes at most three times as long."""
 
     def search(times: int):
         picture = base64.b64encode(bytes(range(256)) * 400 * times).decode()

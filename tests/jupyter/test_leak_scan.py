@@ -117,7 +117,7 @@ def test_a_planted_secret_is_found(kind):
     "metadata", [{"widgets": STATE}, {"note": PEM}, {"note": coded(PFX)}, {"note": PASSPHRASE}]
 )
 def test_metadata_is_searched_too(metadata):
-    """Widget state, a key or the passphrase in the notebook's own metadata is found."""
+    """Widget state, a key or a passphrase in the notebook's metadata is found."""
     notebook = new_notebook(cells=[new_markdown_cell("x")], metadata=metadata)
     (problem,) = scan_notebook(notebook, known=[Secret(PASSPHRASE)])
     assert problem.file == "notebook"
@@ -143,7 +143,7 @@ def work_notebook():
 
 
 def public_notebook():
-    """Return public keys, certificates and thumbprints in many encodings."""
+    """Return a notebook with public keys, certificates and thumbprints in many encodings."""
     public = KEY.public_key()
     der = public.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -182,12 +182,12 @@ def shipped(name):
     ids=["plan", "receive", "work", "public"],
 )
 def test_a_clean_notebook_passes(make):
-    """In four notebooks without a secret nothing is reported."""
+    """Nothing is reported in four notebooks without a secret."""
     assert scan_notebook(make(), known=[Secret(PASSPHRASE)], paths=True) == ()
 
 
 def test_paths_are_taken_out_of_outputs_and_left_in_code():
-    """Cleaning replaces a home folder by a tilde in outputs, not in the source."""
+    """Cleaning replaces a home folder by a tilde in outputs, but not in the source."""
     notebook = new_notebook(
         cells=[
             printed(f"{HOME}/a/b and {TEMPORARY}/tmpx1/keys\n"),
@@ -203,7 +203,7 @@ def test_paths_are_taken_out_of_outputs_and_left_in_code():
 
 
 def test_a_view_alone_is_no_leak():
-    """A widget's view contains no values. Only its state does."""
+    """The view of a widget is not reported. Only the widget's state contains values."""
     assert scan_notebook(new_notebook(cells=[shown(WIDGET_VIEW, {"model_id": "abc"})])) == ()
 
 

@@ -1,7 +1,7 @@
-"""No passphrase reaches the disk through a notebook, whatever you type, save and run.
+"""No passphrase reaches the disk through a notebook, whatever a user types, saves and runs.
 
-Everything that a session left is searched: notebook, checkpoints, request folder, and all files
-of the server's own folders (settings, workspaces, logs, IPython's history), as text and base64.
+All files that a session wrote are searched, as text and base64: the notebook, checkpoints, the
+request folder, and the server's folders (settings, workspaces, logs, IPython's history).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.jupyter.server_extension': F
 
 
 def shapes(needle: str) -> Iterator[bytes]:
-    """Give the needle as text in several encodings, and the middle of its base64 at any offset."""
+    """Return the searched text in several encodings, and the middle of its base64 at any offset."""
     yield needle.encode()
     yield needle.encode("utf-16-le")
     yield urllib.parse.quote(needle, safe="").encode()
@@ -44,13 +44,13 @@ def shapes(needle: str) -> Iterator[bytes]:
     for encoding in ("utf-8", "utf-16-le"):
         for offset in range(3):
             text = base64.b64encode(b"x" * offset + needle.encode(encoding))
-            # The first and last group depend on the bytes around the needle.
+            # The first and last base64 group depend on the bytes around the text.
             yield text[4:-4]
             yield text[4:-4].replace(b"+", b"-").replace(b"/", b"_")
 
 
 def leaks(needles: list[str], *folders: Path) -> list[str]:
-    """List each file that holds a needle in any shape."""
+    """Return each file that contains a searched text in any encoding."""
     wanted = {shape for needle in needles for shape in shapes(needle)}
     contents = (
         (path, path.read_bytes())
@@ -63,7 +63,7 @@ def leaks(needles: list[str], *folders: Path) -> list[str]:
 
 @pytest.mark.parametrize("offset", range(3))
 def test_the_search_finds_what_is_there(tmp_path, offset):
-    """Text, escaped text and base64 at any offset are found; nothing else is."""
+    """Plain text, escaped text and base64 at any offset are found, and nothing else."""
     plain = "before " * offset + GIVEN + " after"
     (tmp_path / "plain.txt").write_text(plain)
     (tmp_path / "wide.txt").write_text(plain, encoding="utf-16")
@@ -86,7 +86,7 @@ def test_a_browser_session_leaves_no_passphrase(
     chromium,
     hook,
 ):
-    """A passphrase does not leak if it is typed, mistyped, sent or wrong when you save.
+    """A passphrase does not leak if it is typed, mistyped, sent, or wrong when the user saves.
 
     JupyterLab saves the state of the widgets, which a planner has to switch on.
     """
@@ -123,7 +123,7 @@ def test_a_browser_session_leaves_no_passphrase(
         lab.page.keyboard.press("Enter")
         lab.wait_text("Finished.")
         lab.save()
-        kernel(lab, "editor.change_options(xmpp_host_names=True)")  # then there is a next run
+        kernel(lab, "editor.change_options(xmpp_host_names=True)")  # a next run is then possible
         expect(first).to_be_enabled()
         first.fill(WRONG)
         first.press("Enter")
@@ -135,7 +135,7 @@ def test_a_browser_session_leaves_no_passphrase(
         saved = {widget["model_name"] for widget in state["state"].values()}
         assert "IntSliderModel" in saved  # the state of a colleague's widget stays
         assert ("AnyModel" in saved) == (not hook)
-        assert "fe02.contoso.com" not in json.dumps(state)  # rows are no traits either
+        assert "fe02.contoso.com" not in json.dumps(state)  # rows are not traits either
         lab.shut_kernel_down()
         server.stop()
         assert (tmp_path / ".ipynb_checkpoints").is_dir()
@@ -183,7 +183,7 @@ CELLS = (
 
 @pytest.mark.kernel
 def test_nbconvert_leaves_no_passphrase(tmp_path):
-    """``nbconvert --execute`` stores widget state: it has the table and no secret."""
+    """``nbconvert --execute`` stores the widgets' table and no secret."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     home = tmp_path / "home"
@@ -211,13 +211,15 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
         for output in cell["outputs"]
     )
     assert "fe02.contoso.com" in shown
-    assert "6 requests in requests: 6 kept" in shown  # the panel wrote them, the call found them
+    assert (
+        "6 requests in requests: 6 kept" in shown
+    )  # the panel wrote the requests, and the call found them
     assert leaks([GIVEN], tmp_path) == []
 
 
 @pytest.mark.kernel
 def test_nbconvert_without_a_passphrase_fails(tmp_path):
-    """A run without a user and a passphrase writes nothing, so it must not end as a success."""
+    """Without a user and a passphrase, a run of nbconvert writes nothing and fails."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS[:2])
     ran = subprocess.run(
@@ -235,7 +237,7 @@ def test_nbconvert_without_a_passphrase_fails(tmp_path):
 
 @pytest.mark.kernel
 def test_lyncnb_run_leaves_no_passphrase(tmp_path):
-    """The executed copy and the page hold tables and no secret; the request folder is complete."""
+    """The run command writes a copy and a page without secrets, and completes the request folder."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     ran = subprocess.run(

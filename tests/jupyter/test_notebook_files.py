@@ -1,4 +1,4 @@
-"""Notebook files: which secrets are found, what is removed, and what a page contains."""
+"""In notebook files, secrets are found and removed, and a page contains the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW, clean_notebook, read_notebook
 from lyncnb.jupyter.shared_page import notebook_page, share_notebook
 
-# Not a key: the form alone is what is looked for.
+# Not a real key: the search looks only for the form.
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIA\n-----END PRIVATE KEY-----\n"
 ENCRYPTED = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIA\n-----END ENCRYPTED PRIVATE KEY-----\n"
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "needle"}}}}
@@ -47,7 +47,7 @@ def save(path, *cells, **metadata):
         (new_code_cell(f"key = '''{PEM}'''"), "the cell contains a private key"),
         (new_markdown_cell(PEM), "the cell contains a private key"),
         (shown(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
-        # a file shown as base64 starts at one of three places of a group
+        # in base64 of a file, the key starts at one of three positions in a group
         (printed(base64.b64encode(PEM.encode()).decode()), "the cell contains a private key"),
         (
             printed(base64.b64encode(b"-" + PEM.encode()).decode()),
@@ -81,7 +81,7 @@ def test_secrets_are_found_by_cell(cell, message):
 @pytest.mark.parametrize(
     "cell",
     [
-        printed("Passphrase: ········\n", "stdin"),  # getpass in JupyterLab
+        printed("Passphrase: ········\n", "stdin"),  # a getpass prompt in JupyterLab
         new_code_cell("ln.write_requests(plan, folder, passphrase=ln.ask_passphrase())"),
         new_code_cell('passphrase_file = "secret.txt"'),
         new_code_cell('os.environ.pop("LYNCNB_PASSPHRASE", None)'),
@@ -90,12 +90,12 @@ def test_secrets_are_found_by_cell(cell, message):
     ],
 )
 def test_what_is_no_secret_passes(cell):
-    """The dots of a prompt, requests and texts about keys may be shared."""
+    """The dots of a prompt, requests, and texts about keys are not reported."""
     assert scan_notebook(new_notebook(cells=[cell])) == ()
 
 
 def test_clean_takes_state_views_and_timings_out(tmp_path):
-    """Cleaning keeps the static form of each output and removes the widgets."""
+    """Cleaning keeps the static form of each output, and removes widget state, views and timings."""
     view = {WIDGET_VIEW: {"model_id": "a"}}
     table = new_output("display_data", data={**view, "text/html": "<table></table>"})
     bare = new_output("display_data", data={**view, "text/plain": "VBox(children=())"})
@@ -115,7 +115,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 
 @pytest.mark.browser
 def test_clean_makes_pictures_png_outputs(tmp_path):
-    """With png, the picture of an editor becomes a PNG output."""
+    """With the option png, cleaning replaces the picture of an editor by a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
     page, text, _ = editor.view.channel.static_form()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
@@ -137,7 +137,7 @@ def test_clean_makes_pictures_png_outputs(tmp_path):
 
 
 def image_data(image: bytes) -> bytes:
-    """Return the compressed points of a PNG."""
+    """Return the compressed pixels of a PNG."""
     found, place = b"", 8
     while place < len(image):
         length, kind = struct.unpack(">I4s", image[place : place + 8])
@@ -147,7 +147,7 @@ def image_data(image: bytes) -> bytes:
 
 
 def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):
-    """A notebook without widgets keeps every byte and its time."""
+    """Cleaning does not change a notebook without widgets, nor its time."""
     path = save(tmp_path / "a.ipynb", new_code_cell("1"))
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")), indent=4), "utf-8")
     before = path.read_bytes(), path.stat().st_mtime_ns
@@ -184,7 +184,9 @@ def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
 
 
 def test_page_loads_nothing_and_runs_nothing(tmp_path):
-    """A page holds no script, and no address except in links; its policy forbids both."""
+    """A page has no script and no address except in links, and its policy forbids scripts and
+    loading.
+    """
     cell = shown(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
     formula = new_markdown_cell("$x^2$ [a](https://learn.microsoft.com)\n```mermaid\na-->b\n```")
     path = save(tmp_path / "a.ipynb", formula, cell)
@@ -199,7 +201,7 @@ def test_page_loads_nothing_and_runs_nothing(tmp_path):
 
 
 def test_page_shows_the_static_form_of_widgets():
-    """A page shows the table of a widget and refers to no missing widget model."""
+    """A page shows the table of a widget, and refers to no missing widget model."""
     data = {WIDGET_VIEW: {"model_id": "a"}, "text/html": "<p>the table</p>"}
     cell = new_code_cell("1", outputs=[new_output("display_data", data=data)])
     notebook = new_notebook(cells=[cell])
@@ -207,12 +209,12 @@ def test_page_shows_the_static_form_of_widgets():
     assert "<p>the table</p>" in page
     assert "model_id" not in page
     assert "<title>a &lt;b&gt;</title>" in page
-    assert WIDGET_VIEW in notebook.cells[0].outputs[0].data  # the notebook itself is unchanged
+    assert WIDGET_VIEW in notebook.cells[0].outputs[0].data  # the notebook is unchanged
 
 
 @pytest.mark.parametrize("content", [b"server_fqdn,role\n", b"{}", b"\xff\xfe", b""])
 def test_what_is_no_notebook_is_said_so(tmp_path, content):
-    """A file that is not a notebook gives one clear message."""
+    """A file that is not a notebook causes one clear message."""
     path = tmp_path / "a.ipynb"
     path.write_bytes(content)
     with pytest.raises(NotebookError, match='a.ipynb" is not a Jupyter notebook'):
@@ -220,6 +222,6 @@ def test_what_is_no_notebook_is_said_so(tmp_path, content):
 
 
 def test_a_missing_notebook_is_said_so(tmp_path):
-    """A wrong name gives one clear message."""
+    """A missing notebook causes one clear message."""
     with pytest.raises(NotebookError, match=r'cannot read ".*a.ipynb": No such file'):
         read_notebook(tmp_path / "a.ipynb")

@@ -1,4 +1,6 @@
-"""The page of ``lyncnb dash`` in Chromium: from a table to its requests, asking no other host."""
+"""The page of ``lyncnb dash`` works in Chromium, from a table to its requests, without contacting
+another host.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """Return the empty folder that the page works in."""
+    """Return the empty folder in which the page works."""
     return tmp_path_factory.mktemp("page")
 
 
 @pytest.fixture(scope="module")
 def address(workspace):
-    """Serve the page of a new workspace; give its address."""
+    """Serve the page of a new workspace, and return its address."""
     port = free_port()
     code = (
         f"from lyncnb.jupyter.workspace import open_page as f; f('w', browser=False, port={port})"
@@ -58,7 +60,7 @@ def address(workspace):
 
 @pytest.fixture
 def page(address, chromium):
-    """The page as it opens; at the end nothing went wrong in it and no other host was asked."""
+    """Return the open page. At the end, it must have no error and have contacted no other host."""
     hosts, faults = set(), []
     with chromium.new_context(viewport={"width": 1300, "height": 1000}) as context:
         page = context.new_page()
@@ -76,8 +78,8 @@ def page(address, chromium):
 
 
 def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
-    """The page shows the sample. Text that is not a table gives an error and changes nothing."""
-    # The kernel tells it after the page is drawn.
+    """The page shows the sample. A text that is not a table causes an error and changes nothing."""
+    # The kernel reports it after the page is drawn.
     expect(page.get_by_label("Table in the workspace")).to_have_value("data/contoso.csv")
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select edge01.contoso.net").wait_for()
@@ -96,9 +98,9 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
     page.get_by_label("Select edge01.contoso.net").wait_for()
     papers = {"light": "rgb(255, 255, 255)", "dark": "rgb(33, 33, 33)"}
-    for scheme, paper in papers.items():  # as the system is
+    for scheme, paper in papers.items():  # as set in the system
         page.emulate_media(color_scheme=scheme)
-        # The page hears of it with its next frame.
+        # The page receives it with its next frame.
         expect(page.locator(".lc-editor")).to_have_css("background-color", paper)
     page.get_by_role("tab", name="Picture").click()
     page.get_by_label("Which picture").select_option("topology")
@@ -108,7 +110,9 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
 
 
 def test_a_pasted_table_becomes_requests(page, workspace):
-    """Paste rows, type the passphrase, write: the requests are those of the pasted table."""
+    """After rows are pasted and the passphrase is typed, the written requests are those of the
+    pasted table.
+    """
     rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
     page.get_by_label("Pasted rows (instead of a file)").fill(rows)
     page.get_by_role("button", name="Open the table").click()
@@ -121,7 +125,9 @@ def test_a_pasted_table_becomes_requests(page, workspace):
 
 
 def test_without_a_table_one_answers_questions(page, workspace):
-    """The guide leads from its button to the table's files and the editor, on one page."""
+    """Without a table, a button starts the guide, which leads to the files and the editor on one
+    page.
+    """
     page.get_by_role("button", name="No table yet").click()
     domains = page.get_by_label("SIP domains").first
     domains.fill("contoso.com")

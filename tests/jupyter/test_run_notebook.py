@@ -1,4 +1,4 @@
-"""Running a notebook without a browser: the files it writes, and its questions and messages."""
+"""A notebook runs without a browser, writes its files, and shows questions and messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def save(folder: Path, *sources: str) -> Path:
 
 
 def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
-    """Cells run in the notebook's folder; the notebook itself keeps its bytes."""
+    """The cells run in the notebook's folder, a copy and a page are written, and the notebook is
+    not changed.
+    """
     path = save(tmp_path, "import os\nprint(os.getcwd() == FOLDER)", "6 * 7")
     source = path.read_text("utf-8").replace("FOLDER", repr(str(tmp_path)))
     path.write_text(source, "utf-8")
@@ -49,7 +51,10 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
 
 
 def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
-    """The kernel gets the passphrase when it asks. Its environment and the files do not contain it."""
+    """The kernel gets the passphrase when it asks.
+
+    Its environment and the files do not contain it.
+    """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", NEEDLE)
     path = save(
         tmp_path,
@@ -69,7 +74,7 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
 def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
-    """A question for another passphrase than the folder's gets no answer."""
+    """A prompt for another passphrase than the folder's is not answered."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
     with pytest.raises(NotebookError, match="but nobody can answer"):
         run_notebook(path, passphrase=lambda: Secret(NEEDLE))
@@ -78,7 +83,7 @@ def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
 
 
 def test_kernel_channels_are_encrypted(tmp_path):
-    """The kernel gets a key pair for its sockets, as with lyncnb lab."""
+    """The kernel gets a key pair to encrypt its sockets, as in lyncnb lab."""
     path = save(
         tmp_path,
         "import json\nfrom ipykernel.kernelapp import IPKernelApp\n"
@@ -91,7 +96,7 @@ def test_kernel_channels_are_encrypted(tmp_path):
 
 @pytest.mark.usefixtures("older_kernel")
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
-    """An older kernel with the same name is found first. It is refused before it gets any data."""
+    """If an older kernel with the same name is found first, it is rejected before it gets any data."""
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt its channels") as caught:
         run_notebook(path)
@@ -112,7 +117,9 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
-    """The error names the cell and the cause. The files show the cells before it."""
+    """If a cell fails, the error names the cell and the cause, and the files show the cells before
+    it.
+    """
     path = save(tmp_path, "print('before')", source, "print('after')")
     with pytest.raises(NotebookError, match=message):
         run_notebook(path)
@@ -124,7 +131,9 @@ def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
 
 def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     """Messages of a kernel's libraries are not shown, but the output of cells is."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it a kernel does not look after descriptor 2
+    monkeypatch.delenv(
+        "PYTEST_CURRENT_TEST"
+    )  # with this variable, a kernel does not redirect descriptor 2
     path = save(
         tmp_path,
         "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",
@@ -139,7 +148,9 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
 
 @pytest.mark.parametrize("said", ["no module named so", ""])
 def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
-    """A file next to the notebook can hide a module of the kernel. Then nothing is written."""
+    """If a file next to the notebook hides a module of the kernel, the kernel does not start, and
+    nothing is written.
+    """
     path = save(tmp_path, "6 * 7")
     (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
     with pytest.raises(NotebookError, match=r"^a\.ipynb: the kernel did not start") as caught:
@@ -153,7 +164,7 @@ def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
 
 @pytest.mark.parametrize("starts", [1, 2, 3])
 def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
-    """A kernel whose port is taken is started on other ports, three times at most."""
+    """A kernel whose port is used is started again with other ports, at most three times."""
     path = save(tmp_path, "6 * 7")
     find = LocalPortCache.find_available_port
     found = []
@@ -173,12 +184,12 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
                 run_notebook(path)
             assert caught.value.hint.startswith("run the notebook again. The kernel reported: ")
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
-    assert len(found) == min(starts + 1, 3) * 5  # a kernel has five
+    assert len(found) == min(starts + 1, 3) * 5  # a kernel has five ports
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_passphrase_stops_the_run(tmp_path):
-    """The planner sees the caller's error for a missing passphrase."""
+    """If the passphrase is missing, the planner sees the caller's error."""
 
     def none() -> Secret:
         raise PassphraseError("there is no passphrase", hint="give one")
@@ -189,7 +200,7 @@ def test_a_missing_passphrase_stops_the_run(tmp_path):
 
 
 def test_a_printed_key_becomes_no_page(tmp_path):
-    """A run whose output holds a private key leaves no page to share."""
+    """If an output contains a private key, no page is written."""
     path = save(tmp_path, "print('-----BEGIN ' + 'PRIVATE KEY-----')")
     with pytest.raises(NotebookError, match="the cell contains a private key"):
         run_notebook(path)

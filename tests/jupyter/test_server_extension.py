@@ -1,4 +1,4 @@
-"""The pre-save hook saves no notebook with the state of a panel, and keeps all other state."""
+"""The pre-save hook removes the state of a panel from a notebook, and keeps all other state."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def saved_state(widgets):
 
 
 def test_the_state_of_other_widgets_is_saved():
-    """The map of somebody who uses the same server keeps its state, and the panel's goes."""
+    """The state of another widget, such as a map, is kept when the panel's state is removed."""
     assert saved_state(MAP) == MAP
     assert saved_state({**MAP, **PANEL}) == MAP
     assert saved_state(PANEL) is None
 
 
 def test_a_layout_that_two_widgets_share_is_saved():
-    """A layout goes with the panel only if no other widget uses it."""
+    """A layout is removed with the panel only if no other widget uses it."""
     shared = {**MAP, "panel": {"state": {**PANEL["panel"]["state"], "layout": "IPY_MODEL_wide"}}}
     assert saved_state(shared) == MAP
 
 
 def test_state_in_another_format_is_saved_unchanged():
-    """Metadata that is not widget state as JupyterLab saves it passes unchanged."""
+    """Metadata that is not widget state in JupyterLab's format is kept unchanged."""
     for widgets in ({"other": 1}, {"application/vnd.jupyter.widget-state+json": None}, [1]):
         model = {"type": "notebook", "content": {"metadata": {"widgets": widgets}}}
         drop_panel_state(model=model, path="a", contents_manager=None)
@@ -57,14 +57,16 @@ def test_state_in_another_format_is_saved_unchanged():
 
 
 def test_jupyter_finds_the_extension():
-    """The extension names itself the way Jupyter Server looks it up."""
+    """Jupyter Server finds the extension by its name."""
     assert server_extension._jupyter_server_extension_points() == [
         {"module": "lyncnb.jupyter.server_extension"}
     ]
 
 
 def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
-    """A contents manager with the hook writes views, which a reload needs, and no state."""
+    """With the hook, a saved notebook and its checkpoint contain the views, which a reload needs,
+    and no state.
+    """
     manager = LargeFileManager(root_dir=str(tmp_path))
     server_extension._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))
     model = {"type": "notebook", "format": "json", "content": notebook(PANEL)}
@@ -80,7 +82,7 @@ def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
 
 
 def test_other_files_are_left_alone():
-    """A text file, a folder and a notebook without content pass unchanged."""
+    """A text file, a folder and a notebook without content are saved unchanged."""
     for model in (None, {"type": "file", "content": "x"}, {"type": "notebook", "content": None}):
         before = str(model)
         drop_panel_state(model=model, path="a", contents_manager=None)

@@ -1,4 +1,4 @@
-"""Shared pages: what they contain and leave out, and how they look and print."""
+"""Shared pages contain and omit the right parts, and can be read and printed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def example():
     ["data:text/html,x", " data:text/html,x", "da&#10;TA:text/html,x", "&#1;data:text/html,x"],
 )
 def test_a_link_to_a_page_in_itself_is_taken_out(address):
-    """A browser also opens such an address with a control character before it or a line break inside."""
+    """A javascript: link is removed, also with a control character before it or a line break in it."""
     assert shared_page._sanitize(f'<a href="{address}">open</a>') == "<a>open</a>"
 
 
@@ -112,13 +112,13 @@ def test_what_runs_or_loads_is_taken_out():
 
 @pytest.mark.parametrize("name", ["a b.png", "a%20b.png", "a(1).png", "\u5716.png", "a&b.png"])
 def test_an_attached_picture_is_in_the_page(name):
-    """A link may spell the name of a picture in its own way."""
+    """An attached picture is embedded in the page, also if the link writes its name in another way."""
     picture = {name: {"image/png": "QUJD"}}
     cell = new_markdown_cell(f"![x](<attachment:{name}>)", attachments=picture)
     assert "data:image/png;base64,QUJD" in notebook_page(new_notebook(cells=[cell]), title="x")
 
 
-#: What fragments that try to get past a sanitizer are made of.
+#: Fragments that are used to bypass sanitizers.
 PIECES = (
     *("<svg>", "</svg>", "<math>", "<mtext>", "<mglyph>", "<annotation-xml encoding=text/html>"),
     *(
@@ -164,7 +164,7 @@ PIECES = (
 
 
 def test_a_second_sanitizer_finds_nothing():
-    """bleach, which reads HTML by itself, sees no other tag, attribute or address in the page."""
+    """The sanitizer bleach finds no other tag, attribute or address in the page."""
     from bleach import clean
     from bleach.css_sanitizer import CSSSanitizer
 
@@ -189,7 +189,7 @@ def test_a_second_sanitizer_finds_nothing():
     assert {tag for tag, name in seen if name in ("src", "href")} == {"a", "img"}
 
 
-#: Texts of a notebook by the number of their pieces.
+#: Texts of a notebook by the number of their parts.
 GROWING = {
     "a table": lambda count: "|a|b|\n|-|-|\n" + "|fe01.contoso.com|10.0.0.1|\n" * count,
     "a list": lambda count: "- a\n" * count,
@@ -202,19 +202,22 @@ GROWING = {
 
 @pytest.mark.parametrize("what", GROWING)
 def test_twice_the_text_takes_at_most_thrice_the_time(what):
-    """In a text cell, and in the output of a code cell."""
+    """Twice as much text in a text cell or an output takes at most three times as long."""
 
     def make(count):
         cells = [new_markdown_cell(GROWING[what](count))]
         notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[what](count))])
         return lambda: notebook_page(notebook, title="Plan")
 
-    make(1)()  # nbconvert imports what it needs when it is first used
+    make(1)()  # nbconvert imports modules when it is first used
     assert faster_than_linear(make, size=1_000, most=16_000) is None
 
 
 def test_a_page_has_contents_and_folded_code():
-    """Headings are the page's contents, the first is its title; code is folded, or left out."""
+    """Headings are the page's table of contents, and the first is its title.
+
+    Code is folded or omitted.
+    """
     page = notebook_page(example(), title="plan")
     assert "<title>Plan of contoso</title>" in page
     assert page.count("<h1") == 1
@@ -230,7 +233,7 @@ def test_a_page_has_contents_and_folded_code():
 
 
 def test_what_is_for_the_author_stays_out():
-    """A tagged cell and a marked paragraph are left out; the notebook itself is not changed."""
+    """A tagged cell and a marked paragraph are omitted, and the notebook is not changed."""
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Plan\nFor all.\n\n<!-- author -->\nPress **Run**\nnow.\n\nLast."),
@@ -251,7 +254,7 @@ def test_what_is_for_the_author_stays_out():
 
 @pytest.mark.parametrize("name", ["plan", "receive"])
 def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
-    """Nobody who reads a page can press, run or type anything."""
+    """The pages of lyncnb's notebooks do not ask the reader to click, run or type anything."""
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     page = notebook_page(notebook, title=name, code=False)
     words = words_in_page(page)
@@ -267,13 +270,15 @@ def words_in_page(page: str) -> str:
 
 
 def test_the_same_notebook_gives_the_same_page():
-    """A page depends neither on the clock nor on chance."""
+    """The same notebook gives the same page, independent of time and random values."""
     notebook = example()
     assert notebook_page(notebook, title="x") == notebook_page(notebook, title="x")
 
 
 def test_clean_writes_the_notebook_too(tmp_path):
-    """With clean, state and paths are removed, and the cleaned notebook is next to the page."""
+    """With the option clean, state and paths are removed, and the cleaned notebook is written next
+    to the page.
+    """
     notebook = example()
     notebook.metadata["widgets"] = {"state": {}, "x": 1}
     notebook.cells[-1].outputs[0].text = "written: /" + "home/alice/requests"
@@ -292,7 +297,7 @@ def test_clean_writes_the_notebook_too(tmp_path):
 
 
 def test_files_of_others_are_left_alone(tmp_path):
-    """A page, copy or PDF that lyncnb did not write is replaced only by force."""
+    """A page, copy or PDF that lyncnb did not write is replaced only with force."""
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
     for name, options in (("plan.html", {}), ("plan.clean.ipynb", {"clean": True})):
@@ -307,7 +312,7 @@ def test_files_of_others_are_left_alone(tmp_path):
 
 
 def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
-    """Share finds the passphrase of the environment variable in an output and does not print it."""
+    """Share finds the passphrase of the environment variable in an output, and does not print it."""
     notebook = example()
     notebook.cells[-1].outputs[0].text = "it is correct horse battery, or so"
     path = shell.folder / "plan.ipynb"
@@ -321,7 +326,7 @@ def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
 
 
 def test_clean_takes_several_notebooks(shell):
-    """As a pre-commit hook, clean gets all notebooks of the commit."""
+    """As a pre-commit hook, clean accepts all notebooks of the commit."""
     paths = [shell.folder / f"{name}.ipynb" for name in "ab"]
     for path in paths:
         notebook = example()
@@ -332,7 +337,7 @@ def test_clean_takes_several_notebooks(shell):
 
 
 def test_the_hook_calls_a_command_that_there_is():
-    """The definition for pre-commit names lyncnb clean and notebooks."""
+    """The pre-commit definition calls lyncnb clean for notebooks."""
     import yaml
 
     (hook,) = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text("utf-8"))
@@ -344,7 +349,9 @@ def test_the_hook_calls_a_command_that_there_is():
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
-    """In Chromium with both off no request fails, nothing is cut off or torn, and axe finds nothing."""
+    """In Chromium without scripts and network, no request fails, no content is cut off or split,
+    and axe-core reports no violation.
+    """
     notebook = example() if name == "example" else read_notebook(REPOSITORY / "notebooks" / name)
     path = tmp_path / "page.html"
     path.write_text(notebook_page(notebook, title="Plan"), encoding="utf-8")
@@ -361,7 +368,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
         assert torn_words(page) == []
-    across = 297 - 2 * 10  # millimetres of a sheet on its side, between its margins
+    across = 297 - 2 * 10  # the width of a landscape sheet between its margins, in millimetres
     with opened(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
         page.emulate_media(media="print")
         assert cut_off(page) == []
@@ -372,7 +379,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
 def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
-    """An installed Chromium prints all of a table with 23 columns."""
+    """Chromium prints all 23 columns of a table."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
@@ -388,7 +395,7 @@ def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
 def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
-    """Folded parts of a page, such as rows after the tenth, are still printed."""
+    """Folded parts of a page, such as rows after the tenth, are printed."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     planned = ln.plan_certificates(
         ln.read_topology(DATA / "litwareinc-global.csv"), ln.load_rules("lync2013")
@@ -409,11 +416,14 @@ def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
         assert [name for name in certificate.names if name not in text] == []
     assert "Perimeter,continued" in text  # the second sheet of the picture
     sizes = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
-    assert "594.96 x 841.92" in sizes.stdout  # seven columns stand upright
+    assert "594.96 x 841.92" in sizes.stdout  # seven columns fit in portrait orientation
 
 
 def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
-    """A picture stays with narrow tables. A wide table turns only its own sheets."""
+    """A picture stays on the sheet of a narrow table.
+
+    Only the sheets of a wide table are in landscape.
+    """
     wide = example()  # with a table of 23 columns
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
@@ -455,7 +465,7 @@ def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
-    """If lyncnb found no Chromium browser, the error occurs before anything is written."""
+    """If no Chromium browser is found, the error occurs before anything is written."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"
@@ -466,7 +476,7 @@ def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
 
 
 def cells_of(*sources: str):
-    """Make a notebook of code cells, run in this process."""
+    """Return a notebook of code cells that were run in this process."""
     notebook = nbformat.v4.new_notebook()
     space: dict[str, object] = {}
     exec(PLANNED, space)
@@ -503,7 +513,9 @@ changed = ln.plan_certificates(plan.topology, plan.rules, options=named)
     ],
 )
 def test_a_page_of_two_plans_is_refused(tmp_path, shown):
-    """Editor, plan, figure, explanation, trust and findings carry the digest of their plan."""
+    """A page with outputs of two plans is rejected, because each output contains the digest of its
+    plan.
+    """
     path = tmp_path / "a.ipynb"
     nbformat.write(cells_of("editor", shown), path)
     with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2") as raised:
@@ -515,7 +527,7 @@ def test_a_page_of_two_plans_is_refused(tmp_path, shown):
 
 
 def test_a_page_of_one_plan_may_name_others(tmp_path):
-    """Outputs of one plan may be shared, with labelled scenarios and comparisons."""
+    """A page with outputs of one plan is shared, and may have labelled scenarios and comparisons."""
     path = tmp_path / "a.ipynb"
     notebook = cells_of(
         "editor",
@@ -532,7 +544,7 @@ def test_a_page_of_one_plan_may_name_others(tmp_path):
 
 @pytest.mark.kernel
 def test_rerun_makes_a_page_of_one_plan(shell):
-    """--rerun runs the notebook as it is on disk; the notebook itself is not changed."""
+    """With --rerun, the notebook is run from disk, and the notebook file is not changed."""
     notebook = cells_of("editor", "changed")
     notebook.cells[1].source = "plan"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(PLANNED))
@@ -540,7 +552,8 @@ def test_rerun_makes_a_page_of_one_plan(shell):
     before = path.read_bytes()
     refused = shell("share", "a.ipynb")
     assert refused.status == 1
-    # Of its own: a browser of other tests may have its event loop running in this process.
+    # In a separate process, because a browser of other tests may use the event loop of this
+    # process.
     ended = shell.process("share", "a.ipynb", "--rerun")
     assert ended.status == 0, ended.err
     assert "written: a.html" in ended.out

@@ -1,4 +1,4 @@
-"""A workspace: which files are copied and kept, and how JupyterLab serves it."""
+"""A workspace has copies of the notebooks and samples, and JupyterLab serves it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SAMPLES = DATA
 
 
 def test_a_workspace_holds_notebooks_and_samples(tmp_path):
-    """The notebooks and every sample topology are copied, the planning notebook is returned."""
+    """The notebooks and all sample topologies are copied, and the path of the planning notebook is
+    returned.
+    """
     notebook = lay_out(tmp_path / "work")
     assert notebook == tmp_path / "work" / "notebooks" / "plan.ipynb"
     assert notebook.is_file()
@@ -33,7 +35,7 @@ def test_a_workspace_holds_notebooks_and_samples(tmp_path):
 
 
 def test_laying_out_again_overwrites_nothing(tmp_path):
-    """Existing files of a workspace are not changed, and missing files are restored."""
+    """Existing files in a workspace are not changed, and missing files are restored."""
     notebook = lay_out(tmp_path)
     notebook.write_text("mine", "utf-8")
     (tmp_path / "data" / "contoso.csv").unlink()
@@ -51,7 +53,7 @@ def test_a_link_in_the_way_is_left_alone(tmp_path):
 
 
 def test_a_file_in_the_way_is_said_so(tmp_path):
-    """A workspace that cannot be created gives one clear message."""
+    """If a workspace cannot be created, there is one clear message."""
     (tmp_path / "work").write_text("", "utf-8")
     with pytest.raises(NotebookError, match="cannot be created: .*\n  hint: choose another folder"):
         lay_out(tmp_path / "work")
@@ -67,14 +69,16 @@ def status(address: str) -> int:
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start a function of ``workspace`` in a process of its own; return its port, log and id."""
+    """Start a function of ``workspace`` in a separate process, and return its port, log and process
+    id.
+    """
     started = []
 
     def start(function: str) -> tuple[int, str, subprocess.Popen]:
         port = free_port()
         config = tmp_path / "config"
         config.mkdir()
-        # A planner who once switched everything off; lyncnb's own choices win.
+        # A planner's settings that switch security off. lyncnb's settings take precedence.
         (config / "jupyter_server_config.py").write_text(
             'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
         )
@@ -112,7 +116,7 @@ def serve(tmp_path):
 
 
 def listening_addresses(port: int) -> set[str]:
-    """Read the addresses on which a TCP port listens (Linux)."""
+    """Return the addresses on which a TCP port listens (Linux)."""
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text("ascii").splitlines()[1:]:
@@ -125,7 +129,7 @@ def listening_addresses(port: int) -> set[str]:
 @pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
 def test_lab_serves_this_machine_with_a_token_only(serve):
-    """JupyterLab listens on loopback and asks for a token, whatever the planner's settings say."""
+    """JupyterLab listens on loopback and requires a token, whatever the planner's settings are."""
     port, token, _ = serve("open_lab")
     assert len(token) == 48
     address = f"http://127.0.0.1:{port}/api/contents/notebooks/plan.ipynb"
@@ -136,7 +140,7 @@ def test_lab_serves_this_machine_with_a_token_only(serve):
 @pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
 def test_the_page_serves_this_machine_with_a_token_only(serve):
-    """Voila listens on loopback and renders nothing without a token."""
+    """Voila listens on loopback and shows nothing without a token."""
     port, token, _ = serve("open_page")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
         assert "/login" in answer.url
@@ -148,7 +152,9 @@ def test_the_page_serves_this_machine_with_a_token_only(serve):
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
 @pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
 def test_lab_never_passes_the_passphrase_on(serve):
-    """A terminal that JupyterLab starts has no passphrase, and nbconvert's settings of lyncnb."""
+    """A terminal in JupyterLab has no passphrase in its environment, and has lyncnb's settings for
+    nbconvert.
+    """
     port, token, process = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST"
@@ -169,7 +175,7 @@ def test_lab_never_passes_the_passphrase_on(serve):
 @pytest.mark.kernel
 @pytest.mark.usefixtures("older_kernel")
 def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
-    """An older kernel with the same name is found first and refused."""
+    """An older kernel with the same name that is found first is rejected."""
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/kernels?token={token}",

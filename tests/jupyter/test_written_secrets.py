@@ -1,4 +1,4 @@
-"""Passphrases in a notebook's source are found by the call that takes them."""
+"""Passphrases in the source of a notebook are found by the function that takes them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PUBLIC = {
 
 
 def scan(sources):
-    """Return the numbers of the reported cells of a notebook with these cells."""
+    """Return the numbers of the cells that the scan reports in a notebook with these cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
     assert all("the code contains a passphrase" in one.message for one in problems)
@@ -53,7 +53,7 @@ def test_other_texts_are_not_reported(sources):
 
 
 def takers():
-    """Yield public functions that take a secret, its name, and its position if it has one."""
+    """Yield public functions that take a secret, with its name and its position, if it has one."""
     for name in ln.__all__:
         value = getattr(ln, name)
         if inspect.isfunction(value):

@@ -1,4 +1,4 @@
-"""Two plans compared: nothing is missing, nothing is too much, and each change has its reason."""
+"""A comparison of two plans is complete, has no superfluous change, and gives a reason for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ RULES = ln.load_rules("lync2013")
 
 @pytest.mark.slow
 def test_changes_make_the_new_plan_of_the_old_one():
-    """For any two plans, every change has an effect, and all changes give exactly the new plan."""
+    """For any two plans, every change has an effect, and all changes together give exactly the new
+    plan.
+    """
     chance = random.Random(20)
     old = random_plan(chance)
     met: Counter[str] = Counter()
@@ -33,11 +35,11 @@ def test_changes_make_the_new_plan_of_the_old_one():
         assert unordered(applied(difference)) == unordered(all_written(new))
         met.update(item.change for item in difference.certificates)
         old = new
-    assert set(met) == {*CHANGES}  # all kinds came up
+    assert set(met) == {*CHANGES}  # all kinds of changes occurred
 
 
 def test_no_change_is_superfluous():
-    """There are as many changes as single differences, counted another way."""
+    """The number of changes equals the number of single differences, counted in another way."""
     chance = random.Random(16)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
@@ -59,7 +61,7 @@ def test_no_change_is_superfluous():
 
 
 def test_a_plan_differs_not_from_itself():
-    """Equal plans, made together or apart, differ in nothing, and say so."""
+    """Equal plans, created together or separately, have no difference, and the comparison says so."""
     one, other = (plan(front_end(1), edge(1)) for _ in range(2))
     for difference in (compare_plans(one, one), compare_plans(one, other)):
         assert difference.is_empty
@@ -70,7 +72,9 @@ def test_a_plan_differs_not_from_itself():
 
 
 def test_what_a_plan_kept_of_the_other_changes_no_answer():
-    """An edited plan that shares its parts compares as one that was made from scratch."""
+    """A plan that was edited, and shares objects with the other plan, compares like a plan created
+    from scratch.
+    """
     before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
     after = replan(before, edited)
@@ -79,11 +83,13 @@ def test_what_a_plan_kept_of_the_other_changes_no_answer():
     assert not compare_plans(before, after).is_empty
 
 
-# -- what one reads
+# -- texts
 
 
 def test_one_more_sip_domain():
-    """A domain more adds names, each with its rule's reason; no certificate comes or goes."""
+    """One more SIP domain adds names, each with its rule's reason, and adds or removes no
+    certificate.
+    """
     rows = front_end(1), front_end(2)
     difference = compare_plans(
         plan(*rows, sip_domains="contoso.com"),
@@ -103,7 +109,7 @@ def test_one_more_sip_domain():
 
 
 def test_counts_say_the_step():
-    """Counts read 74 -> 64 names (−10), and a number alone where it stays."""
+    """Counts are shown as 74 -> 64 names (−10), and as one number if they are equal."""
     count = CountChange(what="name", before=1074, after=64)
     assert str(count) == "1,074 -> 64 names (−1,010)"
     assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
@@ -125,14 +131,14 @@ def test_counts_say_the_step():
     ],
 )  # fmt: skip
 def test_why_a_certificate_comes_or_goes(old, new, why):
-    """Each reason says what happened to the server that a certificate is for."""
+    """The reason for an added or removed certificate names the change of its server."""
     difference = compare_plans(plan(*old), plan(*new))
     whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
     assert why in whys
 
 
 def test_another_layout():
-    """If neither server nor pool changed, options or rules require other certificates."""
+    """If neither a server nor a pool changed, the reason names options or rules."""
     one = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
     difference = compare_plans(one, other)
@@ -143,7 +149,7 @@ def test_another_layout():
 
 
 def test_what_needs_no_other_request():
-    """Another CA or server list is reported, but is not a reason to request again."""
+    """Another CA or another list of servers is reported, but does not require a new request."""
     one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
     other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
     difference = compare_plans(one, other)
@@ -153,7 +159,7 @@ def test_what_needs_no_other_request():
 
 
 def test_the_table_and_the_page():
-    """The frame has a row for each change; the page has the same names, once for many servers."""
+    """The frame has a row for each change, and the page has the same names, once for many servers."""
     one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
     other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
     difference = compare_plans(one, other)
@@ -167,7 +173,7 @@ def test_the_table_and_the_page():
 
 
 def test_another_product_is_reported():
-    """Two plans of different products say so, even where they ask for the same."""
+    """Two plans for different products are reported as such, even if their requests are equal."""
     one = plan(front_end(1))
     other = replace(one, rules=replace(one.rules, title="Another Server"))
     assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
@@ -175,7 +181,9 @@ def test_another_product_is_reported():
 
 @pytest.mark.slow
 def test_the_time_of_a_comparison_grows_with_the_servers():
-    """A SIP domain more changes most certificates; twice the servers take about twice the time."""
+    """If one more SIP domain changes most certificates, twice as many servers take about twice the
+    time.
+    """
 
     def work(servers: int):
         big = ln.read_topology(big_table(servers))

@@ -1,4 +1,4 @@
-"""Two plans side by side: counted, and written so that nothing is missing."""
+"""A comparison report counts the differences between two plans and lists them completely."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def comparison(old: ln.CertificatePlan, new: ln.CertificatePlan) -> Comparison:
 
 @pytest.fixture(scope="module")
 def compared():
-    """A SIP domain more, a server less, another key."""
+    """Return a comparison with one more SIP domain, one server less, and another key."""
     old = plan(front_end(1), front_end(2), edge(1), sip_domains="contoso.com")
     new = plan(
         front_end(1), edge(1), sip_domains="contoso.com;fabrikam.com",
@@ -44,7 +44,7 @@ def compared():
 
 @pytest.mark.slow
 def test_the_document_makes_the_new_plan_of_the_old_one():
-    """Each certificate put in place of the old one gives the certificates of the new plan."""
+    """Replacing the changed certificates in the old plan gives the certificates of the new plan."""
     chance = random.Random(3)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
@@ -64,7 +64,9 @@ def test_the_document_makes_the_new_plan_of_the_old_one():
 
 
 def test_everything_is_counted(compared):
-    """Names by issuer, keys by kind, findings by severity: as many as the plans have."""
+    """The counts of names by issuer, keys by type and findings by severity equal those of the
+    plans.
+    """
     counts = {count.what: (count.before, count.after) for count in compared.counts}
     old, new = compared.difference.old, compared.difference.new
     for issuer in ("internal", "public"):
@@ -82,7 +84,9 @@ def test_everything_is_counted(compared):
 
 
 def test_renewals_a_year():
-    """Requested validity applies; for a public certificate the limit on its issue date."""
+    """The number of renewals in a year depends on the requested validity, and on the limit of the
+    issue date for public certificates.
+    """
     rows = front_end(1), edge(1)  # one public certificate of four
     asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
     long = ln.PlanOptions(validity_days=730, planned_issue_date=date(2026, 12, 1))
@@ -97,7 +101,7 @@ def test_renewals_a_year():
 
 
 def test_findings_that_come_and_go(compared):
-    """Certificates that only one side has are listed, and nothing else."""
+    """Added and removed certificates are listed, and no others."""
     old, new = set(compared.old_findings), set(compared.new_findings)
     assert set(compared.findings_gone) | set(compared.findings_new)
     assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {
@@ -112,7 +116,7 @@ def test_findings_that_come_and_go(compared):
 
 
 def test_a_finding_of_many_servers_is_one_entry():
-    """A notice about each of ten servers is one entry in each list of the comparison."""
+    """A notice about ten servers is one entry in each list of the comparison."""
     servers = range(10, 20)
     old = plan(*map(front_end, servers))
     told = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
@@ -126,7 +130,9 @@ def test_a_finding_of_many_servers_is_one_entry():
 
 @pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
 def test_each_file_says_what_differs(compared, suffix, tmp_path):
-    """Every format has the added name, the same bytes again, and is known as lyncnb's."""
+    """Every format has the added name, is identical if written again, and is recognized as lyncnb's
+    file.
+    """
     data = write_report(comparison_report(compared), suffix)
     assert data == write_report(comparison_report(compared), suffix)
     path = tmp_path / f"c{suffix}"
@@ -146,7 +152,9 @@ def test_each_file_says_what_differs(compared, suffix, tmp_path):
 
 
 def test_lines_for_a_terminal(compared):
-    """A line of summary, counts, then each change with its reason and source; the rest counted."""
+    """The terminal shows a summary line, counts, then each change with reason and source, and the
+    number of the rest.
+    """
     lines = list(report_lines(comparison_report(compared), width=100))
     assert lines[1] == repr(compared.difference)
     assert "name added: lyncdiscover.fabrikam.com" in lines

@@ -1,4 +1,4 @@
-"""The page of two plans compared, as its readers get it: in Chromium, light, dark, on paper."""
+"""The page of a comparison is readable in Chromium, in light and dark mode, and on paper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    """A domain, a row and a choice more in the sample."""
+    """Return the page: the sample with one more domain, row and option."""
     table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
     more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
     more = more.with_rows(remove=[len(more.cells) - 1])
@@ -45,7 +45,7 @@ def page_file(tmp_path_factory):
 
 
 def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_path):
-    """Wherever sheets end, caption and headings are on the same one as the first row."""
+    """In print, the caption and headings of a table are on the same sheet as its first row."""
     path, pdf = tmp_path / "t.html", tmp_path / "t.pdf"
     tables = [
         rows_to_html(("Heading",), [("row\n" * (n * 7 % 9 + 1),), ("row",)], caption="Caption")
@@ -61,14 +61,14 @@ def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_
 
 
 def test_the_page_is_accessible_and_whole(page_file, chromium):
-    """Axe has nothing to say, and nothing reaches beyond the page or its cell."""
+    """axe-core reports no violation, and no content extends beyond the page or its cell."""
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
 
 
 def test_on_paper_every_column_is_there(page_file, chromium, tmp_path):
-    """Printed, cause and source of a change are there to read, and the picture is."""
+    """The printed page contains the cause and source of each change, and the picture."""
     pdf = tmp_path / "c.pdf"
     with opened(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)

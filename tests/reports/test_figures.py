@@ -1,4 +1,4 @@
-"""Pictures of a plan: they say what the plan says, in the picture and in the table."""
+"""Pictures and their tables show what the plan contains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lyncnb.reports.figures import KINDS
 from lyncnb.reports.timeline_figure import DatedFact, draw_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
-# CI draws a tenth of what one by hand may.
+# CI draws a tenth of the pictures of a full test.
 SERVERS = int(os.environ.get("LYNCNB_FIGURE_SERVERS", "1000"))
 
 
@@ -40,39 +40,39 @@ def planned(sample, **options):
 
 
 def texts(figure):
-    """Every line of text in a picture, from top to bottom."""
+    """Return every line of text in a picture, from top to bottom."""
     root = ET.fromstring(figure.svg)
     return [node.text or "" for node in root.iter(f"{SVG}text")]
 
 
 @pytest.fixture(scope="module", params=["single-server", "contoso", "litwareinc-global", "big"])
 def sample(request):
-    """A plan of 1, 12, 59 and many servers."""
+    """Return a plan of 1, 12, 59 or many servers."""
     return planned(big_table(SERVERS) if request.param == "big" else request.param)
 
 
-# -- what all of them are
+# -- all pictures
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_runs_and_loads_nothing(kind, sample):
-    """A picture is well-formed, has title and description, no script and no address."""
+    """A picture is well-formed, and has a title and a description, but no script and no address."""
     figure = ln.figure(sample, kind)
     root = ET.fromstring(figure.svg)
     assert root.find(f"{SVG}title").text == figure.title
     assert root.find(f"{SVG}desc").text == figure.description
     assert not re.search(r"<script|<image|<use|href|url\(|@import|\son\w+=|javascript:", figure.svg)
-    assert figure.svg.count("http") == 1  # the name space
+    assert figure.svg.count("http") == 1  # the namespace
     assert float(root.get("width")) == 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_plan_gives_the_same_bytes(kind):
-    """Rows in another order, and a process of its own, draw the same picture."""
+    """Rows in another order, and another process, give an identical picture."""
     lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
     one = ln.figure(planned("litwareinc-global"), kind).to_svg()
-    # what is the deployment's stands in the first row
+    # values of the deployment are in the first row
     other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
     assert one == other.replace(b"table", b"litwareinc-global.csv")
     code = (
@@ -89,7 +89,7 @@ def test_the_same_plan_gives_the_same_bytes(kind):
 
 
 def test_pictures_need_neither_pandas_nor_cryptography():
-    """Drawing imports nothing but what planning does."""
+    """Drawing a picture imports only the modules that planning imports."""
     code = (
         "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
         "ln.load_rules('lync2013')); [ln.figure(p, k)._repr_html_() for k in sys.argv[2:]];"
@@ -104,7 +104,7 @@ def test_pictures_need_neither_pandas_nor_cryptography():
 
 
 def test_what_a_planner_wrote_is_text_and_no_markup():
-    """A site whose name looks like a tag appears in picture and page exactly as written."""
+    """A site whose name looks like a tag appears as text in the picture and on the page."""
     name = "<script>alert(1)</script>&"
     for kind in KINDS:
         figure = ln.figure(plan(front_end(site=name), edge(site=name)), kind)
@@ -113,7 +113,7 @@ def test_what_a_planner_wrote_is_text_and_no_markup():
 
 
 def test_a_picture_is_an_image_with_words_and_a_table():
-    """As HTML it is an image named by its title, described below it, and then the table."""
+    """As HTML, a picture is an image with its title as name, a description, and then the table."""
     figure = ln.figure(planned("contoso"))
     page = figure._repr_html_()
     assert f'alt="{figure.title}"' in page
@@ -124,7 +124,7 @@ def test_a_picture_is_an_image_with_words_and_a_table():
 
 
 def test_what_does_not_exist_is_reported_with_what_does():
-    """An unknown picture or site is refused with those that there are."""
+    """An unknown picture or site is rejected with the existing ones."""
     with pytest.raises(PlanError, match="topology, coverage, timeline"):
         ln.figure(planned("contoso"), "map")
     with pytest.raises(PlanError, match="its sites are London, Redmond"):
@@ -133,7 +133,7 @@ def test_what_does_not_exist_is_reported_with_what_does():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_time_grows_with_the_servers(kind):
-    """A picture of twice the servers takes about twice the time."""
+    """Drawing a picture of twice as many servers takes about twice the time."""
 
     def work(servers: int):
         return partial(ln.figure, planned(big_table(servers)), kind)
@@ -145,7 +145,7 @@ def test_its_time_grows_with_the_servers(kind):
 
 
 def test_the_table_holds_each_pool_certificate_and_connection(sample):
-    """Each connection is a row; each pool, and each certificate in one of its kinds, is counted."""
+    """The table has a row for each connection, and counts each pool and each certificate."""
     frame = ln.figure(sample).to_frame()
     speaking = frame[frame["Spoken to by"] != ""]
     rules = sample.rules
@@ -170,7 +170,7 @@ def test_the_table_holds_each_pool_certificate_and_connection(sample):
 
 
 def test_the_picture_holds_each_pool_and_each_name():
-    """If pools are drawn one by one, each has its box, and names shown and left out add up."""
+    """If pools are drawn one by one, each has a box, and the shown and omitted names add up."""
     contoso = planned("contoso")
     lines = texts(ln.figure(contoso))
     for pool in contoso.topology.pools:
@@ -191,7 +191,9 @@ def test_the_picture_holds_each_pool_and_each_name():
 
 
 def test_boxes_of_several_pools_count_them(sample):
-    """However it is grouped, servers and certificates in the picture are those of the plan."""
+    """In any grouping, the numbers of servers and certificates in the picture are those of the
+    plan.
+    """
     lines = texts(ln.figure(sample))
     certificates = [
         int(m[1].replace(",", "")) for t in lines if (m := re.match(r"([\d,]+) certificates?,", t))
@@ -200,7 +202,9 @@ def test_boxes_of_several_pools_count_them(sample):
 
 
 def test_arrows_end_at_lines_of_the_box_that_says_who():
-    """Each arrow's head is level with a line that names a protocol; each such line has one."""
+    """Each arrowhead is level with a line that names a protocol, and each such line has one
+    arrowhead.
+    """
     figure = ln.figure(planned("contoso"))
     root = ET.fromstring(figure.svg)
     spoken = {
@@ -217,7 +221,9 @@ def test_arrows_end_at_lines_of_the_box_that_says_who():
 
 
 def test_a_picture_says_how_many_pools_it_shows():
-    """A deployment-wide request is not a pool; only some pools of other sites are shown."""
+    """A certificate for the deployment is not a pool, and the picture says how many pools of other
+    sites it shows.
+    """
     sample = planned("contoso")
     pools = len(sample.topology.pools)
     assert f" names in rows, {pools} pools and the whole deployment in columns" in (
@@ -231,7 +237,7 @@ def test_a_picture_says_how_many_pools_it_shows():
 
 
 def test_one_site_is_shown_pool_by_pool():
-    """With a site named, each of its pools has a box and the other sites share one."""
+    """If a site is selected, each of its pools has a box, and other sites share one."""
     litware = planned("litwareinc-global")
     lines = texts(ln.figure(litware, site="London"))
     for pool in litware.topology.pools:
@@ -242,7 +248,9 @@ def test_one_site_is_shown_pool_by_pool():
 
 
 def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
-    """59 servers need two sheets: no box lies across the end of one, and each has the zones."""
+    """59 servers need two sheets: no box crosses the end of a sheet, and each sheet shows the
+    zones.
+    """
     figure = ln.figure(planned("litwareinc-global"))
     root = ET.fromstring(figure.svg)
     cuts = [float(cut) for cut in root.get("data-breaks").split()]
@@ -269,7 +277,7 @@ def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
 
 @pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
 def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
-    """The sheet on which a band begins has at least one complete box of the band."""
+    """The sheet on which a band starts has at least one complete box of the band."""
     root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
     cuts = [float(cut) for cut in root.get("data-breaks").split()]
     rects = [
@@ -285,7 +293,7 @@ def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
 
 
 def test_of_other_sites_no_line_is_left_without_its_arrow():
-    """One site: who is left out speaks in no line of the boxes that are shown."""
+    """In the picture of one site, no box has a line about a pool that is not shown."""
     figure = ln.figure(planned("litwareinc-global"), site="London")
     root = ET.fromstring(figure.svg)
     spoken = {
@@ -301,11 +309,11 @@ def test_of_other_sites_no_line_is_left_without_its_arrow():
     assert spoken == heads - {44.0}
 
 
-# -- what changed
+# -- changes
 
 
 def marked(figure):
-    """Pools of the boxes that are marked."""
+    """Return the pools of the marked boxes."""
     root = ET.fromstring(figure.svg)
     return {
         pool
@@ -328,7 +336,7 @@ def test_what_changed_is_marked():
 
 
 def test_what_is_gone_is_reported():
-    """A pool that the new plan lacks has a box of its own, and is in the table."""
+    """A pool that was removed in the new plan has a box, and is in the table."""
     whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
     figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
     assert "± med.contoso.com: 1 certificate" in texts(figure)
@@ -339,7 +347,7 @@ def test_what_is_gone_is_reported():
 
 @pytest.mark.parametrize("sample_name", ["contoso", "litwareinc-global"])
 def test_marks_count_each_changed_certificate(sample_name):
-    """However it is grouped, the numbers in the marks are those of the comparison."""
+    """In any grouping, the numbers in the marks are those of the comparison."""
     old = planned(sample_name)
     difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
     found = Counter()
@@ -353,7 +361,9 @@ def test_marks_count_each_changed_certificate(sample_name):
 
 
 def test_of_a_comparison_there_is_one_picture():
-    """Other kinds are refused, as is a site that the new plan has not."""
+    """For a comparison, other kinds of pictures are rejected, and so is a site that the new plan
+    lacks.
+    """
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
     assert marked(ln.figure(difference)) == set()
     with pytest.raises(PlanError, match="a comparison of two plans has no picture"):
@@ -363,7 +373,7 @@ def test_of_a_comparison_there_is_one_picture():
 
 
 def test_each_pool_can_be_found_in_the_picture(sample):
-    """Every pool of the plan is named by exactly one group of shapes, for a click to find it."""
+    """Every pool in the plan belongs to exactly one group of shapes, so that a click finds it."""
     root = ET.fromstring(ln.figure(sample).svg)
     named = Counter(
         pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
@@ -372,7 +382,7 @@ def test_each_pool_can_be_found_in_the_picture(sample):
 
 
 def test_a_thousand_servers_fit_on_a_sheet():
-    """However many servers there are, the picture is as high as a sheet of A4 at that width."""
+    """For any number of servers, the height of the picture fits an A4 sheet."""
     root = ET.fromstring(ln.figure(planned(big_table(SERVERS))).svg)
     assert float(root.get("height")) <= 1414
 
@@ -381,7 +391,7 @@ def test_a_thousand_servers_fit_on_a_sheet():
 
 
 def test_each_name_of_each_certificate_is_in_the_table(sample):
-    """Names, and subjects that no alternative name repeats, are counted once a certificate."""
+    """Each name, and each subject that is not in the SAN, is counted once for each certificate."""
     rows = ln.figure(sample, "coverage").rows
     assert sum(row.carrying for row in rows) == sum(len(c.names) for c in sample.certificates)
     alone = [
@@ -396,7 +406,7 @@ def test_each_name_of_each_certificate_is_in_the_table(sample):
 
 
 def test_each_mark_of_the_picture_is_a_cell_of_the_table():
-    """A small plan has one mark for each name of each column, full, half or a ring."""
+    """For a small plan, the picture has one mark (full, half or ring) for each name in each column."""
     figure = ln.figure(planned("contoso"), "coverage")
     root = ET.fromstring(figure.svg)
     marks = Counter(
@@ -407,7 +417,9 @@ def test_each_mark_of_the_picture_is_a_cell_of_the_table():
 
 
 def test_grouped_marks_count_certificates(monkeypatch):
-    """Per rule and role, a mark is full only if each certificate has a name of that rule."""
+    """In a grouped picture, a mark is full only if each certificate of the role has a name of the
+    rule.
+    """
     monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
     monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
     two = plan(
@@ -420,7 +432,7 @@ def test_grouped_marks_count_certificates(monkeypatch):
 
 
 def test_grouped_names_are_counted():
-    """A row of a large plan says how many names its rule gave, as the table has them."""
+    """In a large plan, a row shows how many names its rule gave, as in the table."""
     figure = ln.figure(planned(big_table(SERVERS)), "coverage")
     drawn = {}
     for text in texts(figure):
@@ -437,7 +449,7 @@ def test_grouped_names_are_counted():
 
 @pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])
 def test_headings_of_columns_are_whole(name, site):
-    """Pool and types each have a line of their own, and no word of them is cut."""
+    """Pool and types are on separate lines in a column's heading, and no word is cut off."""
     figure = ln.figure(planned(name), "coverage", site=site)
     root = ET.fromstring(figure.svg)
     slanted = [node.text for node in root.iter(f"{SVG}text") if node.get("transform")]
@@ -450,7 +462,7 @@ def test_headings_of_columns_are_whole(name, site):
 
 
 def test_the_planned_end_counts_the_first_day():
-    """398 days from the first of December end on the 397th day after it."""
+    """A validity of 398 days from December 1 ends on the 397th day after it."""
     told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
     figure = ln.figure(told, "timeline")
     rows = [row for row in figure.rows if row[0].startswith("Planned")]
@@ -460,7 +472,9 @@ def test_the_planned_end_counts_the_first_day():
 
 
 def test_more_than_the_limit_is_marked():
-    """Public certificates that ask for more than the limit of that day have an exclamation mark."""
+    """Public certificates whose requested validity exceeds the limit of the issue date have an
+    exclamation mark.
+    """
     told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
     figure = ln.figure(told, "timeline")
     marked = {row[1] for row in figure.rows if row[5]}
@@ -469,14 +483,14 @@ def test_more_than_the_limit_is_marked():
 
 
 def test_without_a_planned_day_nothing_is_guessed():
-    """A plan without day of issue shows the limits on record, and says what is missing."""
+    """Without a planned issue date, the picture shows the known limits, and says what is missing."""
     figure = ln.figure(planned("contoso"), "timeline")
     assert {row[0] for row in figure.rows} == {"Limits of public CAs"}
     assert "planned_issue_date" in figure.description
 
 
 def test_later_facts_are_rows():
-    """Events of an unknown type are drawn and are in the table."""
+    """Events of an unknown type are drawn and listed in the table."""
     facts = [
         DatedFact(
             kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)
@@ -493,7 +507,7 @@ def test_later_facts_are_rows():
 
 
 def test_a_mark_of_one_day_stands_on_it():
-    """Among many, what happens on one day alone is drawn as far right as a line of that day."""
+    """A mark among many that covers one day is drawn at the position of that day."""
     days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
     facts = [DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
              for day in days]  # fmt: skip
@@ -506,7 +520,7 @@ def test_a_mark_of_one_day_stands_on_it():
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_words_end_where_the_days_begin(needs_a_look):
-    """However long, kind and words are cut before the first day, in bold letters too."""
+    """Long texts, also bold ones, are cut off before the first day."""
     fact = DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
                         needs_a_look=needs_a_look)  # fmt: skip
     root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))
@@ -520,14 +534,14 @@ def test_words_end_where_the_days_begin(needs_a_look):
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
-    """The legend has the mark for events that need attention if there is such an event."""
+    """The legend contains the mark for events that need attention if there is such an event."""
     fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
     assert ("! needs attention" in drawn) == needs_a_look
 
 
 def test_of_many_that_need_a_look_each_is_counted_once():
-    """A mark all of whose facts need a look has one number, with an exclamation mark."""
+    """A mark whose events all need attention shows one number with an exclamation mark."""
     facts = [
         DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
                      needs_a_look=n % 2 == 0 or n < 20)
@@ -544,7 +558,7 @@ def test_of_many_that_need_a_look_each_is_counted_once():
 
 
 def test_the_day_from_which_all_is_seen_is_a_line():
-    """The day of a status goes through the whole picture, level with its own mark."""
+    """The evaluation date is a line through the whole picture, level with its mark."""
     facts = [
         DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
                      ends=date(2026, 5, 1), is_present=True),
@@ -560,7 +574,7 @@ def test_the_day_from_which_all_is_seen_is_a_line():
 
 @pytest.mark.parametrize("day", [date.min, date.max])
 def test_the_first_and_the_last_day_that_there_are(day):
-    """A certificate without an end has 9999-12-31; its picture is drawn as any other."""
+    """A certificate without an end date is drawn with 9999-12-31, like any other."""
     fact = DatedFact(
         kind="Certificates", about="a", what="ends", begins=date(2026, 12, 1), ends=day, source="x"
     )

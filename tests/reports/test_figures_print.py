@@ -1,4 +1,4 @@
-"""Pictures where they are looked at: in Chromium at 1280 px, light and dark, and on paper."""
+"""Pictures are readable in Chromium at 1280 pixels, in light and dark mode, and on paper."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SOURCES = {
 }
 
 
-# Points that "Perimeter" takes if the small letters of a picture are of 5.5 points at least.
+# The width of "Perimeter" in points if the small letters of a picture have at least 5.5 points.
 LEGIBLE = 36
 
-# Titles that a connection runs through.
+# Titles that a connection line crosses.
 CROSSED = """() => {
     const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
         .flatMap(e => {
@@ -50,12 +50,12 @@ CROSSED = """() => {
 
 @pytest.fixture(scope="module", params=SOURCES)
 def plan(request):
-    """A plan of 12, 59 or 1,000 servers."""
+    """Return a plan of 12, 59 or 1,000 servers."""
     return ln.plan_certificates(ln.read_topology(SOURCES[request.param]), ln.load_rules("lync2013"))
 
 
 def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
-    """In a real browser no text reaches beyond the picture or its box, and no line crosses one."""
+    """In a real browser, no text extends beyond the picture or its box, and no line crosses a text."""
     figures = {kind: ln.figure(plan, kind) for kind in KINDS}
     figures["site"] = ln.figure(plan, site=plan.topology.pools[0].site)
     for kind, figure in figures.items():
@@ -82,7 +82,9 @@ def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
 
 
 def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
-    """Pictures with their tables on a page of lyncnb's: axe has nothing to say, nothing is cut."""
+    """On a page with pictures and their tables, axe-core reports no violation, and nothing is cut
+    off.
+    """
     path = tmp_path / "page.html"
     figures = [ln.figure(plan, kind) for kind in KINDS]
     parts = [figure._repr_html_() for figure in figures]
@@ -97,7 +99,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
 
 
 def changed(plan):
-    """The same plan with a name more on the certificates of its first pool."""
+    """Return the same plan with one more name in the certificates of its first pool."""
     place = plan.topology.pools[0].computers[0].row
     edited = plan.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
     return ln.compare_plans(plan, ln.plan_certificates(edited, plan.rules))
@@ -105,7 +107,9 @@ def changed(plan):
 
 @pytest.mark.parametrize("of", ["plan", "comparison"])
 def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
-    """Printed, a picture begins below its heading, a sheet for each piece; its words are text."""
+    """In print, a picture starts below its heading with a sheet for each part, and its words are
+    text.
+    """
     path = tmp_path / "page.html"
     figure = ln.figure(plan if of == "plan" else changed(plan))
     path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
@@ -117,7 +121,7 @@ def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
 
 
 def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromium, tmp_path):
-    """Printed across, the topology is turned and as large as upright; nothing of it is cut."""
+    """On landscape sheets, a topology is rotated, as large as in portrait, and not cut off."""
     path = tmp_path / "page.html"
     figure = ln.figure(plan)
     path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")

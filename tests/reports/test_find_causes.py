@@ -1,4 +1,4 @@
-"""Causes of differences between two plans: the exact cell, row, option or rules, and no other."""
+"""The cause of a difference between two plans is the exact cell, row, option or rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
 
 
 def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
-    """The given causes, by type of change and what it is about."""
+    """Return the given causes by type of change and object."""
     found: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
         key = change.change, change.after or change.before or change.owner
@@ -41,7 +41,9 @@ def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.Certificat
 
 @pytest.mark.slow
 def test_every_change_has_a_cause_and_is_else_the_same():
-    """For any two plans, every change gets a cause, and nothing else is added."""
+    """For any two plans, every change gets a cause, and nothing else differs from the comparison
+    without causes.
+    """
     chance = random.Random(5)
     old = random_plan(chance)
     for _ in range(PAIRS // 20):
@@ -83,13 +85,13 @@ def test_what_an_option_alone_makes_is_its_own():
     ],
 )
 def test_an_option(options, cause):
-    """If nothing else differs, everything comes from the one option, as plan.toml has it."""
+    """If only one option differs, it is the cause of every change, with its name in plan.toml."""
     difference = causes(planned(), planned(**options))
     assert {change.cause for change in difference.changes} == {cause}
 
 
 def test_two_cells_are_told_apart():
-    """Each change comes from the cell of its own pool, or of the deployment."""
+    """Each change is attributed to the cell of its pool or of the deployment."""
     rows = {c.fqdn: c.row for _, c in CONTOSO.computers}
     edited = CONTOSO.with_cells(
         {
@@ -112,7 +114,9 @@ def test_two_cells_are_told_apart():
 
 
 def test_a_name_that_another_pool_publishes():
-    """A web name on the reverse proxy comes from the cell of the Front End pool that has it."""
+    """A web name on the reverse proxy is attributed to the cell of the Front End pool that
+    publishes it.
+    """
     place = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
     edited = CONTOSO.with_cells({place: {"web_external_fqdn": "newweb.contoso.com"}})
     difference = causes(planned(), planned(edited))
@@ -126,7 +130,9 @@ def test_a_name_that_another_pool_publishes():
 
 
 def test_a_subject_follows_the_cell_that_has_its_name():
-    """Rows that left elsewhere in the table have nothing to do with it."""
+    """A changed subject is attributed to the cell with its name, not to removed rows elsewhere in
+    the table.
+    """
     table = (DATA / "contoso.csv").read_text("utf-8")
     lines = [line for line in table.splitlines(keepends=True) if not line.startswith("chat0")]
     edited = "".join(lines).replace("webext01.contoso.com", "newweb.contoso.com")
@@ -140,7 +146,7 @@ def test_a_subject_follows_the_cell_that_has_its_name():
 
 
 def test_rows():
-    """Servers that come and go are named, for their certificates and for those shared by all."""
+    """Added and removed servers are the cause for their certificates and for shared certificates."""
     one = plan(front_end(1), front_end(2), edge(1))
     other = plan(front_end(1), front_end(3), edge(1))
     found = told(causes(one, other))
@@ -155,7 +161,7 @@ def test_rows():
 
 
 def test_a_flag_of_a_pool():
-    """A flag that adds names is found as the cause, although its value is in none of them."""
+    """A flag that adds names is found as the cause, although its value is in none of the names."""
     one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
     other = plan(
         front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")
@@ -167,7 +173,9 @@ def test_a_flag_of_a_pool():
 
 
 def test_table_and_option_together():
-    """A change that needs both has both causes; a change that each makes alone has either."""
+    """A change that needs two edits has both as causes, and a change that each edit makes alone has
+    either.
+    """
     edited = CONTOSO.with_cells(
         {
             next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net"): {
@@ -184,7 +192,7 @@ def test_table_and_option_together():
 
 
 def test_two_subject_fields():
-    """A subject in which two options differ comes from both."""
+    """If two options change a subject, both are causes."""
     new = planned(organization="Contoso", locality="Taipei")
     (cause,) = {change.cause for change in causes(planned(), new).changes}
     assert cause == (
@@ -204,7 +212,7 @@ def test_other_rules():
 
 
 def test_of_a_plan_on_record_nobody_knows():
-    """If a side has no table, no cause is guessed."""
+    """If one of the plans has no table, no cause is shown."""
     recorded = read_plan_json(plan_json(planned(), ()), source="p.json")
     difference = causes(recorded, planned(wildcard=True))
     assert {change.cause for change in difference.changes} == {""}
@@ -213,7 +221,9 @@ def test_of_a_plan_on_record_nobody_knows():
 
 
 def test_many_servers():
-    """A domain and a choice more for 1,000 servers: every change has its cause, in seconds."""
+    """For 1,000 servers with one more domain and one more option, every change gets its cause
+    within seconds.
+    """
     big = ln.read_topology(big_table(1000))
     more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
     difference = causes(planned(big), planned(more, wildcard=True))

@@ -1,4 +1,4 @@
-"""Tests of lyncnb.reports.summary.formats."""
+"""The summary of a plan is written in every format."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ HOSTILE_SITE = "=cmd|' /C calc'!A0 <script>alert(1)</script> | `x`"
 
 @pytest.fixture(scope="module")
 def plan():
-    """The plan of two Front End Servers, an Edge Server and a reverse proxy."""
+    """Return the plan of two Front End Servers, an Edge Server and a reverse proxy."""
     return plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"))
 
 
 @pytest.fixture(scope="module")
 def findings(plan):
-    """The findings of the checks."""
+    """Return the findings of the evaluation."""
     return check_plan(plan)
 
 
 @pytest.fixture(scope="module")
 def hostile():
-    """The same plan with a site whose name attacks every viewer."""
+    """Return the same plan with a site whose name contains code for every viewer."""
     text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     finding = Finding(
@@ -80,7 +80,7 @@ def _rows(plan, findings, requests=None):
 
 
 def test_one_row_per_certificate_with_every_column(plan):
-    """The row of a Front End Server says what to request and what to do with it."""
+    """The row of a Front End Server shows what to request and how to use it."""
     row = _rows(plan, ())[0]
     request_id = row["ID"]
     assert request_id.startswith("FrontEnd-fe01-contoso-net-")
@@ -137,12 +137,12 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
     )
     rows = _rows(plan, found)
     assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
-    # A pool's first server stands for the pool, so each of its certificates has the warning.
+    # The first server of a pool represents the pool, so each of its certificates has the warning.
     assert {"warning: b" in r["Warnings"] for r in rows if r["Pool"] == first.pool} == {True}
 
 
 def test_files_of_the_folder_win(plan):
-    """With requests, the file names are those of the folder."""
+    """If requests exist, the file names are those in the folder."""
     first = plan.certificates[0]
     (request,) = (one for one in _requests(plan) if one.id == first.id)
     request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
@@ -152,7 +152,10 @@ def test_files_of_the_folder_win(plan):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".docx"])
 def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffix):
-    """A key that is on another computer is not verified; every other one is exportable."""
+    """If a key is on another computer, whether it can be exported is unknown.
+
+    All others can be exported.
+    """
     requests = list(_requests(plan))
     requests[1].key_holder = "tools01.contoso.com"
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
@@ -164,7 +167,7 @@ def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffi
 
 
 def _words(data, suffix):
-    """Return what a reader of a file sees, as one text."""
+    """Return the text of a file."""
     if suffix == ".docx":
         return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
     if suffix == ".xlsx":
@@ -174,7 +177,7 @@ def _words(data, suffix):
 
 
 def _files(plan, findings):
-    """Write what a request folder gets, by file name."""
+    """Return the files that a request folder gets, by file name."""
     return {
         name: formats.write_plan_table(plan, findings, Path(name).suffix) for name in SUMMARY_NAMES
     }
@@ -188,7 +191,7 @@ def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
 
 
 def test_csv_has_every_certificate(plan, findings):
-    """The CSV opens in Excel as UTF-8 and quotes every field."""
+    """The CSV file opens in Excel as UTF-8, has every certificate, and quotes every field."""
     data = formats.write_plan_table(plan, findings, ".csv")
     assert data.startswith(b'\xef\xbb\xbf"ID","Role",')
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
@@ -202,7 +205,7 @@ def _workbook(plan, findings, requests=None):
 
 
 def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
-    """An empty sheet is left out; the certificates are listed one per row."""
+    """The workbook has no empty sheet, and lists one certificate in each row."""
     workbook = _workbook(plan, Findings())
     assert workbook.sheetnames == [
         *("Cover", "Certificates", "Names", "Servers", "Documents", "Files"),
@@ -218,7 +221,9 @@ def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
 
 
 def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings):
-    """Each document behind a name or finding is a link, with the address that the page has."""
+    """Each document that the page links for a name or finding is also a link in the workbook and in
+    Word.
+    """
     page = formats.write_plan_table(plan, findings, ".html").decode()
     on_page = {
         (html.unescape(title), html.unescape(address))
@@ -237,7 +242,7 @@ def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings
 
 
 def test_xlsx_lists_every_name_with_its_reason(plan, findings):
-    """The sheet of names has every name of every certificate, with a source."""
+    """The sheet of names lists every name in every certificate, with its source."""
     rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
     wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
     assert wanted == {row[1] for row in rows}
@@ -245,7 +250,7 @@ def test_xlsx_lists_every_name_with_its_reason(plan, findings):
 
 
 def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
-    """A notice is on its own sheet; a warning is also in the row of its certificate."""
+    """A notice is on a separate sheet, and a warning is also in the row of its certificate."""
     one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
     about = plan.certificates[0].id
     told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
@@ -259,7 +264,7 @@ def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
 
 
 def test_a_subject_name_may_break_between_its_parts(hostile):
-    """People read a blank behind each comma between parts; one inside a value is as it was."""
+    """A subject is shown with a space after each comma between its parts, and values are unchanged."""
     organization = PlanOptions(organization="Contoso, Ltd.", country="TW")
     plan = plan_certificates(hostile[0].topology, hostile[0].rules, options=organization)
     block = summarise(plan, Findings()).blocks[0]
@@ -268,7 +273,7 @@ def test_a_subject_name_may_break_between_its_parts(hostile):
 
 
 def test_xlsx_prints_one_page_wide(plan, findings):
-    """Every sheet is one lying A4 page wide, with a heading that stays and a filter."""
+    """Every sheet prints on landscape A4, one page wide, with a repeated heading and a filter."""
     for sheet in _workbook(plan, findings):
         setup = sheet.page_setup
         assert (setup.orientation, setup.paperSize) == ("landscape", 9)
@@ -281,7 +286,7 @@ def test_xlsx_prints_one_page_wide(plan, findings):
 
 
 def _requests(plan):
-    """Requests of a folder, of which the first has its certificate."""
+    """Return requests of a folder, the first of which has its certificate."""
     numbers = {name: number for number, name in enumerate(numbering_order(plan), start=1)}
     for number, certificate in enumerate(plan.certificates):
         digest = f"{number:064x}"
@@ -314,7 +319,7 @@ def _requests(plan):
 
 
 def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
-    """Issued certificates are on a sheet of their own, ordered by the day on which they end."""
+    """Issued certificates are on a separate sheet, ordered by end date."""
     workbook = _workbook(plan, findings, list(_requests(plan)))
     rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
     assert [row[:3] for row in rows] == [("2026-07-31", "2026-10-05", "2026-03-20")]
@@ -323,7 +328,10 @@ def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_cover_says_when_and_never_today(plan, findings, suffix):
-    """The date is the planned one, and the folder's last change; without either it says so."""
+    """The cover shows the planned date and the folder's last change, or says that there is none.
+
+    It never shows the current date.
+    """
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1), validity_days=200)
     dated = replace(plan, options=options)
     without = _text_of(formats.write_plan_table(plan, findings, suffix), suffix)
@@ -331,8 +339,8 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
         formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
     assert "no date is set yet" in without
-    # Sources have dates of this month; the day itself is there as the evaluation date alone: on
-    # the cover, and on each printed sheet.
+    # Sources may have dates in this month. The current date appears only as the evaluation date, on
+    # the cover and on each printed sheet.
     told = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
     assert date.today().isoformat() not in told
     assert f"{findings.judged_on}: findings are by the rules of this day" in without
@@ -357,7 +365,7 @@ def _text_of(data, suffix):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
-    """A reader finds each name, each request and its SHA-256."""
+    """The summary shows each name, and each request with its SHA-256 hash."""
     requests = list(_requests(plan))
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
     text = _text_of(data, suffix)
@@ -368,14 +376,14 @@ def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
 
 
 def test_alike_certificates_are_one_block(plan, findings):
-    """Two Front End Servers with the same names but their own are one block of two."""
+    """Two Front End Servers with the same names, except their host names, are shown as one block."""
     blocks = summarise(plan, findings).blocks
     assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [2]
     assert sum(len(block.members) for block in blocks) == len(plan.certificates)
 
 
 def test_a_different_name_makes_a_block_of_its_own(plan, findings):
-    """A certificate with one more name is not folded into its neighbours."""
+    """A certificate with one more name is shown in a separate block."""
     first, *others = plan.certificates
     entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
     changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
@@ -388,14 +396,14 @@ def replace_name(entry, name):
 
 
 def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
-    """The page does not claim that a server has no certificate if it is only not listed."""
+    """If the page does not list a server, it does not claim that the server needs no certificate."""
     lines = shortened(summarise(plan, findings), 1).servers
     assert [line.server for line in lines if line.why_none] == []
     assert all(line.certificates for line in lines)
 
 
 def test_each_is_told_what_is_asked_of_them(hostile):
-    """The cover asks the planner, each CA and the server team; errors come first."""
+    """The cover lists tasks for the planner, each CA and the server team, with errors first."""
     plan, _ = hostile
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
@@ -412,12 +420,16 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     assert [ask.who for ask in asks] == wanted
     assert asks[0].what.startswith("Resolve 1 error")
     assert asks[4].when == "by 2026-04-01"
-    assert asks[4].what == "Issue 4 certificates as requested, with all names."  # no numbers yet
+    assert (
+        asks[4].what == "Issue 4 certificates as requested, with all names."
+    )  # without numbers yet
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
 def test_a_finding_is_reported_with_what_it_is(plan, findings, suffix):
-    """No summary has a message alone, such as "the key is RSA 1024": its title comes before it."""
+    """Every finding has its title before its message, such as "the key is RSA 1024", in every
+    format.
+    """
     titles = {finding.title for finding in findings}
     text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
     assert "" not in titles
@@ -425,7 +437,7 @@ def test_a_finding_is_reported_with_what_it_is(plan, findings, suffix):
 
 
 def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, findings):
-    """The CA's people find the day at the head of their list, and what holds for each request."""
+    """The list of requests for a CA starts with the date and the facts that apply to all requests."""
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     page = _text_of(formats.write_plan_table(dated, findings, ".html"), ".html")
     heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
@@ -435,17 +447,19 @@ def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, find
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
-    """An action names a part of its own document: notices are among the findings or separate."""
+    """Each task refers to an existing heading in its document: notices are among the findings or
+    separate.
+    """
     about = next(c.id for c in plan.certificates if c.issuer == "public")
     one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
     told = (*findings, one)
     text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
     assert "Domain owners" in text
-    assert text.count("Notices") == 2  # the ask, and the heading
+    assert text.count("Notices") == 2  # the task and the heading
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
-    """The document names the plan that is approved and has lines for three signatures."""
+    """The Word document names the plan to approve and has lines for three signatures."""
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     text = _text_of(formats.write_plan_table(plan, findings, ".docx", saved=saved), ".docx")
     assert text.rindex("Approval") > text.index("the whole deployment")
@@ -456,7 +470,9 @@ def test_word_document_ends_with_a_page_to_sign(plan, findings):
 
 
 def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
-    """The approver is sent to the last page, with the date for which approval is needed."""
+    """The task for the approver refers to the last page, with the date for which approval is
+    needed.
+    """
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(dated, findings, ".docx", saved=saved)
@@ -468,7 +484,7 @@ def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):
-    """Without python-docx the planner hears what to install, or to print the page."""
+    """Without python-docx, the error says what to install, or to print the page instead."""
     monkeypatch.setitem(sys.modules, "docx", None)
     with pytest.raises(PlanError, match="needs python-docx") as caught:
         formats.write_plan_table(plan, findings, ".docx")
@@ -476,7 +492,7 @@ def test_word_document_without_its_library(plan, findings, monkeypatch):
 
 
 def test_markdown_is_rendered_as_headings_and_tables(plan, findings):
-    """A wiki makes headings and complete tables of it, and no name becomes markup."""
+    """A wiki renders the Markdown as headings and complete tables, and no name becomes markup."""
     from markdown_it import MarkdownIt
 
     text = formats.write_plan_table(plan, findings, ".md").decode()
@@ -500,7 +516,9 @@ class _Page(HTMLParser):
 
 
 def test_hostile_names_stay_text_everywhere(hostile):
-    """A site named like a formula, a script and a table cell is shown, never run."""
+    """A site name that looks like a formula, a script and a table cell is shown as text in every
+    format.
+    """
     files = _files(*hostile)
     page = _Page()
     page.feed(files["summary.html"].decode())
@@ -518,7 +536,7 @@ def test_hostile_names_stay_text_everywhere(hostile):
 
 
 def test_page_stands_alone(plan, findings):
-    """The HTML summary loads nothing and says how much there is."""
+    """The HTML summary loads nothing, and shows the totals."""
     text = formats.write_plan_table(plan, findings, ".html").decode()
     assert "<script" not in text
     assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
@@ -526,7 +544,9 @@ def test_page_stands_alone(plan, findings):
 
 
 def test_each_name_leads_to_what_it_is_for(plan, findings):
-    """A name's link ends at its rule: who needs it and what breaks, each with a source of the list."""
+    """A name's link leads to its rule, which shows the clients, the effect if it is missing, and a
+    source.
+    """
     page = formats.write_summary(summarise(plan, findings), ".html").decode()
     meet = plan.rules.names["meet"]
     assert '<a class="name" href="#why-meet">' in page
@@ -541,12 +561,12 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
         entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
         assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
     targets = set(re.findall(r'href="#(why-[^"]+)"', page))
-    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))  # of two reasons both
+    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))  # both reasons, if there are two
     assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
-    """HTML and Markdown stop at a number of rows and say so; CSV and XLSX hold all."""
+    """HTML and Markdown stop at a number of rows and report it. CSV and XLSX are complete."""
     monkeypatch.setattr(formats, "PAGE_ROWS", 2)
     sentence = "The first 2 of 6 certificates. The CSV and XLSX files contain all of them."
     assert sentence in formats.write_plan_table(plan, findings, ".html").decode()
@@ -555,7 +575,7 @@ def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
 
 
 def test_json_is_the_plan_document(plan, findings):
-    """The JSON format is the plan document; check leaves the certificates out."""
+    """The JSON format is the plan document, and check omits the certificates."""
     document = plan_document(plan, findings)
     assert json.loads(formats.write_plan_table(plan, findings, ".json")) == document
     short = json.loads(plan_json(plan, findings, certificates=False))
@@ -564,14 +584,14 @@ def test_json_is_the_plan_document(plan, findings):
 
 
 def test_unknown_format_is_refused(plan, findings):
-    """A format that there is none of is named, with those that there are."""
+    """An unknown format is rejected with the known formats."""
     with pytest.raises(PlanError, match=r'cannot write a plan as "\.pdf"') as caught:
         formats.write_plan_table(plan, findings, ".pdf")
     assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
 
 
 def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
-    """A plan that no sheet can hold is refused with what to do instead."""
+    """A plan with more rows than a sheet can hold is rejected with an alternative."""
     from lyncnb.base.shown import spreadsheets
 
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
@@ -580,7 +600,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
 
 
 def test_totals_count_in_words(plan):
-    """One is singular, all else plural."""
+    """One item is singular, and all other numbers are plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
     assert totals(plan, (finding,)) == (
         "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
@@ -588,7 +608,7 @@ def test_totals_count_in_words(plan):
 
 
 def test_totals_say_which_servers_have_none():
-    """Servers without a certificate are named with their role, and why they need none."""
+    """Servers without a certificate are listed with their role and the reason."""
     text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     assert totals(plan, ()) == (
@@ -599,7 +619,7 @@ def test_totals_say_which_servers_have_none():
 
 
 def test_subject_fields_and_ca_are_shown():
-    """Subject fields and the name of the CA come from the options."""
+    """Subject fields and the name of the CA are taken from the options."""
     options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     row = _rows(plan, ())[0]
@@ -617,7 +637,9 @@ def _source(data: bytes) -> str:
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
 def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffix):
-    """Invisible characters and international names are in each format, with the requested name."""
+    """Invisible characters and international names are reported in each format, with the requested
+    name.
+    """
     heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
     table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
     odd = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
@@ -629,7 +651,7 @@ def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffi
 
 
 def test_a_table_keeps_the_order_of_the_plan():
-    """Separate certificates are grouped by usage in blocks, and by computer in the CSV."""
+    """In tables, certificates are grouped by usage for blocks, and by computer in the CSV file."""
     options = PlanOptions(layout="separate")
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     blocks = [member.id for _, member in summarise(plan, ()).members]
@@ -640,7 +662,9 @@ def test_a_table_keeps_the_order_of_the_plan():
 
 
 def test_what_was_accepted_is_reported(plan):
-    """Table, workbook, page and document name what was accepted of plan and certificate, and why."""
+    """Table, workbook, page and document show what was accepted for the plan and its certificates,
+    with the reasons.
+    """
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
     back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
@@ -656,7 +680,10 @@ def test_what_was_accepted_is_reported(plan):
 
 
 def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
-    """Only what is missing is asked of a CA; when nothing is, the server team goes on."""
+    """Only missing certificates are tasks of a CA.
+
+    If none is missing, the server team has the next task.
+    """
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
@@ -676,13 +703,13 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
 
 
 def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
-    """Certificates are listed by end date, whenever renewal begins; all that are due are listed."""
+    """The certificates that are due for renewal are all listed, ordered by end date."""
     requests = list(_requests(plan))
     lives = [
-        ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, ends after the next one
+        ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, and ends after the next one
         ("2026-04-01", "2026-07-29"),  # due on 2026-06-20
         ("2026-04-01", "2026-07-29"),
-        ("2026-03-20", "2026-10-05"),  # due on 2026-07-31, when what ends first has ended
+        ("2026-03-20", "2026-10-05"),  # due on 2026-07-31, when the first certificate has ended
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
     for one, (first, last) in zip(requests, lives, strict=True):
@@ -703,7 +730,9 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
 
 
 def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
-    """While the CA has the next request, the page shows what the servers have, and says so."""
+    """While the CA has the next request, the page shows the dates of the certificate in use, and
+    says so.
+    """
     requests = list(_requests(plan))
     held, requests[0].issued = requests[0].issued, None
     life = SimpleNamespace(
@@ -721,7 +750,7 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
 
 
 def test_what_is_to_be_revoked_is_asked_first(plan, findings):
-    """The CA and the planner read it above all else."""
+    """Certificates to revoke are the first task of the CA and the planner."""
     requests = list(_requests(plan))
     life = SimpleNamespace(
         held=requests[0].issued,
@@ -738,7 +767,7 @@ def test_what_is_to_be_revoked_is_asked_first(plan, findings):
 
 
 def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
-    """The server team is asked for nothing when all servers are recorded to have theirs."""
+    """If all servers are recorded as deployed, the server team has no task."""
     requests = list(_requests(plan))
     lives = {}
     for one in requests:
@@ -751,7 +780,9 @@ def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
 
 
 def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
-    """Due renewals and missing certificates count from the folder's last change, not from today."""
+    """Due renewals and missing certificates are calculated from the folder's last change, not from
+    the current date.
+    """
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
     requests = list(_requests(plan))
     requests[1].planned_at = "2026-10-06T00:00:00+00:00"
@@ -774,13 +805,15 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     assert "Approver" not in {ask.who for ask in told.asks}
     (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
     assert (ended.what, ended.needs_a_look) == ("ended: no. 1", True)
-    # Nothing is planned any more of what is back.
+    # Received certificates have no planned dates.
     first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
     assert first == ["Issued certificates"]
 
 
 def test_a_block_says_of_which_certificate_something_holds(plan, findings):
-    """Validity and findings of one of several certificates have its number before them."""
+    """In a block of several certificates, the validity and findings of one certificate have its
+    number.
+    """
     requests = list(_requests(plan))
     requests[1].refused = (object(),)
     block = with_requests(summarise(plan, findings), requests).blocks[0]
@@ -799,7 +832,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
 
 
 def test_a_finding_about_several_is_reported_once(plan):
-    """The page has each finding once, with everything that it applies to."""
+    """The page shows each finding once, with everything that it applies to."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")
     (told,) = grouped((one, other))
@@ -809,14 +842,14 @@ def test_a_finding_about_several_is_reported_once(plan):
 
 
 def test_a_day_is_not_divided(plan, findings):
-    """Days on the cover do not break at their hyphens."""
+    """Dates on the cover do not break at their hyphens."""
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     page = formats.write_plan_table(replace(plan, options=options), findings, ".html").decode()
     assert 'by <span class="whole day">2026-04-01</span>' in page
 
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
-    """An Edge pool's two certificates are distinguished by their usages."""
+    """The two certificates of an Edge pool have headings with their usages."""
     headings = [block.heading for block in summarise(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings

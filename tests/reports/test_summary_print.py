@@ -1,4 +1,4 @@
-"""The summary where it is read: in Chromium without scripts, and on paper."""
+"""The summary is readable in Chromium without scripts, and on paper."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ pytestmark = [
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
 
-LEGIBLE = 36  # points of "Perimeter" in the picture: its small letters have 5.5 then
+LEGIBLE = 36  # width of "Perimeter" in the picture in points, if its small letters have 5.5 points
 
-# Sample, pages of its summary at most. 14 and 49 certificates.
+# The samples and the maximum number of pages of their summaries, with 14 and 49 certificates.
 SAMPLES = (("contoso", 5), ("litwareinc-global", 12))
 
 
@@ -43,7 +43,7 @@ DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
 
 @pytest.fixture(scope="module", params=SAMPLES, ids=[name for name, _ in SAMPLES])
 def sample(request, data):
-    """A sample's plan with its day of issue, as from a folder whose requests are written."""
+    """Return a sample's plan with its issue date, as in a folder whose requests were written."""
     name, pages = request.param
     options = ln.PlanOptions(organization="Contoso", locality="Taipei", country="TW", **DAYS)
     topology = ln.read_topology(data / f"{name}.csv")
@@ -54,7 +54,7 @@ def sample(request, data):
 
 
 def requests_of(plan, *, is_back=lambda number: False):
-    """Give what a folder has on record of its requests, and of those whose certificate is back."""
+    """Return the records of a folder's requests, and of those with a received certificate."""
     issued = SimpleNamespace(
         sha256="c" * 64,
         not_before="2026-12-01T00:00:00+00:00",
@@ -87,7 +87,7 @@ def requests_of(plan, *, is_back=lambda number: False):
     ]
 
 
-#: What a folder holds that is printed.
+#: The parts of a folder that are printed.
 STAGES = {
     "requests": lambda number: False,
     "some back": lambda number: number % 2 == 0,
@@ -113,7 +113,7 @@ def names_in(plan):
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
-    """Printed from a browser the summary has few pages, and no name is lost on the way."""
+    """The printed summary has few pages, and contains every name."""
     pdf = tmp_path / "summary.pdf"
     requests = requests_of(sample.plan, is_back=STAGES[stage])
     with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
@@ -123,14 +123,14 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
     assert "Importantdates" in text
-    # The picture is the last, alone or below what is left, turned where it must; and legible.
+    # The picture is on the last sheet, alone or below the rest, rotated if necessary, and readable.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape
     assert max(title.height, title.width) > LEGIBLE
 
 
 def test_paper_cuts_no_border(sample, tmp_path, chromium):
-    """Laid out for paper, each table ends half a line before the edge of the page."""
+    """On paper, each table ends half a line before the edge of the page."""
     with opened(chromium, written(sample, tmp_path, ".html"), scripts=True, width=703) as page:
         page.emulate_media(media="print")
         edge = """() => Math.max(...[...document.querySelectorAll('table')]
@@ -140,25 +140,25 @@ def test_paper_cuts_no_border(sample, tmp_path, chromium):
 
 @pytest.mark.parametrize("width", [1280, 700])
 def test_page_cuts_nothing_off(sample, tmp_path, chromium, width):
-    """At 1280 pixels, and at twice the size on the same screen, nothing leaves the page."""
+    """At 1280 pixels, and at twice the zoom on the same screen, no content extends beyond the page."""
     path = written(sample, tmp_path, ".html")
     with opened(chromium, path, scripts=True, width=width) as page:
         assert cut_off(page) == []
 
 
 def test_page_is_accessible(sample, tmp_path, chromium):
-    """axe-core has no violation to report in either theme."""
+    """axe-core reports no violation in either theme."""
     with opened(chromium, written(sample, tmp_path, ".html"), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_workbook_on_paper(sample, tmp_path):
-    """Printed, the sheet of 14 certificates has two pages at most and loses no name."""
+    """The printed sheet of 14 certificates has at most two pages and contains every name."""
     pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
-    # The foot of each page says of which sheet it is.
+    # The footer of each page names its sheet.
     pages = {title: len(text.split(f"{title}Page")) - 1 for title in ("Certificates", "Servers")}
     assert pages["Certificates"] <= (2 if sample.name == "contoso" else 8)
     assert pages["Servers"] <= 3
@@ -167,7 +167,7 @@ def test_workbook_on_paper(sample, tmp_path):
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_document_on_paper(sample, tmp_path):
-    """Printed, the document to sign is not longer than the page, but for the page to sign."""
+    """The printed document is not longer than the page, except for the page to sign."""
     pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages + 1
@@ -176,7 +176,7 @@ def test_document_on_paper(sample, tmp_path):
 
 
 def test_a_large_page_opens(tmp_path, chromium):
-    """1,000 servers (in CI a tenth) are a page below 3 MB that a browser opens."""
+    """The page of 1,000 servers (a tenth in CI) is smaller than 3 MB, and a browser opens it."""
     servers = int(os.environ.get("LYNCNB_SUMMARY_SERVERS", "100"))
     rows = ["server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn"]
     rows += [

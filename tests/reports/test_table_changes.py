@@ -1,4 +1,4 @@
-"""Differences of two tables: changed cells are found, whatever row they are in."""
+"""The differences between two tables are found in any order of rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ def words(old: ln.Topology, new: ln.Topology) -> list[str]:
 
 
 def test_a_table_differs_not_from_itself():
-    """Equal tables have no differences, not even with rows in another order."""
+    """Equal tables have no differences, even with rows in another order."""
     table = ln.read_topology(DATA / "litwareinc-global.csv")
     assert words(table, table) == []
     assert words(topology(front_end(1), edge(1)), topology(edge(1), front_end(1))) == []
 
 
 def test_cells_of_each_kind():
-    """Lists show additions and removals, other cells before and after, each with its server."""
+    """For lists, additions and removals are shown, and for other cells the old and new value, each
+    with its server.
+    """
     old = topology(front_end(1, extra_san="a.contoso.com;b.contoso.com", target_os=""), edge(1))
     new = topology(
         front_end(1, extra_san="b.contoso.com;c.contoso.com", target_os="2008R2"), edge(1)
@@ -33,7 +35,7 @@ def test_cells_of_each_kind():
 
 
 def test_the_order_of_a_list_counts():
-    """The first SIP domain is the default one: another order is a change."""
+    """Another order of SIP domains is a change, because the first domain is the default."""
     old = topology(front_end(1), sip_domains="contoso.com;fabrikam.com")
     new = topology(front_end(1), sip_domains="fabrikam.com;contoso.com")
     assert words(old, new) == [
@@ -42,7 +44,10 @@ def test_the_order_of_a_list_counts():
 
 
 def test_rows_that_come_and_go():
-    """A row is reported once, without its cells; a pool's value may move to another of its rows."""
+    """An added or removed row is reported once, without its cells.
+
+    A pool's value may move to another row.
+    """
     old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
     new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))
     found = words(old, new)

@@ -1,4 +1,4 @@
-"""Test the cells in a table: distinct texts, problems, and corrections with their rows."""
+"""The cells in a table are read as distinct texts, with problems and corrections for their rows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_names_are_names_and_others_have_values():
 
 
 def test_every_bad_cell_is_a_problem_of_its_row():
-    """The same invalid text in three rows is three problems, with row, column, and value."""
+    """The same invalid text in three rows is three problems, each with row, column, and value."""
     cells, report = cells_of(
         {"server_fqdn": ["pool01", "fe.contoso.net", "pool01"], "site": ["a", "b\nc", "d"]}
     )
@@ -95,7 +95,7 @@ def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
     ]
 
 
-# --- Convert a cell to a value, by the type of its column.
+# --- Conversion of a cell to a value, by the type of its column.
 
 
 def url(text: str, host: str) -> SimpleUrl:

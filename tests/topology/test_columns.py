@@ -1,4 +1,4 @@
-"""Test ``column_rules.toml``: columns, headings, roles, and choices."""
+"""The columns, headings, roles and choices of tables are defined in ``column_rules.toml``."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
 
 
 def test_roles_named_by_columns_exist():
-    """All roles that columns contain exist."""
+    """All roles that the columns mention exist."""
     known = {role.id for role in topology_roles()}
     assert {role for c in topology_columns() for role in c.roles} - known == set()
 
@@ -164,7 +164,7 @@ def test_a_product_knows_every_role(repository):
     ],
 )
 def test_headings_find_their_columns(headings, names):
-    """Letter case, spaces, underscores, hyphens, and width do not matter in headings."""
+    """In headings, letter case, spaces, underscores, hyphens, and width are ignored."""
     assert name_headings(headings) == names
 
 

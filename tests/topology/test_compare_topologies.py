@@ -1,4 +1,4 @@
-"""Test the comparison of two topologies: all different values are reported, and no others."""
+"""Two topologies are compared: all different values are reported, and no others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(text: str):
 
 
 def told(before: str, after: str) -> list[tuple[str, ...]]:
-    """Return the differences."""
+    """Return the reported differences."""
     found = read(before).compare(read(after)).differences
     return [(one.about, one.column, one.before, one.after) for one in found]
 

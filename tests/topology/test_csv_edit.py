@@ -1,4 +1,4 @@
-"""Test changing cells in a CSV file: all other bytes are kept."""
+"""Cells in a CSV file are changed, and all other bytes are kept."""
 
 from __future__ import annotations
 

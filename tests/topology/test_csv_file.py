@@ -1,4 +1,4 @@
-"""Test reading a CSV file or DataFrame as text, and the problems that are reported."""
+"""A CSV file or DataFrame is read as text, and problems are reported."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_a_frame_becomes_text():
 
 
 def test_a_frame_may_name_its_file():
-    """`attrs["source"]` is the file name of a DataFrame, and is kept by a filter."""
+    """`attrs["source"]` is the file name of a DataFrame, and a filter keeps it."""
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
@@ -308,7 +308,7 @@ def test_rows_of_a_frame_are_numbered_as_in_a_file():
 
 
 def test_an_index_with_a_name_is_a_column():
-    """A DataFrame is also a table after set_index."""
+    """A DataFrame after set_index is read as a table too."""
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]})
     assert read_rows(frame.set_index("fqdn")).columns == ("server_fqdn", "role")
     assert read_rows(frame.set_index("fqdn", drop=False)).columns == ("server_fqdn", "role")
@@ -343,14 +343,14 @@ def test_a_frame_is_checked_like_a_file(frame, message):
     )
 )
 def test_writing_and_reading_are_inverse(rows):
-    """A table has the same cells after writing and reading it as CSV."""
+    """A table has the same cells after it is written and read as CSV."""
     written = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
     kept = [row for row in rows if any(cell.strip() for cell in row)]
     assert rows_of(written) == [("x.contoso.net", "FE"), *kept]
 
 
 def test_what_is_written_opens_in_excel():
-    """The format is UTF-8 with BOM, commas, and CRLF."""
+    """A written CSV file is UTF-8 with a byte order mark, commas, and CRLF, so that Excel opens it."""
     assert (
         write_csv(["a", "b"], [("台北", 'x"y')])
         == b'\xef\xbb\xbfa,b\r\n\xe5\x8f\xb0\xe5\x8c\x97,"x""y"\r\n'
@@ -374,7 +374,7 @@ TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
     ],
 )
 def test_encodings_are_told_apart(data, is_cp950):
-    """The same text is read from UTF-8, UTF-16, and cp950; only cp950 is assumed."""
+    """The same text is read from UTF-8, UTF-16, and cp950. Only cp950 is assumed."""
     assert decode("contoso.csv", data) == (TEXT, is_cp950)
 
 
@@ -411,7 +411,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ],
 )
 def test_other_formats_are_recognised(tmp_path, data, message, hint):
-    """A file in another format with a .csv name is recognized and reported."""
+    """A file in another format with the extension .csv is recognized and reported."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
     with pytest.raises(TopologyError, match=re.escape(message)) as caught:
@@ -421,7 +421,7 @@ def test_other_formats_are_recognised(tmp_path, data, message, hint):
 
 
 def test_bytes_are_taken_as_they_are():
-    """A table can be bytes; messages then call it "table"."""
+    """A table can be passed as bytes. Messages then call it "table"."""
     assert load(b"server_fqdn,role") == ("table", b"server_fqdn,role")
     assert load(bytearray(b"fqdn")) == ("table", b"fqdn")
 
@@ -434,7 +434,10 @@ def test_a_path_may_be_text(tmp_path):
 
 
 def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
-    """A very large file is rejected by its size; this file is sparse."""
+    """A very large file is rejected because of its size, before it is read.
+
+    The test file is sparse.
+    """
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
@@ -455,7 +458,7 @@ def test_a_missing_file_is_reported(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_no_table(tmp_path):
-    """A folder is reported as a folder."""
+    """If a folder is passed as a table, the error says so."""
     with pytest.raises(TopologyError, match="the path is a folder"):
         load(tmp_path)
 
@@ -515,7 +518,9 @@ def test_a_table_with_a_title_is_corrected_in_its_file():
 
 @pytest.mark.parametrize("name", ["servers.xlsx", "servers.ods", "servers.XLSM"])
 def test_random_bytes_are_not_a_workbook(tmp_path, name):
-    """The error for the file name of a workbook is about workbooks, not about text."""
+    """For random bytes with the file name of a workbook, the error is about workbooks, not about
+    text.
+    """
     path = tmp_path / name
     path.write_bytes(bytes(range(255, 0, -1)) * 9)
     with pytest.raises(TopologyError, match=f"{name} is neither a workbook nor text"):

@@ -1,4 +1,4 @@
-"""Test changed rows: only affected objects are created again."""
+"""After rows change, only the affected objects are created again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def again(topology: Topology) -> Topology:
 
 
 def changed_pools(before: Topology, after: Topology) -> list[str]:
-    """Return the names of the pools that are not the same objects as before."""
+    """Return the names of the pools whose objects were created again."""
     known = {id(pool) for pool in before.pools}
     return [pool.fqdn for pool in after.pools if id(pool) not in known]
 
@@ -90,7 +90,7 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
 
 
 def site(topology: Topology, name: str) -> Site:
-    """Return the only site with a name."""
+    """Return the only site with a given name."""
     (found,) = [one for one in topology.sites if one.name == name]
     return found
 
@@ -110,7 +110,7 @@ def test_sites_follow_their_rows(contoso):
 
 
 def test_a_blank_site_follows_its_pool():
-    """A row with a blank site has the site of its pool, even if the pool moves."""
+    """A row with a blank site has the site of its pool, even if the pool moves to another site."""
     table = read_topology(
         b"fqdn,role,pool,site,sip_domains,dialin_url\n"
         b"fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialin1.contoso.com\n"
@@ -150,7 +150,7 @@ def test_a_blank_site_follows_its_pool():
             3,
             "fe01.contoso.net already appears in row 2",
         ),
-        # A server in another pool, which is not created again.
+        # A server in another pool, whose objects are not created again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,

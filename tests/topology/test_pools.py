@@ -1,4 +1,4 @@
-"""Test grouping rows into pools, and contradictory values."""
+"""Rows are grouped into pools, and contradictory values are reported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_pool_has_its_computers_by_name():
 
 
 def test_a_server_without_a_pool_is_one():
-    """A blank pool means the server's name."""
+    """If the pool is blank, the server's name is the pool."""
     (pool,) = topology("""
         fqdn             role
         se01.contoso.net SE
@@ -120,7 +120,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
         ("StandardEdition", {"autologon": "1", "strict_dns": "no"}, {"autologon", "autodiscover"}),
         ("Edge", {}, {"federation", "client_autoconfig"}),
         ("Edge", {"federation": "false", "aol_pic": "true"}, {"client_autoconfig", "aol_pic"}),
-        # A role that does not use a column does not have its flag.
+        # The role in this row does not use the column, so it has no such flag.
         ("Edge", {"autologon": "true"}, {"federation", "client_autoconfig"}),
         ("Mediation", {}, {"mediation_standalone"}),
         ("Mediation", {"mediation_standalone": "no"}, set()),
@@ -129,7 +129,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
     ],
 )
 def test_flags_are_what_is_true_and_heeded(role, cells, flags):
-    """A boolean column that is true is a flag of the pools whose role uses it."""
+    """A boolean column that is true becomes a flag of the pools whose role uses the column."""
     (pool,) = topology(f"""
         fqdn          role   {" ".join(cells)}
         a.contoso.net {role} {" ".join(cells.values())}
@@ -320,7 +320,7 @@ def test_what_all_agree_on_is_the_deployments(place):
 
 
 def test_sites_that_differ_have_their_own():
-    """Each site has its own URL if they differ; a site without one has none."""
+    """If the sites' URLs differ, each site has separate URLs, and a site without a URL has none."""
     read = table_of(
         "a.contoso.net,SE,Taipei,contoso.com,https://meettaipei.contoso.com,,",
         "b.contoso.net,SE,Hsinchu,,https://meethsinchu.contoso.com,,",
@@ -348,7 +348,7 @@ def test_rows_without_a_site_speak_for_the_others():
 
 
 def test_a_site_with_its_own_urls_inherits_no_admin_url():
-    """A site with its own URLs does not inherit an admin URL; other sites do."""
+    """A site with separate URLs does not inherit an admin URL, but other sites do."""
     read = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
@@ -433,7 +433,10 @@ def test_the_default_sip_domain_comes_first():
     ],
 )
 def test_sip_domains_are_given_once(cells, message):
-    """No SIP domains, or two ways to give them, are refused; a bad one is reported alone."""
+    """A table without SIP domains, or with two sources of them, is rejected.
+
+    An invalid SIP domain is reported alone.
+    """
     with pytest.raises(TopologyError) as caught:
         table_of(*(f"se{n}.contoso.net,SE,Site{n},{cell},,," for n, cell in enumerate(cells)))
     assert [problem.message for problem in caught.value.problems] == [message]
@@ -442,7 +445,7 @@ def test_sip_domains_are_given_once(cells, message):
 
 
 def test_row_order_changes_no_site():
-    """Sites and what holds there do not depend on the order of rows."""
+    """Sites and their values do not depend on the order of rows."""
     rows = [
         f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
         "b.contoso.net,SE,Taipei,contoso.com,,https://dialintaipei.contoso.com,",

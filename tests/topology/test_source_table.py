@@ -1,4 +1,4 @@
-"""A table's headings: named, missing, blank, there twice."""
+"""The headings of a table can be known, missing, blank or duplicate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
 
 
 def test_columns_get_their_names():
-    """Headings become names of columns; the order is that of the table."""
+    """Headings become the names of columns, in the order of the table."""
     read = table(["Server", "Server Role"])
     assert read.columns == ("server_fqdn", "role")
     assert [texts.cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
@@ -42,13 +42,13 @@ def test_headings_that_do_not_fit_are_refused(headings, message):
 
 
 def test_a_table_without_rows_is_refused():
-    """A heading alone is not a topology."""
+    """A table that has only headings is rejected."""
     with pytest.raises(TopologyError, match="the table has headings, but no servers"):
         table(["fqdn", "role"], rows=())
 
 
 def test_rows_that_were_refused_are_told_first():
-    """If no row could be split, the reasons are reported, not that there are no rows."""
+    """If no row can be split into cells, the reasons are reported, not that there are no rows."""
     ragged = Problem(message="the row has 1 cells", file="contoso.csv", row=2)
     assert table(["fqdn", "role"], rows=(), problems=(ragged,)).problems == (ragged,)
     with pytest.raises(TopologyError) as caught:
@@ -57,7 +57,7 @@ def test_rows_that_were_refused_are_told_first():
 
 
 def test_problems_are_raised_by_row_and_once():
-    """Problems come in the order of rows, none twice, with their number."""
+    """Problems are raised in the order of rows, without duplicates, with their number."""
     two, one = (Problem(message="bad", row=row) for row in (7, 3))
     with pytest.raises(
         TopologyError, match=r"^lyncnb cannot use contoso\.csv: 2 problems"
@@ -69,7 +69,7 @@ def test_problems_are_raised_by_row_and_once():
 
 
 def test_a_message_shows_fifty_problems():
-    """A table of bad rows does not flood a notebook; the error still knows them all."""
+    """The message shows at most fifty problems, and the error contains all of them."""
     problems = [Problem(message=f"bad {row}", row=row) for row in range(1, 1201)]
     with pytest.raises(TopologyError) as caught:
         raise_problems("contoso.csv", problems)
@@ -78,7 +78,7 @@ def test_a_message_shows_fifty_problems():
 
 
 def test_texts_are_numbered_once():
-    """A column keeps each distinct text once, and gives all cells back."""
+    """A column stores each distinct text once, and returns all cells."""
     cells = ["b", "a", "b", "", "a"]
     texts = Texts.of(cells)
     assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])
@@ -92,5 +92,5 @@ def test_texts_are_numbered_once():
     [(7, "site", "row 7, column site: odd"), (7, "", "row 7: odd"), (0, "", "odd")],
 )
 def test_a_note_says_where(row, column, text):
-    """A note reads as one line with its place."""
+    """The text of a note is one line with its place."""
     assert str(Note(row=row, column=column, before="", after="", message="odd")) == text

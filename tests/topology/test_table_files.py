@@ -1,4 +1,4 @@
-"""Tables for people: what is converted reads back, the template is filled in, nothing is lost."""
+"""Converted tables can be read back, the template can be filled in, and no data is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HEADINGS = st.lists(
 
 @st.composite
 def tables(draw) -> tuple[list[str], list[list[str]]]:
-    """Draw a table: servers in pools, and columns of the planner's own with anything in them."""
+    """Return a random table with servers in pools, and additional columns with any content."""
     more = draw(HEADINGS)
     rows = []
     for number in range(draw(st.integers(1, 6))):
@@ -57,7 +57,9 @@ def tables(draw) -> tuple[list[str], list[list[str]]]:
 @settings(max_examples=60)
 @given(tables())
 def test_what_is_converted_reads_back(table):
-    """Equal topology, the same columns and cells, through .xlsx and .csv, again and again."""
+    """After any number of conversions through .xlsx and .csv, the topology, columns and cells are
+    equal.
+    """
     columns, rows = table
     topology = read_topology(pd.DataFrame(rows, columns=columns))
     again = read_topology(topology.to_xlsx())
@@ -71,7 +73,9 @@ def test_what_is_converted_reads_back(table):
 
 @pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 def test_edits_of_a_workbook_are_those_of_the_table(text):
-    """A cell is changed, a row removed: the same as of the CSV file, and written as CSV."""
+    """Changing a cell or removing a row of a workbook gives the same result as for the CSV file,
+    and is written as CSV.
+    """
     plain = read_topology(text.encode())
     book = read_topology(plain.to_xlsx())
     for topology in (plain, book):
@@ -83,7 +87,7 @@ def test_edits_of_a_workbook_are_those_of_the_table(text):
 
 
 def test_a_table_that_does_not_fit_into_a_workbook():
-    """A cell of more characters than a sheet holds is refused, never cut."""
+    """A cell with more characters than a worksheet allows is rejected and not shortened."""
     with pytest.raises(TopologyError, match="does not fit in a workbook") as refused:
         table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
     assert refused.value.hint == "save the table as a .csv file"
@@ -96,7 +100,10 @@ def test_a_table_that_does_not_fit_into_a_workbook():
 
 @pytest.mark.parametrize("over_example", [False, True])
 def test_the_template_filled_in_is_read(over_example):
-    """Headings in words, a number and a boolean typed; the example is not a server."""
+    """In a filled-in template, headings in words and a typed number and boolean are read.
+
+    The example is not a server.
+    """
     topology = read_topology(filled_in(FILLED, over_example=over_example))
     assert [computer.fqdn for _, computer in topology.computers] == [
         "fe01.contoso.net",
@@ -114,21 +121,25 @@ def test_the_template_filled_in_is_read(over_example):
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
 def test_an_empty_template_has_no_server(suffix):
-    """A file with only the example is reported as without servers; its bytes never vary."""
+    """A template with only the example is reported as having no servers, and is always written
+    identically.
+    """
     with pytest.raises(TopologyError, match="the table has headings, but no servers"):
         read_topology(template(suffix))
     assert template(suffix) == template(suffix)
 
 
 def test_the_example_is_a_server_that_can_be_planned():
-    """Without its mark, the example is a row without a fault."""
+    """If its mark is removed, the example is a valid row."""
     text = template(".csv").replace(b"Example: ", b"")
     (pool,) = read_topology(text).pools
     assert pool.fqdn == "pool01.contoso.com"
 
 
 def test_help_and_choices_of_the_template():
-    """A note at each heading, drop-downs that reach below, text cells, every column and role."""
+    """The template has a note at each heading, drop-down lists for all rows, text cells, and every
+    column and role.
+    """
     book = openpyxl.load_workbook(io.BytesIO(template(".xlsx")))
     sheet = book["Servers"]
     assert [cell.value for cell in sheet[1]] == [column.title for column in topology_columns()]
@@ -151,7 +162,7 @@ def test_help_and_choices_of_the_template():
         role.id for role in topology_roles()
     ]
     assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
-    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed, too
+    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed too
     assert book["Columns"].max_row == len(topology_columns()) + 1
 
 
@@ -159,7 +170,9 @@ def test_help_and_choices_of_the_template():
 
 
 def test_convert_and_back(shell):
-    """A document to a workbook, that to CSV: the same topology; notes of reading are shown."""
+    """A document is converted to a workbook and then to CSV with the same topology, and notes are
+    shown.
+    """
     shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
     for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
         ended = shell("convert", old, new)
@@ -190,7 +203,9 @@ help = "The name that the recorder is called by"
 
 
 def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
-    """The template asks for them, and what has them is converted."""
+    """The template contains the columns and roles of a custom product, and files with them are
+    converted.
+    """
     shell.write("own.toml", OWN_PRODUCT)
     rows = b"server_fqdn,role,sip_domains,recorder_fqdn\nr1.contoso.com,Recorder,contoso.com,r.contoso.com\n"
     shell.write("t.csv", rows)
@@ -206,7 +221,7 @@ def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
-    """Nor by another conversion: only the very same bytes are, or with --force."""
+    """A filled-in template is overwritten only with --force, or if the file would be identical."""
     assert shell("template", "t.xlsx").status == 0
     assert shell("template", "t.xlsx").status == 0
     shell.write("t.xlsx", filled_in(FILLED))
@@ -221,7 +236,7 @@ def test_a_filled_in_template_is_never_written_over(shell):
 
 
 def test_a_fix_in_a_csv_template_meets_its_row(shell):
-    """The example does not count as a row when a cell is fixed in the file."""
+    """If a cell is fixed in a CSV template, the example does not count as a row."""
     text = template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
     after, changes = edit_csv("t.csv", text, {0: {"site": "Tainan"}})
     assert b"se01.contoso.com,StandardEdition,,Tainan" in after

@@ -1,4 +1,4 @@
-"""A table to a topology and back: everything that the contract of the table says."""
+"""A table is read as a topology and written back, as specified."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sample(data, name: str) -> Topology:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_go_round(data, name):
-    """A topology is the same after a round trip through a DataFrame and through CSV."""
+    """A topology is unchanged after it is converted to a DataFrame and to CSV and back."""
     read = sample(data, name)
     assert read_topology(read.to_frame()) == read
     for again in (read_topology(read.to_frame(filled=False)), read_topology(read.to_csv())):
@@ -38,7 +38,7 @@ def test_samples_go_round(data, name):
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
 def test_clean_samples_come_back_byte_for_byte(data, name):
-    """A clean table is written with the same headings and cells as its file has."""
+    """A clean table is written with the same headings and cells as in its file."""
     written = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
     file = (data / f"{name}.csv").read_text("utf-8")
     assert written.replace("\r\n", "\n") == file
@@ -54,7 +54,7 @@ def test_clean_samples_come_back_byte_for_byte(data, name):
     ],
 )
 def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains):
-    """Each sample has its servers, pools, sites and SIP domains."""
+    """Each sample has its expected servers, pools, sites and SIP domains."""
     read = sample(data, name)
     assert len(read.cells) == len([*read.computers]) == rows
     assert len(read.pools) == pools
@@ -63,13 +63,15 @@ def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains)
 
 
 def test_the_first_sample_has_each_role_of_the_page(data):
-    """contoso.csv has every role that Microsoft's page on requesting in advance names."""
+    """contoso.csv has every role on Microsoft's page about requesting certificates in advance."""
     roles = {pool.role for pool in sample(data, "contoso").pools}
     assert {"StandardEdition", "FrontEnd", "Director", "Edge", "Mediation"} <= roles
 
 
 def test_the_global_sample_has_every_role(data):
-    """litwareinc-global.csv has each role of Lync Server 2013 and each site's own simple URLs."""
+    """litwareinc-global.csv has each role of Lync Server 2013, and separate simple URLs for each
+    site.
+    """
     read = sample(data, "litwareinc-global")
     assert {pool.role for pool in read.pools} == load_rules("lync2013").roles.keys()
     assert len({site.meet_urls for site in read.sites}) == 4
@@ -79,7 +81,7 @@ def test_the_global_sample_has_every_role(data):
 
 
 def test_a_table_in_chinese_is_the_same_deployment(data):
-    """The zh-TW table means what contoso.csv means, but for the site's name."""
+    """The zh-TW table describes the same deployment as contoso.csv, except for the site's name."""
     chinese, english = sample(data, "contoso-zh-TW"), sample(data, "contoso")
     assert [pool.computers for pool in chinese.pools] == [p.computers for p in english.pools]
     assert [(p.fqdn, p.role, p.flags) for p in chinese.pools] == [
@@ -91,7 +93,7 @@ def test_a_table_in_chinese_is_the_same_deployment(data):
 
 
 def test_pandas_reads_every_sample(data):
-    """A planner's first line, pd.read_csv, shows names and Chinese headings as they are."""
+    """pd.read_csv reads every sample with its names and Chinese headings unchanged."""
     for name in SAMPLES:
         frame = pd.read_csv(data / f"{name}.csv", dtype=str)
         assert read_topology(frame).pools == sample(data, name).pools
@@ -102,7 +104,7 @@ def test_pandas_reads_every_sample(data):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp950"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_every_export_of_excel_loads(data, encoding, delimiter):
-    """The same topology comes out of each encoding and delimiter that Excel knows."""
+    """Each encoding and delimiter that Excel writes gives the same topology."""
     read = sample(data, "contoso-zh-TW")
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter).writerows([read.columns, *read.cells])
@@ -119,7 +121,10 @@ SITES = "server_fqdn,role,site,sip_domains\n" + "".join(
 
 
 def test_two_spellings_of_a_site_are_one_site():
-    """Neither 台 or 臺 nor letter case makes another site: most rows count, and a note says so."""
+    """Spellings with 台 or 臺, or in another letter case, are one site.
+
+    The most frequent spelling counts, and a note says so.
+    """
     read = read_topology(SITES.encode())
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
     (note,) = [note for note in read.notes if note.before == "台北"]
@@ -137,7 +142,10 @@ def test_two_spellings_of_a_site_are_one_site():
 
 
 def test_a_row_that_is_edited_joins_the_site_that_is_there():
-    """A new spelling joins the other rows' site; where all rows have it, it is the new name."""
+    """A new spelling in one row joins the existing site.
+
+    If all rows have it, it becomes the site's name.
+    """
     read = read_topology(SITES.encode())
     at = read.columns.index("site")
     assert read.with_cells({3: {"site": "台北"}}).cells[3][at] == "臺北"
@@ -146,7 +154,7 @@ def test_a_row_that_is_edited_joins_the_site_that_is_there():
 
 
 def test_clean_ups_are_listed():
-    """Letter case, a final dot, white space and invisible characters are cleaned and reported."""
+    """Letter case, a final dot, white space and invisible characters are corrected and reported."""
     read = read_topology(
         "Server,Role,Site,SIP Domain\n"
         "FE01.Contoso.net.,fe,\u00a0Taipei,分公司.contoso.com\n"
@@ -167,7 +175,7 @@ def test_clean_ups_are_listed():
 
 
 def test_unknown_columns_come_back_unchanged():
-    """A column that lyncnb does not know keeps its heading, its place and its cells."""
+    """An unknown column keeps its heading, its position and its cells."""
     table = "Owner ,server_fqdn,NA,role,sip_domains\n  Kim  ,a.contoso.net,007,SE,contoso.com\n"
     read = read_topology(table.encode())
     assert read.columns == ("Owner ", "server_fqdn", "NA", "role", "sip_domains")
@@ -176,14 +184,14 @@ def test_unknown_columns_come_back_unchanged():
 
 
 def test_a_site_called_na_is_a_site():
-    """NA is text, in a file as in a DataFrame."""
+    """A site named NA is text, in a file and in a DataFrame."""
     table = b"fqdn,role,site,sip_domains\na.contoso.net,SE,NA,contoso.com\n"
     assert [site.name for site in read_topology(table).sites] == ["NA"]
     assert list(read_topology(table).to_frame()["site"]) == ["NA"]
 
 
 def test_all_problems_are_raised_at_once():
-    """A file with many faults is refused once, with each of them, by row."""
+    """A file with many errors is rejected once, with every error, in the order of rows."""
     table = (
         "fqdn,role,pool,site,sip_domains,autologon,target_os\n"
         "pool01,FE,,,contoso.com,,\n"
@@ -209,7 +217,7 @@ def test_all_problems_are_raised_at_once():
 
 
 def test_a_message_says_where_what_and_what_to_do(tmp_path):
-    """A problem reads as file, row, column, value and hint."""
+    """A problem is shown with file, row, column, value and hint."""
     path = tmp_path / "contoso.csv"
     path.write_text("fqdn,role,pool,sip_domains\na.contoso.net,FE,pool01,contoso.com\n")
     with pytest.raises(TopologyError) as caught:
@@ -224,7 +232,7 @@ def test_a_message_says_where_what_and_what_to_do(tmp_path):
 @pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
 @pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
 def test_a_name_that_is_legal_somewhere_is_kept(name, kept):
-    """An underscore, an internal suffix and an international name are left to the checks."""
+    """An underscore, an internal suffix and an international name are kept, and left to the rules."""
     cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
     table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
     (pool,) = read_topology(table.encode()).pools
@@ -250,7 +258,7 @@ by_kind = {
 
 @st.composite
 def clean_tables(draw):
-    """Draw a clean table: pools without contradiction, unknown columns, any order of both."""
+    """Return a random clean table: pools without contradictions, unknown columns, in any order."""
     known = [c for c in topology_columns() if c.name not in ("server_fqdn", "role", "pool_fqdn")]
     columns = draw(st.lists(st.sampled_from(known), unique=True, max_size=8))
     names = ["server_fqdn", "role", "pool_fqdn", "sip_domains", "Owner", *(c.name for c in columns)]
@@ -286,7 +294,7 @@ def as_csv(names, rows, **settings) -> bytes:
 @pytest.mark.slow
 @given(clean_tables())
 def test_a_clean_table_comes_back_as_it_was(table):
-    """CSV to topology to CSV is the identity on a clean table."""
+    """A clean table that is read from CSV and written again is unchanged."""
     read = read_topology(as_csv(*table))
     assert read.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
     assert read.notes == ()
@@ -296,10 +304,12 @@ def test_a_clean_table_comes_back_as_it_was(table):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
-    """A frame has the shared values in each row, so a pandas filter changes nothing else."""
+    """A frame has the shared values in each row, so filtering rows with pandas changes no other
+    value.
+    """
     names, rows = table
     seen = set()
-    for row in rows:  # the values of a pool stay in its first row, and in others by chance
+    for row in rows:  # the values of a pool stay in its first row, and sometimes in others
         pool = row[names.index("pool_fqdn")]
         for facts in topology_columns():
             is_shared = facts.name in names and facts.scope in ("pool", "site")
@@ -323,7 +333,7 @@ def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_row_order_changes_nothing(table, shuffle):
-    """Whatever the order of rows and columns, the topology is the same."""
+    """The order of rows and columns does not change the topology."""
     names, rows = table
     read = read_topology(as_csv(names, rows))
     mixed = shuffle.sample(rows, len(rows))
@@ -338,7 +348,9 @@ def test_row_order_changes_nothing(table, shuffle):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_letter_case_of_names_changes_nothing(table, mix):
-    """Names and headings in any letter case, and headings spelled loosely, are the same table."""
+    """Names and headings in any letter case, and other spellings of headings, give the same
+    topology.
+    """
     names, rows = table
     loose = [mix.choice((n, n.upper(), n.replace("_", " "), n.replace("_", "-"))) for n in names]
     kinds = {c.name: c.kind for c in topology_columns()}
@@ -356,7 +368,7 @@ def test_letter_case_of_names_changes_nothing(table, mix):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_in_words(data):
-    """Whatever a file holds, there is a topology or one error of the package."""
+    """Any content of a file gives a topology or one lyncnb error."""
     try:
         topology = read_topology(data)
     except TopologyError:
@@ -366,7 +378,7 @@ def test_any_bytes_are_read_or_refused_in_words(data):
 
 @given(st.text(st.sampled_from('ab.,;"\n\r\t\0 é台'), max_size=60))
 def test_any_table_is_read_or_refused_in_words(text):
-    """Whatever is below a valid heading, the result is a topology or one error of the package."""
+    """Any content below a valid heading gives a topology or one lyncnb error."""
     try:
         topology = read_topology(
             f"server_fqdn,role,sip_domains\nx.contoso.net,SE,contoso.com\n{text}".encode()
@@ -378,7 +390,7 @@ def test_any_table_is_read_or_refused_in_words(text):
 
 @pytest.mark.slow
 def test_the_fast_way_gives_the_same_topology(data):
-    """A table large enough for the fast way is the same topology as through a DataFrame."""
+    """A large table, which is read in the fast way, gives the same topology as a DataFrame."""
     rows = ["server_fqdn,role,pool_fqdn,sip_domains,owner"]
     for number in range(35_000):
         rows.append(
@@ -398,7 +410,7 @@ def test_the_fast_way_gives_the_same_topology(data):
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_garbage_collector_is_left_as_it_was(data, enabled):
-    """Reading rests the garbage collector and leaves it on or off, also after an error."""
+    """Reading pauses the garbage collector and restores its state, also after an error."""
     was = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
@@ -413,7 +425,7 @@ def test_the_garbage_collector_is_left_as_it_was(data, enabled):
 
 
 def test_a_topology_shows_itself_as_an_escaped_table():
-    """In a notebook it is a table with a caption, and nothing in it is markup."""
+    """In a notebook, a topology is a table with a caption, and all its text is escaped."""
     read = read_topology(
         b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
     )
@@ -429,7 +441,9 @@ def test_a_topology_shows_itself_as_an_escaped_table():
 
 @pytest.mark.parametrize("column", ["server_fqdn", "site", "notes"])
 def test_half_a_character_is_refused(column):
-    """A DataFrame may hold half of a surrogate pair, which no file and no certificate can."""
+    """An unpaired surrogate in a DataFrame is rejected, because no file or certificate can contain
+    it.
+    """
     row = {"server_fqdn": "fe01.contoso.com", "role": "FrontEnd", "sip_domains": "contoso.com"}
     frame = pd.DataFrame([row | {column: f"{row.get(column, '')}\ud800"}], dtype=object)
     with pytest.raises(TopologyError) as caught:

@@ -1,7 +1,7 @@
-"""Topology Builder's file and the published topology: the same servers as typed by hand.
+"""Topology Builder's file and the published topology give the same servers as a typed table.
 
-With LYNCNB_DOCUMENTS a folder of real documents is read too; this file has only their counts and
-digests.
+With LYNCNB_DOCUMENTS, real documents in a folder are read too. This module has only their counts
+and digests.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ ROWS = [
 
 
 def read(document: str):
-    """Read a document as the bytes of a file."""
+    """Read a document from the bytes of a file."""
     return read_topology(document.encode())
 
 
@@ -107,15 +107,17 @@ def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_role_is_read_from_its_services(form):
-    """One row per server and role, under the pool's name, at its site."""
+    """Each server and role is one row with its pool and site."""
     topology = read(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
     assert sorted(ROWS) == sorted(cells_of(topology, "server_fqdn", "role", "pool_fqdn", "site"))
-    assert topology.sip_domains == ("contoso.com", "fabrikam.com")  # the default one first
+    assert topology.sip_domains == ("contoso.com", "fabrikam.com")  # the default domain first
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_names_of_pools(form):
-    """External and internal web names, and the three of an Edge pool, or its one."""
+    """Pools have their external and internal web names, and an Edge pool its three names or single
+    name.
+    """
     topology = read(FORMS[form](EVERYTHING))
     cells = {
         row[0]: row[1:]
@@ -136,7 +138,10 @@ def test_the_names_of_pools(form):
 
 
 def test_simple_urls_stand_in_the_order_of_their_domains():
-    """Meet of each domain, the default's first; the published form has none and asks."""
+    """The Meet URLs are in the order of the SIP domains, the default first.
+
+    The published topology has none, so a note asks for them.
+    """
     domains = ("contoso.com", "fabrikam.com")
     topology = read(topology_builder(EVERYTHING, domains=domains))
     assert cells_of(topology, "meet_urls", "dialin_url")[0] == (
@@ -151,7 +156,9 @@ def test_simple_urls_stand_in_the_order_of_their_domains():
 
 
 def test_an_export_has_the_simple_urls():
-    """What lyncnb snippet topology writes is the published topology with its simple URLs."""
+    """The file that `lyncnb snippet topology` exports is the published topology with its simple
+    URLs.
+    """
     domains = ("contoso.com", "fabrikam.com")
     assert read(exported(EVERYTHING, domains=domains)) == read(
         topology_builder(EVERYTHING, domains=domains)
@@ -170,7 +177,7 @@ def test_an_export_has_the_simple_urls():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_gets_no_row_is_reported(form):
-    """Databases, stores, gateways, what is unknown, and what no document says."""
+    """Databases, stores, gateways, unknown elements and missing values are reported."""
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
         "this topology is from Lync Server 2013",
@@ -186,11 +193,11 @@ def test_what_gets_no_row_is_reported(form):
         assert [one for one in told if words in one], words
     assert not [
         one for one in told if "left out" in one and "SE01" in one
-    ]  # its own database and store are a part of it
+    ]  # its database and store are part of the role
 
 
 def test_of_two_topologies_the_new_one_counts():
-    """OriginalTopology is what was published when the file was saved: the same servers twice."""
+    """OriginalTopology, which repeats the servers as published, is ignored."""
     old, new = [front_end("se01.contoso.com")], [front_end("se02.contoso.com")]
     assert cells_of(read(topology_builder(new, original=old)), "server_fqdn") == [
         ("se02.contoso.com",)
@@ -200,7 +207,7 @@ def test_of_two_topologies_the_new_one_counts():
 
 
 def test_unknown_elements_are_passed_over():
-    """Additions of a later version are not a reason to refuse the rest."""
+    """Elements of a later version are ignored, and the rest is read."""
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
     with_more = read(topology_builder(EVERYTHING, more=more))
     assert with_more == read(topology_builder(EVERYTHING))
@@ -211,7 +218,7 @@ def test_unknown_elements_are_passed_over():
     [("5", "lync2010"), ("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019"), ("99", "")],
 )
 def test_the_version_says_which_product(version, product):
-    """As the services bear it; a version that nobody knows says nothing."""
+    """The version of the services determines the product. An unknown version determines none."""
     for form in FORMS.values():
         assert read(form(EVERYTHING[:1], version=version)).product == product
 
@@ -222,14 +229,18 @@ def test_the_version_says_which_product(version, product):
      ("utf-16-be", b"\xfe\xff")],
 )  # fmt: skip
 def test_the_encoding_is_that_of_the_bytes(encoding, mark):
-    """Out-File writes UTF-16 whatever the declaration says."""
+    """The encoding is detected from the bytes, because Out-File writes UTF-16 whatever the
+    declaration says.
+    """
     document = topology_builder([front_end("se01.contoso.com", site="台北")])
     topology = read_topology(mark + document.encode(encoding))
     assert cells_of(topology, "site") == [("台北",)]
 
 
 def test_the_snippet_reads_and_names_what_is_read(shell):
-    """PowerShell that parses, in ASCII, runs nothing that changes a server, and has our form."""
+    """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and exports
+    lyncnb's format.
+    """
     ended = shell("snippet", "topology")
     assert ended.status == 0
     assert ended.out.isascii()
@@ -246,7 +257,7 @@ def test_the_snippet_reads_and_names_what_is_read(shell):
 NAMESPACE = re.compile(r"\$namespace = '(.+)'")
 
 
-# --- Documents that are none, or harm.
+# --- Invalid or malicious documents.
 
 NS = 'xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"'
 SOUND = topology_builder(EVERYTHING)
@@ -284,7 +295,9 @@ BAD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_topology_document(name, tmp_path):
-    """One clear message within seconds, and nothing is read from elsewhere."""
+    """A file that is not a topology document causes one clear message within seconds, and no other
+    file is read.
+    """
     text, message = BAD[name]
     path = tmp_path / "t.tbxml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -298,7 +311,7 @@ def test_what_is_no_topology_document(name, tmp_path):
 
 
 def test_a_laughing_document_is_refused():
-    """Entities of entities, a billion characters in a thousand."""
+    """A document with nested entities (a thousand bytes that expand to a billion) is rejected."""
     entities = '<!ENTITY a0 "ha">' + "".join(
         f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)
     )
@@ -307,7 +320,7 @@ def test_a_laughing_document_is_refused():
 
 
 def test_a_document_that_is_cut_anywhere():
-    """Whatever was lost, there is one message, or what is left is whole."""
+    """A document truncated at any position gives one message, or the remaining content is complete."""
     for end in range(1, len(SOUND), 97):
         with pytest.raises(TopologyError) as refused:
             read(SOUND[:end])
@@ -315,13 +328,13 @@ def test_a_document_that_is_cut_anywhere():
 
 
 def test_names_that_are_none_are_told_as_in_a_table():
-    """The table that a document gives is checked as one that was typed."""
+    """Invalid names in a document are reported like those in a typed table."""
     with pytest.raises(TopologyError) as refused:
         read(topology_builder([front_end("se 01.contoso.com")]))
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
 
 
-# --- Any document, large documents, commands.
+# --- Random documents, large documents, commands.
 
 LABELS = st.from_regex(r"[A-Za-z][a-z0-9]{0,8}", fullmatch=True)
 COMPONENTS = {
@@ -345,7 +358,7 @@ COMPONENTS = {
     st.sampled_from(sorted(FORMS)),
 )
 def test_any_deployment_comes_back(pools, form):
-    """Each pool has its role and its servers, in both forms, whatever they are called."""
+    """For any deployment, each pool keeps its role and servers, in both formats and with any names."""
     clusters, expected = [], Counter()
     for number, (role, size, label) in enumerate(pools):
         machines = tuple(f"{label}{number}-{at}.contoso.com" for at in range(size))
@@ -373,7 +386,7 @@ ALONE = {
 
 
 def test_every_role_that_services_give_has_a_fixture():
-    """What document_services.toml names as a role is one of those below."""
+    """Every role in document_services.toml has a document in this module."""
     text = (Path(topology_document.__file__).with_name("document_services.toml")).read_text()
     named = set(re.findall(r'^(?:\w+_)?role = "(\w+)"', text, re.MULTILINE))
     assert named == set(ALONE)
@@ -382,14 +395,14 @@ def test_every_role_that_services_give_has_a_fixture():
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("role", ALONE)
 def test_a_server_alone(role, form):
-    """A topology of one server of each role, in each form."""
+    """A topology of one server is read for each role, in each format."""
     (pool,) = read(FORMS[form]([ALONE[role]])).pools
     assert (pool.fqdn, pool.role, len(pool.computers)) == ("one.contoso.com", role, 1)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forty_pools_of_every_role(form):
-    """Twenty sites with branches: each pool under its name with its role, in each form."""
+    """In twenty sites with branches, each pool is read with its name and role, in each format."""
     clusters, expected = [], {}
     for number in range(40):
         role = [*ALONE][number % len(ALONE)]
@@ -407,7 +420,7 @@ def test_forty_pools_of_every_role(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_five_thousand_servers_are_read(form):
-    """40 pools, with every other port and component of a document."""
+    """A document with 5,000 servers in 40 pools, with ports and components, is read."""
     pools = [
         front_end(f"pool{pool}.contoso.com", tuple(f"fe{pool}-{n}.contoso.com" for n in range(125)))
         for pool in range(40)
@@ -417,7 +430,9 @@ def test_five_thousand_servers_are_read(form):
 
 
 def test_every_command_takes_a_document(shell):
-    """Plan, check, explain and request; --product beats what the document says."""
+    """Plan, check, explain and request accept a document, and --product takes precedence over its
+    product.
+    """
     document = topology_builder([front_end("se01.contoso.com", databases=("UserStore",))])
     shell.write("contoso.tbxml", document)
     for command in (
@@ -439,7 +454,7 @@ def test_every_command_takes_a_document(shell):
     ("version", "product"), [("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019")]
 )
 def test_a_document_chooses_the_product(shell, version, product):
-    """What a document is of, its certificates are planned by, unless the planner names another."""
+    """A document's certificates are planned with its product, unless the planner selects another."""
     shell.write("one.xml", published([front_end("se01.contoso.com")], version=version))
     plan = json.loads(shell("plan", "one.xml", "--json").out)
     assert plan["product"] == product
@@ -447,10 +462,10 @@ def test_a_document_chooses_the_product(shell, version, product):
     assert plan["product"] == "lync2013"
 
 
-# --- Real documents, where they lie.
+# --- Real documents, if they are available.
 
-#: Of each the SHA-256 of the sorted names of servers and pools, and how many rows and pools there
-#: are of each role.
+#: For each document: the SHA-256 hash of the sorted names of servers and pools, and the number of
+#: rows and pools of each role.
 REAL = {
     "bb0d62c8332892e9a7fbe822fca33a8a9fa227f7801d374eeb3e365e60f2692c": {
         "FrontEnd": (4, 1), "Mediation": (4, 1), "Edge": (3, 1), "OfficeWebApps": (1, 1),
@@ -462,18 +477,18 @@ REAL = {
     },
 }  # fmt: skip
 
-# Where there is no such folder the test is not made, which is no test passed over.
+# Without this folder, the test does not exist, so no test is skipped.
 if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
 
     def test_real_documents():
-        """Roles and names of documents whose names are not in this file."""
+        """The roles and names of real documents are read. Their names are not in this module."""
         paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
         found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
         assert REAL.items() <= found.items()
 
 
 def facts(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
-    """Digest of a document's names, and how many rows and pools of each role."""
+    """Return the digest of a document's names, and the number of rows and pools of each role."""
     topology = read_topology(path)
     names = sorted({name for row in cells_of(topology, "server_fqdn", "pool_fqdn") for name in row})
     roles = Counter(role for (role,) in cells_of(topology, "role"))
@@ -490,7 +505,10 @@ FARM = (
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_name_without_a_domain_is_read_and_reported(form):
-    """The document is read whole; the check of the plan names the farm, and an edit corrects it."""
+    """A document with a name without a domain is read.
+
+    The plan's check reports the farm, and an edit corrects it.
+    """
     topology = read(
         FORMS[form]([front_end("se01.contoso.com"), Cluster("OWAS01", {"WacService": ""})])
     )
@@ -508,7 +526,9 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
-    """A host other than the farm's own name goes into extra_san, and a remark says so."""
+    """If the host of a discovery URL is not the farm's name, it is added to extra_san, with a
+    remark.
+    """
     farms = [
         Cluster("owas.contoso.com", {"WacService": FARM.format(host="office.contoso.com")}, ()),
         Cluster("owas02.contoso.com", {"WacService": FARM.format(host="OWAS02.contoso.com")}, ()),
@@ -524,7 +544,9 @@ def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_an_edge_pool_leaves_open_is_asked_once(form):
-    """Two Edge pools are one question, which names the four columns; without one there is none."""
+    """Two Edge pools cause one question with the four missing columns, and no Edge pool causes
+    none.
+    """
     edges = [
         Cluster(f"edge{n}.contoso.com", {"EdgeServer": edge(*["x.contoso.com"] * 3)}) for n in "12"
     ]
@@ -547,7 +569,9 @@ def test_what_an_edge_pool_leaves_open_is_asked_once(form):
     ],
 )
 def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
-    """It is named; its branch never becomes a Standard Edition server."""
+    """A site of an unknown type is an error, and its branch does not become a Standard Edition
+    server.
+    """
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")
     with pytest.raises(TopologyError, match='the site "Hualien" has the type "OutpostSite"'):
@@ -555,7 +579,7 @@ def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
 
 
 def test_a_document_in_latin_1_is_reported_as_one():
-    """The message names the encoding that it declares, and no menu of Excel."""
+    """For a document in latin-1, the message names the declared encoding, and no menu in Excel."""
     document = topology_builder([front_end("se01.contoso.com", site="Zürich Süd")])
     document = document.replace('encoding="utf-8"', 'encoding="ISO-8859-1"')
     with pytest.raises(

@@ -1,7 +1,8 @@
-"""Workbooks: the same topology as a CSV file with the same cells, and each trap is reported.
+"""A workbook gives the same topology as a CSV file with the same cells, and unusual content is
+    reported.
 
-Files of LibreOffice, xlsxwriter and openpyxl are read; files that none of them writes are made
-here.
+Workbooks of LibreOffice, xlsxwriter and openpyxl are read. Files that none of these programs writes
+are created here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def cells_of(source: bytes) -> list[tuple[str, ...]]:
 
 
 def told(source: bytes) -> list[str]:
-    """Return what reading has to say."""
+    """Return the notes from reading a file."""
     return [str(note) for note in read_rows(source).notes]
 
 
@@ -73,7 +74,9 @@ def problems_of(source) -> list[str]:
 @pytest.mark.parametrize("table", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 @pytest.mark.parametrize("write", [xlsx, spreadsheet])
 def test_a_workbook_is_the_table_of_its_cells(table, write):
-    """Topology, cells, columns and rows are those of the CSV file; nothing is reported."""
+    """Topology, cells, columns and rows of a workbook are those of the CSV file, and nothing is
+    reported.
+    """
     expected, topology = read_topology(table.encode()), read_topology(write(rows_of(table)))
     assert topology == expected
     assert (topology.columns, topology.cells) == (expected.columns, expected.cells)
@@ -82,7 +85,7 @@ def test_a_workbook_is_the_table_of_its_cells(table, write):
 
 
 def test_samples_are_read_from_workbooks(data):
-    """Every sample of data/, Chinese headings and all."""
+    """Every sample in data/ is read from a workbook, also with Chinese headings."""
     for path in sorted(data.glob("*.csv")):
         expected = read_topology(path)
         for write in (xlsx, spreadsheet):
@@ -91,7 +94,7 @@ def test_samples_are_read_from_workbooks(data):
 
 
 def test_problems_have_a_sheet_and_a_cell():
-    """Where, what and a hint as for CSV, all at once."""
+    """All problems are reported together, each with sheet and cell, value and hint, as for CSV."""
     rows = [HEADING, ["fe 01.contoso.net", "Frontend server", "a\nb", ""], ["", "Fronted", "", ""]]
     book = read_topology_problems(xlsx(rows))
     sheet = 'table sheet "Servers" cell'
@@ -116,7 +119,9 @@ def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
 
 
 def test_a_clean_up_names_its_cell():
-    """Spaces around, not breaking, and unseen characters, in names and headings."""
+    """Spaces at the ends, non-breaking spaces and invisible characters in names and headings are
+    removed, and the cell is reported.
+    """
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
     assert topology_notes == [
@@ -134,7 +139,7 @@ def read_topology_notes(source: bytes) -> list[str]:
     return [str(note) for note in report.notes]
 
 
-# --- Traps.
+# --- Unusual content.
 
 
 def formatted(code: str, value: object):
@@ -166,7 +171,9 @@ def formatted(code: str, value: object):
     ],
 )
 def test_numbers_and_dates_of_other_columns(value, code, text):
-    """A number is written plainly, with the zeros of its format; a date as 2026-03-01."""
+    """In additional columns, a number is read with the zeros of its format, and a date as
+    2026-03-01.
+    """
     assert cells_of(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
 
 
@@ -181,14 +188,14 @@ BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 
         ('s="2"><v>1</v>', "1.00"),
         ('s="3"><v>46082</v>', "2026-03-01"),
         ('s="4"><v>46082.5</v>', "2026-03-01 12:00:00"),
-        ('s="5"><v>46082</v>', "2026-03-01"),  # 31: a date where Excel is Chinese or Japanese
+        ('s="5"><v>46082</v>', "2026-03-01"),  # 31: a date in Chinese or Japanese Excel
         ('s="6"><v>46082</v>', "46082"),
         ('t="d"><v>2026-03-01</v>', "2026-03-01"),
         ('s="3"><v>1e300</v>', "1e300"),
     ],
 )
 def test_formats_that_have_no_code_in_the_file(cell, text):
-    """The numbers of built-in formats, and dates as strict workbooks write them."""
+    """The numbers of built-in formats are known, and dates in strict workbooks are read."""
     styles = f'<styleSheet xmlns="{MAIN}"><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>'
     parts = {"xl/styles.xml": f"{styles}<cellXfs>{BUILT_IN}</cellXfs></styleSheet>"}
     row = f'<row r="2"><c r="A2" t="str"><v>fe01</v></c><c r="D2" {cell}</c></row>'
@@ -199,7 +206,7 @@ def test_formats_that_have_no_code_in_the_file(cell, text):
 
 
 def test_days_that_count_from_1904():
-    """As Excel on a Macintosh did."""
+    """Dates that count from 1904, as in Excel for Macintosh, are read."""
     buffer = io.BytesIO()
     book = openpyxl.Workbook()
     book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
@@ -210,13 +217,13 @@ def test_days_that_count_from_1904():
 
 
 def test_text_that_looks_like_a_number_stays_text():
-    """1.0, 007 and 1e5, typed as text, are kept character by character."""
+    """Text such as 1.0, 007 and 1e5 is kept character by character."""
     for text in ("1.0", "007", "1e5", "+1", "'x", "=A1", "2026-03-01", "_x0041_", "NA"):
         assert cells_of(xlsx([HEADING, [*ONE[:3], text]])) == [(*ONE[:3], text)]
 
 
 def test_numbers_and_truth_values_where_a_column_means_something():
-    """2012 as a number and TRUE are what they look like."""
+    """The number 2012 and the boolean TRUE are read as values of the known columns."""
     rows = [["server_fqdn", "role", "sip_domains", "target_os", "autologon"],
             ["fe01.contoso.net", "FrontEnd", "contoso.com", 2012, True]]  # fmt: skip
     (pool,) = read_topology(xlsx(rows)).pools
@@ -225,7 +232,9 @@ def test_numbers_and_truth_values_where_a_column_means_something():
 
 
 def test_a_date_where_a_name_should_be_is_refused():
-    """Excel makes a date of MAR1; what was typed is lost."""
+    """A date in a column of names is rejected, because Excel changes MAR1 to a date and the typed
+    text is lost.
+    """
     rows = [HEADING, [*ONE[:2], date(2026, 3, 1), ""], TWO]
 
     def change(book, sheet):
@@ -238,14 +247,19 @@ def test_a_date_where_a_name_should_be_is_refused():
 
 
 def test_formulas():
-    """A result is what counts; one that was never calculated, or is an error, is refused."""
+    """The result of a formula is read.
+
+    A formula without a result, or with an error, is rejected.
+    """
 
     def change(_, sheet):
         sheet.write_formula(1, 0, '=A9&".contoso.net"', value="fe01.contoso.net")
         sheet.write_formula(1, 3, '=""', value="")
-        sheet.write_formula(2, 0, "=B9")  # xlsxwriter writes the result 0, to be calculated
+        sheet.write_formula(
+            2, 0, "=B9"
+        )  # xlsxwriter writes the result 0 for a formula that is not calculated
         sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
-        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # no column of ours
+        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # not a column of lyncnb
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
     found = read_rows(xlsx(rows, change))
@@ -260,7 +274,10 @@ def test_formulas():
 
 
 def test_a_blank_result_is_a_result():
-    """As Excel writes what ="" gives; without a place for it nothing was calculated."""
+    """A formula with an empty result, such as ="", is a blank cell.
+
+    Without a result element, it was not calculated.
+    """
     row = '<row r="2"><c t="str"><v>fe01</v></c><c t="str"><v>FE</v></c><c t="str"><f>""</f>{}</c></row>'
     assert read_rows(one_sheet(row.format("<v></v>"))).problems == ()
     assert cells_of(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
@@ -269,7 +286,7 @@ def test_a_blank_result_is_a_result():
 
 
 def test_openpyxl_calculates_nothing():
-    """A formula that openpyxl wrote has no result."""
+    """A formula that openpyxl wrote has no result and is rejected."""
     book, buffer = openpyxl.Workbook(), io.BytesIO()
     book.active.append(HEADING)
     book.active.append(['=CONCATENATE("fe01",".contoso.net")', *ONE[1:]])
@@ -278,7 +295,10 @@ def test_openpyxl_calculates_nothing():
 
 
 def test_merged_cells():
-    """Over several rows it counts for each of them; over several columns it is refused."""
+    """A cell merged over several rows counts for each of them.
+
+    A cell merged over several columns is rejected.
+    """
     rows = [HEADING, ONE, [TWO[0], "FrontEnd", "", ""], ["fe03.contoso.net", "FrontEnd", "", "A3"]]
 
     def down(_, sheet):
@@ -315,7 +335,7 @@ def test_merged_cells():
 
 
 def test_hidden_rows_and_columns_are_read_and_reported():
-    """By hand, by a filter, or of no height."""
+    """Rows and columns hidden by the user, by a filter or by zero height are read and reported."""
 
     def change(_, sheet):
         sheet.set_row(2, None, None, {"hidden": True})
@@ -334,7 +354,7 @@ def test_hidden_rows_and_columns_are_read_and_reported():
 
 
 def test_rows_and_columns_of_no_size_are_hidden():
-    """Dragged shut, as some programs write it."""
+    """Rows and columns with zero size, as some programs write, are reported as hidden."""
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
     assert told(one_sheet(row, before=columns)) == [
@@ -344,14 +364,14 @@ def test_rows_and_columns_of_no_size_are_hidden():
 
 
 def test_headings_far_down_are_not_looked_for():
-    """A sheet of other things is left after 50 rows that hold something, however long it is."""
+    """If a sheet has 50 rows with content and no headings, the search for headings stops."""
     rows = [[f"note {n}"] for n in range(50)]
     assert cells_of(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
     assert "the table has no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
 def test_headings_below_a_title():
-    """The first row that names server and role is the heading; what is above is left out."""
+    """The first row with server and role is the heading row, and rows above are ignored."""
     title = [["Our servers"], [], ["Written by", "Kim"]]
     book = xlsx([*title, HEADING, ONE])
     assert cells_of(book) == [tuple(ONE)]
@@ -361,7 +381,10 @@ def test_headings_below_a_title():
 
 
 def test_sheets():
-    """The sheet with our headings is read; several are refused, hidden ones reported."""
+    """The sheet with lyncnb's headings is read.
+
+    Several such sheets are rejected, and hidden ones reported.
+    """
 
     def more(*names, hide=()):
         def change(book, _):
@@ -395,7 +418,9 @@ def test_sheets():
 
 
 def test_headings_that_are_missing_are_told_as_of_csv():
-    """Of the row that has most of them; of the first row if none has any."""
+    """Missing headings are reported for the row with most known headings, or else for the first
+    row.
+    """
     (found,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
     assert found == (
         'table sheet "Servers" row 2, column role: the table has no column role; its headings are "Server", '
@@ -408,7 +433,7 @@ def test_headings_that_are_missing_are_told_as_of_csv():
 
 
 def test_how_a_text_is_pronounced_is_no_part_of_it():
-    """Chinese and Japanese Excel stores the pronunciation with the text."""
+    """The pronunciation that Chinese and Japanese Excel stores with a text is ignored."""
     strings = (
         f'<sst xmlns="{MAIN}"><si><t>fe01.contoso.net</t></si><si><t>FrontEnd</t></si>'
         "<si><r><t>台</t></r><r><t>北</t></r><rPh sb='0' eb='1'><t>ㄊㄞˊ</t></rPh></si></sst>"
@@ -423,7 +448,7 @@ def test_how_a_text_is_pronounced_is_no_part_of_it():
 
 
 def test_strict_workbooks_prefixes_and_macros():
-    """The other namespaces of "Strict Open XML", prefixed names, .xlsm and odd letter case."""
+    """Strict Open XML namespaces, prefixed names, .xlsm and unusual letter case are accepted."""
     parts = workbook({"xl/worksheets/sheet1.xml": sheet_xml("", heading=HEADING)})
     cells = "".join(f'<x:c t="inlineStr"><x:is><x:t>{t}</x:t></x:is></x:c>' for t in ONE)
     parts["xl/worksheets/sheet1.xml"] = (
@@ -441,7 +466,9 @@ def test_strict_workbooks_prefixes_and_macros():
 
 
 def test_traps_of_opendocument():
-    """Repeated cells and rows, covered cells, notes, hidden parts, errors, numbers and dates."""
+    """Repeated cells and rows, covered cells, notes, hidden parts, errors, numbers and dates in
+    OpenDocument are handled.
+    """
     hidden = (
         '<style:style style:name="ta2" style:family="table">'
         '<style:table-properties table:display="false"/></style:style>'
@@ -494,7 +521,9 @@ def test_traps_of_opendocument():
 
 
 def test_numbers_and_blanks_of_opendocument():
-    """A number that is shown rounded counts as it is; blanks in XML are one each."""
+    """In OpenDocument, a number is read with its stored digits, and white space in XML counts as
+    one space.
+    """
     number = (
         '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p>'
         "</table:table-cell>"
@@ -512,7 +541,9 @@ def test_numbers_and_blanks_of_opendocument():
 
 
 def test_formulas_of_opendocument():
-    """No result, an error as LibreOffice writes it, and a result that is blank."""
+    """In OpenDocument, formulas without a result, with an error, or with a blank result are
+    handled.
+    """
     formula = 'table:table-cell table:formula="of:=[.A9]"'
     blank = f'{formula} office:value-type="string" office:string-value=""'
     other = f'xmlns:c="{CALCEXT}" c:value-type="error"'
@@ -533,7 +564,7 @@ def test_formulas_of_opendocument():
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
 
-# --- Files that are none, or harm.
+# --- Invalid or malicious files.
 
 CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
@@ -626,7 +657,9 @@ BAD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_workbook(name, tmp_path):
-    """One clear message within seconds that says what to do; nothing is read from elsewhere."""
+    """A file that is not a workbook causes one clear message with a hint within seconds, and no
+    other file is read.
+    """
     content, message = BAD[name]
     path = tmp_path / "t.xlsx"
     path.write_bytes(content)
@@ -640,7 +673,7 @@ def test_what_is_no_workbook(name, tmp_path):
 
 
 def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
-    """CSV is read whatever the file is called."""
+    """A CSV file with the extension of a workbook is read as CSV."""
     path = tmp_path / "contoso.xlsx"
     path.write_text(TWO_FRONT_ENDS)
     assert read_topology(path) == read_topology(TWO_FRONT_ENDS.encode())
@@ -648,7 +681,9 @@ def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
 
 @pytest.mark.slow
 def test_cells_in_every_corner_cost_no_more_than_themselves():
-    """One cell in the last row and column is reported with its place, in little time and memory."""
+    """A single cell in the last row and column is reported with its place, with little time and
+    memory.
+    """
     rows = [["Server", "Role"], ONE[:2]]
 
     def change(_, sheet):
@@ -663,7 +698,7 @@ def test_cells_in_every_corner_cost_no_more_than_themselves():
 
 @pytest.mark.slow
 def test_a_bomb_of_cells_is_refused_in_time():
-    """Cells that hold nothing are not counted to the end, nor are those of styles or of links."""
+    """Millions of empty cells, styles or links are rejected without being counted to the end."""
     row = f"<row>{'<c/>' * 7_000}</row>"
     nothing = lambda *_: None  # noqa: E731
     pieces = [sheet_xml(row).encode()] * 2
@@ -676,7 +711,7 @@ def test_a_bomb_of_cells_is_refused_in_time():
 
 
 def test_a_workbook_that_is_cut_or_changed_anywhere():
-    """There is one message, or what is left is whole."""
+    """A truncated or changed workbook gives one message, or the remaining content is complete."""
     sound = xlsx(rows_of(TWO_FRONT_ENDS))
     expected = read_topology(sound)
     for end in range(1, len(sound), 211):
@@ -690,7 +725,7 @@ def test_a_workbook_that_is_cut_or_changed_anywhere():
 
 @pytest.mark.slow
 def test_five_thousand_servers_are_read():
-    """All columns of the template filled in, by xlsxwriter and as a spreadsheet."""
+    """A template with 5,000 servers and all columns is read, from xlsxwriter and as a spreadsheet."""
     heading = ["server_fqdn", "role", "pool_fqdn", "sip_domains", *(f"note {n}" for n in range(9))]
     rows = [heading] + [
         [f"fe{n}.contoso.com", "FrontEnd", f"pool{n // 8}.contoso.com", "contoso.com",
@@ -713,7 +748,7 @@ TEXT = st.text(
 @settings(max_examples=30)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
 def test_any_text_is_read_as_openpyxl_reads_it(rows):
-    """An independent reader of the same bytes finds the same text in each cell."""
+    """For any text, openpyxl finds the same text in each cell of the file."""
     book = xlsx([HEADING, *([*ONE[:2], a, b] for a, b in rows)])
     sheet = openpyxl.load_workbook(io.BytesIO(book)).active
     expected = [
@@ -728,7 +763,7 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
-    """What LibreOffice makes of a workbook with traps, saved as .xlsx and .ods."""
+    """Return a workbook with unusual content that LibreOffice saved as .xlsx and .ods."""
     place = tmp_path_factory.mktemp("office")
 
     def change(book, sheet):
@@ -765,7 +800,9 @@ def office(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xlsx", "ods"])
 def test_what_libreoffice_saved(office, kind):
-    """A table is the same; traps are read and reported as in xlsxwriter's own files."""
+    """A table saved by LibreOffice is the same, and unusual content is reported as in xlsxwriter's
+    files.
+    """
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
     filled = read_topology(office / f"filled.{kind}")
     assert filled == read_topology(filled_in(FILLED))
@@ -791,7 +828,7 @@ def test_what_libreoffice_saved(office, kind):
 
 
 def test_every_command_takes_a_workbook(shell):
-    """Plan, check, explain, compare, request and steps, as of the CSV file."""
+    """Plan, check, explain, compare, request and steps accept a workbook like the CSV file."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name, write in (("contoso.xlsx", xlsx), ("contoso.ods", spreadsheet)):
         shell.write(name, write(rows_of(TWO_FRONT_ENDS)))
@@ -806,14 +843,14 @@ def test_every_command_takes_a_workbook(shell):
             expected = shell(*(part.replace(name, "contoso.csv") for part in command))
             ended = shell(*command)
             assert (ended.status, ended.err) == (0, expected.err), ended
-            if command[0] != "compare":  # which of two names alike says what holds for both once
+            if command[0] != "compare":  # a finding that applies to two similar names is shown once
                 assert ended.out.replace(name, "contoso.csv") == expected.out
         ended = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
         assert ended.status == 0
 
 
 def test_a_problem_as_a_command_tells_it(shell):
-    """The message and the JSON have sheet and cell; the fix is made by hand."""
+    """The message and JSON of a problem have sheet and cell, and the fix must be made by hand."""
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
     ended = shell("check", "contoso.xlsx", "--json")
     assert (
