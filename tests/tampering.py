@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.plan.saved_plan_json import encode_saved_plan
 
 
 def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
@@ -40,4 +40,4 @@ def tampered(chance: random.Random, data: bytes) -> tuple[str, bytes]:
         holder[last] = chance.choice([value[1:], [*value, *value[:1]], value[::-1]])
     else:
         holder[last] = dict(chance.choice([[*value.items()][1:], [*value.items()][::-1]]))
-    return path[0], saved_plan_bytes(document)
+    return path[0], encode_saved_plan(document)

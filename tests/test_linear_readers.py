@@ -147,7 +147,7 @@ NO_READERS = {
     *("base.disk.outputs.first_line", "base.disk.outputs.mentions", "base.disk.outputs.is_page"),
     *("base.disk.outputs.write_output", "base.disk.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
-    *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
+    *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
     # These functions pass SVG from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),

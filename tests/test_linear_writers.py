@@ -339,7 +339,7 @@ PARTS = {
     *("deploy.step_files.server_scripts", "export.write.write_summary"),
     "forecasts.calendar_file.to_calendar",
     *("reports.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
-    *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
+    *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.encode_saved_plan"),
     *("plan.scenarios.Scenarios.files", "reports.summary.formats.write_summary"),
     "reports.summary.markdown.summary_markdown",
     *("reports.summary.page.summary_page", "reports.summary.word.summary_word"),
@@ -364,7 +364,11 @@ PARTS = {
 #: plan.
 NO_WRITERS = {
     *("authorities.returned.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
-    *("jupyter.workspace.open_page", "plan.model.digest_part", "plan.recorded_plan.read_plan_file"),
+    *(
+        "jupyter.workspace.open_page",
+        "plan.model.encode_digest_part",
+        "plan.recorded_plan.read_plan_file",
+    ),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
     *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),

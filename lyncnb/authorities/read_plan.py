@@ -12,7 +12,7 @@ from pathlib import Path
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import Origin
 from ..errors import BundleError, LyncnbError, Problem
-from ..plan.model import plan_digest
+from ..plan.model import compute_plan_digest
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import (
     RecordedPlan,
@@ -23,7 +23,7 @@ from ..plan.recorded_plan import (
 )
 from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
-from ..plan.totals import origin_of_table
+from ..plan.totals import build_table_origin
 from ..reports.summary.progress import last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
@@ -95,7 +95,7 @@ def folder_origin(folder: Path, manifest: Manifest) -> Origin:
     except LyncnbError:  # Earlier versions did not store the plan.
         pass
     table = manifest.table.name if manifest.table else ""
-    return origin_of_table(
+    return build_table_origin(
         table or folder.name,
         options,
         domains=domains,
@@ -136,7 +136,7 @@ def digest_of_manifest(manifest: Manifest) -> str:
     """
     problems: list[Problem] = []
     certificates = recorded_certificates(_list_entries(manifest), None, problems)
-    return "" if problems else plan_digest(manifest.product or "lync2013", certificates)
+    return "" if problems else compute_plan_digest(manifest.product or "lync2013", certificates)
 
 
 def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:

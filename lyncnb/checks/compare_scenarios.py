@@ -14,7 +14,7 @@ from ..base.arguments import require
 from ..base.garbage_collection import no_collection
 from ..base.shown.tables import Table, cell_text, count_of, folded, rows_to_html
 from ..errors import ScenarioError
-from ..plan.acceptances import reason_for
+from ..plan.acceptances import find_acceptance
 from ..plan.options import OPTIONS, shown
 from ..plan.scenarios import Scenario
 from ..reports.compare import PlanDifference, compare_plans
@@ -223,7 +223,7 @@ def _list_facts(
 def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
     day = judging_day(scenario.plan, findings.judged_on)
     options = scenario.plan.options
-    accepted = sum(bool(reason_for(finding, options, on=day)) for finding in findings)
+    accepted = sum(bool(find_acceptance(finding, options, on=day)) for finding in findings)
     return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
 
 

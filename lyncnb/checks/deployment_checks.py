@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ..base.pasted_text import shown
 from ..base.shown.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
-from ..plan.collocation import hosted_pools, unsupported_roles
+from ..plan.collocation import find_hosted_pools, find_unsupported_roles
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from ..rules.rule_files import load_rules, product_titles
@@ -265,7 +265,7 @@ def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str
 def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a role that shares servers and certificates with another role."""
     certificates = view.plan.rules.certificates
-    for pool, host in hosted_pools(view.plan.topology.pools, view.plan.rules):
+    for pool, host in find_hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
             # The table already marks the role as collocated (mediation_standalone = false).
             continue
@@ -275,7 +275,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
 
 def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
     """Find roles on one server that no document lists as supported together."""
-    together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
+    together = find_unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
         yield servers[0], f"{_join_names(servers)} has the roles {', '.join(roles)}"
 
@@ -310,7 +310,7 @@ def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
     """Yield collocated pools, each with the columns that mark the pool as stand-alone."""
     rules = view.plan.rules
     switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
-    for pool, _ in hosted_pools(view.plan.topology.pools, rules):
+    for pool, _ in find_hosted_pools(view.plan.topology.pools, rules):
         needed = [c.if_all for c in rules.certificates if c.role == pool.role]
         flags = [name for flags in needed for name in flags]
         yield pool, [name for name in flags if switches.get(name) == (pool.role,)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from datetime import date
 
-from ..plan.acceptances import reason_for
+from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
@@ -124,7 +124,7 @@ def acceptance_counts_for_nothing(
         place = view.place(pools[0])
         if until and until < view.on:
             yield place, format_expired_acceptance(code, until)
-        elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
+        elif findings and not any(find_acceptance(f, options, on=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield (
                 place,

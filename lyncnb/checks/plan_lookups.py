@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import DnsName
 from ..plan.certificate_names import Finder, ResolvedRule, plan_context
-from ..plan.issuers import settings_by_usage
+from ..plan.issuers import find_settings_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import ca_rules, is_named
 from ..rules.model import CheckRule
@@ -64,7 +64,7 @@ class PlanView:
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer
         self._requested = {
-            rule.id: settings_by_usage(rule, asked) for rule in plan.rules.certificates
+            rule.id: find_settings_by_usage(rule, asked) for rule in plan.rules.certificates
         }
         self._wildcards = {
             (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
@@ -301,7 +301,7 @@ class PlanView:
         roles = rule.needed_by or (rule.role,)
         cells = ((fqdn, self._issuers.get((role, fqdn))) for fqdn in certificate.servers
                  for role in roles)  # fmt: skip
-        return {fqdn: settings_by_usage(rule, cell) for fqdn, cell in cells if cell}
+        return {fqdn: find_settings_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
     def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
         """Return the usages and roles in the issuer column.

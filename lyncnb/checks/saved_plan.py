@@ -22,7 +22,7 @@ from ..base.dns_name import name_libraries
 from ..base.garbage_collection import no_collection
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
-from ..plan.acceptances import reason_for
+from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.recorded_plan import read_plan_file
@@ -31,10 +31,10 @@ from ..plan.saved_plan_json import (
     SAVED_PLAN_FILE,
     SIGN_LINE,
     SavedDocument,
+    build_saved_plan_values,
+    compute_rule_digests,
+    encode_saved_plan,
     read_saved_json,
-    rule_digests,
-    saved_plan_bytes,
-    saved_plan_values,
 )
 from ..rules.findings import Finding, Findings
 from ..rules.rule_files import rules_on_record
@@ -108,7 +108,8 @@ class SavedPlan(Table):
         return tuple(
             one
             for one in self.findings
-            if one.severity == "error" and not reason_for(one, self.plan.options, on=self.judged_on)
+            if one.severity == "error"
+            and not find_acceptance(one, self.plan.options, on=self.judged_on)
         )
 
     @property
@@ -184,7 +185,7 @@ def save_plan(
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
     day = judging_day(plan, checked.judged_on)
-    data = saved_plan_bytes(saved_plan_values(plan, checked, judged_on=day))
+    data = encode_saved_plan(build_saved_plan_values(plan, checked, judged_on=day))
     write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
     return _make_saved_plan(Path(path), plan, Findings(checked.items, day), data)
 
@@ -237,7 +238,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     except LyncnbError as error:
         problems = error.problems or (Problem(message=error.message, hint=error.hint),)
         libraries = tuple(_compare_libraries(document.values))
-        is_other = document.values["rules"] != rule_digests(rules) or libraries
+        is_other = document.values["rules"] != compute_rule_digests(rules) or libraries
         if document.is_whole and is_other:
             raise PlanOutdated(
                 f"{path.name}: the plan was saved with different rules, and the installed rules "
@@ -253,16 +254,16 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         ) from None
     findings = check_plan(plan, on=document.judged_on)
     # A different version of a library does not matter if it produces the same plan.
-    again = saved_plan_values(
+    again = build_saved_plan_values(
         plan, findings, judged_on=document.judged_on, libraries=_library_versions(document.values)
     )
-    written = saved_plan_bytes(again)
+    written = encode_saved_plan(again)
     if written != data:
         # If the file contains data that no plan can have, this error is reported before all others.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
-            and saved_plan_bytes(document.values) == data
+            and encode_saved_plan(document.values) == data
             and json.dumps(_without_texts(document.values))
             # The comparison includes the order of the entries.
             == json.dumps(_without_texts(again))

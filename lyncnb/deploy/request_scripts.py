@@ -17,7 +17,7 @@ from ..base.disk import files, outputs
 from ..base.disk.folder_access import sharing
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..plan.totals import origin_of
+from ..plan.totals import build_origin
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import timestamp
 from ..request_folder.request_record import RequestRecord
@@ -134,7 +134,7 @@ def request_scripts(
         servers=numbered(requests, procedure),
         missing=tuple(others),
         order=(),
-        origin=origin_of(plan),
+        origin=build_origin(plan),
         cmdlets=procedure.cmdlets,
         unit="request",
         lacking="not in these scripts",

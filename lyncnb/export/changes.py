@@ -28,10 +28,10 @@ from ..errors import (
     RequestWaits,
 )
 from ..pki.certificates import convert_to_time
-from ..plan.acceptances import accepted_codes, reason_for
+from ..plan.acceptances import find_acceptance, list_accepted_codes
 from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.saved_plan_json import saved_plan
-from ..plan.spellings import Spelling, spellings_of
+from ..plan.spellings import Spelling, find_certificate_spellings
 from ..request_folder.bundle import Change
 from ..request_folder.generations import (
     KEY_COMPROMISE,
@@ -504,19 +504,20 @@ def make_order(
     BundleError
         If an id to renew fits no planned request, or several.
     """
-    _check_reasons({**plan.options.accepted, **(accept or {})})
+    accept = accept or {}
+    _check_reasons({**plan.options.accepted, **accept})
     errors = [finding for finding in findings if finding.severity == "error"]
     today = date.fromisoformat(now[:10]) if now else None
     day = judging_day(plan, getattr(findings, "judged_on", None), today=today)
     why_each = {
-        finding: (accept or {}).get(finding.code) or reason_for(finding, plan.options, on=day)
+        finding: accept.get(finding.code) or find_acceptance(finding, plan.options, on=day)
         for finding in errors
     }
     refuse_errors([finding for finding in errors if not why_each[finding]])
     late = _late(plan, today) if today else None
-    why_late = (accept or {}).get(LATE) or (late and reason_for(late, plan.options, on=day)) or ""
+    why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, on=day)) or ""
     # Codes accepted for issued certificates are recorded before the first one is received.
-    counting = {**accepted_codes((), plan.options, on=day), **(accept or {})}
+    counting = {**list_accepted_codes((), plan.options, on=day), **accept}
     used = {code: why for code, why in counting.items() if code in returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
     used |= {LATE: why_late} if late and why_late else {}
@@ -568,7 +569,7 @@ def _late(plan: CertificatePlan, today: date) -> Finding | None:
 def _wanted(
     plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
 ) -> Iterator[Wanted]:
-    told = spellings_of(plan.certificates, plan.topology)
+    told = find_certificate_spellings(plan.certificates, plan.topology)
     for item in plan.certificates:
         yield Wanted(
             id=item.id,

@@ -25,7 +25,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
-from ..plan.totals import origin_of
+from ..plan.totals import build_origin
 from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import Generation, Held, generations_of
@@ -109,7 +109,7 @@ def forecast(
     entries, problems = schedules.all()
     return Forecast(
         source=read.plan.topology.source,
-        origin=read.origin or origin_of(replace(read.plan, options=told)),
+        origin=read.origin or build_origin(replace(read.plan, options=told)),
         product=read.plan.rules.product,
         start=begin,
         until=until,

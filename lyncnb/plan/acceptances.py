@@ -1,4 +1,4 @@
-"""Evaluate which findings the plan options accept, until which date, and for which objects."""
+"""Determine which findings the plan options accept, with the end date and the scope."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..rules.findings import Finding
 from .options import PlanOptions
 
 
-def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
-    """Return the reason for which the options accept a finding on a date, with its limits.
+def find_acceptance(finding: Finding, options: PlanOptions, *, on: date) -> str:
+    """Return the reason why the options accept a finding on a date, with the end date and scope.
 
     Parameters
     ----------
@@ -24,35 +24,34 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
     Returns
     -------
     str
-        "" if the finding is not accepted: it has no reason, the acceptance has expired, or it
-        applies
-        to other objects.
+        The reason, or "" if the finding is not accepted: the options contain no reason, the
+        acceptance has expired, or it applies to other objects.
     """
     reason = options.accepted.get(finding.code, "")
     only = options.accepted_for.get(finding.code, ())
     if (
         not reason
-        or is_over(finding.code, options, on=on)
-        or (only and not is_about(finding.about, only))
+        or has_expired(finding.code, options, on=on)
+        or (only and not matches_any_id(finding.about, only))
     ):
         return ""
-    limits = limits_of(finding.code, options)
+    limits = describe_acceptance_limits(finding.code, options)
     return f"{reason} ({limits})" if limits else reason
 
 
-def is_over(code: str, options: PlanOptions, *, on: date) -> bool:
+def has_expired(code: str, options: PlanOptions, *, on: date) -> bool:
     """Return whether the acceptance of a finding code ends before a date."""
     until = options.accepted_until.get(code)
     return bool(until and until < on)
 
 
-def limits_of(code: str, options: PlanOptions) -> str:
+def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
     """Return a text with the last date and the scope of the acceptance of a finding code.
 
     Returns
     -------
     str
-        "" if the acceptance has no last date and applies to all objects.
+        The text, or "" if the acceptance has no last date and applies to all objects.
     """
     until = options.accepted_until.get(code)
     only = options.accepted_for.get(code, ())
@@ -61,12 +60,12 @@ def limits_of(code: str, options: PlanOptions) -> str:
     return "; ".join(limits)
 
 
-def is_about(about: str, ids: Iterable[str]) -> bool:
-    """Return whether a finding is about an id that is listed or begins with a listed text."""
+def matches_any_id(about: str, ids: Iterable[str]) -> bool:
+    """Return whether the id of a finding's object is in a list or begins with a text in it."""
     return any(about.lower().startswith(begins.lower()) for begins in ids if begins)
 
 
-def accepted_codes(
+def list_accepted_codes(
     findings: Iterable[Finding], options: PlanOptions, *, on: date
 ) -> Mapping[str, str]:
     """Return the finding codes for which the options accept every finding on a date.
@@ -93,6 +92,6 @@ def accepted_codes(
         if reason and on <= options.accepted_until.get(code, on)
     }
     for finding in findings:
-        if finding.code in reasons and not reason_for(finding, options, on=on):
+        if finding.code in reasons and not find_acceptance(finding, options, on=on):
             del reasons[finding.code]
     return reasons

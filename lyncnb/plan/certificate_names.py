@@ -19,10 +19,10 @@ from ..rules.model import CertificateRule, NameRule, Rules, known_flags
 from ..topology.columns import Column, column, pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
-from .issuers import settle_issuer, target_ca
+from .issuers import choose_issuer, find_target_ca
 from .options import PlanOptions
 
-# --- The names on a pool's certificate: each name once, with its reasons, and wildcards last.
+# --- Determine the names on a pool's certificate: each name once, with reasons, wildcards last.
 
 Values = tuple[DnsName, ...]
 
@@ -30,7 +30,7 @@ Finder = Callable[[Pool, DnsName], Values]
 
 
 def _make_finder(facts: Column) -> Finder:
-    """Return a function that returns the names in a column for a pool, or the pool name."""
+    """Return a function that returns a pool's names in a column, or the pool name."""
     name, own = facts.name, facts.or_pool_name
 
     def find(pool: Pool, server: DnsName) -> Values:
@@ -57,12 +57,12 @@ def _find_finder(placeholder: str) -> Finder:
 
 
 def _make_extra_finder(usages: Iterable[str]) -> Finder:
-    """Return the additional names for all usages and for the specified usages."""
+    """Return a function that returns a pool's additional names for the specified usages."""
     wanted = {"", *(usage.lower() for usage in usages)}
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in wanted)
 
 
-#: Each of these options lists pools, and sets a flag for these pools.
+#: Each of these options lists pools and sets a flag for them.
 _POOL_OPTIONS = ("client_authentication", "shared_certificate")
 
 #: The column that contains the name of the paired pool.
@@ -70,7 +70,7 @@ BACKUP_POOL = "backup_pool"
 
 
 class Part(NamedTuple):
-    """The names from one rule that depends on the pool, or from several rules that do not."""
+    """Names on a certificate: from a rule that depends on the pool, or from rules that do not."""
 
     find: Finder | None
     why: tuple[str, ...]  # The id of the rule for the names that ``find`` returns.
@@ -91,20 +91,20 @@ class ResolvedRule:
     ca: str  # The CA for this issuer.
 
     def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
-        """Return the common name, or "" if the topology does not contain it."""
+        """Return the common name for a certificate, or "" if the topology does not contain it."""
         part = self.subject
         if part is None:
             return ""
         return next(iter(part.find(pool, server) if part.find else part.fixed), "")
 
     def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
-        """Return the names for a server in a pool, each name once, before wildcards are added."""
+        """Return a server's names on a pool certificate, each once, before wildcards are added."""
         entries: dict[DnsName, SanEntry] = {}
         for find, why, fixed in self.parts:
             if find is not None:
                 for name in find(pool, server):
                     known = entries.get(name)
-                    reasons = why if known is None else _all_reasons(known.reasons, why)
+                    reasons = why if known is None else _merge_reasons(known.reasons, why)
                     entries[name] = SanEntry(name, reasons)
             elif entries.keys().isdisjoint(fixed):
                 entries |= fixed  # In the usual case, all pools share the same entries.
@@ -116,7 +116,7 @@ class ResolvedRule:
     def entries(
         self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
     ) -> tuple[SanEntry, ...]:
-        """Replace names with wildcards if the rules allow it and the options request it.
+        """Replace names with wildcards if the rules allow wildcards and the options request them.
 
         A wildcard in the parent domain replaces each name for which all rules allow a wildcard. The
         pool's own names are kept. Wildcards are last, because some older clients ignore all names
@@ -128,10 +128,10 @@ class ResolvedRule:
         kept: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
-            if entry.name.is_wildcard:  # The table contains this wildcard.
+            if entry.name.is_wildcard:  # The table already contains the wildcard.
                 merge(stars, entry)
                 continue
-            star = _star(entry.name)
+            star = _build_wildcard(entry.name)
             if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
                 merge(stars, SanEntry(star, entry.reasons))
             else:
@@ -140,35 +140,35 @@ class ResolvedRule:
 
 
 def merge(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
-    """Add an entry, or add its reasons to an existing entry with the same name."""
+    """Add a name entry, or add the reasons to an existing entry with the same name."""
     known = entries.get(entry.name)
     if known is not None:
-        entry = SanEntry(entry.name, _all_reasons(known.reasons, entry.reasons))
+        entry = SanEntry(entry.name, _merge_reasons(known.reasons, entry.reasons))
     entries[entry.name] = entry
 
 
 @lru_cache(maxsize=256)  # The result is cached, because thousands of pools share a few values.
-def _all_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+def _merge_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known + more))
 
 
 @lru_cache(maxsize=4096)
-def _star(name: DnsName) -> DnsName | None:
+def _build_wildcard(name: DnsName) -> DnsName | None:
     # A wildcard directly below a public suffix, such as *.com, would cover other organizations.
     parent = name.parent
     return None if parent.is_public_suffix else DnsName(f"*.{parent}")
 
 
-def of_pool(rule: NameRule) -> Finder:
-    """Return the function that returns the names from a rule with a placeholder for the pool."""
+def make_template_finder(rule: NameRule) -> Finder:
+    """Return a function that returns a pool's names from a rule with a pool placeholder."""
     before, placeholder, after = rule.parts
     find = _find_finder(placeholder)
     if not before and not after:
         return find
-    return lambda pool, server: spell(rule, find(pool, server))
+    return lambda pool, server: fill_template(rule, find(pool, server))
 
 
-def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
+def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
     """Replace the placeholder in the rule's template with values."""
     before, _, after = rule.parts
     names = [f"{before}{value}{after}" for value in values]
@@ -189,27 +189,27 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "external_sip_domain": lambda context, site: context.external_sip_domains,
     "default_sip_domain": lambda context, site: context.sip_domains[:1],
     "autodiscover_internal_extra_domain": lambda context, site: context.extra_domains,
-    "meet_url.host": lambda context, site: _meet(context.sites_of(site)),
-    "dialin_url.host": lambda context, site: _dialin(context.sites_of(site)),
-    "admin_url.host": lambda context, site: _admin(context.sites_of(site)),
+    "meet_url.host": lambda context, site: _list_meet_hosts(context.find_sites(site)),
+    "dialin_url.host": lambda context, site: _list_dialin_hosts(context.find_sites(site)),
+    "admin_url.host": lambda context, site: _list_admin_hosts(context.find_sites(site)),
     "published.web_external_fqdn": lambda context, site: context.published_names(site),
     "published.meet_url.host": lambda context, site: context.outside(
-        _meet(context.published_sites(site))
+        _list_meet_hosts(context.published_sites(site))
     ),
     "published.dialin_url.host": lambda context, site: context.outside(
-        _dialin(context.published_sites(site))
+        _list_dialin_hosts(context.published_sites(site))
     ),
 }
 
 
 # Placeholders that are replaced by values of the site of a pool's backup pool.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
-    "backup.meet_url.host": lambda sites: _meet(sites),
-    "backup.dialin_url.host": lambda sites: _dialin(sites),
+    "backup.meet_url.host": lambda sites: _list_meet_hosts(sites),
+    "backup.dialin_url.host": lambda sites: _list_dialin_hosts(sites),
 }
 
 
-def resolved_placeholders() -> frozenset[str]:
+def list_resolved_placeholders() -> frozenset[str]:
     """Return all placeholders that this module supports, which the rule vocabulary must list."""
     of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
     return frozenset(
@@ -219,7 +219,7 @@ def resolved_placeholders() -> frozenset[str]:
 
 @dataclass(slots=True)
 class PlanContext:
-    """Input that the plans of all pools share: rules, options, SIP domains, and sites.
+    """The input for planning all pools: rules, options, SIP domains, and sites.
 
     :func:`plan_context` creates this object. It caches resolved rules.
     """
@@ -255,21 +255,21 @@ class PlanContext:
         inside = self.options.internal_only_sip_domains
         if not inside:
             return hosts
-        return tuple(host for host in hosts if self._sip_domain_of(host) not in inside)
+        return tuple(host for host in hosts if self._find_sip_domain(host) not in inside)
 
-    def _sip_domain_of(self, host: DnsName) -> DnsName:
+    def _find_sip_domain(self, host: DnsName) -> DnsName:
         """Return the longest SIP domain that contains a host name, or "" if there is none."""
         name = host
         while name and name not in self.sip_domains:
             name = name.parent
         return name
 
-    def sites_of(self, site: str) -> tuple[Site, ...]:
-        """Return a tuple with the site and its simple URLs, or an empty tuple."""
+    def find_sites(self, site: str) -> tuple[Site, ...]:
+        """Return a tuple with the named site, or an empty tuple if the site is unknown."""
         return (self.sites[site],) if site in self.sites else ()
 
     def published_sites(self, site: str) -> tuple[Site, ...]:
-        """Return the sites that a reverse proxy in ``site`` publishes; if blank, all sites.
+        """Return the sites that a reverse proxy in a site publishes; a blank site means all sites.
 
         The sites of the backup pools follow.
         """
@@ -280,7 +280,7 @@ class PlanContext:
             for pool in self.pools:
                 if pool.further_names and (backup := self.backup_sites(pool)):
                     self._backups[pool.site] = (*self._backups.get(pool.site, ()), *backup)
-        sites = (*self.sites_of(site), *self._backups.get(site, ()))
+        sites = (*self.find_sites(site), *self._backups.get(site, ()))
         return tuple({published.name: published for published in sites}.values())
 
     def backup_sites(self, pool: Pool) -> tuple[Site, ...]:
@@ -291,10 +291,10 @@ class PlanContext:
         if not self._site_of_pool:
             self._site_of_pool.update((str(pool_.fqdn), pool_.site) for pool_ in self.pools)
         site = self._site_of_pool.get(names[0])
-        return () if site is None else self.sites_of(site)
+        return () if site is None else self.find_sites(site)
 
     def published_names(self, site: str) -> Values:
-        """Return the external web names that a reverse proxy in ``site`` publishes, in order."""
+        """Return the external web names that a reverse proxy in a site publishes, in order."""
         if not self._published:
             for pool in self.pools:
                 order = self.rules.roles[pool.role].publish_order
@@ -316,7 +316,7 @@ class PlanContext:
         resolved = self._resolved.get(key)
         if resolved is None:
             resolved = self._resolved[key] = tuple(
-                self._resolve(rule, flags | self.flags, site, extra)
+                self._resolve_rule(rule, flags | self.flags, site, extra)
                 for rule in self.rules.certificates
                 if rule.role == pool.role
                 and self.options.profile in rule.profiles
@@ -327,7 +327,7 @@ class PlanContext:
         return resolved
 
     def _find_twin_site(self, site: str) -> str:
-        """Return the first site with the same simple URLs, which results in the same names."""
+        """Return the first site with the same simple URLs, because it results in the same names."""
         if not self._twins:
             first: dict[object, str] = {}
             for name, other in self.sites.items():
@@ -335,7 +335,7 @@ class PlanContext:
                 self._twins[name] = first.setdefault(urls, name)
         return self._twins.get(site, site)
 
-    def _resolve(
+    def _resolve_rule(
         self, rule: CertificateRule, flags: frozenset[str], site: str, extra: frozenset[str]
     ) -> ResolvedRule:
         if not extra.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):
@@ -348,7 +348,7 @@ class PlanContext:
             rule = replace(rule, issue_per="pool")
             names = [_apply_to_all_servers(name) for name in names]
         wildcard = rule.wildcard and "wildcard" in flags
-        issuer = settle_issuer(rule, (), self.options)
+        issuer = choose_issuer(rule, (), self.options)
         subject = self._resolve_names(
             [self.rules.names[rule.subject_name]], flags, site, rule.usages
         )
@@ -359,14 +359,14 @@ class PlanContext:
             extended_key_usage=tuple(usages),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
-            ca=target_ca(rule, issuer, self.options),
+            ca=find_target_ca(rule, issuer, self.options),
         )
 
     def _make_backup_finder(self, rule: NameRule) -> Finder:
-        """Return a function for the names with a placeholder for the pool's backup pool."""
+        """Return a function that returns names from a rule with a backup pool placeholder."""
         values = _OF_BACKUP[rule.parts[1]]
         return lambda pool, server: (
-            spell(rule, values(self.backup_sites(pool))) if pool.further_names else ()
+            fill_template(rule, values(self.backup_sites(pool))) if pool.further_names else ()
         )
 
     def _resolve_names(
@@ -380,7 +380,7 @@ class PlanContext:
         parts: list[Part] = []
         fixed: dict[DnsName, SanEntry] = {}
         for rule in names:
-            if not _holds(rule, flags):
+            if not _is_applied(rule, flags):
                 continue
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
@@ -390,11 +390,11 @@ class PlanContext:
                 elif rule.parts == ("", "pool.extra_san", ""):
                     find = _make_extra_finder(usages)
                 else:
-                    find = of_pool(rule)
+                    find = make_template_finder(rule)
                 parts.append(Part(find, (rule.id,), {}))
                 fixed = {}
             else:
-                for name in spell(rule, of_site(self, site)):
+                for name in fill_template(rule, of_site(self, site)):
                     merge(fixed, SanEntry(name, (rule.id,)))
         return (*parts, Part(None, (), fixed)) if fixed else tuple(parts)
 
@@ -404,7 +404,7 @@ def _apply_to_all_servers(rule: NameRule) -> NameRule:
     return replace(rule, template=rule.template.replace("{computer.fqdn}", "{pool.computers}"))
 
 
-def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
+def _is_applied(rule: NameRule, flags: frozenset[str]) -> bool:
     return (
         flags.issuperset(rule.if_all)
         and (not rule.if_any or not flags.isdisjoint(rule.if_any))
@@ -413,7 +413,7 @@ def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
 
 
 def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> PlanContext:
-    """Return the input that the plans of all pools share.
+    """Create the input for planning all pools in a topology.
 
     Parameters
     ----------
@@ -448,11 +448,11 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
             state=options.state,
             country=options.country.upper(),
         ),
-        publishing=publishing_roles(rules),
+        publishing=find_publishing_roles(rules),
     )
 
 
-def publishing_roles(rules: Rules) -> frozenset[str]:
+def find_publishing_roles(rules: Rules) -> frozenset[str]:
     """Return the roles with names of other pools on their certificates."""
     return frozenset(
         rule.role
@@ -462,13 +462,13 @@ def publishing_roles(rules: Rules) -> frozenset[str]:
     )
 
 
-def _meet(sites: Iterable[Site]) -> Values:
+def _list_meet_hosts(sites: Iterable[Site]) -> Values:
     return tuple(dict.fromkeys(url.host for site in sites for url in site.meet_urls))
 
 
-def _dialin(sites: Iterable[Site]) -> Values:
+def _list_dialin_hosts(sites: Iterable[Site]) -> Values:
     return tuple(dict.fromkeys(site.dialin_url.host for site in sites if site.dialin_url))
 
 
-def _admin(sites: Iterable[Site]) -> Values:
+def _list_admin_hosts(sites: Iterable[Site]) -> Values:
     return tuple(dict.fromkeys(site.admin_url.host for site in sites if site.admin_url))

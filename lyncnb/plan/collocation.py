@@ -1,7 +1,8 @@
-"""Roles that share a server: determine which role has the certificate, and which roles use it.
+"""For roles that share a server, determine which role has the certificate.
 
-The product's data defines which roles can host another role (``hosted_by``). A server never gets
-two certificates for the same usage. If two pools request one, only the first pool gets it.
+The other roles use this certificate. The product's data defines which roles can host another role
+(``hosted_by``). A server never gets two certificates for the same usage. If two pools need such a
+certificate, only the first pool gets it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from ..topology.columns import role_order, topology_roles
 from ..topology.model import Pool
 from .model import PlannedCertificate
 
-#: The certificates for a pool.
+#: The planned certificates for a pool.
 _Part = tuple[PlannedCertificate, ...]
 
 
-def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
+def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
     """Return the servers that have several roles with certificates.
 
     Parameters
     ----------
     pools : iterable of Pool
-        All p pools in a topology.
+        The p pools in a topology.
     rules : Rules
         The rules. A role without a certificate rule can share a server with any role.
 
@@ -67,15 +68,15 @@ def _make_sort_key(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
     return lambda pool: (pool.role in guests, order[pool.role], pool.fqdn)
 
 
-def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
-    """Return the pools that use another role's certificate, each with the pool of that role.
+def find_hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
+    """Return the pools that use another pool's certificate, each with the other pool.
 
     Notes
     -----
     Source: ``hosted_by`` in the product's roles.
     """
     hosts_by_pool: dict[int, tuple[Pool, Pool]] = {}
-    for group in shared_servers(pools, rules).values():
+    for group in find_shared_servers(pools, rules).values():
         for pool in group:
             host = next((h for h in group if h.role in rules.roles[pool.role].hosted_by), None)
             if host is not None:
@@ -83,7 +84,7 @@ def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]
     return list(hosts_by_pool.values())
 
 
-def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ...], list[str]]:
+def find_unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ...], list[str]]:
     """Return the roles that share servers in a way that no document describes as supported.
 
     Returns
@@ -92,7 +93,7 @@ def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ..
         The servers for each set of roles. If one role can host all others, the servers are omitted.
     """
     servers_by_roles: dict[tuple[str, ...], list[str]] = {}
-    for server, group in shared_servers(pools, rules).items():
+    for server, group in find_shared_servers(pools, rules).items():
         roles = tuple(dict.fromkeys(pool.role for pool in group))
         hosts = (
             all(host in rules.roles[role].hosted_by for role in roles if role != host)
@@ -103,8 +104,10 @@ def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ..
     return servers_by_roles
 
 
-def one_for_each_usage(pools: Sequence[Pool], parts: Sequence[_Part], rules: Rules) -> list[_Part]:
-    """Remove any second certificate for the same usage on a server.
+def remove_duplicate_usages(
+    pools: Sequence[Pool], parts: Sequence[_Part], rules: Rules
+) -> list[_Part]:
+    """Remove duplicate certificates for the same usage on a server.
 
     Parameters
     ----------
@@ -120,19 +123,21 @@ def one_for_each_usage(pools: Sequence[Pool], parts: Sequence[_Part], rules: Rul
     list of tuple
         The remaining certificates. For roles without a usage, lyncnb compares the subjects.
     """
-    shared = shared_servers(pools, rules)
+    shared = find_shared_servers(pools, rules)
     index_of = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
     concerned = {id(pool): pool for group in shared.values() for pool in group}
     taken: dict[str, set[str]] = {server: set() for server in shared}
     kept = list(parts)
     for pool in sorted(concerned.values(), key=_make_sort_key(rules)):
         number = index_of[id(pool)]
-        kept[number] = tuple(_keep_first(parts[number], taken))
+        kept[number] = tuple(_keep_first_for_usage(parts[number], taken))
     return kept
 
 
-def _keep_first(part: _Part, taken: Mapping[str, set[str]]) -> Iterator[PlannedCertificate]:
-    """Yield and record a pool's certificates for usages that the servers do not have yet."""
+def _keep_first_for_usage(
+    part: _Part, taken: Mapping[str, set[str]]
+) -> Iterator[PlannedCertificate]:
+    """Yield and record a pool's certificates for usages that are new on the servers."""
     for certificate in part:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
         servers = tuple(s for s in certificate.servers if uses.isdisjoint(taken.get(s, ())))

@@ -1,4 +1,4 @@
-"""Determine the TLS connections in a plan, with the certificate names that they use.
+"""Determine the TLS connections in a plan, with the names that clients connect to.
 
 The rules define the connections between roles (``[[connection]]``). The plan contains the pools and
 the names on their certificates. A connection without a name on a certificate is omitted, because
@@ -62,7 +62,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
     Parameters
     ----------
     plan : CertificatePlan
-        The certificates for p pools.
+        The plan with certificates for p pools.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
         The connections, sorted by rule, listening pool, and connecting role.
     """
     certificates = certificates_by_pool(plan)
-    counts: dict[str, dict[str, int]] = {}  # The pools for each role and site.
+    counts: dict[str, dict[str, int]] = {}  # The key is a role and a site.
     listeners: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
         of_role = counts.setdefault(pool.role, {})
@@ -83,7 +83,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             (pool, names)
             for pool in pools
             if pool.flags.issuperset(rule.if_all)
-            and (names := names_for(rule, certificates.get((pool.fqdn, pool.role), ())))
+            and (names := find_connection_names(rule, certificates.get((pool.fqdn, pool.role), ())))
         ]
         served = {pool.site for pool, _ in with_names}
         alone = {
@@ -106,8 +106,10 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
     return tuple(connections)
 
 
-def names_for(rule: ConnectionRule, certificates: Iterable[PlannedCertificate]) -> tuple[str, ...]:
-    """Return the names that a connection uses and that are on one of the certificates.
+def find_connection_names(
+    rule: ConnectionRule, certificates: Iterable[PlannedCertificate]
+) -> tuple[str, ...]:
+    """Return the names that a connection uses and that one of the certificates contains.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def _find_speakers(
     counts: Mapping[str, Mapping[str, int]],
     alone: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Yield the role or party, the site, and the number of pools that connect to a pool.
+    """Yield each role or party that connects to a pool, with the site and the number of pools.
 
     ``alone`` contains, for each role, the sites without a listening pool.
     """

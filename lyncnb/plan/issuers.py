@@ -9,8 +9,8 @@ from ..topology.model import Computer
 from .options import PlanOptions
 
 
-def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
-    """Return the issuers that cells in the table request for a certificate.
+def find_requested_issuers(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
+    """Return the issuer types that cells in the table request for a certificate.
 
     Parameters
     ----------
@@ -25,14 +25,16 @@ def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> froze
         ``internal`` or ``public``, or both if the cells for its servers or usages differ; empty if
         no cell requests an issuer.
     """
-    choices = [asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
+    choices = [
+        find_settings(rule, dict(computer.issuer)) for computer in computers if computer.issuer
+    ]
     return frozenset().union(*choices)
 
 
-def settle_issuer(
+def choose_issuer(
     rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions
 ) -> str:
-    """Return the issuer: an option overrides the cells, and a cell overrides the rule.
+    """Return the issuer type: an option overrides the table, and the table overrides the rule.
 
     Returns
     -------
@@ -40,21 +42,21 @@ def settle_issuer(
         ``internal`` or ``public``. If the cells request both, the issuer is public, because all
         external clients would reject an internal certificate. A check reports this case.
     """
-    for wishes in (asked(rule, options.issuer), issuers_asked(rule, computers)):
+    for wishes in (find_settings(rule, options.issuer), find_requested_issuers(rule, computers)):
         if wishes:
             return "public" if "public" in wishes else "internal"
     return rule.issuer
 
 
-def target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
-    """Return the CA for the usages, the role, the issuer, or all certificates; else ""."""
+def find_target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
+    """Return the CA that the options specify for a certificate, or ""."""
     choices = {key.lower(): ca for key, ca in options.ca.items()}
     keys = (*rule.usages, rule.role, issuer, "")
     return next((choices[key.lower()] for key in keys if key.lower() in choices), "")
 
 
-def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Return the settings for the usages or role of a certificate, or else the general setting.
+def find_settings(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+    """Return the settings for a certificate's usages or role, or else the general setting.
 
     Letter case does not matter in usages and roles, as in the cmdlets.
     """
@@ -64,14 +66,14 @@ def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
     return special or ({by_key[""]} if "" in by_key else set())
 
 
-def settings_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+def find_settings_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
     """Return the settings that apply to each usage of a certificate.
 
     If the usages have different settings, separate certificates would have different CAs. The
     result
     is empty if no setting applies to the certificate.
     """
-    if not asked(rule, choices):
+    if not find_settings(rule, choices):
         return set()
     by_key = {key.lower(): issuer for key, issuer in choices.items()}
     common = by_key.get(rule.role.lower(), by_key.get("", rule.issuer))

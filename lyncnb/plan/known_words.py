@@ -1,4 +1,4 @@
-"""Collect the words in a plan that an attacker would try as a passphrase."""
+"""Collect the words in a plan that an attacker would try in a passphrase."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 
 from .model import CertificatePlan
 
-_SHORTEST = 3  # The unit is characters.
+_SHORTEST = 3  # Shorter words are ignored. The unit is characters.
 
 
 def known_words(plan: CertificatePlan) -> tuple[str, ...]:
-    """Return the names in a plan and their parts, starting with the most frequent.
+    """Return the names in a plan, and the words in these names, starting with the most frequent.
 
     Returns
     -------

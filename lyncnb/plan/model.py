@@ -36,7 +36,7 @@ from .options import PlanOptions
 #: The usage text for a certificate that no cmdlet of the product assigns.
 NO_TYPE = "assigned in its own software"
 
-# --- A table with the reasons for the names on a server's certificates.
+# --- Explain the names on a server's certificates in a table.
 
 EXPLANATION_COLUMNS = (
     *("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source"),
@@ -51,7 +51,7 @@ class ExplainedName:
     certificate: str  # The id of the certificate.
     role: str
     usages: tuple[str, ...]
-    place: str  # subject | SAN | subject and SAN
+    place: str  # One of: subject | SAN | subject and SAN
     name: str
     rule: str  # The id of the name rule.
     why: str
@@ -81,8 +81,8 @@ class Explanation(Table):
                 item.rule,
                 item.why,
                 item.source,
-                fact_words(item.clients),
-                fact_words(item.without),
+                format_fact(item.clients),
+                format_fact(item.without),
             )
             for item in self.names
         ]
@@ -128,13 +128,13 @@ class Explanation(Table):
             shown = (item.certificate, item.name)
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
             lines += [
-                f"    {heading}: {fact_words(fact, between=f'{chr(10)}      ')}"
+                f"    {heading}: {format_fact(fact, between=f'{chr(10)}      ')}"
                 for heading, fact in zip(EXPLANATION_COLUMNS[-2:], (item.clients, item.without))
             ]
         return "\n".join(lines)
 
 
-def fact_words(fact: Fact | None, *, between: str = "\n") -> str:
+def format_fact(fact: Fact | None, *, between: str = "\n") -> str:
     """Return a fact about a name with its source, or a text that it is not documented."""
     return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
 
@@ -145,7 +145,7 @@ _REASON_COLUMNS = ("Why", *EXPLANATION_COLUMNS[-2:])
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
     """Return the reason, the clients, and the effect, each with its source."""
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
-    return tuple(map(fact_words, facts))
+    return tuple(map(format_fact, facts))
 
 
 # The columns in a notebook fit on a screen with 1280 pixels.
@@ -172,28 +172,27 @@ class PlannedCertificate(NamedTuple):
     Notes
     -----
     This is a named tuple, because a plan can have 100,000 of them. Creating a frozen dataclass
-    takes
-    four times as long, which is as much as reading the server's row.
+    takes four times as long, which is the time for reading a server's row.
     """
 
-    # Values that all certificates for a pool share:
+    # All certificates for a pool have the same values in these fields:
     role: str
     site: str
-    pool: str  # "" for a certificate of the complete deployment.
+    pool: str  # This value is "" for a certificate for the complete deployment.
     usages: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: KeyParameters
     hash: str
-    shared_by: str  # server | pool | deployment
+    shared_by: str  # One of: server | pool | deployment
     rule: str  # The id of the certificate rule.
-    # Values that differ for each certificate:
+    # Each certificate has different values in these fields:
     servers: tuple[str, ...]
     subject: DistinguishedName
     subject_alt_name: tuple[SanEntry, ...]
-    issuer: str  # internal | public
+    issuer: str  # One of: internal | public
     ca: str  # The name of the target CA, or "" if the options do not specify it.
     target_os: str  # The oldest Windows version on the servers.
-    # Whether the certificate is requested during server setup, not in advance.
+    # True if the certificate is requested during server setup and not in advance.
     at_set_up: bool = False
 
     @property
@@ -220,7 +219,7 @@ class PlannedCertificate(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The subject alternative names in order, without their reasons."""
+        """The subject alternative names on the certificate in order, without the reasons."""
         return tuple(entry.name for entry in self.subject_alt_name)
 
 
@@ -235,26 +234,30 @@ def slug(name: str) -> str:
     Returns
     -------
     str
-        At most 80 of the characters ``a``–``z``, ``0``–``9``, and ``-``.
+        A text of at most 80 characters (``a``–``z``, ``0``–``9``, and ``-``).
     """
     text = name.lower().replace("*", "wildcard")
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:_SLUG_LENGTH].rstrip("-")
 
 
-def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
+def compute_plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
     """Return the digest of planned requests (see :attr:`CertificatePlan.sha256`)."""
     # The product and certificates are hashed in parts, because the complete text can have 100 MB.
-    return digest_of_parts(product, (digest_part((certificate,)) for certificate in certificates))
+    return combine_digest_parts(
+        product, (encode_digest_part((certificate,)) for certificate in certificates)
+    )
 
 
-def digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
+def encode_digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
     """Return the bytes of several certificates for the digest."""
-    return b"".join(b"," + _json(certificate_document(certificate)) for certificate in certificates)
+    return b"".join(
+        b"," + _encode_json(certificate_document(certificate)) for certificate in certificates
+    )
 
 
-def digest_of_parts(product: str, parts: Iterable[bytes]) -> str:
-    """Return the digest of a plan from its parts, in the order in the plan."""
-    digest = hashlib.sha256(b"[" + _json(product))
+def combine_digest_parts(product: str, parts: Iterable[bytes]) -> str:
+    """Combine the digests of a plan's parts, in the order of the plan."""
+    digest = hashlib.sha256(b"[" + _encode_json(product))
     for part in parts:
         digest.update(part)
     digest.update(b"]")
@@ -264,7 +267,7 @@ def digest_of_parts(product: str, parts: Iterable[bytes]) -> str:
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def _json(value: object) -> bytes:
+def _encode_json(value: object) -> bytes:
     return _ENCODER.encode(value).encode("ascii")
 
 
@@ -297,7 +300,7 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
     Returns
     -------
     dict
-        The keys in the plan document (format ``lyncnb-plan/1``), in the same order.
+        The values, with the keys of the plan document (format ``lyncnb-plan/1``) in the same order.
     """
     return {
         "id": certificate.id,
@@ -324,10 +327,9 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
 class CertificatePlan(Table):
     """All certificates that a topology needs, by site, pool, server, and usage.
 
-    Certificates for the complete deployment are last. ``by_pool`` contains the same certificates in
-    a
-    tuple for each of ``topology.pools``, and a tuple for the deployment, so that ``planner.replan``
-    can reuse the certificates for unchanged pools.
+    Certificates for the complete deployment are last. ``by_pool`` contains the same certificates,
+    in a tuple for each pool in ``topology.pools`` and a tuple for the deployment. So
+    ``planner.replan`` can reuse the certificates for unchanged pools.
     """
 
     _columns: ClassVar = columns(
@@ -367,10 +369,10 @@ class CertificatePlan(Table):
         in
         another program also do not change the digest.
         """
-        return plan_digest(self.rules.product, self.certificates)
+        return compute_plan_digest(self.rules.product, self.certificates)
 
     def mark(self) -> PlanMark:
-        """Return the mark that identifies this plan in outputs."""
+        """Return a short text with the digest that identifies the plan in outputs."""
         return PlanMark(self.sha256, self.topology.scenario)
 
     def _shown_plan(self) -> CertificatePlan:
@@ -456,8 +458,8 @@ class CertificatePlan(Table):
         shown = self.certificates[:ROWS_SHOWN]
         # Two plans on the same page must have different anchors.
         mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
-        rows = [self._shown(certificate, mark) for certificate in shown]
-        # These empty rows are counted, but not shown.
+        rows = [self._build_row(certificate, mark) for certificate in shown]
+        # Empty rows are counted, but not shown.
         rows += [()] * (len(self.certificates) - len(shown))
         used = dict.fromkeys(
             rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
@@ -478,7 +480,7 @@ class CertificatePlan(Table):
         page = f"{table}\n{folded('Reasons for the names', reasons)}" if known else table
         return marked(page, self)
 
-    def _shown(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
+    def _build_row(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
         issued = (
             f"{certificate.issuer} CA, one certificate per {certificate.shared_by}\n"
             f"{certificate.key}, {', '.join(certificate.extended_key_usage)}"
@@ -491,11 +493,11 @@ class CertificatePlan(Table):
             certificate.servers,
             certificate.usages,
             certificate.subject.common_name,
-            tuple(self._chip(entry, mark) for entry in certificate.subject_alt_name),
+            tuple(self._build_name_chip(entry, mark) for entry in certificate.subject_alt_name),
             issued,
         )
 
-    def _chip(self, entry: SanEntry, mark: str) -> Chip:
+    def _build_name_chip(self, entry: SanEntry, mark: str) -> Chip:
         rule = self.rules.names.get(entry.reasons[0]) if entry.reasons else None
         if rule is None:
             return Chip(str(entry.name))

@@ -30,8 +30,8 @@ from .plan_toml import (
     Option,
     options_file,
     raise_problems,
+    read_option_values,
     read_plan_toml,
-    values_in,
     write_plan_toml,
 )
 
@@ -51,7 +51,7 @@ OPTIONS: Mapping[str, Option] = {
         "", "planner", "person who plans, on every document, e.g. Ana Li, ana@contoso.com",
         "Planner", "text", _DOCUMENTS,
     ),
-    # The module with the rules defines the values.
+    # The module ``rules.model`` defines the values.
     "product": Option(
         "", "product", "product whose certificate rules apply", "Product", "choice", _CERTIFICATES
     ),
@@ -222,38 +222,38 @@ _TITLES = {
 
 
 def shown(value: object) -> object:
-    """Return a value for a table; a section is shown as ``key = value`` pairs."""
+    """Format an option's value for a table. A section is shown as ``key = value`` pairs."""
     if not isinstance(value, Mapping):
         return value
     return tuple(f"{key or ALL} = {item}" for key, item in value.items())
 
 
-def options_in(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
-    """Read options from a parsed document; the reader collects all problems."""
-    return values_in(document, reader, OPTIONS, _find_types())
+def read_options(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
+    """Read plan options from a parsed TOML document; the reader collects all problems."""
+    return read_option_values(document, reader, OPTIONS, _find_types())
 
 
 @functools.cache
 def _find_types() -> dict[str, Any]:
-    """Return the type of each option."""
+    """Return the Python type of each plan option."""
     return typing.get_type_hints(PlanOptions)
 
 
-class _FromFile(Table):
-    """Stores a note about the options file; a changed copy of the options has no note."""
+class _OptionsFileNote(Table):
+    """A note about the options file, which a changed copy of the options does not have."""
 
     __slots__ = ("_found",)
     _found: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class PlanOptions(_FromFile):
+class PlanOptions(_OptionsFileNote):
     """The options of a plan, which are stored in a file next to the table.
 
     Parameters
     ----------
     title, planner : str
-        The deployment and the planner, as documents name them; they do not affect the plan.
+        The names of the deployment and the planner in documents. They do not affect the plan.
     lang : str
         Language of the titles in the editor and the summary. It does not affect the plan.
     product, profile, layout : str
@@ -351,14 +351,14 @@ class PlanOptions(_FromFile):
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
-        for check in self._checks():
+        for check in self._list_checks():
             try:
                 check()
             except OptionsError as error:
                 problems.append(Problem(message=error.message, hint=error.hint))
         raise_problems(problems)
 
-    def _checks(self) -> Iterator[Callable[[], None]]:
+    def _list_checks(self) -> Iterator[Callable[[], None]]:
         """Yield functions that check the options, so that one error can list all problems."""
         for name, option in OPTIONS.items():
             if option.form == "choice" and name not in ("key", "product"):
@@ -389,7 +389,7 @@ class PlanOptions(_FromFile):
 
     def _store_ids(self) -> None:
         if self.at_set_up and not _is_text_list(self.at_set_up):
-            _refuse("at_set_up", self.at_set_up, "a list of certificate IDs")
+            _reject_value("at_set_up", self.at_set_up, "a list of certificate IDs")
         self._store("at_set_up", tuple(sorted(set(self.at_set_up))))
 
     def _store_texts(self, name: str) -> None:
@@ -399,14 +399,14 @@ class PlanOptions(_FromFile):
             if name == "issuer":
                 _check_choice(f"issuer.{key or ALL}", text, ISSUERS)
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
-                _refuse("accepted", key, "the code of a finding, e.g. name-is-internal")
+                _reject_value("accepted", key, "the code of a finding, e.g. name-is-internal")
 
     def _read_work_days(self) -> None:
         read_work_days(self.freezes, self.windows)
 
     @property
     def renewal_terms(self) -> RenewalTerms:
-        """The lead times, freezes, and windows that determine when to renew."""
+        """The lead times, freezes, and windows that determine renewal dates."""
         return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
 
     def validity_for(self, issuer: str) -> int | None:
@@ -422,27 +422,29 @@ class PlanOptions(_FromFile):
         self._store_days("lead_days", ("", *ISSUERS))
         for issuer, days in self.lead_days.items():
             if type(days) is not int or not 0 <= days <= 366:
-                _refuse(f"lead_days.{issuer or ALL}", days, "a whole number of days from 0 to 366")
+                _reject_value(
+                    f"lead_days.{issuer or ALL}", days, "a whole number of days from 0 to 366"
+                )
 
     def _store_days(self, name: str, keys: tuple[str, ...]) -> None:
-        """Store the numbers of days for each issuer, in a fixed order."""
+        """Store the number of days for each issuer in a fixed order."""
         days = getattr(self, name)
         if not isinstance(days, Mapping):
-            _refuse(name, days, "a section with a number of days for each issuer")
+            _reject_value(name, days, "a section with a number of days for each issuer")
         kept = {"" if key == ALL else key: days[key] for key in sorted(days)}
         for key in kept:
             if key not in keys:
                 *first, last = (
                     key_ or ALL for key_ in (*ISSUERS, *(key for key in keys if not key))
                 )
-                _refuse(name, key or ALL, f"{', '.join(first)} or {last}")
+                _reject_value(name, key or ALL, f"{', '.join(first)} or {last}")
         self._store(name, kept)
 
     def _store_limits(self) -> None:
         for name in _LIMITS:
             values = getattr(self, name)
             if not isinstance(values, Mapping):
-                _refuse(name, values, "a section with a value for each code")
+                _reject_value(name, values, "a section with a value for each code")
             for code, value in values.items():
                 if code not in self.accepted:
                     raise OptionsError(
@@ -453,7 +455,7 @@ class PlanOptions(_FromFile):
                 if name == "accepted_until":
                     _check_date(value, f"accepted_until.{code}")
                 elif not _is_text_list(value):
-                    _refuse(
+                    _reject_value(
                         f"accepted_for.{code}", value, "a list of certificate IDs and server names"
                     )
             kept = {code: values[code] for code in sorted(values)}
@@ -462,7 +464,8 @@ class PlanOptions(_FromFile):
             self._store(name, kept)
 
     def _store(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # The frozen dataclass is still being created.
+        # This is allowed, because the frozen dataclass is still being created.
+        object.__setattr__(self, name, value)
 
     @classmethod
     def from_toml(cls, source: str | Path | bytes) -> PlanOptions:
@@ -492,7 +495,7 @@ class PlanOptions(_FromFile):
         try:
             values = read_plan_toml(data, reader, OPTIONS, _find_types())
             if reader.problems and "accepted" not in values:
-                # The reasons in this section may contain the error.
+                # The values in this section may have caused the error.
                 values = {key: value for key, value in values.items() if key not in _LIMITS}
             try:
                 options = cls(**values)
@@ -563,16 +566,16 @@ class PlanOptions(_FromFile):
             TOML. Equal options result in the same text, and :meth:`from_toml` returns equal
             options.
         """
-        return write_plan_toml(self._plain(), OPTIONS, _TITLES)
+        return write_plan_toml(self._list_plain_values(), OPTIONS, _TITLES)
 
     def _headings(self) -> tuple[str, ...]:
         return _COLUMNS
 
     def _rows(self) -> list[tuple[object, ...]]:
-        values = self._plain()
+        values = self._list_plain_values()
         return [(name, shown(values[name]), place.comment) for name, place in OPTIONS.items()]
 
-    def _plain(self) -> dict[str, Any]:
+    def _list_plain_values(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return values | {"key": {"algorithm": self.key.algorithm, "bits": self.key.bits}}
 
@@ -605,23 +608,23 @@ _LIMITS = ("accepted_until", "accepted_for")
 _LARGEST = 1_000_000
 
 
-def _refuse(name: str, value: object, allowed: str) -> NoReturn:
+def _reject_value(name: str, value: object, allowed: str) -> NoReturn:
     raise OptionsError(f"option {name} is {value_words(value)}", hint=f"it must be {allowed}")
 
 
 def _check_flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        _refuse(name, value, "true or false")
+        _reject_value(name, value, "true or false")
 
 
 def _check_key(value: object) -> None:
     if not isinstance(value, KeyParameters):
-        _refuse("key", value, "an algorithm and a key size in bits")
+        _reject_value("key", value, "an algorithm and a key size in bits")
 
 
 def _check_date(value: object, name: str = "planned_issue_date") -> None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-        _refuse(name, value, "a date, e.g. 2026-01-31")
+        _reject_value(name, value, "a date, e.g. 2026-01-31")
 
 
 def _is_text_list(value: object) -> bool:
@@ -634,17 +637,17 @@ def _is_text_list(value: object) -> bool:
 
 def _check_days(value: object, name: str = "validity_days") -> None:
     if value is not None and (type(value) is not int or not 1 <= value <= 36500):
-        _refuse(name, value, "a whole number of days from 1 to 36,500")
+        _reject_value(name, value, "a whole number of days from 1 to 36,500")
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed or not isinstance(value, str):
-        _refuse(name, value, "one of " + ", ".join(choice or '""' for choice in allowed))
+        _reject_value(name, value, "one of " + ", ".join(choice or '""' for choice in allowed))
 
 
 def _check_text(name: str, value: object, *, required: bool = False) -> None:
     if not isinstance(value, str) or (required and not value.strip()):
-        _refuse(name, value, "text" + (" that is not blank" if required else ""))
+        _reject_value(name, value, "text" + (" that is not blank" if required else ""))
 
 
 def _check_subject_field(name: str, value: Any) -> None:
@@ -652,7 +655,7 @@ def _check_subject_field(name: str, value: Any) -> None:
     try:
         written = (
             value.upper() if name == "country" and len(value) == 2 else value
-        )  # Another check reports that the country must be in uppercase.
+        )  # Another check reports a country in lowercase.
         replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:
         raise OptionsError(
@@ -663,7 +666,7 @@ def _check_subject_field(name: str, value: Any) -> None:
 
 def _parse_domains(name: str, values: object) -> tuple[DnsName, ...]:
     if not isinstance(values, (tuple, list)) or not all(isinstance(v, str) for v in values):
-        _refuse(name, values, "a list of domain names")
+        _reject_value(name, values, "a list of domain names")
     try:
         return tuple(dict.fromkeys(DnsName.parse(value) for value in values))
     except BadName as error:
@@ -672,7 +675,7 @@ def _parse_domains(name: str, values: object) -> tuple[DnsName, ...]:
 
 def _check_texts_by_key(name: str, values: object) -> dict[str, str]:
     if not isinstance(values, Mapping):
-        _refuse(name, values, "a section with a text value for each key")
+        _reject_value(name, values, "a section with a text value for each key")
     for key, value in values.items():
         _check_text(name, key)
         _check_text(f"{name}.{key or ALL}", value, required=True)

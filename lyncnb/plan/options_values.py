@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from ..base.records import RecordReader
-from .options import OPTIONS, PlanOptions, options_in
+from .options import OPTIONS, PlanOptions, read_options
 from .plan_toml import ALL
 
 _LATER = frozenset({"validity", "title", "planner"})
@@ -32,9 +32,9 @@ def options_values(options: PlanOptions) -> dict[str, object]:
     document: dict[str, object] = {}
     for name, option in OPTIONS.items():
         if name == "lang" or (name in _LATER and not getattr(options, name)):
-            # The language only affects how a plan is shown, so it is not part of the plan.
+            # The language affects only the display of a plan, so a saved plan does not contain it.
             continue
-        value = _plain(getattr(options, name))
+        value = _convert_to_plain_value(getattr(options, name))
         if name == "key":
             value = {"algorithm": options.key.algorithm, "bits": options.key.bits}
         if not option.section:
@@ -48,11 +48,11 @@ def options_values(options: PlanOptions) -> dict[str, object]:
     return document
 
 
-def _plain(value: object) -> object:
+def _convert_to_plain_value(value: object) -> object:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key or ALL: _plain(item) for key, item in value.items()}
+        return {key or ALL: _convert_to_plain_value(item) for key, item in value.items()}
     return list(map(str, value)) if isinstance(value, tuple) else value
 
 
@@ -69,7 +69,7 @@ def read_options_values(document: Mapping[str, object], reader: RecordReader) ->
     Returns
     -------
     PlanOptions or None
-        None if there is a problem.
+        The options, or None if there is a problem.
 
     Raises
     ------
@@ -79,21 +79,22 @@ def read_options_values(document: Mapping[str, object], reader: RecordReader) ->
     before = len(reader.problems)
     plain = {key: value for key, value in document.items() if value is not None}
     if "planned_issue_date" in plain:
-        plain["planned_issue_date"] = _day(
+        plain["planned_issue_date"] = _read_day(
             plain["planned_issue_date"], "planned_issue_date", reader
         )
     until = plain.get("accepted_until")
     if isinstance(until, Mapping):
         plain["accepted_until"] = {
-            code: _day(value, f"accepted_until.{code}", reader) for code, value in until.items()
+            code: _read_day(value, f"accepted_until.{code}", reader)
+            for code, value in until.items()
         }
     if len(reader.problems) > before:
         return None
-    values = options_in(plain, reader)
+    values = read_options(plain, reader)
     return None if len(reader.problems) > before else PlanOptions(**values)
 
 
-def _day(value: object, where: str, reader: RecordReader) -> date | None:
+def _read_day(value: object, where: str, reader: RecordReader) -> date | None:
     if isinstance(value, str) and _DAY.fullmatch(value):
         try:
             return date.fromisoformat(value)

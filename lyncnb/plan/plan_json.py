@@ -20,29 +20,28 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates.
+        The plan with n certificates.
     findings : iterable of Finding, optional
-        The result of ``check_plan``, whose order is kept.
+        The result of ``check_plan``. The order is kept.
 
     Returns
     -------
     dict
-        ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the evaluation date of the
-        findings,
-        if they have one), ``certificates`` (n, in the order in the plan, each name with its rules
-        and sources, and international names also in Unicode), ``reasons`` (for each rule, the
-        reason
-        for the names, the clients that need them, and the effect if they are missing; null if not
-        documented), and ``findings``. ``json.dumps`` accepts all values.
+        A dict for ``json.dumps`` with these keys: ``format``, ``product``, ``plan_sha256``,
+        ``judged_on`` (the evaluation date of the findings, if any), ``certificates``, ``reasons``,
+        and ``findings``. The n certificates are in the order of the plan. Each name has the rules
+        and sources, and international names are also in Unicode. ``reasons`` contains, for each
+        rule, the reason for the names, the clients that need them, and the effect if they are
+        missing, or null if not documented.
     """
-    document = _heading(plan, findings)
-    document["certificates"] = list(_certificates(plan))
-    document["reasons"] = list(_reasons(plan))
+    document = _encode_heading(plan, findings)
+    document["certificates"] = list(_encode_certificates(plan))
+    document["reasons"] = list(_encode_reasons(plan))
     document["findings"] = [finding.to_document() for finding in findings]
     return document
 
 
-def _heading(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
+def _encode_heading(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
     heading: dict[str, object] = {
         "format": FORMAT,
         "product": plan.rules.product,
@@ -54,11 +53,11 @@ def _heading(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, ob
     return heading
 
 
-def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     names = plan.rules.names
     reasons = {
         rule.id: {"rule": rule.id, "source": rule.source} for rule in names.values()
-    }  # All certificates share the same dict for a rule.
+    }  # For each rule, all certificates share the same dict.
     for certificate in plan.certificates:
         entry = certificate_document(certificate)
         entry["reasons"] = {
@@ -73,7 +72,7 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         yield entry
 
 
-def _reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+def _encode_reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     reasons: dict[tuple[str, ...], None] = {}
     for certificate in plan.certificates:
@@ -91,7 +90,7 @@ def _reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         }
 
 
-def _fix(plan: CertificatePlan, finding: Finding) -> dict[str, object]:
+def _encode_fix(plan: CertificatePlan, finding: Finding) -> dict[str, object]:
     edits: list[dict[str, object]] = []
     for edit in finding.edits:
         if isinstance(edit, CellEdit):
@@ -124,7 +123,7 @@ def plan_json(
         If False, the certificates are omitted (``lyncnb check --json``).
     fixed : iterable of Finding, optional
         Findings with the edits that fix them (``lyncnb check --fix --json``). An option without a
-        value is reset to its default.
+        value is reset to the default value.
 
     Returns
     -------
@@ -134,15 +133,15 @@ def plan_json(
         changed certificates.
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
-        "reasons": _reasons(plan),
+        "reasons": _encode_reasons(plan),
         "findings": (finding.to_document() for finding in findings),
     }
     if fixed is not None:
-        lists["fixes"] = (_fix(plan, finding) for finding in fixed)
+        lists["fixes"] = (_encode_fix(plan, finding) for finding in fixed)
     if certificates:
-        lists = {"certificates": _certificates(plan), **lists}
+        lists = {"certificates": _encode_certificates(plan), **lists}
     out = io.BytesIO()
-    for text in _encode_document(_heading(plan, findings), lists):
+    for text in _encode_document(_encode_heading(plan, findings), lists):
         out.write(text.encode("utf-8", "replace"))
     return out.getvalue()
 

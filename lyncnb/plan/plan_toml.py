@@ -20,12 +20,13 @@ from ..errors import OptionsError, Problem
 #: In the file, this text replaces the key "", which means all usages.
 ALL = "all"
 
-#: File names of a table and its options in a separate folder: a scenario, or a plan from the guide.
+#: The file names of a table and the options in a separate folder, for a scenario or the guide's
+#: plan.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
 def options_file(table: Path) -> Path:
-    """Return the options file for a table, which is ``TABLE.plan.toml`` in the same folder.
+    """Return the path of the options file for a table: ``TABLE.plan.toml`` in the same folder.
 
     If a folder contains ``topology.csv`` and ``plan.toml``, these files belong together.
     """
@@ -34,7 +35,7 @@ def options_file(table: Path) -> Path:
 
 
 class Option(NamedTuple):
-    """An option: its place in the file, its comment, and its form field.
+    """An option of a plan: the place in the file, the comment, and the form field.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class Option(NamedTuple):
 def read_plan_toml(
     data: bytes, reader: RecordReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Read the options in a file.
+    """Read the plan options in a TOML file.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def read_plan_toml(
         document = parse_toml(data)
     except NotToml as error:
         raise OptionsError(str(error), hint=error.hint) from None
-    return values_in(document, reader, options, kinds)
+    return read_option_values(document, reader, options, kinds)
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
@@ -104,7 +105,7 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 def write_plan_toml(
     values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
 ) -> str:
-    """Return the content of an options file, with comments.
+    """Return the content of an options file, with a comment for each option.
 
     Parameters
     ----------
@@ -136,13 +137,13 @@ def write_plan_toml(
     return "\n".join(lines) + "\n"
 
 
-def values_in(
+def read_option_values(
     document: Mapping[str, object],
     reader: RecordReader,
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Read the options in a parsed document; the reader collects all problems.
+    """Read the options in a parsed TOML document; the reader collects all problems.
 
     Options with a problem are omitted, so that they do not cause further problems.
     """
@@ -161,7 +162,7 @@ def values_in(
         elif ("", top) in by_place:
             keep(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
-            keep(top, _key(value, reader), before)
+            keep(top, _read_key(value, reader), before)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {ALL if key == "" else key: item for key, item in value.items()}
             kind = typing.get_args(kinds[top])[1]
@@ -177,21 +178,21 @@ def values_in(
                     name = by_place[top, key]
                     keep(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
                 else:
-                    _refuse_unknown(f"{top}.{key}", reader, options)
+                    _reject_unknown_key(f"{top}.{key}", reader, options)
         else:
-            _refuse_unknown(top, reader, options)
+            _reject_unknown_key(top, reader, options)
     return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeySection:
-    """The section ``[key]``; the default size is the smallest size for the algorithm."""
+    """The section ``[key]`` of an options file, with the smallest key size as the default."""
 
     algorithm: str = "RSA"
     bits: int | None = None
 
 
-def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | None:
+def _read_key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | None:
     for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
         reader.problem(
             f'there is no option "key.{name}"', "the options in this section are algorithm and bits"
@@ -209,8 +210,8 @@ def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | N
         return None
 
 
-def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
-    """Report an unknown key, with a similar key in any section as a hint."""
+def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
+    """Report an unknown key in an options file, with a similar key in any section as a hint."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
     written = key.rpartition(".")[2].lower()
@@ -226,7 +227,7 @@ def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option
 
 def _format_line(key: str, value: object) -> str:
     """Return a key and its value as a line of TOML."""
-    import tomli_w  # The module is imported only for writing.
+    import tomli_w  # Only writing needs this module.
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_format_value(value)}"

@@ -26,16 +26,16 @@ from .certificate_names import (
     BACKUP_POOL,
     PlanContext,
     ResolvedRule,
+    find_publishing_roles,
     plan_context,
-    publishing_roles,
 )
-from .collocation import one_for_each_usage, shared_servers
-from .issuers import settle_issuer, target_ca
+from .collocation import find_shared_servers, remove_duplicate_usages
+from .issuers import choose_issuer, find_target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
 
-# --- The certificates for a pool. Names are determined once, and the name of each server is
-# inserted.
+# --- Plan the certificates for a pool. The names are determined once, and the name of each server
+# is inserted.
 
 # This placeholder for the server's name is not a valid host name.
 _SERVER = DnsName("\0")
@@ -66,7 +66,9 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     tuple of PlannedCertificate
         For each rule for the role, one certificate, or one for each of the m servers.
     """
-    columns = [issue(resolved, pool, context) for resolved in context.resolved_rules(pool)]
+    columns = [
+        create_certificates(resolved, pool, context) for resolved in context.resolved_rules(pool)
+    ]
     if len(columns) == 1:
         return tuple(columns[0])
     if len({len(column) for column in columns}) == 1:
@@ -74,7 +76,9 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     return tuple(certificate for column in columns for certificate in column)
 
 
-def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
+def create_certificates(
+    resolved: ResolvedRule, pool: Pool, context: PlanContext
+) -> list[PlannedCertificate]:
     """Create the certificates from a rule: one for each server, or one for all servers."""
     options, computers = context.options, pool.computers
     rows: Iterable[_Row]
@@ -118,8 +122,9 @@ def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[Plan
 
 
 def _make_shared_row(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
-    """Return the differing values for a certificate that all servers in a pool share."""
-    server = pool.computers[0].fqdn  # Names with this placeholder are only for single servers.
+    """Return the values that differ between certificates, for a certificate that a pool shares."""
+    # Names with this placeholder are for certificates of single servers.
+    server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
         context.subject.of_host(resolved.common_name(pool, server)),
@@ -130,7 +135,7 @@ def _make_shared_row(resolved: ResolvedRule, pool: Pool, context: PlanContext) -
 
 
 def _make_rows(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
-    """Return the differing values for the certificate of each server."""
+    """Return the values that differ between certificates, for each server in a pool."""
     names = resolved.names(pool, _SERVER)
     entries = resolved.entries(names, pool, _SERVER)
     own = names.get(_SERVER)
@@ -162,9 +167,9 @@ def _apply_requested_issuer(
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
-    """Apply the issuer that the table requests."""
-    issuer = settle_issuer(resolved.rule, computers, options)
-    return certificate._replace(issuer=issuer, ca=target_ca(resolved.rule, issuer, options))
+    """Return the certificate with the issuer that the table requests."""
+    issuer = choose_issuer(resolved.rule, computers, options)
+    return certificate._replace(issuer=issuer, ca=find_target_ca(resolved.rule, issuer, options))
 
 
 def plan_certificates(
@@ -201,7 +206,7 @@ def plan_certificates(
     Source: RFC 5280 section 4.2.1.6. Each name has the ids of its rules, which contain their
     sources.
     """
-    options = settled_options(topology, rules, options)
+    options = validate_options(topology, rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
         parts = [plan_pool(pool, context) for pool in topology.pools]
@@ -223,8 +228,8 @@ def rules_for(topology: Topology, options: PlanOptions) -> Rules:
     return load_rules(topology.product if of_table else options.product)
 
 
-def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Return the options with the product of the rules, or reject invalid input.
+def validate_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
+    """Validate a topology and options, and return the options with the product of the rules.
 
     Raises
     ------
@@ -274,14 +279,14 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        publishing = publishing_roles(rules)  # The certificates contain names of other pools.
+        publishing = find_publishing_roles(rules)  # The certificates contain names of other pools.
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     for pool in topology.pools:
         if pool.further_names and pool.names_in(BACKUP_POOL):
             kept.pop(id(pool), None)  # The certificate contains names of the backup pool's site.
-    for group in shared_servers(old.pools, rules).values():
+    for group in find_shared_servers(old.pools, rules).values():
         for pool in group:
             kept.pop(id(pool), None)  # Another role on the same server may have been removed.
     context = plan_context(topology, rules, previous.options)
@@ -312,7 +317,7 @@ def _assemble_plan(
 ) -> CertificatePlan:
     if of_deployment is None:
         of_deployment = _plan_deployment(topology, context)
-    parts = one_for_each_usage(topology.pools, parts, context.rules)
+    parts = remove_duplicate_usages(topology.pools, parts, context.rules)
     parts.append(of_deployment)
     return CertificatePlan(
         topology=topology,
@@ -350,7 +355,9 @@ def _plan_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedC
             )
             resolved_rules = (r for r in context.resolved_rules(all_servers) if r.rule is rule)
             certificates += [
-                c for resolved in resolved_rules for c in issue(resolved, all_servers, context)
+                c
+                for resolved in resolved_rules
+                for c in create_certificates(resolved, all_servers, context)
             ]
     return tuple(certificates)
 

@@ -92,7 +92,7 @@ def recorded_certificates(
     Parameters
     ----------
     entries : iterable of PlannedEntry
-        n entries.
+        The n entries.
     rules : Rules or None
         The rules of the recorded product, to find the rule for each certificate; None skips this.
     problems : list of Problem
@@ -202,12 +202,12 @@ def read_plan_file(path: Path) -> bytes:
     return files.read_named(path, limit=_LARGEST, error=PlanError)
 
 
-# --- The plan document that ``lyncnb plan --json`` writes.
+# --- Read the plan document that ``lyncnb plan --json`` writes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NameReason:
-    """A rule for a name. lyncnb does not use the source, which is for people."""
+    """A rule for a name in a plan document. lyncnb does not use the source, which is for people."""
 
     rule: str
     source: str = ""
@@ -223,7 +223,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """The texts of a rule, which are for people. lyncnb uses the rules themselves."""
+    """The texts of a rule in a plan document. lyncnb does not use these texts for people."""
 
     rule: str
     why: str

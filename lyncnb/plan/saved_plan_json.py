@@ -28,7 +28,7 @@ from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
 from ..rules.rule_files import rules_on_record
 from ..topology.topology import Topology, topology_of_rows
-from .acceptances import reason_for
+from .acceptances import find_acceptance
 from .model import CertificatePlan, certificate_document
 from .options import PlanOptions
 from .options_values import options_values, read_options_values
@@ -46,7 +46,7 @@ NAMESPACE = "lyncnb-plan"
 #: The command that approves a saved plan without lyncnb. KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
-#: The end of a saved plan's file name.
+#: The file name of a saved plan ends with this text.
 SAVED_PLAN_FILE = OutputKind(
     what="a saved plan", is_ours={".json": mentions(b'"format": "lyncnb-saved-plan/')}
 )
@@ -63,12 +63,12 @@ _WAS_ALTERED = (
 )
 
 
-def rule_digests(rules: Rules) -> dict[str, str]:
+def compute_rule_digests(rules: Rules) -> dict[str, str]:
     """Return the SHA-256 digest of each rule file that the plan and its evaluation use."""
     return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
 
 
-def saved_plan_values(
+def build_saved_plan_values(
     plan: CertificatePlan,
     findings: Iterable[Finding],
     *,
@@ -80,19 +80,19 @@ def saved_plan_values(
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates, with their table and options.
+        The plan with n certificates, and with the table and options.
     findings : iterable of Finding
         The result of ``check_plan`` for the evaluation date.
     judged_on : date
         The evaluation date.
     libraries : mapping of str to str, optional
-        The versions of the libraries that decide about names; by default, of the installed ones.
-        A file from an earlier version of lyncnb has none.
+        The versions of the libraries that process names. The default is the installed versions. A
+        file from an earlier version of lyncnb does not contain them.
 
     Returns
     -------
     dict
-        The values in the order of the file.
+        The JSON values in the order of the file.
     """
     versions = name_libraries() if libraries is None else libraries
     document = _saved_values(plan, tuple(findings), judged_on, versions)
@@ -105,14 +105,14 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
     Parameters
     ----------
     plan, findings, judged_on
-        As for :func:`saved_plan_values`.
+        As for :func:`build_saved_plan_values`.
 
     Raises
     ------
     PlanError
-        As for :func:`saved_plan_bytes`.
+        As for :func:`encode_saved_plan`.
     """
-    return saved_plan_bytes(_saved_values(plan, tuple(findings), judged_on, name_libraries()))
+    return encode_saved_plan(_saved_values(plan, tuple(findings), judged_on, name_libraries()))
 
 
 def _saved_values(
@@ -121,7 +121,7 @@ def _saved_values(
     judged_on: date,
     libraries: Mapping[str, str],
 ) -> dict[str, Any]:
-    entries = [_finding(finding, plan.options, judged_on) for finding in findings]
+    entries = [_encode_finding(finding, plan.options, judged_on) for finding in findings]
     used = dict.fromkeys(
         rule
         for certificate in plan.certificates
@@ -133,7 +133,7 @@ def _saved_values(
         "title": f"{count_of(len(plan.certificates), 'certificate')} for {plan.rules.title}",
         "read_me": _describe_plan(plan, findings, entries, judged_on),
         "product": plan.rules.product,
-        "rules": rule_digests(plan.rules),
+        "rules": compute_rule_digests(plan.rules),
         **({"libraries": dict(libraries)} if libraries else {}),
         "judged_on": judged_on.isoformat(),
         "plan_sha256": plan.sha256,
@@ -142,7 +142,7 @@ def _saved_values(
             "columns": list(plan.topology.columns),
             "rows": list(map(list, plan.topology.cells)),
         },
-        "certificates": _certificates(plan),
+        "certificates": _encode_certificates(plan),
         "reasons": [
             {"rule": rule.id, "why": rule.why, "source": rule.source}
             for rule in map(plan.rules.names.get, used)
@@ -168,11 +168,11 @@ def _describe_plan(
     ]
 
 
-def _finding(finding: Finding, options: PlanOptions, on: date) -> dict[str, object]:
-    return {**finding.to_document(), "accepted": reason_for(finding, options, on=on)}
+def _encode_finding(finding: Finding, options: PlanOptions, on: date) -> dict[str, object]:
+    return {**finding.to_document(), "accepted": find_acceptance(finding, options, on=on)}
 
 
-def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     for certificate in plan.certificates:
         yield {
             **certificate_document(certificate),
@@ -182,13 +182,13 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         }
 
 
-def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
+def encode_saved_plan(document: Mapping[str, Any]) -> bytes:
     """Return the content of a saved plan's file.
 
     Parameters
     ----------
     document : mapping
-        The result of :func:`saved_plan_values`.
+        The result of :func:`build_saved_plan_values`.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def _encode_lines(entries: Iterable[str]) -> Iterator[str]:
     yield "]" if between == "\n" else "\n]"
 
 
-# --- Read a saved plan. These classes define the valid content.
+# --- Read a saved plan. The following classes define the valid content.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +263,8 @@ class _Document:
     read_me: tuple[str, ...]
     product: str
     rules: Mapping[str, str]
-    libraries: Mapping[str, str] = field(default_factory=dict)  # none before lyncnb 0.2
+    # Files from before lyncnb 0.2 do not contain this value.
+    libraries: Mapping[str, str] = field(default_factory=dict)
     judged_on: str
     plan_sha256: str
     certificates: tuple[SavedEntry, ...]
@@ -276,9 +277,8 @@ class _Document:
 class SavedDocument:
     """The content of a saved plan, without planning again.
 
-    ``values`` are the JSON values without the digest. ``is_whole`` is true if the digest matches
-    the
-    previous lines.
+    ``values`` contains the JSON values without the digest. ``is_whole`` is true if the digest in
+    the last line matches the previous lines.
     """
 
     source: str
@@ -347,7 +347,7 @@ ALTERED = "was changed after it was saved: the digest does not match"
 
 
 def is_saved_plan(data: bytes) -> bool:
-    """Return whether the data begins like a saved plan."""
+    """Return whether the first bytes of a file show that it is a saved plan."""
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
@@ -398,7 +398,7 @@ def read_saved_json(
     topology = _read_part(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and content is None):
-        if not whole:  # The function continues, to report all problems in the file.
+        if not whole:  # The function continues, so that it can report all problems in the file.
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source} was changed or damaged", problems=tuple(problems), hint=_WAS_ALTERED

@@ -1,4 +1,4 @@
-"""The class ``Scenario``: a table, its options, and a note, in a folder with three files.
+"""The class ``Scenario``: a table, the options, and a note, in a folder with three files.
 
 ``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml``, and ``note.md``. lyncnb writes a new
 folder completely or not at all, and later replaces only changed files. People read, compare, and
@@ -28,7 +28,7 @@ from .model import CertificatePlan
 from .options import DEFAULT_OPTIONS, PlanOptions
 from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
 from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
-from .planner import plan_certificates, settled_options
+from .planner import plan_certificates, validate_options
 
 #: The folder for the editor's scenarios, next to the notebook.
 DEFAULT_FOLDER = "scenarios"
@@ -60,7 +60,8 @@ class Scenario(Table):
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # This is not an argument, because a copy from ``replace`` with other options has another plan.
+    # The plan is not an argument, because a copy from ``replace`` with other options has another
+    # plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
@@ -94,7 +95,7 @@ class Scenario(Table):
         return made
 
     def called(self, name: str, *, note: str) -> Scenario:
-        """Return a copy with another name or note, but the same plan."""
+        """Return a copy of the scenario with another name or note, but the same plan."""
         if self._plan is not None:
             return Scenario.of_plan(name, self._plan, note=note)
         return replace(self, name=name, note=note)
@@ -172,7 +173,7 @@ def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
     Raises
     ------
     ScenarioError
-        With every problem in every file.
+        If a file has problems. The error lists every problem in every file.
     """
     path = Path(os.path.abspath(folder))
     try:
@@ -212,7 +213,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
             topology = read_topology(contents[TOPOLOGY_FILE])
     if topology and rules and options:
         with _collect_problems(problems, ""):
-            settled_options(topology, rules, options)
+            validate_options(topology, rules, options)
     note = ""
     with _collect_problems(problems, NOTE_FILE):
         note = _decode_note(contents.get(NOTE_FILE, b""))
@@ -331,14 +332,14 @@ class Scenarios(Table):
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Save a scenario in its folder, and replace only the files that differ.
+        """Save a scenario in a folder, and replace only the files that differ.
 
         Parameters
         ----------
         scenario : Scenario
             The scenario. If the folder already has the same content, nothing is written.
         replace : bool, optional
-            Whether to replace another scenario with the same name.
+            Whether to replace an existing scenario with the same name.
 
         Returns
         -------
@@ -370,7 +371,7 @@ class Scenarios(Table):
         return scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a scenario, and return the name of the copy; by default, an unused name.
+        """Copy a scenario, and return the name of the copy, which is an unused name by default.
 
         Raises
         ------
@@ -425,7 +426,7 @@ class Scenarios(Table):
         return contents
 
     def put_back(self, name: str, contents: Mapping[str, bytes]) -> None:
-        """Restore a folder that :meth:`remove` removed.
+        """Restore a scenario's folder that :meth:`remove` removed.
 
         Raises
         ------
@@ -443,7 +444,7 @@ class Scenarios(Table):
         raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
     def _require_free_name(self, name: str, *, exempt: str = "") -> str:
-        """Reject a name that is not valid for a folder, or that a scenario except `exempt` has."""
+        """Reject an invalid folder name, or the name of an existing scenario except `exempt`."""
         refuse_own_place(self.folder)
         plain = folder_name(name)
         if plain != name or not name:
@@ -472,7 +473,7 @@ class Scenarios(Table):
         return name
 
     def _find_copy_name(self, name: str) -> str:
-        """Return an unused name for a copy."""
+        """Return an unused name for the copy of a scenario."""
         taken = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:
@@ -505,7 +506,7 @@ def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
 
 @contextmanager
 def _convert_errors() -> Iterator[None]:
-    """Convert errors about a folder's files to scenario errors."""
+    """Convert errors from reading or writing a scenario's files to scenario errors."""
     try:
         yield
     except BundleError as error:

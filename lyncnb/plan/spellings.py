@@ -1,7 +1,8 @@
-"""Report names that look different on the screen than in the request.
+"""Find names that look different on the screen than in the request.
 
-Such names contain invisible characters or other scripts. Summaries and the manifest list them,
-because the person who approves a request sees the name on the screen, but the CA signs the bytes.
+Such names contain invisible characters or letters from other scripts. Summaries and the manifest
+list them, because the person who approves a request sees the name on the screen, but the CA signs
+the bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: The heading and the columns of the list in summaries.
+#: The heading and the columns of the list of such names in summaries.
 HEADING = "Names whose display differs from the requested form"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
@@ -38,7 +39,7 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells in a row of the list, in the order of ``COLUMNS``."""
+        """The cells of a row in the list of such names, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 
@@ -58,7 +59,7 @@ def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
     return tuple(results)
 
 
-def spellings_of(
+def find_certificate_spellings(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
     """Return the names on each certificate that look different on the screen than in the request.
@@ -66,9 +67,9 @@ def spellings_of(
     Parameters
     ----------
     certificates : iterable of PlannedCertificate
-        n certificates.
+        The n certificates.
     topology : Topology
-        The table from which they are planned.
+        The table from which the certificates are planned.
 
     Returns
     -------
@@ -112,7 +113,7 @@ def _format_place(note: Note) -> str:
 
 
 def _find_invisible(topology: Topology) -> Iterator[tuple[str, Spelling]]:
-    """Yield each requested name that has invisible characters in the table."""
+    """Yield each requested name whose text in the table contains invisible characters."""
     for note in topology.notes:
         if INVISIBLE not in note.message:
             continue

@@ -1,4 +1,4 @@
-"""Summarize a plan: its origin, and the numbers of certificates, servers, and findings."""
+"""Summarize a plan: the origin, and the numbers of certificates, servers, and findings."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from .model import CertificatePlan
 from .options import PlanOptions
 
 
-def origin_of(plan: CertificatePlan, *, judged_on: date | None = None, made_on: str = "") -> Origin:
-    """Return the origin of a document about a plan.
+def build_origin(
+    plan: CertificatePlan, *, judged_on: date | None = None, made_on: str = ""
+) -> Origin:
+    """Return the origin of a document about a plan: deployment, planner, table, and dates.
 
     Parameters
     ----------
     plan : CertificatePlan
-        With its table and options.
+        The plan, with the table and options.
     judged_on : date, optional
         The evaluation date.
     made_on : str, optional
-        When it was made; by default the day in ``SOURCE_DATE_EPOCH``, if there is one.
+        The date of the document. The default is the date in ``SOURCE_DATE_EPOCH``, if set.
     """
     domains = tuple(map(str, plan.topology.sip_domains))
-    return origin_of_table(
+    return build_table_origin(
         plan.topology.source, plan.options, domains=domains, judged_on=judged_on, made_on=made_on
     )
 
 
-def origin_of_table(
+def build_table_origin(
     source: str,
     options: PlanOptions,
     *,
@@ -42,7 +44,7 @@ def origin_of_table(
     judged_on: date | None,
     made_on: str,
 ) -> Origin:
-    """Return the origin of a document about a table, known by its path; see :func:`origin_of`.
+    """Return the origin of a document about a table with a path, as :func:`build_origin` does.
 
     A table without a file has the name of its first SIP domain.
     """
@@ -59,7 +61,7 @@ def origin_of_table(
     )
 
 
-def why_none(rules: Rules, role: str) -> str:
+def explain_missing_certificate(rules: Rules, role: str) -> str:
     """Return the reason why a server with this role has no certificate."""
     is_required = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
     if is_required:
@@ -67,8 +69,8 @@ def why_none(rules: Rules, role: str) -> str:
     return f"none: {rules.title} requires no certificate for this role"
 
 
-def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """Return the servers without a certificate, each with the role in its row."""
+def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
+    """Return the servers without a certificate, each with the server role."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
     left = {
         computer.fqdn: pool.role
@@ -78,7 +80,7 @@ def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
     return tuple(left.items())
 
 
-_NAMED = 10  # The maximum number of servers in a sentence.
+_NAMED = 10  # The maximum number of servers that a sentence lists.
 
 
 def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
@@ -87,7 +89,7 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     Returns
     -------
     str
-        One sentence, and two more if some servers in the table have no certificate.
+        A sentence, and two additional sentences if servers in the table have no certificate.
     """
     servers = {server for certificate in plan.certificates for server in certificate.servers}
     counts = Counter(finding.severity for finding in findings)
@@ -96,10 +98,10 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
         f"{count_of(len(plan.certificates), 'certificate')} for "
         f"{count_of(len(servers), 'server')}; findings: {counted}."
     )
-    without = servers_without(plan)
+    without = list_servers_without_certificate(plan)
     if not without:
         return text
-    roles = Counter(why_none(plan.rules, role) for _, role in without)
+    roles = Counter(explain_missing_certificate(plan.rules, role) for _, role in without)
     named = first_of([f"{server} ({role})" for server, role in without], _NAMED)
     why = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"

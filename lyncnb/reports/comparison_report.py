@@ -23,7 +23,7 @@ from ..base.shown.report import (
 from ..base.shown.tables import ROWS_SHOWN, columns, count_of, first_of
 from ..plan.model import CertificatePlan, PlannedCertificate, certificate_document
 from ..plan.recorded_plan import RecordedPlan
-from ..plan.totals import origin_of
+from ..plan.totals import build_origin
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding, Findings, grouped
 from ..rules.model import SEVERITIES
@@ -227,7 +227,7 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
     return Report(
         kind=COMPARISON_FILE,
         about=comparison.title,
-        origin=origin_of(
+        origin=build_origin(
             comparison.difference.new,
             judged_on=comparison.new_findings.judged_on if comparison.new_findings else None,
         ),

@@ -13,7 +13,7 @@ from ..errors import LyncnbError, PassphraseError
 from ..guide.what_you_can_do import help_rows
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
-from ..plan.acceptances import is_over
+from ..plan.acceptances import has_expired
 from ..plan.model import CertificatePlan
 from ..plan.totals import totals
 from ..request_folder.bundle import RequestBundle
@@ -81,7 +81,7 @@ class RequestChannel(Channel[RequestTold]):
             panel.plan,
             accepted=accepted,
             limits=limits,
-            over={code for code in limits if is_over(code, panel.plan.options, on=day)},
+            over={code for code in limits if has_expired(code, panel.plan.options, on=day)},
             is_open=lambda finding: finding.code not in accepted,
         )
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})

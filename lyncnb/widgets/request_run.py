@@ -24,7 +24,7 @@ from ..export.other_deployment import OtherDeployment, other_deployment
 from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, ask_passphrase, check_passphrase
-from ..plan.acceptances import accepted_codes, limits_of
+from ..plan.acceptances import describe_acceptance_limits, list_accepted_codes
 from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..plan.totals import totals
@@ -129,7 +129,7 @@ class RequestRun:
         """The reasons for accepted errors by code, from the plan's options and this panel."""
         findings, options = self.findings, self.plan.options
         day = judging_day(self.plan, findings.judged_on)
-        together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
+        together = {**list_accepted_codes(findings, options, on=day), **self._accepted_here}
         return {code: reason for code, reason in together.items() if reason}
 
     @property
@@ -137,7 +137,7 @@ class RequestRun:
         """The limits of the acceptances in the plan's options, as texts by code."""
         options = self.plan.options
         codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
-        return {code: limits_of(code, options) for code in codes}
+        return {code: describe_acceptance_limits(code, options) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:

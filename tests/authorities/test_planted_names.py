@@ -25,7 +25,7 @@ from topologies import STANDARD_EDITION
 from lyncnb.base.disk.file_names import file_name
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
-from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.plan.saved_plan_json import encode_saved_plan
 from lyncnb.rules import rule_files
 from lyncnb.topology import columns
 
@@ -164,12 +164,12 @@ def test_no_text_of_a_saved_plan_becomes_a_path(shell):
     places = list(texts(document["certificates"][0], ("certificates", 0)))
     places += [("product",), ("options", "product")]
     assert len(places) > 15
-    (shell.folder / "p.json").write_bytes(saved_plan_bytes(document))
+    (shell.folder / "p.json").write_bytes(encode_saved_plan(document))
     command = ("request", "--plan", "p.json", "deep/made", *PASS)
     assert reach(shell, [command], "as it is") == {0}
     for number, path in enumerate(places):
         altered = planted(document, path, OTHERS[number % len(OTHERS)])
-        (shell.folder / "p.json").write_bytes(saved_plan_bytes(altered))
+        (shell.folder / "p.json").write_bytes(encode_saved_plan(altered))
         assert reach(shell, [command], path) == {2}, path
 
 

@@ -23,7 +23,7 @@ from lyncnb.base import dns_name
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, RulesError, TopologyError
-from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
+from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, encode_saved_plan
 from lyncnb.rules.rule_files import parse_rules, product_texts
 
 RULES = ln.load_rules("lync2013")
@@ -38,7 +38,7 @@ def saved(planned, place, on=DAY):
 
 def redigested(document):
     """Write values as a file with a matching digest, as an attacker would."""
-    return saved_plan_bytes({key: value for key, value in document.items() if key != "sha256"})
+    return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
 
 def refused(path, data, *words):

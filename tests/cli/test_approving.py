@@ -22,7 +22,7 @@ from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
 from lyncnb.authorities.kept_approval import PLAN, SIGNATURE
-from lyncnb.plan.saved_plan_json import SIGN_LINE, saved_plan_bytes
+from lyncnb.plan.saved_plan_json import SIGN_LINE, encode_saved_plan
 
 shell = pytest.fixture(make_shell)
 pytestmark = [
@@ -515,7 +515,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     document = json.loads(path.read_text("utf-8"))
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
-    path.write_bytes(saved_plan_bytes(document))
+    path.write_bytes(encode_saved_plan(document))
     assert (
         approve(planner, "--key", "alice").status == 2
     )  # a product for which these words are unknown

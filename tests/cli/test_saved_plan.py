@@ -15,7 +15,7 @@ from printing import unmarked
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
-from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.plan.saved_plan_json import encode_saved_plan
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules import rule_files
 
@@ -290,7 +290,7 @@ def test_by_other_rules_it_is_not_requested(planner):
     document["rules"]["products/lync2013.toml"] = "0" * 64
     names = document["certificates"][0]["san"]
     gone = names.pop()
-    text = saved_plan_bytes({k: v for k, v in document.items() if k != "sha256"})
+    text = encode_saved_plan({k: v for k, v in document.items() if k != "sha256"})
     (planner.folder / "p.json").write_bytes(text)
     ended = planner("request", "--plan", "p.json", "requests")
     assert ended.status == 1

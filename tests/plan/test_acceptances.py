@@ -11,7 +11,7 @@ from good_deployment import EDGE, FE, plan_of
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError, PlanRejected
 from lyncnb.export.changes import make_order
-from lyncnb.plan.acceptances import accepted_codes, reason_for
+from lyncnb.plan.acceptances import find_acceptance, list_accepted_codes
 from lyncnb.plan.options import PlanOptions
 
 CODE = "public-certificate-required"
@@ -75,13 +75,13 @@ def test_codes_that_are_accepted_whole():
     reasons = {CODE: "a lab", "meet-url-missing": "follows"}
     plan = plan_of(edits, PlanOptions(accepted=reasons))
     findings = check_plan(plan, on=LAST)
-    assert accepted_codes(findings, plan.options, on=LAST) == reasons
+    assert list_accepted_codes(findings, plan.options, on=LAST) == reasons
     only = replace(plan.options, accepted_for={"meet-url-missing": ("no-such-server",)})
-    assert accepted_codes(findings, only, on=LAST) == {CODE: "a lab"}
+    assert list_accepted_codes(findings, only, on=LAST) == {CODE: "a lab"}
     ended = replace(plan.options, accepted_until={CODE: date(2027, 1, 30)})
-    assert CODE not in accepted_codes(findings, ended, on=LAST)
+    assert CODE not in list_accepted_codes(findings, ended, on=LAST)
     finding = next(f for f in findings if f.code == CODE)
-    assert reason_for(finding, PlanOptions(), on=LAST) == ""
+    assert find_acceptance(finding, PlanOptions(), on=LAST) == ""
 
 
 def test_limits_are_kept_in_plan_toml():

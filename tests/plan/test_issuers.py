@@ -6,7 +6,7 @@ import pytest
 from topologies import edge, front_end, plan, row
 
 from lyncnb.errors import OptionsError
-from lyncnb.plan.issuers import issuers_asked
+from lyncnb.plan.issuers import find_requested_issuers
 from lyncnb.plan.options import PlanOptions
 
 
@@ -65,9 +65,9 @@ def test_members_that_disagree():
     assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
     (pool,) = planned.topology.pools
     rules = {rule.id: rule for rule in planned.rules.certificates}
-    assert issuers_asked(rules["Edge/Internal"], pool.computers) == {"internal", "public"}
-    assert issuers_asked(rules["Edge/Internal"], pool.computers[:1]) == {"internal"}
-    assert issuers_asked(rules["Edge/Internal"], ()) == frozenset()
+    assert find_requested_issuers(rules["Edge/Internal"], pool.computers) == {"internal", "public"}
+    assert find_requested_issuers(rules["Edge/Internal"], pool.computers[:1]) == {"internal"}
+    assert find_requested_issuers(rules["Edge/Internal"], ()) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lyncnb.errors import OptionsError
 from lyncnb.plan import spellings
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.plan.saved_plan_json import saved_plan_values
+from lyncnb.plan.saved_plan_json import build_saved_plan_values
 from lyncnb.reports.summary import formats, workbook
 from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.from_plan import summarise
@@ -136,7 +136,7 @@ def test_digest_json_and_csv_stay():
     assert one.sha256 == other.sha256
     assert plan_json(one, found) == plan_json(other, found)
     day = found.judged_on
-    assert saved_plan_values(one, found, judged_on=day) == saved_plan_values(
+    assert build_saved_plan_values(one, found, judged_on=day) == build_saved_plan_values(
         other, found, judged_on=day
     )
     written = {formats.write_plan_table(p, found, ".csv").splitlines()[0] for p in (one, other)}

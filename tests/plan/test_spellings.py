@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.plan.spellings import spellings, spellings_of
+from lyncnb.plan.spellings import find_certificate_spellings, spellings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -21,7 +21,7 @@ def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com
 
 def told(plan) -> dict[str, str]:
     """Return the displayed form of each name in the plan."""
-    found = spellings_of(plan.certificates, plan.topology)
+    found = find_certificate_spellings(plan.certificates, plan.topology)
     return {one.requested: one.written for group in found.values() for one in group}
 
 

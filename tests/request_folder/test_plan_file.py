@@ -35,7 +35,7 @@ from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import BundleError
-from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.plan.saved_plan_json import encode_saved_plan
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
@@ -65,7 +65,7 @@ def altered(folder, change):
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
     change(document)
-    put(folder, saved_plan_bytes(document))
+    put(folder, encode_saved_plan(document))
 
 
 def summaries(folder):

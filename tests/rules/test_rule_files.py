@@ -9,7 +9,7 @@ import yaml
 from places import REPOSITORY
 
 from lyncnb.errors import RulesError
-from lyncnb.plan.certificate_names import resolved_placeholders
+from lyncnb.plan.certificate_names import list_resolved_placeholders
 from lyncnb.rules.model import COLUMNS, Fact, known_flags, placeholders
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules, parse_rules, product_texts, products
@@ -285,7 +285,7 @@ def test_rules_are_read_once():
 
 def test_vocabulary_is_closed():
     """The planner resolves exactly the placeholders in the vocabulary."""
-    assert resolved_placeholders() == placeholders().keys()
+    assert list_resolved_placeholders() == placeholders().keys()
 
 
 @pytest.mark.parametrize("product", products())

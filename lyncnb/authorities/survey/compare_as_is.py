@@ -17,9 +17,9 @@ from ...base.times import time_text
 from ...errors import ReturnedFileError
 from ...pki.certificates import Certificate, convert_to_time, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
-from ...plan.acceptances import accepted_codes
+from ...plan.acceptances import list_accepted_codes
 from ...plan.model import CertificatePlan, planned_entry
-from ...plan.totals import origin_of
+from ...plan.totals import build_origin
 from ...request_folder.generations import list_compromised_keys
 from ...request_folder.manifest import read_manifest
 from ...rules.findings import Finding
@@ -109,7 +109,7 @@ def compare_as_is(
         entries=entries,
         # A certificate that was issued an hour ago must count as valid.
         at=now if on is None and day == now.date() else convert_to_time(day),
-        accepted=accepted_codes((), plan.options, on=day),
+        accepted=list_accepted_codes((), plan.options, on=day),
         compromised=list_compromised_keys(records),
     )
     planned = _list_planned(plan, judged)
@@ -121,7 +121,7 @@ def compare_as_is(
         product=plan.rules.product,
         plan_sha256=plan.sha256,
         made_at=now_text,
-        origin=origin_of(plan, judged_on=day, made_on=now_text[:10]),
+        origin=build_origin(plan, judged_on=day, made_on=now_text[:10]),
         judged_on=day,
         planned=planned,
         unplanned=tuple(_list_unplanned(planned, judged)),

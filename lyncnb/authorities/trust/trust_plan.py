@@ -19,7 +19,7 @@ from ...base.arguments import require
 from ...base.dns_name import DnsName
 from ...plan.connections import Connection, certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
-from ...plan.totals import origin_of
+from ...plan.totals import build_origin
 from ...rules.ca_rules import ca_rules, is_named
 from ...rules.model import CheckRule, ConnectionRule, TrustRule
 from ...topology.model import Computer, Pool
@@ -204,7 +204,7 @@ class _Planner:
             product=self.rules.product,
             title=self.rules.title,
             source=self.plan.topology.source,
-            origin=origin_of(self.plan),
+            origin=build_origin(self.plan),
             plan_sha256=self.plan.sha256,
             presentations=tuple(shown),
             required=required,

@@ -12,7 +12,7 @@ from ...base.shown.languages import translator
 from ...base.shown.tables import count_of
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.spellings import spellings
-from ...plan.totals import origin_of, totals, why_none
+from ...plan.totals import build_origin, explain_missing_certificate, totals
 from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
 from ...rules.support import support_of
@@ -63,7 +63,7 @@ def summarise(
     """
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
-    origin = origin_of(plan, judged_on=getattr(findings, "judged_on", None))
+    origin = build_origin(plan, judged_on=getattr(findings, "judged_on", None))
     support = support_of(plan.rules.product)
     summary = Summary(
         title=f"{TITLE}{plan.rules.title}",
@@ -307,7 +307,7 @@ def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[Se
         server = str(computer.fqdn)
         has = needed.get(server, ())
         if not has and pool.role not in reasons:
-            reasons[pool.role] = why_none(plan.rules, pool.role)
+            reasons[pool.role] = explain_missing_certificate(plan.rules, pool.role)
         yield ServerLine(
             server=server,
             title=titles.get(pool.role, pool.role),

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ...errors import LyncnbError
 from ...plan.options import PlanOptions
-from ...plan.planner import settled_options
+from ...plan.planner import validate_options
 from ...rules.model import Rules
 from ...topology.columns import topology_columns
 from ...topology.topology import Topology
@@ -56,7 +56,7 @@ class Draft:
 
     def begin(self, topology: Topology, rules: Rules, options: PlanOptions) -> None:
         """Load a table and its options. You cannot undo this step."""
-        options = settled_options(topology, rules, options)
+        options = validate_options(topology, rules, options)
         ids = tuple(range(len(topology.cells)))
         self.loaded = State(topology=topology, ids=ids, options=options)
         self.live = LivePlan(rules, topology, options)

@@ -15,7 +15,7 @@ from ...base.records import Text, number_in
 from ...base.shown import tables
 from ...checks.check_plan import judging_day
 from ...errors import LyncnbError, TopologyError
-from ...plan.acceptances import is_over
+from ...plan.acceptances import has_expired
 from ...topology.columns import column as column_named
 from ...topology.columns import topology_columns
 from ...topology.topology import Topology, read_topology
@@ -182,7 +182,7 @@ def accept(draft: Draft, *, code: str, reason: str) -> None:
     """
     options, reason = draft.options, reason.strip()
     until, only = dict(options.accepted_until), dict(options.accepted_for)
-    if not reason or is_over(code, options, on=judging_day(draft.live.plan)):
+    if not reason or has_expired(code, options, on=judging_day(draft.live.plan)):
         until.pop(code, None)
     if not reason:
         only.pop(code, None)

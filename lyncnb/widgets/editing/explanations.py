@@ -10,7 +10,7 @@ from functools import cache
 
 from ...base.shown import tables
 from ...checks.check_plan import judging_day
-from ...plan.acceptances import is_over, limits_of
+from ...plan.acceptances import describe_acceptance_limits, has_expired
 from ...plan.model import EXPLANATION_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
@@ -268,8 +268,8 @@ def findings(editing: PlanEditing) -> EditorFindings:
         editing.findings,
         editing.plan,
         accepted=options.accepted,
-        limits={code: limits_of(code, options) for code in options.accepted},
-        over={code for code in options.accepted if is_over(code, options, on=day)},
+        limits={code: describe_acceptance_limits(code, options) for code in options.accepted},
+        over={code for code in options.accepted if has_expired(code, options, on=day)},
         is_open=editing.live.is_open,
         places=_find_places(editing),
     )

@@ -13,10 +13,15 @@ from ...checks.check_plan import (
     check_deployment,
     judging_day,
 )
-from ...plan.acceptances import reason_for
-from ...plan.model import CertificatePlan, PlannedCertificate, digest_of_parts, digest_part
+from ...plan.acceptances import find_acceptance
+from ...plan.model import (
+    CertificatePlan,
+    PlannedCertificate,
+    combine_digest_parts,
+    encode_digest_part,
+)
 from ...plan.options import PlanOptions
-from ...plan.planner import plan_certificates, replan, settled_options
+from ...plan.planner import plan_certificates, replan, validate_options
 from ...reports.compare import plan_sizes
 from ...rules.findings import Finding, Findings, sort_findings
 from ...rules.model import Rules
@@ -48,7 +53,7 @@ class LivePlan:
 
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
         self.rules = rules  # The certificates and findings in the current plan, by pool.
-        self._begin = topology, rules, settled_options(topology, rules, options)
+        self._begin = topology, rules, validate_options(topology, rules, options)
         self._options = options  # The options for which the findings were last checked.
         self._first: CertificatePlan | None = None  # The findings, which are computed on request.
         self._later: CertificatePlan | None = None
@@ -79,10 +84,12 @@ class LivePlan:
         plan, before = self.plan, self._digested
         self._digested = {
             # The id() of the object is unique, because the cache keeps the object.
-            id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
+            id(part): before[id(part)] if id(part) in before else (part, encode_digest_part(part))
             for part in plan.by_pool
         }
-        return digest_of_parts(plan.rules.product, (text for _, text in self._digested.values()))
+        return combine_digest_parts(
+            plan.rules.product, (text for _, text in self._digested.values())
+        )
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
         """Plan again. The checks run on request, so that the page shows the rows first.
@@ -179,7 +186,7 @@ class LivePlan:
         """Return whether a finding is open, which means that the options do not accept it."""
         plan = self.plan
         return not (
-            plan.options.accepted and reason_for(finding, plan.options, on=judging_day(plan))
+            plan.options.accepted and find_acceptance(finding, plan.options, on=judging_day(plan))
         )
 
     def sizes(self) -> dict[str, int]:
