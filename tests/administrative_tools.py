@@ -104,7 +104,9 @@ def say_computer(path: Path, computer: str) -> None:
 
 
 def finish_there(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
-    """Combine a certificate with its key on that computer, and export both with the chain."""
+    """Combine a certificate with its key on the computer with the key, and export both with the
+    chain.
+    """
     chain = package.with_suffix(".chain")
     chain.write_bytes(b"".join(path.read_bytes() for path in issuers))
     words = ["pkcs12", "-export", "-inkey", request.with_suffix(".key"), "-in", answer]

@@ -7,7 +7,8 @@ from itertools import count, islice
 
 from topologies import row, table
 
-# The role, the servers in the pool, and the filled columns, where {site} is the number of the site.
+# The role, the number of servers in the pool, and the filled columns, where {site} is the number of
+# the site.
 _POOLS = (
     ("FrontEnd", "pool0", 4, {"web_external_fqdn": "web{site}-0.contoso.com"}),
     ("FrontEnd", "pool1", 4, {"web_external_fqdn": "web{site}-1.contoso.com"}),
@@ -48,7 +49,7 @@ def _rows() -> Iterator[dict[str, str]]:
 
 
 def standard_editions(servers: int, *, pooled: int = 0) -> bytes:
-    """Return a CSV table of servers without a common pool, each with a block in the summary.
+    """Return a CSV table of single servers, each with a separate block in the summary.
 
     ``pooled`` is the number of Mediation Servers in one pool, which share a block.
     """

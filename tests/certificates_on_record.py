@@ -16,7 +16,10 @@ Life = tuple[datetime, datetime]
 
 
 def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Life | None]):
-    """Return the folder of a plan; ``life`` returns the first and last second of a certificate."""
+    """Return the folder of a plan.
+
+    ``life`` returns the first and last second of a certificate's validity.
+    """
     return ln.RequestBundle(
         folder=Path("requests"),
         manifest=Manifest(

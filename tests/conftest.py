@@ -20,12 +20,12 @@ from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# The nbformat schema does not use IRIs. Without this module, jsonschema does not build 38 grammars,
-# which takes seconds in each process.
+# The nbformat schema does not use IRIs. Without this module, jsonschema builds no grammars for
+# them, which would take seconds in each process.
 sys.modules["rfc3987_syntax"] = None
 
-# Slow examples mean nothing, because many test runs share two cores. The examples are the same each
-# time, so that a failure can be reproduced.
+# A slow example is not an error, because many test runs share two cores. The examples are the same
+# each time, so that a failure can be reproduced.
 hypothesis.settings.register_profile("lyncnb", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lyncnb")
 
@@ -65,7 +65,7 @@ SLOW = ("browser", "fault", "tools", "ca", "kernel", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest test files first, so that they do not run alone at the end."""
+    """Run the slowest test files first, so that no process runs one alone at the end."""
     marks = {
         path: Counter(mark.name for item in of_file for mark in item.iter_markers())
         for path, of_file in groupby(items, key=lambda item: item.path)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from lyncnb.base.disk import system_calls
 
-#: The kinds of calls that change the disk. ``close`` may report an error of ``write``.
+#: The types of calls that change the disk. ``close`` may report an error of ``write``.
 KINDS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "chmod"),
@@ -31,7 +31,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def wrap(self, name: str, real: Callable[..., object]) -> Callable[..., object]:
-        """Replace a call with one that counts."""
+        """Replace a call with a function that counts calls."""
 
         def call(*arguments: object) -> object:
             with self._lock:
@@ -50,7 +50,7 @@ class Calls:
 def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
-    """Make call number `fail_at` (from 0) among `kinds` fail. With None, only count calls."""
+    """Make call number `fail_at` (from 0) among `kinds` fail. With None, only count the calls."""
     calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():
         setattr(system_calls, name, calls.wrap(name, function))

@@ -18,7 +18,7 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests
 
-# The fields in that commit, in the order of the dataclasses.
+# The fields in commit cedf946, in the order of the dataclasses.
 _HEAD = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 _REQUEST = (
     *("id", "generation", "state", "files", "csr_sha256", "spki_sha256", "key_sha256"),
@@ -49,7 +49,7 @@ def _fields(values: dict | None, names: tuple[str, ...]) -> dict | None:
 
 
 def first_manifest(document: dict) -> bytes:
-    """Write the values of a manifest as the writer of the first format did."""
+    """Return the values of a manifest in the order of the first format's writer."""
     dump = json.JSONEncoder(ensure_ascii=False).encode
     lines = ["{\n" + dump("format") + ": " + dump("lyncnb-requests/1")]
     lines += [f",\n{dump(name)}: {dump(document[name])}" for name in _HEAD]

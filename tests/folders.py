@@ -55,7 +55,7 @@ P256 = KeyParameters(algorithm="ECDSA", bits=256)
 
 
 def lower_rounds() -> None:
-    """Derive keys from passphrases some hundred times faster than lyncnb does by default."""
+    """Derive keys from passphrases several hundred times faster than lyncnb does by default."""
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
 
 
@@ -68,7 +68,7 @@ def quick_cipher() -> Iterator[None]:
     FolderCipher.__init__.__kwdefaults__.update(before)
 
 
-# Plans
+# --- plans
 
 
 def planned(
@@ -80,7 +80,7 @@ def planned(
     role: str = "FrontEnd",
     **subject: str,
 ) -> PlannedCertificate:
-    """Plan one certificate. By default, the first name is the common name."""
+    """Return one planned certificate. By default, the first name is the common name."""
     first, *_ = names or ("edge.contoso.com",)
     server = DnsName.parse(first, allow_wildcard=True)
     return PlannedCertificate(
@@ -112,7 +112,7 @@ def certificate(
     digest: str = "sha256",
     organization: str = "Contoso",
 ) -> PlannedCertificate:
-    """Plan the certificate for one Mediation Server."""
+    """Return the planned certificate for one Mediation Server."""
     return planned(
         f"med{number:05}.contoso.com",
         *extra,
@@ -130,7 +130,7 @@ _TOPOLOGY = read_topology(b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediat
 def plan_of(
     *certificates: PlannedCertificate, options: PlanOptions | None = None
 ) -> CertificatePlan:
-    """Create a plan from certificates."""
+    """Return a plan of the given certificates."""
     return CertificatePlan(
         topology=_TOPOLOGY,
         rules=load_rules("lync2013"),
@@ -140,12 +140,12 @@ def plan_of(
 
 
 def numbered(count: int, **changes: object) -> CertificatePlan:
-    """Create a plan for `count` servers."""
+    """Return a plan for `count` servers."""
     return plan_of(*(certificate(number, **changes) for number in range(count)))
 
 
 def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
-    """Add names to one certificate in a plan."""
+    """Return a plan in which one certificate has additional names."""
     items = list(plan.certificates)
     entries = tuple(SanEntry(DnsName.parse(name), ("extra",)) for name in names)
     items[index] = items[index]._replace(
@@ -162,11 +162,11 @@ def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> Certifi
     )
 
 
-# Records
+# --- records
 
 
 def issued_record(**changes: object) -> IssuedRecord:
-    """Create the record of a certificate that is valid for 90 days from December 2026."""
+    """Return the record of a certificate that is valid for 90 days from December 2026."""
     values = {
         "file": "returned/a.cer",
         "chain": "",
@@ -181,7 +181,7 @@ def issued_record(**changes: object) -> IssuedRecord:
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
-    """Create the record of a package."""
+    """Return the record of a package."""
     return PackageRecord(
         file=file,
         target_os="2012R2",
@@ -193,7 +193,7 @@ def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
     )
 
 
-# Folders
+# --- folders
 
 
 _MAKING = {"workers", "executor", "progress", "cancel"}
@@ -212,7 +212,7 @@ def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) ->
 
 
 def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSigningRequest:
-    """Read the CSR of a request."""
+    """Return the CSR of a request."""
     record = bundle.manifest.by_id[request_id]
     return x509.load_pem_x509_csr((bundle.folder / record.files.csr).read_bytes())
 
@@ -242,7 +242,7 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
         (folder / HISTORY_NAME).write_bytes(history)
 
 
-# Folders with issued certificates
+# --- folders with issued certificates
 
 
 def answer_all(
@@ -351,7 +351,7 @@ def _openssl(*arguments: object) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-# Conditions that every folder must meet
+# --- conditions that every folder must meet
 
 
 def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, int, int, bytes]]:
@@ -428,7 +428,7 @@ def assert_complete(
     assert_private(folder)
 
 
-#: Unusual keys that no plan contains, each named after the difference
+#: Unusual keys that no plan contains, each named after its difference.
 ODD_KEYS = {
     "exponent": lambda: rsa.generate_private_key(3, 2048),
     "bits": lambda: rsa.generate_private_key(65537, 1024),

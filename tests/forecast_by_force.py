@@ -1,4 +1,4 @@
-"""Implement the rules of the forecast a second time, by trying every day and every hour.
+"""Implement the rules of the forecast a second time, by trying every date and every hour.
 
 This module shares no code with ``lyncnb.forecasts``. It repeats limits, lead times, and validity.
 """
@@ -89,8 +89,8 @@ def random_case(seed: int) -> Case:
         first = issue + chance.randint(-5, (until - issue).days) * DAY
         return first, first + chance.randint(0, longest) * DAY
 
-    # An order may be so early that the domain must be validated again, and a freeze may prevent
-    # that.
+    # An order may be so early that the domain must be validated again, and a freeze may prevent the
+    # validation.
     is_proof_late = chance.random() < 0.15
     if is_proof_late:
         corner, asked = date(2029, 3, 15), chance.randint(25, 45)
@@ -114,7 +114,7 @@ def random_case(seed: int) -> Case:
 
 
 class Search:
-    """Finds all dates on which one certificate can follow another, by trying every day."""
+    """Finds all dates on which one certificate can follow another, by trying every date."""
 
     def __init__(self, case: Case, *, usages, issuer: str) -> None:
         self.case, self.issuer = case, issuer
@@ -129,7 +129,7 @@ class Search:
 
     @property
     def is_public(self) -> bool:
-        """Whether a public CA issues the certificates."""
+        """Return whether a public CA issues the certificates."""
         return self.issuer == "public"
 
     def end(self, issue: date) -> datetime:
@@ -160,7 +160,7 @@ class Search:
 
     @cached_property
     def following(self) -> dict[date, list[date]]:
-        """Return the possible next issue dates, by issue date."""
+        """Return the possible next issue dates for an issue date."""
         done = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
             for day in self.days
@@ -205,7 +205,7 @@ class Search:
         return found
 
     def served_until(self, issue: date) -> date:
-        """Return the last day that is completely covered."""
+        """Return the last date on which the servers have a certificate for the whole day."""
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:

@@ -15,7 +15,7 @@ def free_port() -> int:
     while True:
         port = random.SystemRandom().randrange(
             10_000, 32_768
-        )  # A separate random generator, because all workers have the same seed
+        )  # A separate random generator is used, because all worker processes have the same seed.
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -104,7 +104,7 @@ def altered(plan, usage, **changes):
 
 
 def plan_of_case(case, *, rules=RULES):
-    """Plan the deployment in a check's case, with the changes that the case specifies.
+    """Plan the deployment of a check's case, with the changes that the case specifies.
 
     A changed cell is in the first row of its role. If the table has no row for a role, one is
     added.
@@ -131,7 +131,7 @@ def plan_of_case(case, *, rules=RULES):
     return plan
 
 
-#: Notices that every plan with public certificates has, even without mistakes
+#: Notices in every plan with public certificates, even without mistakes.
 ADVICE = frozenset(
     check.code
     for check in ca_rules().checks

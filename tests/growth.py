@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import lyncnb
 
-#: CPU seconds below which a longer run time means nothing
+#: Below this number of CPU seconds, a longer run time is not significant.
 LONG_ENOUGH = 0.05
 
 
@@ -66,7 +66,9 @@ def faster_than_linear(
 
 
 def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[..., object]]]:
-    """Yield every public function in the package, with `methods` also those of public classes."""
+    """Yield every public function in the package and, with `methods`, every public method of public
+    classes.
+    """
     for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
         if module.name.endswith("__main__"):
             continue

@@ -1,4 +1,4 @@
-"""Create damaged, hostile, and unrelated files as a planner may find them among returned files."""
+"""Create damaged, malicious, and unrelated files that may be among returned files."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def _many_entries() -> bytes:
 
 
 def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[bytes, str]]:
-    """Return name, content, and finding code of each file. `leaf` is a valid certificate.
+    """Return the name, content, and finding code of each file. `leaf` is a valid certificate.
 
-    Each file contains the valid certificate in a form that lyncnb must reject, or something else.
+    Each file contains the valid certificate in a form that lyncnb must reject, or other content.
     """
     good, chain = der(leaf), [der(one) for one in ca.chain]
     text = pem(leaf).decode()

@@ -142,7 +142,7 @@ class LabServer:
         }
         for name in names.values():
             (self.home / name).mkdir(exist_ok=True)
-        # The build check of JupyterLab blocks the server for most of a second, so it is off.
+        # The build check of JupyterLab blocks the server for almost a second, so it is off.
         (self.home / "config" / "labconfig").mkdir(exist_ok=True)
         (self.home / "config" / "labconfig" / "page_config.json").write_text(
             json.dumps({"buildAvailable": False, "buildCheck": False})
@@ -457,7 +457,7 @@ class LabBrowser:
             self.page.screenshot(path=str(path))
 
     def errors(self) -> list[tuple[str, str]]:
-        """List exceptions, console errors, and failed requests that the browser reported."""
+        """Return the exceptions, console errors, and failed requests that the browser reported."""
         found = [("exception", text) for text in self.faults]
         found += [("console", text) for kind, text in self.console if kind == "error"]
         found += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]

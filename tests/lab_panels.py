@@ -20,8 +20,8 @@ plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013
 panel = RequestPanel(plan, "{folder}")
 panel"""
 
-# Key generation takes some time, so that the page can react before it ends. 100 keys take about 8 s
-# on two cores, mostly waiting. With a hold, key generation waits after the first key for the file
+# Generating keys takes some time, so that the page can react before it ends. 100 keys take about 8
+# s on two cores, mostly waiting. With a hold, key generation waits after the first key for the file
 # FOLDER.go.
 _SLOW = """from lyncnb.pki import keys
 import time

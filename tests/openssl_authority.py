@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding
 
 #: The extensions that a correct CA includes in a server certificate, and those that every public
-#: certificate has: a policy, and timestamps (here without logs)
+#: certificate has: a policy, and timestamps (here without logs).
 PUBLIC_TRUST = (
     f"certificatePolicies={POLICIES[0]}",
     f"{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}",
@@ -83,12 +83,12 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The CA's own certificate."""
+        """Return the CA's certificate."""
         return (self.folder / f"{self.name}.pem").read_bytes()
 
     @property
     def chain(self) -> bytes:
-        """The CA's own certificate and the CA certificates above it, with the root last."""
+        """Return the CA's certificate and the CA certificates above it, with the root last."""
         return self.pem + (self.above.chain if self.above else b"")
 
     def subordinate(

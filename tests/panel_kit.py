@@ -26,7 +26,7 @@ class Talk:
         return {message["type"]: message for message, _ in self.heard}
 
     def types(self) -> list[str]:
-        """List the types of the responses in order."""
+        """Return the types of the responses in order."""
         return [message["type"] for message, _ in self.heard]
 
     def rows(self) -> dict[int, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Define paths in the repository for tests in any folder."""
+"""Define paths in the repository for the tests."""
 
 from pathlib import Path
 

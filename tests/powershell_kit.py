@@ -22,7 +22,7 @@ _NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
 _DEPLOY = Path(__file__).parent / "deploy"
 PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
-#: Functions in the script that a check may call
+#: Functions in the script that a check may call.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
@@ -37,7 +37,8 @@ needs_pwsh = pytest.mark.skipif(
 
 Json = dict[str, Any]
 
-# Names that PowerShell would interpret if they were not quoted, or if only ' counted as a quote
+# Names that PowerShell would interpret if they were not quoted, or if only ' counted as a quotation
+# mark.
 HOSTILE = [
     "x'; Remove-Item C:\\ -Recurse; '",
     "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
@@ -67,8 +68,7 @@ class PowerShell:
             text=True,
             encoding="utf-8",
             # This setting compiles code only once, which is twice as fast from the tenth script on.
-            # (For a run
-            # of hours, the default of .NET is faster: 1.)
+            # (For a run of hours, .NET's default of 1 is faster.)
             env={"DOTNET_TieredCompilation": "0", **os.environ},
         )
 

@@ -41,7 +41,7 @@ class Word:
 
 
 def words_in(pdf: Path, text: str = "") -> list[Word]:
-    """Find a word in a PDF, or return all words."""
+    """Return the positions of a word in a PDF, or all words."""
     told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
     root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
     space = "{http://www.w3.org/1999/xhtml}"
@@ -63,7 +63,7 @@ def office_pdf(path: Path, folder: Path) -> Path:
 
 
 def unmarked(page: str) -> str:
-    """Return a page without the marks that keep its words in one line, or let them break."""
+    """Return a page without the marks that keep its words on one line or allow line breaks."""
     return re.sub(
         r'<wbr>|<span class="(?:whole|whole day|long)">([^<]*(?:<wbr>[^<]*)*)</span>',
         lambda mark: (mark[1] or "").replace("<wbr>", ""),
@@ -90,7 +90,7 @@ def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
 
 
 def cut_off(page) -> list[str]:
-    """List the elements that extend beyond the right edge of the page or of their cell."""
+    """Return the elements that extend beyond the right edge of the page or of their cell."""
     return page.evaluate(
         """() => [...document.querySelectorAll('main *')]
             .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
@@ -100,7 +100,7 @@ def cut_off(page) -> list[str]:
 
 
 def torn_words(page) -> list[str]:
-    """List the words that continue on a second line, in tables with up to 16 columns."""
+    """Return the words that continue on a second line, in tables with up to 16 columns."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.lyncnb-table')]
             .filter(table => table.rows[0].cells.length < 17)
@@ -148,12 +148,12 @@ def axe_violations(
 
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+|[A-Z][a-z]+-[A-Z]\w+|(?<![\w-])--?[A-Za-z][\w-]*")
 _DATE = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)")
-_GAP = 7.0  # points between two words of a line, at most; columns are further apart
-_INDENT = 25.0  # points by which a line may begin before the one above it
+_GAP = 7.0  # the maximum distance between two words on a line, in points; columns are further apart
+_INDENT = 25.0  # the distance in points by which a line may begin before the line above it
 
 
 def torn_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
-    """List the dates that go on in the next line of a PDF, and those of some names that do.
+    """Return the dates, and the given names, that continue on the next line of a PDF.
 
     Names are those of hosts, cmdlets and flags.
     """

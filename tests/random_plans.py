@@ -12,7 +12,7 @@ import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.reports.compare import PlanChange
 
-# CI compares a tenth of the plans that a person may compare in a manual run.
+# CI compares a tenth of the plans that a full test may compare.
 PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))
 
 _POOLS = {
@@ -113,7 +113,7 @@ def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
 
 
 def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
-    """Apply all changes to the old plan, one by one."""
+    """Apply all changes to the old plan, one by one, and return the result."""
     state = all_written(difference.old)
     for item in difference.certificates:
         for change in item.differences:

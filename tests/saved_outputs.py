@@ -10,7 +10,7 @@ _ELSEWHERE = ("http://", "https://", "#", "mailto:")
 
 
 def leads_somewhere(target: str, folder: Path) -> bool:
-    """Return whether a link leads to another site or to a file in the repository."""
+    """Return whether a link leads to another website or to a file in the repository."""
     return target.startswith(_ELSEWHERE) or (folder / target.partition("#")[0]).exists()
 
 

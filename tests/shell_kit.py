@@ -62,8 +62,7 @@ class Shell:
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """Return the environment of this process without the terminal size."""
-    # pytest-xdist sets the size of its own terminal, which would override that of the child
-    # process.
+    # pytest-xdist sets the size of its terminal, which would override that of the child process.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     return {**inherited, **(more or {})}
 

@@ -22,7 +22,7 @@ from topologies import plan, row
 
 import lyncnb as ln
 
-#: Midnight of the real date, so that certificates are valid for commands that read the clock.
+#: Midnight of the current date, so that certificates are valid for commands that read the clock.
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -99,8 +99,7 @@ def export_of(
 # Deployments with faults
 
 #: How one planned certificate is installed, the state that lyncnb must report, and the codes of
-#: errors
-#: and warnings
+#: errors and warnings.
 FAULTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "none": ("covered", frozenset()),
     "absent": ("none", frozenset()),
@@ -224,7 +223,7 @@ def _place(
     certificate = stand_for(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    # The earlier certificate that nobody removed, also next to one with a fault that is in use.
+    # An earlier certificate that was not removed, also next to a faulty one that is in use.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = stand_for(planned, begins=TODAY - timedelta(days=380))

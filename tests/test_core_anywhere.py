@@ -1,4 +1,4 @@
-"""Test that planning needs only Python, idna, and the Public Suffix List.
+"""Planning needs only Python, idna, and the Public Suffix List.
 
 Pages, widgets, and requests need more libraries. A plan, its findings, its document, and the edits
 of its editor do not. They need pandas only if a caller passes a data frame.

@@ -1,7 +1,7 @@
-"""Every document of one folder, at each stage of its life, against the manifest.
+"""At each stage of a folder, all its documents agree with the manifest.
 
 The documents are read as their readers get them: page, Markdown, workbook, Word, CSV, the package
-for each CA, status, and steps. Numbers, names, days and digests are taken out and compared.
+for each CA, status, and steps. Numbers, names, dates and digests are extracted and compared.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STAGES = ("requested", "partly returned", "returned", "packaged", "deployed")
 
 @pytest.fixture
 def planner(shell):
-    """A table and a passphrase; ``ca`` issues what it is asked for."""
+    """Return a table and a passphrase. ``ca`` issues the requested certificates."""
     shell.write("t.csv", TWO_SITES)
     shell.write("passphrase", PASSPHRASE)
     shell.ca = PythonCa()
@@ -44,7 +44,7 @@ def planner(shell):
 
 
 def advance(planner, stage: str) -> None:
-    """Bring the folder to a stage; the public certificate of the Edge pool is returned last."""
+    """Bring the folder to a stage. The public certificate of the Edge pool is returned last."""
     if stage == "requested":
         assert planner("request", "t.csv", "requests", *PASS).status == 0
         return
@@ -67,7 +67,7 @@ def advance(planner, stage: str) -> None:
         assert ended.status == 0, ended.err
 
 
-# What a reader takes out of each document.
+# What a reader finds in each document.
 
 
 def text_of(data: bytes, name: str) -> str:
@@ -97,13 +97,13 @@ def table(data: bytes) -> Iterator[dict[str, str]]:
 
 
 def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
-    """Read a sheet of a workbook by its headings."""
+    """Return a sheet of a workbook by its headings."""
     headings, *rows = openpyxl.load_workbook(io.BytesIO(data))[title].iter_rows(values_only=True)
     return (dict(zip(headings, row, strict=True)) for row in rows)
 
 
 def numbers_in(planner) -> dict[str, dict[str, str]]:
-    """Return, by document, the number of each certificate that it shows."""
+    """Return the number of each certificate, by the document that shows it."""
     folder = planner.folder / "requests"
     workbook = (folder / "summary.xlsx").read_bytes()
     found = {
@@ -142,7 +142,7 @@ def numbers_in_steps(folder: Path) -> dict[str, str]:
 
 
 def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
-    """Return the numbers in the package for each CA; empty when everything is issued."""
+    """Return the numbers in the package for each CA, or none if everything is issued."""
     ended = planner("handover", "requests", "out.zip", "--force")
     if ended.status:
         return {}
@@ -163,12 +163,12 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
 
 
 def recorded_numbers(manifest: Manifest) -> dict[str, str]:
-    """Return the number of each request on record."""
+    """Return the number in each request's record."""
     return {one.id: str(one.number) for one in manifest.requests}
 
 
 def test_every_document_has_the_same_numbers(planner):
-    """One number per certificate, at every stage, and those of before stay."""
+    """In every document and at every stage, each certificate has the same number."""
     before: dict[str, str] = {}
     for stage in STAGES:
         advance(planner, stage)
@@ -184,7 +184,7 @@ def test_every_document_has_the_same_numbers(planner):
 
 
 def test_a_new_certificate_continues_the_count(planner):
-    """Who writes a second server's request gives it the next number; nobody else's changes."""
+    """The request for a second server gets the next number, and no other number changes."""
     advance(planner, "requested")
     before = recorded_numbers(read_manifest(planner.folder / "requests"))
     planner.write("t.csv", TWO_SITES + "med02.contoso.com,Mediation,med02.contoso.com,,,,,,,,\n")
@@ -197,7 +197,7 @@ def test_a_new_certificate_continues_the_count(planner):
 
 
 def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
-    """Where the manifest is lost, the folder's own table keeps the numbers."""
+    """If the manifest is lost, the rebuilt manifest takes the numbers from the folder's summary."""
     advance(planner, "requested")
     path = planner.folder / "requests/manifest.json"
     before = recorded_numbers(read_manifest(path.parent))
@@ -207,7 +207,7 @@ def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
 
 
 def test_before_a_folder_there_is_no_number(planner):
-    """A plan that may still change numbers nothing, in no format and on no terminal."""
+    """A plan without a folder may still change, so no format shows numbers."""
     for ending in ("html", "md", "docx", "xlsx", "csv"):
         planner("plan", "t.csv", "-o", f"p.{ending}")
         text = text_of((planner.folder / f"p.{ending}").read_bytes(), f"p.{ending}")
@@ -216,7 +216,9 @@ def test_before_a_folder_there_is_no_number(planner):
 
 
 def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
-    """Server, usage, thumbprint, serial number, issuer and end are those on record."""
+    """Server, usage, thumbprint, serial number, issuer and end date in the inventory are those on
+    record.
+    """
     for stage in STAGES:
         advance(planner, stage)
         folder = planner.folder / "requests"
@@ -243,7 +245,7 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
 
 
 def test_a_public_ca_gets_the_domains_to_validate(planner):
-    """Each domain is there once, with its names and the methods that may validate it."""
+    """Each domain to validate is listed once, with its names and the possible validation methods."""
     advance(planner, "requested")
     assert planner("handover", "requests", "out.zip").status == 0
     with zipfile.ZipFile(planner.folder / "out.zip") as archive:
@@ -269,13 +271,13 @@ LINE = "Contoso <Taipei> & co · Planner: Ana Li, ana@contoso.com · Table: t.cs
 
 
 def margin_of(page: str) -> str:
-    """Return what a browser prints in the left margin of each sheet."""
+    """Return the text that a browser prints in the left margin of each sheet."""
     (text,) = re.findall(r'@bottom-left\{content:"([^"]*)"', page)
     return re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found[1], 16)), text)
 
 
 def test_every_document_says_who_what_and_when(planner, monkeypatch):
-    """Deployment, planner, table and days are on each sheet, and in the properties of files."""
+    """Deployment, planner, table and dates are on each sheet, and in the properties of files."""
     planner.write("o.toml", OPTIONS)
     made = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     assert planner(*made).status == 0
@@ -315,7 +317,7 @@ def test_every_document_says_who_what_and_when(planner, monkeypatch):
 
 
 def tasks(planner) -> dict[str, list[tuple[str, str]]]:
-    """Return who is to do what, and when, as the folder's page for a wiki says."""
+    """Return the tasks in the folder's Markdown page, with person and date."""
     text = text_of((planner.folder / "requests/summary.md").read_bytes(), ".md")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
     found: dict[str, list[tuple[str, str]]] = {}
@@ -325,7 +327,7 @@ def tasks(planner) -> dict[str, list[tuple[str, str]]]:
 
 
 def test_each_stage_has_its_tasks(planner):
-    """The planner's own next command is there at each stage, and nobody does what is done."""
+    """At each stage, the page lists the planner's next command, and no completed task."""
     wanted = {
         "requested": ("lyncnb handover", "lyncnb receive"),
         "partly returned": ("lyncnb handover", "lyncnb receive", "lyncnb pfx"),
@@ -351,7 +353,7 @@ def test_each_stage_has_its_tasks(planner):
 
 
 def test_every_document_has_the_same_digests_and_days(planner):
-    """plan_sha256, the evaluation date and the ends of certificates are those on record."""
+    """plan_sha256, the evaluation date and the end dates of certificates are those on record."""
     for stage in STAGES:
         advance(planner, stage)
         folder = planner.folder / "requests"

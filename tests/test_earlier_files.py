@@ -1,10 +1,10 @@
-"""Test that lyncnb can always open the files that it wrote at commit 50307b1.
+"""lyncnb can always open the files that it wrote at commit 50307b1.
 
 ``earlier/`` contains files from that commit: manifests in the format ``lyncnb-requests/2`` after
 each command, a saved plan with its signature, a plan as JSON, the result of ``asis``, a scenario,
 and answers for the guide. ``manifest-third.json`` and its ``plan.json`` are in the format
 ``lyncnb-requests/3``. No key is committed: the current package creates a folder with the same
-commands, and the folder gets the earlier manifest with the hashes of its own files.
+commands, and the folder gets the earlier manifest with the hashes of its files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lyncnb.request_folder.recovery_key import new_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
-# The values in a manifest about other files. Keys and certificates differ in every folder.
+# The values in a manifest that depend on other files. Keys and certificates differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),

@@ -1,4 +1,4 @@
-"""Test a fictional product that extends no other product, from planning to deployment.
+"""A fictional product that extends no other product works from planning to deployment.
 
 If it works, the code does not depend on Lync Server: roles, columns, flags, names, usages,
 findings, commands, and words are all from ``products/lighthouse.toml``.
@@ -47,7 +47,7 @@ def shell(tmp_path, capsys, monkeypatch):
 
 
 def test_the_plan_is_what_its_file_says(shell):
-    """The plan has four kinds of certificates with the product's own columns, flag, and finding."""
+    """The plan has four types of certificates with the product's columns, flag, and finding."""
     plan = json.loads(shell("plan", "coast.csv", "--product", PRODUCT, "--json").out)
     by_role = {c["role"]: c for c in reversed(plan["certificates"])}
     assert plan["product"] == "lighthouse"
@@ -86,7 +86,7 @@ def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
     answered = answered_by_openssl(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
-    rule_files._custom_products.clear()  # The next steps run on a later day in another process.
+    rule_files._custom_products.clear()  # The next steps run on a later date in another process.
     folder = answered.folder
     ended = shell("pfx", folder)
     assert ended.status != 0
@@ -116,7 +116,9 @@ def test_the_panels_speak_its_language(shell):
 
 
 def test_trust_of_a_product_that_says_nothing_of_it(shell):
-    """Connecting parties need the root, and servers their chains, both marked as inferred."""
+    """If a product has no trust rules, connecting parties need the root, and servers their chains,
+    both marked as inferred.
+    """
     told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
     (light,) = told["presentations"]
     assert (light["presenter"]["pool"], light["verifier"]["words"]) == (

@@ -1,4 +1,4 @@
-"""Test the layers: a package imports only from lower packages and uses only its own libraries.
+"""A package imports only from lower layers and uses only the libraries that it may use.
 
 These tables are the only definition of the layers. Each test checks one rule and lists every file
 that violates it.
@@ -20,9 +20,8 @@ from lyncnb.rules.rule_files import load_rules
 
 PACKAGE = REPOSITORY / "lyncnb"
 
-# The lowest layer is first. A package does not import from its own row. Files in a package may
-# import
-# each other without a cycle.
+# The lowest layer is first. A package does not import from another package in its row. Files in a
+# package may import each other without a cycle.
 LAYERS = (
     {"errors"},
     {"base"},
@@ -200,7 +199,7 @@ def test_every_package_has_a_row_and_every_row_a_package():
 
 
 def test_imports_point_down():
-    """No file imports from its own row or a higher one, not even inside a function."""
+    """No file imports from its row or a higher one, not even inside a function."""
     wrong = [
         f"{module} imports {target}"
         for module, targets in relative().items()
@@ -347,7 +346,7 @@ def test_errors_stand_in_one_file():
 
 
 def test_every_error_has_a_hint():
-    """An exception from errors.py has a hint, or lists problems that each have one."""
+    """An exception in errors.py has a hint, or lists problems that each have a hint."""
     import lyncnb.errors
 
     bare = [
@@ -403,7 +402,7 @@ def test_an_init_file_holds_nothing():
 
 
 def test_public_names_exist():
-    """Each public name exists in its own module, is documented, and is in dir()."""
+    """Each public name exists in its module, is documented, and is in dir()."""
     import lyncnb
 
     for name in lyncnb.__all__:

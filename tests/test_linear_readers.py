@@ -1,4 +1,4 @@
-"""Test that the time of every reader of external bytes is proportional to the size of the input.
+"""The time of every reader of external bytes is proportional to the size of the input.
 
 The test finds the readers: every public function that takes bytes or a file must be in one of the
 two lists below. So a new function is either timed or listed as a function that does not read input.
@@ -53,12 +53,12 @@ from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
 from lyncnb.topology.xml_tree import is_markup, scan_xml
 
-#: The largest input. Most readers reject larger inputs, or need less than 0.2 s for them.
+#: The largest input in bytes. Most readers reject larger inputs, or need less than 0.2 s for them.
 _MOST = 1 << 18
 
 
 def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
-    """Let a reader of files read bytes."""
+    """Return a function that passes bytes as a file to a reader of files."""
 
     def call(data: bytes, place: Path) -> object:
         path = place / "file.ipynb"
@@ -76,7 +76,7 @@ def by_folder(data: bytes, place: Path) -> object:
 
 
 def with_digest(data: bytes, _: Path) -> object:
-    """Read a saved plan, whose last line contains a digest of the other lines."""
+    """Return a saved plan, whose last line contains a digest of the other lines."""
     body = data.removesuffix(b"}") + b",\n"
     digest = hashlib.sha256(body).hexdigest().encode()
     return read_entries(body + b'"sha256": "' + digest + b'"\n}\n')
@@ -184,7 +184,7 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
-    """Write lines that each contain a number, so that all lines differ."""
+    """Return lines that each contain a number, so that all lines differ."""
 
     def make(n: int) -> bytes:
         count = n // (len(line) + 3)
@@ -194,7 +194,7 @@ def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
 
 
 def notebook(n: int) -> bytes:
-    """Write a notebook of many cells with outputs."""
+    """Return a notebook of many cells with outputs."""
     output = {"output_type": "stream", "name": "stdout", "text": ["line\n"] * 20}
     cell = {
         "cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1,
@@ -205,7 +205,7 @@ def notebook(n: int) -> bytes:
 
 
 def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
-    """Write an uncompressed workbook with the given number of rows, where # is the row number."""
+    """Return an uncompressed workbook with the given number of rows, where # is the row number."""
 
     def make(n: int) -> bytes:
         count = n // (len(body) + len(merged) + 3)
@@ -220,7 +220,7 @@ def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
 
 
 def stored_spreadsheet(cell: str) -> Callable[[int], bytes]:
-    """Write an uncompressed OpenDocument spreadsheet with rows of one cell."""
+    """Return an uncompressed OpenDocument spreadsheet with rows of one cell."""
 
     def make(n: int) -> bytes:
         rows = [("server_fqdn", "role"), *[(f"fe{i}.contoso.com", cell) for i in range(n // 150)]]
@@ -322,7 +322,7 @@ _REFUSALS = (
 
 
 def found() -> set[str]:
-    """Find every public function that takes bytes, or a path if it reads files."""
+    """Return every public function that takes bytes, or a path if it reads files."""
     return {
         name
         for name, function in public_functions()

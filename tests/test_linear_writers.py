@@ -1,4 +1,4 @@
-"""Test that the time of every writer is proportional to the size of the output.
+"""The time of every writer is proportional to the size of the output.
 
 The test finds the writers: every public function or method that returns bytes or has a writer's
 name must be in one of the lists below. So a new function is timed, or listed as part of another
@@ -62,7 +62,7 @@ ISSUE = date(2026, 11, 25)
 
 
 class Deployment:
-    """A plan with a number of separate servers and the same number in one pool, and its results."""
+    """A plan with a number of single servers and the same number in one pool, and its results."""
 
     def __init__(self, servers: int) -> None:
         self.table = standard_editions(servers, pooled=servers)
@@ -141,7 +141,7 @@ class Folder(Deployment):
 
     @cached_property
     def quick(self) -> ln.CertificatePlan:
-        """Plan keys that are quick to generate."""
+        """Return the plan with keys that are quick to generate."""
         return ln.plan_certificates(self.topology, ln.load_rules(), options=PlanOptions(key=P256))
 
     @cached_property
@@ -204,7 +204,7 @@ class Folder(Deployment):
         return ln.compare_as_is(self.plan, place, on=TODAY)
 
 
-#: The folder for this run, which the fixture sets
+#: The folder for this run, which the fixture sets.
 _PLACE: list[Path] = []
 
 
@@ -240,7 +240,8 @@ def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
     return write_report(forecasts_report(compare_forecasts(first, second)), suffix)
 
 
-#: Functions that write a plan or a result of one. The first call prepares, the second is measured.
+#: Functions that write a plan or a result of a plan. The first call prepares, and the second is
+#: measured.
 OF_PLANS: dict[str, Writer] = {
     **each(
         "reports.summary.formats.write_plan_table",
@@ -297,7 +298,7 @@ OF_PLANS: dict[str, Writer] = {
     "topology.topology.Topology.to_xlsx": lambda w: w.topology.to_xlsx,
 }
 
-#: Functions that write a request folder, or a report about one
+#: Functions that write a request folder, or a report about one.
 OF_FOLDERS: dict[str, Writer] = {
     "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
     "authorities.kept_approval.approved_plan": lambda w: partial(
@@ -328,10 +329,10 @@ OF_FOLDERS: dict[str, Writer] = {
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
-#: The functions among these that require a signature
+#: The functions among these that require a signature.
 SIGNED = {"authorities.kept_approval.approved_plan"}
 
-#: Functions that the writers above call, so they are timed with them
+#: Functions that the writers above call, so they are timed with them.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
@@ -350,7 +351,7 @@ PARTS = {
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
-    # These functions write what notebook_page and read_notebook take.
+    # These functions write the input of notebook_page and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     # The panels call the functions above for these outputs.
     *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),
@@ -385,10 +386,10 @@ def world(kind: type[Deployment], servers: int) -> Deployment:
 
 
 def writers() -> set[str]:
-    """Find every public function and method that returns bytes or a report, or has a writer's name.
+    """Return every public function and method that returns bytes or a report, or has a writer's name.
 
     Functions in base and pki do not know plans, and cli only passes data on, so both are part of
-    others.
+    other functions.
     """
     return {
         name

@@ -1,4 +1,4 @@
-"""Test the notebooks for planners: they match their source, run again, and may be published.
+"""The notebooks for planners match their source, run again, and may be published.
 
 With ``--refresh``, each ``notebooks/NAME.ipynb`` is created again from ``notebooks/NAME.py``.
 Without it, the test runs the notebook and fails if a text output differs.
@@ -212,7 +212,9 @@ def files_in(folder: Path) -> dict[Path, bytes]:
 
 
 def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
-    """The sample's certificates are issued, matched, and recorded, and no cell fails."""
+    """In the receiving notebook, the sample's certificates are issued, matched, and recorded, and
+    no cell fails.
+    """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
     assert failing_cells("receive", tmp_path) == []
     kept = tmp_path / "notebooks" / "sample-requests" / "returned"
@@ -221,7 +223,9 @@ def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, answered):
-    """Without a click, nothing is written until `write_in_code` is set, and no cell fails."""
+    """In a planner's folder, nothing is written without a click until `write_in_code` is set, and
+    no cell fails.
+    """
     table_file = DATA / "single-server.csv"
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
     folder = tmp_path / "mine"
@@ -317,7 +321,7 @@ def test_notebook_was_run_once_from_top_to_bottom(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_a_document_by_itself(name):
-    """Each picture is a PNG output that any viewer shows, and each link works."""
+    """Each picture in a notebook is a PNG output that any viewer shows, and each link works."""
     cells = read_notebook(NOTEBOOKS / f"{name}.ipynb").cells
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     pictures = [

@@ -1,4 +1,4 @@
-"""Test the files in the wheel, and the files in an environment after its installation."""
+"""The wheel has the right files, and so does an environment after its installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test the commands in README, docs, and hints, and the lists that documents copy from data."""
+"""The commands in README, docs, and hints exist, and lists in documents match the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every document of both samples on paper and on a phone: nothing is torn, long, or cut off."""
+"""Every document of both samples can be read on paper and on a phone: nothing is split, too long,
+or cut off.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ RULES = ln.load_rules()
 DAY = date(2026, 11, 25)
 CONTOSO, LITWARE = "contoso.csv", "litwareinc-global.csv"
 
-#: The most pages of each document on A4, for 13 and for 52 servers.
+#: The maximum number of pages of each document on A4, for 13 and for 52 servers.
 MOST_PAGES = {
     "summary": (5, 12),
     "trust": (3, 5),
@@ -54,7 +56,7 @@ MOST_PAGES = {
 
 @cache
 def plan_of(sample):
-    """Return the plan of a sample with its days."""
+    """Return the plan of a sample with its dates."""
     options = ln.PlanOptions(planned_issue_date=date(2026, 12, 1), validity_days=199)
     return ln.plan_certificates(ln.read_topology(DATA / sample), RULES, options=options)
 
@@ -72,7 +74,7 @@ def compared(plan):
 
 
 def handover(plan, place, issuer):
-    """Return the page for the people of a CA."""
+    """Return the page for a CA's administrators."""
     folder = make_folder(place / "requests", plan).folder
     sender = "Ana Li, Contoso IT, ana@contoso.com"
     hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
@@ -97,7 +99,7 @@ DOCUMENTS = {
 
 
 def tokens(plan):
-    """Return the names that must not be torn: of servers and services, of cmdlets and flags."""
+    """Return the names that must not be split: those of servers, services, cmdlets and flags."""
     names = {name for one in plan.certificates for name in (*one.names, *one.servers, one.pool)}
     names |= {one.subject.common_name for one in plan.certificates}
     for cmdlet in load_procedure(RULES).cmdlets:
@@ -108,7 +110,9 @@ def tokens(plan):
 @pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, document, number):
-    """A host name, date, flag or cmdlet is on one line of paper, and nothing leaves the sheet."""
+    """On paper, each host name, date, flag or cmdlet is on one line, and no content extends beyond
+    the sheet.
+    """
     plan = plan_of((CONTOSO, LITWARE)[number])
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_bytes(DOCUMENTS[document](plan, tmp_path))
@@ -119,7 +123,8 @@ def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, document, 
     assert words_in(pdf)
 
 
-# What is wider than the screen, and in nothing that scrolls; then what scrolls and is no table.
+# Elements wider than the screen that are in no scrolling element, and scrolling elements that are
+# not tables.
 _WIDER = """() => {
     const scrolls = element => /auto|scroll/.test(getComputedStyle(element).overflowX);
     const inside = element => element.closest('table') && scrolls(element.closest('table'));
@@ -134,7 +139,10 @@ _WIDER = """() => {
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, document):
-    """At 390 and 320 pixels the page is as wide as the screen, whatever is opened on it."""
+    """At 390 and 320 pixels, the page is as wide as the screen, whatever is expanded.
+
+    Only tables scroll.
+    """
     path = tmp_path / "page.html"
     path.write_bytes(DOCUMENTS[document](plan_of(CONTOSO), tmp_path))
     for width in (390, 320):
@@ -143,7 +151,7 @@ def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, document)
 
 
 def test_a_torn_token_is_found(chromium, tmp_path):
-    """The count is not 0 for a page whose columns are too narrow for its names."""
+    """If a page's columns are too narrow for its names, the split names are found."""
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_text(
         "<p style='width:7em'>fe01.<wbr>contoso.<wbr>net</p><p style='width:3em'>2026-11-25</p>"

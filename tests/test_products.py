@@ -26,7 +26,7 @@ WEB_ROLES = ("StandardEdition", "FrontEnd", "Director")
 COMBINED = ["Default", "WebServicesInternal", "WebServicesExternal"]
 
 # Vectors that cannot be compared with a plan as a whole, and the reasons. PRINTED_IN_PART contains
-# names in them that must be on the certificate.
+# names in them that must be in the certificate.
 NOT_A_WHOLE_CERTIFICATE = {
     "LS13-RP-MOBILITY": "only some names are printed, and no subject",
     "SFB15-RP-MOBILITY": "only some names are printed, and no subject",
@@ -114,7 +114,8 @@ def rows_for(vector: dict) -> list[dict]:
             {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
         )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
-        # The summaries print it for a Director alone, but users need a pool in every deployment.
+        # The summaries print this name only for a Director, but users need a pool in every
+        # deployment.
         rows.append({"server_fqdn": "se01.contoso.net", "role": "StandardEdition"})
     return rows
 
@@ -133,8 +134,8 @@ def as_csv(rows: list[dict]) -> bytes:
 
 #: The product whose rules a vector's certificate follows
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: The products for which another page prints a vector's certificate again, or to which it is
-#: inferred
+#: The products for which another page prints a vector's certificate again, or for which it is
+#: inferred.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
 #: Certificates that one page prints for several versions
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
@@ -156,7 +157,7 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
         found = [c for c in plan.certificates if wanted <= set(c.usages)]
-    else:  # These certificates have no -Type, so the vectors use their own word for the usage.
+    else:  # These certificates have no -Type, so the vectors use another word for the usage.
         found = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
         found = [c for c in found if server in c.servers]

@@ -1,4 +1,4 @@
-"""Test that every report can be written and recognized in every format."""
+"""Every report can be written and recognized in every format."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def as_is() -> AsIs:
     )  # fmt: skip
 
 
-#: The functions that create each report of the sample
+#: The functions that create each report of the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: trust_report(ln.trust(plan())),
     "forecast": lambda: forecast_report(forecast()),

@@ -1,4 +1,4 @@
-"""Test that the repository contains no key, no real name, and no path or address of one computer."""
+"""The repository contains no key, no real name, and no path or address of one computer."""
 
 from __future__ import annotations
 

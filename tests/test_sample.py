@@ -1,4 +1,4 @@
-"""Test the files in ``docs/sample``, which the planning notebook writes for the sample deployment.
+"""The files in ``docs/sample``, which the planning notebook writes, match the sample deployment.
 
 ``--refresh`` writes the files again.
 """

@@ -1,4 +1,4 @@
-"""Verify the signatures of lyncnb's requests with five independent implementations.
+"""Five independent implementations verify the signatures of lyncnb's requests.
 
 OpenSSL, Go, GnuTLS, and NSS verify all requests. Java needs a third of a second for each, so it
 verifies about 24. Each implementation must also reject the same requests with one changed bit.
@@ -25,7 +25,7 @@ from lyncnb.pki.csr import build_request, parse_request
 
 pytestmark = pytest.mark.tools
 
-# Five requests of each form, which repeats after 24. A manual run may use 500.
+# Five requests of each form, which repeats after 24. A full test may use 500.
 COUNT = int(os.environ.get("LYNCNB_REQUESTS", "120"))
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)
@@ -33,7 +33,7 @@ ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康
 
 
 def some_plan(chance: random.Random, number: int):
-    """Plan a request in one of the forms that deployments have, selected by number."""
+    """Return a planned request in one of the forms that deployments have, selected by number."""
     domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
     count = (0, 1, 2, 5, 12, 100)[number % 6]
     names = [f"s{number}-{n}.{domain}" for n in range(count)]
@@ -107,7 +107,7 @@ def runs(*command: object) -> bool:
 
 
 def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Verify with OpenSSL, where the exit status of req -verify decides (from 1.1.1)."""
+    """Verify with OpenSSL, where the exit status of req -verify decides (from version 1.1.1)."""
     openssl = tool("openssl")
     return each(paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path))
 

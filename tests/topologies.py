@@ -19,13 +19,13 @@ DEPLOYMENT = {
     "admin_url": "https://admin.contoso.com",
 }
 
-#: One Standard Edition server, with its own certificate and the deployment's certificate
+#: One Standard Edition server, with its certificate and the deployment's certificate.
 STANDARD_EDITION = """\
 server_fqdn,role,sip_domains,meet_urls,dialin_url,web_external_fqdn
 se01.contoso.com,StandardEdition,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
 """
 
-#: Two Front End Servers and the deployment's certificate: three requests without error findings
+#: Two Front End Servers and the deployment's certificate: three requests without error findings.
 TWO_FRONT_ENDS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
 fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
@@ -33,7 +33,7 @@ fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
 """
 
 #: A pool, a Director, and two Mediation Servers in two sites, with a column that lyncnb does not
-#: read
+#: read.
 FIVE_SERVERS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
 fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
@@ -43,7 +43,7 @@ med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
 med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
 """
 
-#: A pool, an Edge pool, and a Mediation Server in two sites, to which clients and partners connect
+#: A pool, an Edge pool, and a Mediation Server in two sites, to which clients and partners connect.
 TWO_SITES = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,\
 access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
@@ -77,7 +77,7 @@ def edge(number: int = 1, **cells: str) -> dict[str, str]:
     return row(f"edge0{number}.contoso.net", "Edge", "lsedge.contoso.net", **external | cells)
 
 
-#: Rows for every other role that the samples do not have
+#: Rows for every other role that the samples do not have.
 OTHERS = [
     front_end(1),
     front_end(2),

@@ -9,7 +9,7 @@ DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy"
 _ROLES = f'xmlns="{DEPLOY}.ServiceRoles.2008"'
 _READ = f'xmlns="{DEPLOY}.Topology.2008"'
 
-#: The content of services with these names
+#: The content of services with these names.
 DIRECTOR = f'<RegistrarService IsDirector="true" {_ROLES} />'
 REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 

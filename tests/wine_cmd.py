@@ -64,7 +64,7 @@ def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
     }
     build = [GO or "go", "build", "-gcflags=all=-N -l", "-o", windows.certreq, _SOURCE]
     subprocess.run(build, check=True, env={**os.environ, **_BUILD})
-    # The server runs until the end, because starting it for each run takes seconds.
+    # The Wine server runs until the end, because starting it for each run takes seconds.
     for command in (["wineserver", "-p"], [WINE or "wine", "cmd", "/c", "exit"]):
         subprocess.run(
             command,

@@ -133,7 +133,7 @@ def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes
     return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
 
 
-#: Two servers as a person enters them into the template
+#: Two servers as a person enters them into the template.
 FILLED = [
     {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
      "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",

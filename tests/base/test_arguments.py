@@ -1,4 +1,4 @@
-"""Test the error for None or text in place of an object in a notebook."""
+"""If None or text is passed instead of an object, the error names the argument and its type."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ CALLS = {
 @pytest.mark.parametrize(("given", "words"), [(None, "None"), ("secret", "text")])
 @pytest.mark.parametrize("message", CALLS)
 def test_the_message_names_argument_and_type(message, given, words, plan, tmp_path, monkeypatch):
-    """The message does not contain the text, and no file is created."""
+    """The message names the argument and the type of the value, does not contain the text, and no
+    file is created.
+    """
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArgumentError) as caught:
         CALLS[message](plan, given)
@@ -88,14 +90,14 @@ def test_a_folder_is_a_path(function):
 
 
 def test_a_forecast_needs_a_plan():
-    """Text is accepted as a path, but None is rejected."""
+    """A forecast accepts a path as text, but rejects None."""
     with pytest.raises(ArgumentError, match="forecast: plan is None, but must be of type Cert"):
         ln.forecast(None)
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
 def test_of_a_moment_the_day_counts(moment, plan):
-    """A datetime, with or without a time zone, is accepted as a date."""
+    """A datetime, with or without a time zone, is accepted instead of a date."""
     assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
     until = moment.replace(year=2028)
     forecast = ln.forecast(plan, start=moment, until=until)

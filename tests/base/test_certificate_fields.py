@@ -1,4 +1,4 @@
-"""Test the fields of a request: subject, key, and extended key usage."""
+"""The fields of a request are validated: subject, key, and extended key usage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lyncnb.base.dns_name import DnsName
     ],
 )
 def test_key_parameters_say_what_they_are(algorithm, bits, text):
-    """Every valid key has a short text."""
+    """Every valid key has a short description."""
     assert str(KeyParameters(algorithm=algorithm, bits=bits)) == text
 
 
@@ -107,13 +107,17 @@ def test_subject_fields_are_checked(fields, message):
 
 
 def test_a_long_common_name_is_kept_for_the_checks():
-    """A common name with more than 64 characters is accepted, so that a plan can report it."""
+    """A common name with more than 64 characters is accepted, so that the plan's checks can report
+    it.
+    """
     assert DistinguishedName(common_name="a" * 64).too_long is False
     assert DistinguishedName(common_name="a" * 65).too_long is True
 
 
 def test_extended_key_usages_are_numbered():
-    """The two usages in Lync have the object identifiers in RFC 5280 section 4.2.1.12."""
+    """The two extended key usages that Lync Server needs have the object identifiers in RFC 5280
+    section 4.2.1.12.
+    """
     assert EXTENDED_KEY_USAGES == {
         "serverAuth": "1.3.6.1.5.5.7.3.1",
         "clientAuth": "1.3.6.1.5.5.7.3.2",
@@ -121,7 +125,7 @@ def test_extended_key_usages_are_numbered():
 
 
 def test_a_san_entry_knows_its_reasons():
-    """A name on a certificate contains the ids of the rules that require it."""
+    """A name in a certificate has the ids of the rules that require it."""
     entry = SanEntry(DnsName("meet.contoso.com"), ("meet",))
     assert entry.name == "meet.contoso.com"
     assert entry.reasons == ("meet",)

@@ -1,4 +1,4 @@
-"""Test the conversion of text to ``DnsName``: rejected, corrected, and unchanged text."""
+"""Text that becomes a ``DnsName`` is rejected, corrected, or unchanged."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_single_label_stands_only_where_it_may():
 
 @given(names, st.randoms(use_true_random=False))
 def test_letter_case_makes_no_other_name(name, random):
-    """Letter case does not matter in names."""
+    """Two names that differ only in letter case are equal."""
     mixed = "".join(random.choice((c.upper(), c)) for c in name)
     assert DnsName.parse(mixed) == DnsName.parse(name) == name
 
@@ -208,7 +208,7 @@ def test_a_name_read_is_a_name(text):
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
-    """A text that the search does not find is a valid name. The order of the others is kept."""
+    """The fast search leaves out only valid names, and returns the others in order."""
     odd = odd_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
@@ -217,7 +217,7 @@ def test_the_fast_scan_finds_every_odd_text(texts):
 
 
 def test_the_fast_scan_passes_ordinary_names():
-    """The search does not find usual names, but long and unusual names."""
+    """The fast search leaves out usual names, and returns long and unusual names."""
     assert odd_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
     assert odd_names(["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]) == [
         LONGEST_NAME,
@@ -243,7 +243,9 @@ def test_the_fast_scan_passes_ordinary_names():
     ],
 )
 def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, suffix):
-    """The properties recognize international and internal names, and names with underscores."""
+    """The properties of a name recognize international and internal names, and names with
+    underscores.
+    """
     read = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
     assert read.is_idn is idn
     assert read.has_underscore is underscore
@@ -258,7 +260,8 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
         ("tw", True, True),
         ("com.tw", True, True),
         ("xn--55qx5d.cn", True, True),
-        # This name is in the private section of the list, so its owner can use a wildcard.
+        # This name is in the private section of the Public Suffix List, so its owner can use a
+        # wildcard.
         ("github.io", False, True),
         ("s3.amazonaws.com", False, True),
         ("cloudapp.net", False, True),

@@ -1,4 +1,4 @@
-"""Test that the titles of documents in a source become links if the address is known."""
+"""The titles of documents in a source become links if their address is known."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_title_leads_to_its_document_and_the_rest_is_kept():
 
 
 def test_a_page_in_chinese_leads_to_documents_in_chinese():
-    """Microsoft's page on mobility has a Chinese address. Other documents keep their address."""
+    """Microsoft's page about mobility has a Chinese address. Other documents keep their address."""
     source = f"Microsoft, {MOBILITY}, 2014-07-23; Microsoft, Set-CsCertificate"
     addresses = [[a for _, a in linked_parts(source, lang) if a] for lang in ("en", "zh-TW")]
     (english, command), (chinese, same) = addresses

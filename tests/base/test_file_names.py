@@ -1,4 +1,4 @@
-"""Test that files with the name of a server can be created on Windows."""
+"""Files that are named after a server can be created on Windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels
 
 @pytest.mark.parametrize("label", [*DEVICES, "CON", "Lpt9"])
 def test_a_device_is_no_file(label):
-    """A device name gets a character before the first dot that server names cannot contain."""
+    """A file name that is a device name gets a character before the first dot that server names
+    cannot contain.
+    """
     made = file_name(f"{label}.contoso.com", ".ps1")
     assert made == f"{label}~.contoso.com.ps1"
     assert file_name(label, ".ps1") == f"{label}~.ps1"
@@ -28,7 +30,7 @@ def test_other_names_stay(name):
 
 
 def test_a_long_name_fits():
-    """Names with the same first 200 characters result in different file names."""
+    """Two names with the same first 200 characters give different file names."""
     stem = ".".join(["a" * 60] * 4)
     one, two = file_name(f"{stem}.com", ".html"), file_name(f"{stem}.net", ".html")
     assert one != two

@@ -1,4 +1,6 @@
-"""Test that files get their names only when complete, never replace others, and report errors."""
+"""Files get their names only when they are complete, never replace other files, and errors are
+reported.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path):
 
 
 def test_of_many_writers_of_one_name_one_wins(tmp_path):
-    """If eight threads write the same new file, one succeeds, and the file is complete."""
+    """If eight threads write the same new file, one thread succeeds, and the file is complete."""
 
     def write(number: int) -> bool:
         try:
@@ -157,7 +159,7 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
 
 @posix
 def test_what_is_no_folder_is_refused(tmp_path):
-    """A link to a folder, a file, and a missing folder have different errors."""
+    """A link to a folder, a file, and a missing folder are rejected with different errors."""
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(BundleError, match="file is a file, not a folder"):
@@ -301,7 +303,7 @@ TRACED = """
 
 
 def traced_calls(log: str, folder: str) -> list[str]:
-    """Return the calls in a trace that concern a folder, when they have returned.
+    """Return the calls in a trace that concern a folder, after they have returned.
 
     A call that was interrupted by others has two lines, "… <unfinished ...>" and
     "<... … resumed>".
@@ -325,7 +327,9 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 @pytest.mark.tools
 def test_the_order_on_disk_is_content_name_folder(tmp_path):
-    """The trace shows that content is synced before the name exists, and keys before requests."""
+    """A trace of system calls shows that content is synced before the file has its name, and keys
+    before requests.
+    """
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
     subprocess.run(
@@ -344,7 +348,7 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path):
 
 @posix
 def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
-    """Another user's folder is rejected, because its owner can always write to it."""
+    """A folder that belongs to another user is rejected, because its owner can always write to it."""
     if os.geteuid() == 0:
         os.chown(tmp_path, 54321, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
@@ -354,7 +358,9 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
 
 @posix
 def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
-    """Without links, folder syncs, and modes, a rename that rejects existing names is used."""
+    """Without hard links, folder syncs, and modes, as on Windows, a rename that rejects existing
+    names is used.
+    """
 
     def rename(source, target):
         if os.path.lexists(target):
@@ -397,7 +403,7 @@ def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
         files.remove_stale(tmp_path)
 
 
-# --- Many files together are as safe as single files.
+# --- A batch of files is as safe as single files.
 
 
 def fill(folder, batch: FileBatch, count: int = 5) -> None:
@@ -471,7 +477,7 @@ def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
 
 @posix
 def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
-    """If the system has a command that writes the disk's cache (macOS), it replaces fsync()."""
+    """If the system has a command that flushes the disk's cache (macOS), it replaces fsync()."""
     given = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))

@@ -1,4 +1,4 @@
-"""Test that only one process can write to a folder, and that the error describes this process."""
+"""Only one process can write to a folder, and the error describes this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def hold(folder) -> subprocess.Popen:
 
 
 def test_a_second_process_is_told_who_writes(tmp_path):
-    """The message contains the user, computer, and process. A killed process has no lock."""
+    """The error for a second process shows the user, computer, and process of the first.
+
+    A killed process holds no lock.
+    """
     holder = hold(tmp_path)
     try:
         who = f"in use by .* on .*, process {holder.pid}, since"
@@ -49,7 +52,7 @@ def test_a_second_process_is_told_who_writes(tmp_path):
 
 
 def test_a_second_writer_can_wait(tmp_path):
-    """With a waiting time, a thread gets the lock as soon as the other thread releases it."""
+    """If a waiting time is set, a thread gets the lock as soon as the other thread releases it."""
     order, inside = [], threading.Event()
 
     def second() -> None:
@@ -67,7 +70,7 @@ def test_a_second_writer_can_wait(tmp_path):
 
 
 def test_the_lock_goes_when_the_work_fails(tmp_path):
-    """After an error, the folder is not locked, and the note is removed."""
+    """After an error, the folder is not locked, and the lock note is removed."""
     with pytest.raises(KeyError), lock(tmp_path):
         raise KeyError
     with lock(tmp_path):
@@ -88,7 +91,7 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
-    """A missing folder, and a full disk, are errors with hints."""
+    """A missing folder and a full disk are errors with hints."""
     with pytest.raises(BundleError, match="cannot access the folder"), lock(tmp_path / "a"):
         pass
     monkeypatch.setattr(system_calls, "link", _no_space)
@@ -105,14 +108,14 @@ def _no_space(*_):
 
 
 def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
-    """A folder in place of the lock file is an error with a hint."""
+    """A folder with the name of the lock file is an error with a hint."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(BundleError, match="cannot lock the folder"), lock(tmp_path):
         pass
 
 
 def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
-    """Without a user name or a note, the message contains less information."""
+    """Without a user name or a lock note, the message contains less information."""
 
     def nobody() -> str:
         raise OSError("no name for this user")
@@ -145,7 +148,7 @@ def test_the_note_of_another_computer_is_respected(tmp_path):
 
 
 def test_a_writer_who_is_taken_over_stops(tmp_path):
-    """The note is checked before each important step, and another process's note is kept."""
+    """A process checks its lock note before each important step, and keeps another process's note."""
     confirm(tmp_path)  # Without a lock, confirm() has no effect.
     with lock(tmp_path):
         confirm(tmp_path)

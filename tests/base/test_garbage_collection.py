@@ -1,4 +1,4 @@
-"""Test that the garbage collector is off only while many objects are created."""
+"""The garbage collector is off only while many objects are created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.base.garbage_collection import no_collection
 
 
 def test_the_collector_waits():
-    """The garbage collector is on again afterwards, even after an error."""
+    """The garbage collector is on again after the block, even after an error."""
     with no_collection():
         assert not gc.isenabled()
     assert gc.isenabled()

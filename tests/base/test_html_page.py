@@ -1,4 +1,4 @@
-"""Test HTML pages: escaped values, no external content, and line breaks in long names."""
+"""HTML pages have escaped values, no external content, and line breaks in long names."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_page_stands_alone():
 
 
 def test_template_that_misses_a_value_is_a_mistake():
-    """A missing value raises an error."""
+    """If a template lacks a value, an error is raised."""
     with pytest.raises(UndefinedError, match="'title' is undefined"):
         render("base/shown/parts.html.j2", parts=[])
 
 
 def test_long_names_may_wrap_and_stay_text():
-    """Only possible line breaks are added, and the text is escaped."""
+    """Long names get only possible line breaks, and their text is escaped."""
     assert breakable("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
     assert breakable("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
     assert breakable("") == ""

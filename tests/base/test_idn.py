@@ -1,4 +1,6 @@
-"""Test international names: Unicode Technical Standard 46, IDNA 2008, and misleading names."""
+"""International names follow Unicode Technical Standard 46 and IDNA 2008, and misleading names are
+reported.
+"""
 
 from __future__ import annotations
 

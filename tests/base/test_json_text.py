@@ -1,4 +1,4 @@
-"""Test reading JSON files from other sources."""
+"""JSON files from other sources are read strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test output files: complete or not at all, and never in place of another program's file."""
+"""Output files are complete or not written, and never replace another program's file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
 
 
 def test_what_the_output_is_made_of(tmp_path):
-    """An input file is never replaced."""
+    """An input file is never replaced by the output."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)
@@ -76,7 +76,7 @@ def _zip(**members: bytes) -> io.BytesIO:
     ],
 )
 def test_marks(test, yes, no):
-    """Files are recognized by their marks, except files that cannot be read."""
+    """Files of lyncnb are recognized by their marks. Unreadable files are not recognized."""
     assert test(io.BytesIO(yes))
     assert not test(io.BytesIO(no))
 
@@ -112,7 +112,9 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
 
 
 def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
-    """The message is correct for files in the folder and for files in its subfolders."""
+    """The message about an output in a request folder is correct for the folder and for its
+    subfolders.
+    """
     (tmp_path / "keys").mkdir()
     with pytest.raises(OutputError, match=r"summary\.csv belongs to lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "summary.csv")

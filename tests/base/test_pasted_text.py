@@ -1,4 +1,4 @@
-"""Test text that users type and paste."""
+"""Text that users type and paste is cleaned."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
                 "leading and trailing white space removed",
             ),
         ),
-        # In Persian, the joiner is part of the word.
+        # In Persian, the zero-width non-joiner (U+200C) is part of the word.
         (
             "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
             "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
@@ -82,7 +82,7 @@ def test_shown_hides_nothing(text, quoted):
 
 
 def test_is_invisible_knows_letters_from_fillers():
-    """A letter is visible, but a zero-width space and a Hangul filler are not."""
+    """A letter counts as visible, but a zero-width space and a Hangul filler count as invisible."""
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
 
 
@@ -106,7 +106,9 @@ def test_what_turns_the_direction_of_reading_is_refused(text):
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
 def test_marks_at_either_end_reorder_nothing(text):
-    """Windows dialog boxes insert marks before a text, which are removed with a note."""
+    """Marks for the text direction that Windows dialog boxes insert before a text are removed with
+    a note.
+    """
     clean, notes = clean_text(text)
     assert clean == "Taipei"
     assert notes[0].startswith("invisible character U+")

@@ -1,4 +1,4 @@
-"""Test the conversion of TOML to records, and the reported place of invalid values."""
+"""TOML tables become records, and the place of each invalid value is reported."""
 
 from __future__ import annotations
 
@@ -117,14 +117,16 @@ def test_bytes_that_are_no_toml(data, message):
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
 def test_a_number_without_end_is_refused(number):
-    """Python can read such a number, but cannot write it in a message."""
+    """A number with too many digits is rejected, because Python cannot write it in a message."""
     with pytest.raises(NotToml, match="a number is too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}
 
 
 def test_a_noun_is_told_by_its_keys():
-    """Keys can be attributes, attributes of each item, several attributes, and methods."""
+    """The columns of a table can be attributes, attributes of each item, several attributes, and
+    methods.
+    """
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Item:

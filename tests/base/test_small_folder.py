@@ -1,4 +1,4 @@
-"""Test folders with a few files: new folders are complete, and existing files are kept."""
+"""Folders with a few files are created completely, and existing files are kept."""
 
 from __future__ import annotations
 

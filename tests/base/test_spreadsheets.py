@@ -1,4 +1,4 @@
-"""Tests of lyncnb.base.shown.spreadsheets."""
+"""Spreadsheet files contain text, and no formula that a cell's text could start."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_xlsx_holds_text_and_no_formula_or_link():
 
 
 def test_the_links_of_a_sheet_lead_from_its_last_cells():
-    """The addresses in ``links`` become links in the last column; other cells stay text."""
+    """The addresses in ``links`` become links in the last column, and other cells stay text."""
     addresses = ("https://x.contoso.com/a?b=1&c=2", "https://x.contoso.com/d")
     rows = [(address, address) for address in addresses]
     linked = Sheet(title="L", columns=("A", "B"), rows=lambda: rows, links=addresses)
@@ -107,7 +107,7 @@ def test_the_links_of_a_sheet_lead_from_its_last_cells():
 
 
 def test_xlsx_has_a_filter_and_a_fixed_heading():
-    """The heading row stays in sight and can be filtered; columns are as wide as their text."""
+    """The heading row stays visible and can be filtered, and columns are as wide as their text."""
     sheet = openpyxl.load_workbook(
         io.BytesIO(to_xlsx([_sheet(("x" * 200, 1), ("ee01.contoso.com", 2))], title="t"))
     )["Certificates"]
@@ -118,15 +118,15 @@ def test_xlsx_has_a_filter_and_a_fixed_heading():
 
 
 def test_xlsx_bytes_do_not_depend_on_the_time():
-    """The same table gives the same file, whenever it is written."""
+    """The same table gives an identical file at any time."""
     first = to_xlsx([_sheet(("a", 1))], title="t")
     time.sleep(2.1)  # a ZIP entry's time has steps of two seconds
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
-    assert "dcterms:created" not in _xml(first)  # no date is better than a wrong one
+    assert "dcterms:created" not in _xml(first)  # no date is better than a wrong date
 
 
 def test_xlsx_says_who_made_it_and_when():
-    """Author and dates are properties of the file; the margin of each sheet has all of it."""
+    """Author and dates are properties of the file, and the margin of each sheet shows both."""
     origin = Origin(deployment="A & B", planner="Ana Li", made_on="2026-12-01 08:00 UTC")
     made = to_xlsx([_sheet(("a", 1))], title="t", origin=origin)
     book = openpyxl.load_workbook(io.BytesIO(made))
@@ -140,14 +140,14 @@ def test_xlsx_says_who_made_it_and_when():
 
 
 def test_xlsx_is_made_in_memory_alone(monkeypatch, tmp_path):
-    """A process that is killed leaves no part of a workbook in the system's temporary folder."""
+    """A killed process leaves no part of a workbook in the system's temporary folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     sheet = Sheet(title="Only here", columns=("A", "B"), rows=lambda: [("a", "b")])
     assert to_xlsx([sheet], title="t").startswith(b"PK")
 
 
 def test_xlsx_cell_that_is_too_long_says_so():
-    """Text beyond Excel's limit is cut, with a sentence in the cell, not dropped."""
+    """Text beyond Excel's limit is cut off, and a sentence in the cell says so."""
     sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet(("x" * 40_000, 1))], title="t")))[
         "Certificates"
     ]
@@ -158,7 +158,9 @@ def test_xlsx_cell_that_is_too_long_says_so():
 
 
 def test_csv_cell_that_is_too_long_says_so():
-    """Excel would spill a longer cell over the rows below."""
+    """In a CSV file, a cell beyond Excel's limit is cut off too, because Excel would write the rest
+    into the rows below.
+    """
     data = to_csv(("a",), [("x" * 40_000,)]).decode("utf-8-sig")
     cell = list(csv.reader(io.StringIO(data, newline="")))[1][0]
     assert len(cell) == 32_767
@@ -166,7 +168,7 @@ def test_csv_cell_that_is_too_long_says_so():
 
 
 def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
-    """A table with more rows than a sheet has is refused, not cut."""
+    """A table with more rows than a worksheet allows is rejected and not cut off."""
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
     with pytest.raises(ValueError, match=re.escape("a sheet can have at most 2 rows")):
         to_xlsx([_sheet(("a", 1), ("b", 2), ("c", 3))], title="t")
@@ -181,14 +183,16 @@ def test_xlsx_without_rows():
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=3))
 def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
-    """A line that needs no care is written in one go, with the bytes that cell by cell gives."""
+    """A line without special characters is written at once, with the same bytes as cell by cell."""
     cells = [[fitting(neutralise(cell)).replace('"', '""') for cell in row] for row in rows]
     expected = "".join('"' + '","'.join(row) + '"\r\n' for row in [["a", "b"], *cells])
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
 
 
 def test_a_form_takes_text_and_offers_choices():
-    """Notes, drop-downs where a list is short enough, cells of text past column Z, a grey row."""
+    """The form has notes, drop-down lists if a list is short enough, text cells beyond column Z,
+    and a gray row.
+    """
     columns = tuple(f"c{n}" for n in range(30))
     form = Form(
         notes=("", "help", *[""] * 28),

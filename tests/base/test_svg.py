@@ -1,4 +1,4 @@
-"""Shapes and text: escaped, cut to their place, the same bytes for the same calls."""
+"""In pictures, text is escaped and cut off to fit, and the same calls give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lyncnb.base.shown.svg import Drawing, fit, text_width
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
-    """A text is never wider than its place, and whole where it fits."""
+    """A text is never wider than its space, and is complete if it fits."""
     short = fit(text, width, 12)
     assert text_width(short, 12) <= width
     if text_width(text, 12) <= width:
@@ -24,7 +24,9 @@ def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
 
 
 def test_text_is_escaped_and_what_xml_forbids_is_gone():
-    """Markup, quotes, control characters and unpaired surrogates leave a picture well-formed."""
+    """Markup, quotation marks, control characters and unpaired surrogates leave a picture well-
+    formed.
+    """
     drawing = Drawing(100)
     drawing.text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')
     root = ET.fromstring(drawing.to_svg(10, title="<t>", description='"&'))

@@ -1,4 +1,4 @@
-"""Programs are found where the system has them, and not beside a plan."""
+"""Programs are found on the system's path, and not in the folder of a plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from lyncnb.pki.ssh_signatures import find_ssh_keygen
 @pytest.mark.skipif(os.name == "nt", reason="a script of POSIX")
 @pytest.mark.parametrize("path", ["", ".", ":/nowhere", "bin:."])
 def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
-    """Nor one of a folder that is named from there: it may have come with a plan."""
+    """No program in the current folder, or in a folder relative to it, is run, because it may have
+    come with a plan.
+    """
     (tmp_path / "bin").mkdir()
     for name in ("ssh-keygen", "chromium", "bin/ssh-keygen", "bin/chromium"):
         (tmp_path / name).write_text("#!/bin/sh\n")
@@ -36,5 +38,5 @@ def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
 
 
 def test_a_program_of_the_system_is_found():
-    """As a shell finds it."""
+    """A program is found in the same place as in a shell."""
     assert find_program("sh") == shutil.which("sh")

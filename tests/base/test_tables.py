@@ -1,4 +1,4 @@
-"""Tests of lyncnb.base.shown.tables."""
+"""Tables are shown as a DataFrame, HTML, Markdown and text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
 
 
 class _Cells(HTMLParser):
-    """Collects the text of each cell and every tag, as a browser would see them."""
+    """Collects the text of each cell and every tag, as a browser would show them."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -66,7 +66,7 @@ def test_frame_without_rows_keeps_its_columns():
 
 
 def test_frame_refuses_ragged_rows():
-    """A row of another length is a mistake of the caller, never shifted cells."""
+    """A row with another number of cells raises an error, and no cell moves to another column."""
     with pytest.raises(ValueError, match="zip"):
         tables.to_frame(("A", "B"), [("1", "2"), ("3",)])
 
@@ -79,26 +79,26 @@ def test_frame_refuses_ragged_rows():
         (False, "no"),
         (7, "7"),
         (("a", "b"), "a; b"),
-        ("NA", "NA"),  # a site may be called NA
+        ("NA", "NA"),  # a site may have the name NA
     ],
 )
 def test_cell_text(value, text):
-    """A cell shows blanks, truth values, numbers and lists in plain words."""
+    """A cell shows blanks, booleans, numbers and lists as plain text."""
     assert tables.cell_text(value) == text
 
 
 def test_is_frame():
-    """Only a DataFrame is one."""
+    """Only a DataFrame is recognized as a frame."""
     assert tables.is_frame(tables.to_frame(("a",), [("1",)]))
     assert not tables.is_frame("contoso.csv")
 
 
 def test_html_escapes_cells_headings_and_caption():
-    """Hostile text shows as text, in cells, headings and the caption alike."""
+    """Malicious text is shown as text in cells, headings and the caption."""
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
-    assert parsed.tags - {"wbr"} == tags  # only places where a long word may go on
+    assert parsed.tags - {"wbr"} == tags  # only possible line breaks in a long word
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
     assert text.count('<th scope="col">') == 1
@@ -106,15 +106,15 @@ def test_html_escapes_cells_headings_and_caption():
 
 @given(st.text(max_size=40))
 def test_html_shows_any_text_as_it_stands(value):
-    """Any text in a cell is read back from the parsed page."""
+    """Any text in a cell can be read back from the parsed page."""
     parsed = _read(tables.rows_to_html(("a",), [(value,)]))
     assert parsed.tags - {"wbr"} == {"style", "table", "thead", "tr", "th", "tbody", "td"}
-    # A parser reads CR as a line break and has no NUL.
+    # A parser reads CR as a line break and drops NUL.
     assert parsed.cells == [value.replace("\x00", "")]
 
 
 class Numbers(tables.Table):
-    """A noun of many rows."""
+    """A table of many rows."""
 
     def _headings(self):
         return ("n",)
@@ -127,7 +127,10 @@ class Numbers(tables.Table):
 
 
 def test_a_long_table_says_what_is_left_out():
-    """A noun shows its first 200 rows and a sentence, all of them as a frame, and one line."""
+    """A long table shows its first 200 rows and a sentence.
+
+    The frame has all rows, and the repr is one line.
+    """
     text = Numbers()._repr_html_()
     assert text.count("<td>") == 200
     assert text.endswith("<p>Only the first 200 of 1,234 rows are shown.</p>")
@@ -137,7 +140,7 @@ def test_a_long_table_says_what_is_left_out():
 
 
 def test_html_folds_a_long_table_under_a_count():
-    """After the tenth row a line says how many more there are; none is missing below it."""
+    """After the tenth row, a line shows the number of further rows, which are folded below it."""
     text = tables.rows_to_html(("n",), [(number,) for number in range(49)])
     before, after = text.split("<details")
     assert before.count("<td>") == 10
@@ -147,7 +150,7 @@ def test_html_folds_a_long_table_under_a_count():
 
 
 def test_html_shows_several_values_as_chips():
-    """Each of several names is a chip of its own, which may lead to its reason."""
+    """Each of several names in a cell is a separate chip, which may link to its reason."""
     chip = tables.Chip('a"b', target="why-1", title="<because>")
     text = tables.rows_to_html(("Names",), [((chip, "c"),)], ids=["row-1"])
     assert '<tr id="row-1">' in text
@@ -157,7 +160,7 @@ def test_html_shows_several_values_as_chips():
 
 
 def test_html_folds_many_chips_under_a_count():
-    """Of many names in a cell the first six are visible, the others are folded below a count."""
+    """Of many names in a cell, the first six are visible, and the others are folded below a count."""
     text = tables.rows_to_html(("Names",), [(tuple("abcdefghijkl"),), (tuple("abcdefgh"),)])
     before, after = text.split("<details")
     assert before.count('class="lyncnb-chip"') == 6
@@ -166,7 +169,10 @@ def test_html_folds_many_chips_under_a_count():
 
 
 def test_html_links_a_source_that_has_an_address():
-    """An RFC leads to its section, an address to itself; a document without one stays text."""
+    """The source of an RFC links to its section, and an address links to itself.
+
+    A document without an address stays text.
+    """
     sources = "RFC 5280, section 4.2.1.6; Microsoft, other; https://example.contoso.com/a<b>"
     text = tables.rows_to_html(("Source", "Other"), [(sources, "RFC 8555")])
     assert 'href="https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6"' in text
@@ -177,14 +183,14 @@ def test_html_links_a_source_that_has_an_address():
 
 @pytest.mark.parametrize("name", ["pool.contoso.com", "AudioVideoAuthentication"])
 def test_html_lets_only_long_words_wrap(name):
-    """A long word may go on after a dot or where a capital begins, a short one never breaks."""
+    """A long word may break after a dot or before a capital letter, and a short word never breaks."""
     text = tables.rows_to_html(("a",), [(f"lyncdiscoverinternal.{name}",), ("RSA 2048",)])
     assert "lyncdiscoverinternal.<wbr>" in text
     assert "RSA 2048" in text
 
 
 def test_html_breaks_names_at_dots_where_there_are_many_columns():
-    """In a table of many columns each name and heading has places where it may go on."""
+    """In a table with many columns, each name and heading has possible line breaks."""
     headings = [f"column_{number:02}" for number in range(13)]
     row = ["fe01.contoso.net", "a" * 30, "RSA 2048", *[""] * 10]
     text = tables.rows_to_html(headings, [row])
@@ -195,7 +201,7 @@ def test_html_breaks_names_at_dots_where_there_are_many_columns():
 
 
 def test_markdown_keeps_each_value_in_its_cell():
-    """Pipes, line breaks, HTML and Markdown marks cannot leave their cell."""
+    """Pipes, line breaks, HTML and Markdown in a value stay in its cell."""
     assert tables.to_markdown(("A|B", "C"), [("x|y\r\nz", "<b>`*_[l](u)$")]) == (
         "| A\\|B | C |\n| --- | --- |\n| x\\|y<br>z | &lt;b&gt;\\`\\*\\_\\[l\\](u)\\$ |\n"
     )
@@ -203,7 +209,7 @@ def test_markdown_keeps_each_value_in_its_cell():
 
 @given(st.text(max_size=30))
 def test_markdown_row_is_one_line(value):
-    """A value with any characters makes one line of one cell."""
+    """A value with any characters gives one line with one cell."""
     from markdown_it import MarkdownIt
 
     text = tables.to_markdown(("a",), [("x" + value + "x",)])
@@ -221,7 +227,7 @@ def test_pandas_waits_until_a_frame_is_asked_for():
 
 
 class Servers(Numbers):
-    """A noun of three columns."""
+    """A table of three columns."""
 
     def _headings(self):
         return ("Server", "Role", "State")
@@ -231,7 +237,10 @@ class Servers(Numbers):
 
 
 def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
-    """In the requested order, with the table's caption; an unknown heading is an error."""
+    """Selected columns are shown in the requested order with the table's caption.
+
+    An unknown heading is an error.
+    """
     some = Servers().only("State", "Server")
     assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])
     assert repr(some) == "Numbers <all>"

@@ -1,4 +1,6 @@
-"""Tables and paragraphs as lines of text: shared width, whole words, East Asian letters."""
+"""Tables and paragraphs are shown as lines of text with a shared width, whole words and East Asian
+characters.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,22 @@ from lyncnb.base.shown.terminal_text import table_lines, wrap
         ("one two three four five six", 20, ["one two three four", "  five six"]),
         ("  - one two three four five", 22, ["  - one two three four", "    five"]),
         ("a eepool01-taipei.contoso.net", 20, ["a", "  eepool01-taipei.contoso.net"]),
-        ("台北 台北 台北 台北 台北", 20, ["台北 台北 台北 台北", "  台北"]),  # two columns each
+        (
+            "台北 台北 台北 台北 台北",
+            20,
+            ["台北 台北 台北 台北", "  台北"],
+        ),  # these characters are two columns wide
         ("", 20, [""]),
         ("a\x1b[31mb", 20, ["a\\x1b[31mb"]),
     ],
 )
 def test_wrap(text, width, lines):
-    """A line breaks at spaces only, and continues below its own indentation."""
+    """A line breaks only at spaces, and continues with its indentation."""
     assert wrap(text, width) == lines
 
 
 def test_table_shares_the_width():
-    """Narrow columns stay whole, wide ones share the rest, and words are not broken."""
+    """Narrow columns keep their width, wide columns share the rest, and words are not split."""
     rows = [("a", "one two three four", "alpha beta gamma delta")]
     assert list(table_lines(("X", "Y", "Z"), rows, width=30)) == [
         "X  Y             Z",
@@ -45,7 +51,7 @@ def test_wide_characters_line_up():
 
 
 def test_a_table_that_is_too_narrow_keeps_its_words():
-    """If the longest words do not fit, a row is a paragraph; blank values are left out."""
+    """If the longest words do not fit, each row is a paragraph without blank values."""
     rows = [("1", "eepool01.contoso.net", "", "public")]
     assert list(table_lines(("No.", "Server", "Site", "Issuer"), rows, width=24)) == [
         "1: Server",

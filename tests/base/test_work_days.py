@@ -1,4 +1,4 @@
-"""Freezes and maintenance windows: what a planner may write, and which days that is."""
+"""Freezes and maintenance windows can be written in several forms, which mean certain dates."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
         ("2026-12-24", [("2026-12-24", "2026-12-24")]),
         ("2026-12-24, 2027-05-01 to 2027-05-02",
          [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
-        # each year, over its end
+        # each year, across its end
         ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
-        # begun in the year before the first day
+        # started in the year before the first date
         ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
         ("05-01", [("2027-05-01", "2027-05-01")]),
         ("2025-01-01 to 2025-12-31", []),
     ],
 )  # fmt: skip
 def test_freezes(text, days):
-    """A freeze is days of one year or of each, first and last included."""
+    """A freeze is a period in one year or in each year, including its first and last date."""
     found = read_work_days({"f": text}, {}).freezes_between(BEGIN, END)
     assert [(f"{one.begins}", f"{one.ends}") for one in found] == days
     assert all(one.name == "f" for one in found)
@@ -48,13 +48,13 @@ def test_freezes(text, days):
     ],
 )
 def test_windows(text, days):
-    """A window is a day of the week, of each month, or days as in a freeze."""
+    """A maintenance window is a day of the week, a day in each month, or a period like a freeze."""
     found = read_work_days({}, {"w": text}).window_days(BEGIN, date(2026, 12, 31))
     assert sorted(map(str, found)) == days
 
 
 def test_every_day_is_in_one_week_of_its_month():
-    """First to fourth and last name each weekday of a month, the fifth only as the last."""
+    """The words first to fourth and last select a weekday in a month. A fifth one is only "last"."""
     for which, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
         found = read_work_days({}, {"w": f"{which} monday"}).window_days(BEGIN, END)
         assert {day.day for day in found} <= set(range(first, first + 7))
@@ -64,7 +64,10 @@ def test_every_day_is_in_one_week_of_its_month():
 
 
 def test_without_windows_there_are_none():
-    """Without a window every day is possible, which differs from having no day at all."""
+    """Without maintenance windows, every date is possible.
+
+    Windows that contain no date are different.
+    """
     assert read_work_days({}, {}).window_days(BEGIN, END) is None
     assert read_work_days({}, {"w": "2020-01-01"}).window_days(BEGIN, END) == set()
 
@@ -75,7 +78,7 @@ def test_without_windows_there_are_none():
         ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
         ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
         ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
-        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # not a day of every year
+        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # not a date in every year
         ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "its end date is before its start date"),
         ({"windows": {"w": "fifth monday"}}, r'windows\.w is "fifth monday"'),
@@ -87,14 +90,14 @@ def test_without_windows_there_are_none():
     ],
 )
 def test_what_is_none(options, message):
-    """What names no days is refused with what may be written."""
+    """A text that means no date is rejected with the valid forms."""
     with pytest.raises(OptionsError, match=message) as raised:
         PlanOptions(**options)
     assert raised.value.hint
 
 
 def test_as_a_file():
-    """``plan.toml`` and the document of a saved plan give the same options back."""
+    """The options are read back unchanged from ``plan.toml`` and from the document of a saved plan."""
     options = PlanOptions(
         lead_days={"all": 2, "public": 3},
         freezes={"year end": "12-18 to 01-08"},
@@ -106,7 +109,7 @@ def test_as_a_file():
 
 
 def test_a_day_that_is_said_again_is_looked_up_once():
-    """A window of 100,000 equal parts takes no longer than one of one part."""
+    """A maintenance window with 100,000 equal parts takes no longer than one with a single part."""
     assert read_work_days({}, {"w": "monday, Monday,  monday"}) == read_work_days(
         {}, {"w": "monday"}
     )

@@ -1,4 +1,4 @@
-"""Worker processes of our own: they make pairs, know no passphrase and leave no trace."""
+"""Worker processes create pairs of key and CSR, know no passphrase, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
 
 
 def test_children_make_pairs_that_belong_together():
-    """Each pair of each task: key and request match, and the planner's passphrase opens it."""
+    """In each pair of each task, key and CSR match, and the planner's passphrase opens the key."""
     tasks = [
         [(f"Edge-{number}", ONE) for number in range(start, start + 5)] for start in (0, 5, 10)
     ]
@@ -40,7 +40,7 @@ def test_children_make_pairs_that_belong_together():
 
 
 def test_what_cannot_be_made_is_reported(tmp_path):
-    """A plan's error in a child is the same error here, and the child goes on."""
+    """A plan's error in a worker process is raised unchanged, and the worker continues."""
     bad = content_of(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
     with pair_workers(1, CIPHER.encryptor) as children:
         failed = children.submit([("Edge-1", bad)])
@@ -51,7 +51,7 @@ def test_what_cannot_be_made_is_reported(tmp_path):
 
 
 def test_a_child_that_dies_is_reported():
-    """A killed child is an error with a hint, not a wait without end."""
+    """A killed worker process is reported as an error with a hint, without an endless wait."""
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         children._all[0].process.kill()
@@ -62,7 +62,9 @@ def test_a_child_that_dies_is_reported():
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 def test_a_child_does_not_get_the_passphrase(monkeypatch):
-    """Neither its environment nor its arguments hold it, even if nobody has read it yet."""
+    """The environment and arguments of a worker process do not contain the passphrase, even before
+    it was read.
+    """
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
@@ -74,7 +76,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="asks for a process by its number")
 def test_no_child_stays():
-    """When the block ends, so have the processes."""
+    """When the block ends, all worker processes have ended."""
     with pair_workers(2, CIPHER.encryptor) as children:
         for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
             future.result()
@@ -100,10 +102,10 @@ UNGUARDED = """
 
 
 def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
-    """Processes do not run the planner's script again, as multiprocessing's would."""
+    """Worker processes do not run the planner's script again, as multiprocessing would."""
     script = tmp_path / "planner.py"
     script.write_text(textwrap.dedent(UNGUARDED), "utf-8")
-    # A file beside the script with a module's name must not be picked up by the children.
+    # A file next to the script with the name of a module must not be imported by the workers.
     (tmp_path / "elsewhere").mkdir()
     found = subprocess.run(
         [sys.executable, str(script)],

@@ -1,4 +1,4 @@
-"""Files to a ZIP that depends on nothing but them, and back."""
+"""ZIP files depend only on their content, and can be read back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_what_goes_in_comes_out(entries):
 
 
 def test_a_package_is_dated_by_nobody():
-    """It contains neither the time nor the operating system of the person who packs it."""
+    """A ZIP file contains neither the time nor the operating system of the person who creates it."""
     with zipfile.ZipFile(io.BytesIO(to_zip({"a.txt": b"a"}))) as archive:
         (entry,) = archive.infolist()
     assert (entry.date_time, entry.create_system) == ((2000, 1, 1, 0, 0, 0), 3)
@@ -31,7 +31,9 @@ def test_a_package_is_dated_by_nobody():
 
 
 def test_parts_of_an_archive_are_found_as_workbooks_name_them():
-    """In any letter case, with either slash; a missing part is reported."""
+    """Parts of an archive are found in any letter case and with either slash, and a missing part is
+    reported.
+    """
     archive = Archive(to_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
     assert b"".join(archive.pieces("/xl/workbook.xml")) == b"a" * 200_000
@@ -40,7 +42,9 @@ def test_parts_of_an_archive_are_found_as_workbooks_name_them():
 
 
 def test_what_an_archive_unpacks_to_is_counted():
-    """All parts that are read count together, whatever the list of contents says."""
+    """The sizes of all parts that are read count together, whatever the directory of the archive
+    states.
+    """
     archive = Archive(to_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
     assert len(b"".join(archive.pieces("a"))) == 700_000
     with pytest.raises(BadArchive, match="unpacked content of the archive is too large"):
@@ -49,7 +53,7 @@ def test_what_an_archive_unpacks_to_is_counted():
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_odd_ways_to_pack_are_refused(method):
-    """Their unpacking takes memory that nobody counts."""
+    """Unusual compression methods are rejected, because their memory use cannot be limited."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as made:
         made.writestr("a", b"a")
@@ -58,7 +62,7 @@ def test_odd_ways_to_pack_are_refused(method):
 
 
 def test_a_list_of_contents_that_is_too_long_is_not_read():
-    """Nor one that is cut off."""
+    """A directory of an archive that is too long or truncated is not read."""
     data = to_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):
         Archive(data, max_entries=10)

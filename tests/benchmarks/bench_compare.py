@@ -1,10 +1,10 @@
-"""How long two plans take to compare. Run by hand.
+"""Measure how long comparing two plans takes. Run it manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_compare.py --servers 10000 --rounds 5
 
-Wall-clock seconds, the best and the median of the rounds, both plans made before: a SIP domain
-more, so that nearly every certificate has other names; another pool's cell, planned again as the
-editor does it; the table of the first, for a page; and the causes of each change.
+The figures are wall-clock seconds, the best and the median of the rounds. Both plans exist before.
+Measured are: one more SIP domain, so that nearly every certificate has other names; another cell of
+a pool, planned again as the editor does; the table of the first, for a page; and the causes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lyncnb.reports.find_causes import find_causes
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Print what a call takes."""
+    """Measure a call, and print its time."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

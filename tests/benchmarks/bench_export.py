@@ -1,14 +1,14 @@
-"""How fast keys and requests are made, against plain ways of doing the same. Run by hand.
+"""Measure how fast keys and requests are created, compared with simple programs. Run it manually.
 
     python tests/benchmarks/bench_export.py rsa --count 200 --rounds 5
     python tests/benchmarks/bench_export.py ecdsa --count 10000 --rounds 5
     python tests/benchmarks/bench_export.py memory --count 1000
     python tests/benchmarks/bench_export.py cell --count 300
 
-Each figure is a whole process of its own, in a new folder, variants in turn, round by round; what
-counts is the median of the ratios within a round, since absolute times drift with the machine. A
-round is calm if other programs used at most a tenth of the machine; the share is shown. Folders
-are removed only at the end, because deleting many files slows the next writer down.
+Each figure is measured in a separate process and a new folder. The variants take turns, round by
+round. The result is the median of the ratios within a round, since absolute times change with the
+machine's load. A round is calm if other programs used at most a tenth of the machine. The share is
+shown. Folders are removed only at the end, because deleting many files slows down the next process.
 """
 
 from __future__ import annotations
@@ -29,34 +29,36 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS.parent))  # also where the package is not installed
+sys.path.insert(0, str(TESTS.parent))  # also if the package is not installed
 
 WORDS = "correct horse battery"
 NAMES = 5
 
 
 def host(number: int) -> str:
-    """Name the server of a request."""
+    """Return the host name of the server for a request."""
     return f"server{number}.contoso.com"
 
 
 def names(number: int) -> list[str]:
-    """Return the five names of a request."""
+    """Return the five names for a request."""
     return [host(number), *(f"web{n}.{host(number)}" for n in range(1, NAMES))]
 
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
-    """Plan the requests."""
+    """Return the plan of the requests."""
     from folders import planned
 
     return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
 
 
-# --- What each child process does; it returns nothing, its folder is the result.
+# --- The work of each child process. It returns nothing; its folder is the result.
 
 
 def export(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Make them with lyncnb: checked, encrypted at 600,000 rounds, durable, key before CSR."""
+    """Create the requests with lyncnb: checked, encrypted with 600,000 iterations, synced, key
+    before CSR.
+    """
     from lyncnb.export.executors import run
     from lyncnb.export.key_and_csr import PairStore
     from lyncnb.pki.pkcs8 import FolderCipher
@@ -66,7 +68,7 @@ def export(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Make them one after the other with cryptography alone, as a script would; nothing synced."""
+    """Create the requests one by one with cryptography alone, as a script would, without syncing."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -90,7 +92,7 @@ def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Make RSA keys on all cores and throw them away: the limit."""
+    """Generate RSA keys on all cores and discard them, as the lower limit of the time."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -99,7 +101,7 @@ def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def files(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Write and sync files of the same names and sizes, one after the other."""
+    """Write and sync files with the same names and sizes, one by one."""
     for number in range(count):
         for place, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
             with (folder / place / f"{number}.{suffix}").open("xb") as file:
@@ -111,13 +113,14 @@ def files(items: list, algorithm: str, count: int, folder: Path) -> None:
 CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": loop,  # with the plan in memory, which export cannot do without
+    "planned-loop": loop,  # with the plan in memory, which lyncnb needs
     "raw": raw,
     "files": files,
 }
 
 
-# What each needs, loaded before the inner clock starts; what needs a plan has it by then, too.
+# The modules that each variant needs, imported before the inner clock starts. Variants that need a
+# plan have it by then.
 IMPORTS = {
     "export": (
         "lyncnb.pki.pkcs8",
@@ -132,21 +135,21 @@ IMPORTS = {
 }
 
 
-# --- The parent: runs children in turn, and compares.
+# --- The parent process runs the children in turn, and compares them.
 
 
 def machine_busy() -> float:
-    """Seconds that all cores together have been busy, in user and system mode."""
+    """Return the seconds that all cores together were busy, in user and system mode."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _, _, irq, softirq, *_ = map(int, fields)
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """List a process and its descendants; empty once it has ended."""
+    """Return a process and its descendants, or nothing after it has ended."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        # Threads start processes too: each thread has a list of its own.
+        # Threads start processes too, and each thread has a separate list of children.
         for task in Path(f"/proc/{pid}/task").iterdir():
             if task.name != str(pid):
                 children += (task / "children").read_text().split()
@@ -156,7 +159,7 @@ def tree(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """Tell the MB of a process, pages that it shares with others counted in part (PSS)."""
+    """Return the memory of a process in MB. Shared pages count proportionally (PSS)."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -165,7 +168,9 @@ def resident(pid: int) -> float:
 
 
 def run_watched(command: list[str]) -> tuple[str, float]:
-    """Run a command; give its output and the peak MB of its process tree, looked at 20 times/s."""
+    """Run a command, and return its output and the peak MB of its process tree, sampled 20 times
+    per second.
+    """
     peak = 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -177,7 +182,7 @@ def run_watched(command: list[str]) -> tuple[str, float]:
 
 
 def new_folder(top: Path) -> Path:
-    """Make an empty folder for keys and requests."""
+    """Create an empty folder for keys and requests."""
     folder = Path(tempfile.mkdtemp(dir=top))
     for place in ("keys", "csr"):
         (folder / place).mkdir(mode=0o700)
@@ -190,7 +195,9 @@ def command_of(variant: str, algorithm: str, count: int, folder: Path) -> list[s
 
 
 def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, float]:
-    """Run one child in a new folder; return seconds outside and inside, and the foreign share."""
+    """Run one child in a new folder, and return the seconds outside and inside, and the share of
+    other programs.
+    """
     folder = new_folder(top)
     command = command_of(variant, algorithm, count, folder)
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -206,7 +213,7 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
-    """Be one measured process, and tell the seconds inside, without start, imports and plan."""
+    """Run one measured process, and print its seconds without start, imports and plan."""
     sys.path.insert(0, str(TESTS))
     for module in IMPORTS[variant]:
         importlib.import_module(module)
@@ -218,7 +225,10 @@ def child(variant: str, algorithm: str, count: int, folder: str) -> None:
 
 
 def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], top: Path) -> bool:
-    """Run export and its rivals in turn; a ratio is the rival's seconds over export's."""
+    """Run lyncnb and the other programs in turn.
+
+    A ratio is the other program's seconds divided by lyncnb's.
+    """
     ratios: dict[str, list[float]] = {rival: [] for rival in goals}
     columns = ["export", *goals]
     print("| round | " + " | ".join(f"{name} s (foreign)" for name in columns) + " |")
@@ -228,7 +238,7 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
         cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
-            # Raw key generation is a limit, not another program: the start does not count.
+            # Generating raw keys is a limit, not another program, so its start does not count.
             clock = "inner" if rival == "raw" else "seconds"
             ratios[rival].append(found[rival][clock] / found["export"][clock])
     met = True
@@ -241,7 +251,10 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
 
 
 def memory(count: int, top: Path) -> bool:
-    """Compare the peak memory of the process tree with the loop's; 30 MB more at most."""
+    """Compare the peak memory of the process tree with the simple loop's.
+
+    At most 30 MB more are allowed.
+    """
     met = True
     for algorithm, number in (("RSA", count // 10), ("ECDSA", count), ("ECDSA", 10 * count)):
         peaks = {}
@@ -265,7 +278,7 @@ run.start()"""
 
 
 def cell(count: int, top: Path) -> bool:
-    """Time a cell that does nothing in a kernel that writes requests in a thread meanwhile."""
+    """Measure an empty cell in a kernel that writes requests in a thread at the same time."""
     from jupyter_client.manager import start_new_kernel
 
     met = True
@@ -299,7 +312,7 @@ def cell(count: int, top: Path) -> bool:
 
 
 def answer_time(client, code: str) -> float:
-    """Return the seconds until a cell is answered; it must not fail."""
+    """Return the seconds until a cell is answered. The cell must not fail."""
     begin = time.perf_counter()
     reply = client.execute_interactive(code, timeout=120)
     assert reply["content"]["status"] == "ok", reply["content"]
@@ -307,13 +320,13 @@ def answer_time(client, code: str) -> float:
 
 
 def answer_is(client, expression: str, expected: str) -> bool:
-    """Ask the kernel for an expression's value."""
+    """Return the value of an expression in the kernel."""
     reply = client.execute_interactive("", user_expressions={"x": expression}, timeout=120)
     return reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == expected
 
 
 def main() -> int:
-    """Read the arguments, compare, and end with 1 if a goal was missed."""
+    """Read the arguments, compare, and exit with 1 if a goal was missed."""
     if sys.argv[1:2] == ["child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
         return 0
@@ -333,7 +346,7 @@ def main() -> int:
             count = arguments.count or 200
             goals = {"loop": 1.75, "raw": 0.95 if count >= 1000 else 0.90}
             return 0 if compare("RSA", count, arguments.rounds, goals, top) else 1
-        # Export may take one and a half times as long as writing and syncing alone.
+        # lyncnb may take one and a half times as long as writing and syncing alone.
         goals = {"files": 1 / 1.5}
         count = arguments.count or 10_000
         return 0 if compare("ECDSA", count, arguments.rounds, goals, top) else 1

@@ -1,9 +1,9 @@
-"""How long a picture takes. Run by hand.
+"""Measure how long drawing a picture takes. Run it manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_figures.py --servers 1000 --rounds 5
 
-Wall-clock seconds of drawing alone, the plan made before; the best and the median of the rounds,
-and the size of the picture.
+The figures are wall-clock seconds of drawing alone, since the plan exists before: the best and the
+median of the rounds, and the size of the picture.
 """
 
 from __future__ import annotations

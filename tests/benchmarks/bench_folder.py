@@ -1,13 +1,13 @@
-"""What a request folder costs: written, written again, looked at, rebuilt. Run by hand.
+"""Measure the cost of a request folder: written, written again, read, rebuilt. Run it manually.
 
     python tests/benchmarks/bench_folder.py grow --counts 1000 10000 100000
     python tests/benchmarks/bench_folder.py rerun --count 10000 --rounds 5
     python tests/benchmarks/bench_folder.py rekey --counts 1000 10000
     python tests/benchmarks/bench_folder.py summary --count 10000 --rounds 3
 
-ECDSA P-256 keys, the summary included, 600,000 rounds. Each step is a process of its own, with
-nothing warm but the disk's cache; seconds are of the wall, "cpu" is of the process and its
-children, "MB" the largest resident set of the process (children of a write not included).
+The keys are ECDSA P-256, with the summary and 600,000 iterations. Each step runs in a separate
+process in which only the disk's cache is warm. Seconds are wall-clock time. "cpu" is the time of
+the process and its children, and "MB" the largest resident set of the process without children.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEW = "wrong mule capacitor"
 
 
 def step(what: str, count: int, folder: Path) -> None:
-    """Do one step in this process, and print what it cost as JSON."""
+    """Run one step in this process, and print its cost as JSON."""
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
     import folders as kit
     from big_topology import standard_editions
@@ -64,7 +64,7 @@ def step(what: str, count: int, folder: Path) -> None:
 
 
 def measured(what: str, count: int, folder: Path) -> dict[str, float]:
-    """Run one step in a process of its own."""
+    """Run one step in a separate process, and return its cost."""
     command = [sys.executable, __file__, "step", what, str(count), str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
@@ -93,7 +93,7 @@ def grow(counts: list[int], steps: tuple[str, ...]) -> None:
 
 
 def rerun(count: int, rounds: int) -> None:
-    """Write one folder, and run the same plan over it again and again: the goal is 5 s."""
+    """Write one folder, and run the same plan again several times. The goal is 5 s."""
     place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
     measured("write", count, place / "requests")
     costs = [measured("rerun", count, place / "requests") for _ in range(rounds)]
@@ -104,7 +104,10 @@ def rerun(count: int, rounds: int) -> None:
 
 
 def summary(count: int, rounds: int) -> None:
-    """Write servers that share nothing with and without the summary: the goal is 1.5 times."""
+    """Write requests for single servers with and without the summary.
+
+    The goal is a factor of 1.5.
+    """
     ratios = []
     for _ in range(rounds):
         place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
@@ -119,7 +122,7 @@ def summary(count: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Read the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     growing = commands.add_parser("grow")

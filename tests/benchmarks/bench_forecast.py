@@ -1,10 +1,10 @@
-"""How much CPU a forecast until 2030 takes. Run by hand.
+"""Measure how much CPU time a forecast until 2030 takes. Run it manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_forecast.py --certificates 1000
 
-CPU seconds, the median of some rounds, of certificates of ``big_topology``: planned; with freezes
-and windows; under a freeze that none of the public ones survives; and on record, each with an end
-of its own. After the first round the process has only the rules in a cache.
+The figures are CPU seconds, the median of some rounds, for certificates of ``big_topology``:
+planned; with freezes and maintenance windows; with a freeze that is too long for all public ones;
+and recorded, each with a separate end. After the first round, only the rules are cached.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Packages: CPU against the bare serialisation, and two processes against one. Run by hand.
+"""Compare the CPU time of packages with plain serialization, and two processes with one.
 
     python tests/benchmarks/bench_packages.py [COUNT]
 
-Keys and certificates are made once; the same packages are then made in turn, several rounds, and
-the ratios of each round are taken (medians are printed).
+Run it manually. Keys and certificates are created once. The same packages are then created in turn
+in several rounds, and the medians of each round's ratios are printed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
-    """Make a few keys with certificates, and use each of them often."""
+    """Create a few keys with certificates, and use each of them several times."""
     made = []
     for number in range(8):
         key = rsa.generate_private_key(65537, 2048)
@@ -44,7 +44,7 @@ def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
 
 
 def bare(pairs: list, password: bytes) -> None:
-    """Serialise as the library does, with the same derivation and nothing else."""
+    """Serialize as the library does, with the same key derivation and nothing else."""
     for key, certificate in pairs:
         encryption = (
             serialization.PrivateFormat.PKCS12.encryption_builder()
@@ -57,7 +57,7 @@ def bare(pairs: list, password: bytes) -> None:
 
 
 def tasks(pairs: list) -> list[Task]:
-    """Make the tasks that a request folder gives."""
+    """Create the tasks for the packages of a request folder."""
     return [
         Task(
             content=PfxContent(
@@ -75,7 +75,7 @@ def tasks(pairs: list) -> list[Task]:
 
 
 def timed(work) -> tuple[float, float]:
-    """Return wall and CPU seconds, children included."""
+    """Return wall-clock and CPU seconds, including child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall, cpu = time.perf_counter(), time.process_time()
     work()

@@ -1,13 +1,14 @@
-"""How long a planner waits for the panels, in the kernel and on screen. Run by hand.
+"""Measure how long a planner waits for the panels, in the kernel and on screen. Run it manually.
 
     python tests/benchmarks/bench_panels.py kernel --rows 10000
     python tests/benchmarks/bench_panels.py screen --rows 10000
     python tests/benchmarks/bench_panels.py export --rows 10000 --requests 300
 
-``kernel`` times the answer to a message without a browser. ``screen`` drives JupyterLab in
-Chromium: from the end of reading to the rows in sight, to all rows and to the findings, from a press to the counts that follow from
-it, and from Ctrl+V to the pasted rows, all by the page's own clock. ``export`` times changes in the editor while requests are
-written in the same kernel. Medians and the slowest of the rounds are printed, in milliseconds.
+``kernel`` measures the answer to a message without a browser. ``screen`` controls JupyterLab in
+Chromium and uses the page's clock: from the end of reading to the visible rows, to all rows and to
+the findings, from a click to the new counts, and from Ctrl+V to the pasted rows. ``export``
+measures changes in the editor while the same kernel writes requests. The medians and the slowest of
+the rounds are printed, in milliseconds.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LIMITS = {
 
 
 def show(name: str, seconds: list[float]) -> None:
-    """Print a median, the slowest, and the limit if there is one."""
+    """Print a median, the slowest time, and the limit if there is one."""
     limit = LIMITS.get(name)
     print(
         f"{name:24} median {statistics.median(seconds) * 1000:7.0f} ms"
@@ -45,7 +46,7 @@ def show(name: str, seconds: list[float]) -> None:
 
 
 def show_overview(editor, change, rounds: int) -> None:
-    """Print what `overview` costs after a change, as a share of the change in the same round."""
+    """Print the cost of `overview` after a change, as a share of the change in the same round."""
     from lyncnb.widgets.editing import plan_views
 
     shares = []
@@ -58,7 +59,7 @@ def show_overview(editor, change, rounds: int) -> None:
 
 
 def kernel(rows: int, rounds: int) -> None:
-    """Time answers of the editor's panel without a browser."""
+    """Measure the answers of the editor's panel without a browser."""
     import lyncnb as ln
 
     with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +112,8 @@ ln.PlanEditor  # its import is not what is timed"""
 SHOW = """began = time.time()
 editor = ln.PlanEditor(topology, rules)
 editor"""
-# When the first row, all rows and the findings are in the page, by the page's clock; both clocks are
-# this machine's.
+# The times at which the first row, all rows and the findings are on the page, by the page's clock.
+# Kernel and page use the clock of this machine.
 WATCH_ROWS = """() => { const says = (selector) => document.querySelector(selector)?.textContent;
   const wanted = {shown: () => says('.lc-body .lc-row .lc-text'),
     whole: () => says('.lc-count')?.endsWith(' shown'),
@@ -126,7 +127,7 @@ WATCH_ROWS = """() => { const says = (selector) => document.querySelector(select
     });
     watcher.observe(document.body, {subtree: true, childList: true, characterData: true});
   } }"""
-# Press, then wait for words; the answer is painted when two frames have passed.
+# Click, then wait for a text. The answer is painted after two frames.
 TIMED = """async ([press, selector, words]) => {
   const begin = performance.now();
   const has = () => [...document.querySelectorAll(selector)].some(e => e.textContent.includes(words));
@@ -144,7 +145,7 @@ TIMED = """async ([press, selector, words]) => {
   return [(seen - begin) / 1000, (performance.now() - begin) / 1000]; }"""
 
 
-# From the paste to the words that count the new rows, and those rows painted.
+# From the paste to the text with the number of new rows, and until those rows are painted.
 WATCH_PASTE = """(words) => { window.pasted = 0;
   document.addEventListener('paste', () => { window.pressed = performance.now(); }, {capture: true, once: true});
   const watcher = new MutationObserver(() => {
@@ -157,9 +158,9 @@ WATCH_PASTE = """(words) => { window.pasted = 0;
 
 
 def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[float]]:
-    """Show an editor in a fresh cell, again and again; return the seconds until rows are seen.
+    """Show an editor in a new cell several times, and return the seconds until rows are visible.
 
-    By name: until the first, all of them, and what the checks say.
+    The result has the names of the times: until the first row, all rows, and the findings.
     """
     from lab_panels import write_notebook
 
@@ -181,14 +182,16 @@ def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[flo
 
 
 def ask(lab, expression: str) -> str:
-    """Ask the kernel for an expression's text."""
+    """Return the text of an expression in the kernel."""
     from lab_panels import kernel as ask_kernel
 
     return ask_kernel(lab, expression)
 
 
 def one_role(lab, rounds: int) -> list[float]:
-    """Change one server's role by the bulk bar, which is what a cell sends as well."""
+    """Change one server's role with the bar for selected servers, which sends the same message as a
+    cell.
+    """
     lab.page.get_by_label("Column to set").select_option("role")
     times = []
     for n in range(rounds):
@@ -200,7 +203,7 @@ def one_role(lab, rounds: int) -> list[float]:
 
 
 def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
-    """Press the button; return the seconds to the new counts, and to the findings."""
+    """Click the button, and return the seconds until the new counts and until the findings."""
     return lab.page.evaluate(
         TIMED.replace("e.textContent.includes(words)", "e.title.includes(words)"),
         [selector, where, words],
@@ -208,7 +211,7 @@ def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
 
 
 def screen(rows: int, rounds: int) -> None:
-    """Time what a planner sees in JupyterLab."""
+    """Measure the times that a planner sees in JupyterLab."""
     from lab_driver import LabBrowser, LabServer
 
     with tempfile.TemporaryDirectory() as name:
@@ -240,7 +243,7 @@ def screen(rows: int, rounds: int) -> None:
 
 
 def paste(lab, rows: int, rounds: int) -> list[float]:
-    """Paste the last row as it is and 1,000 servers below it, as a spreadsheet would copy them."""
+    """Paste the unchanged last row and 1,000 servers below it, as copied from a spreadsheet."""
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lines = [ask(lab, "'|'.join(editor.topology.cells[-1][:2])").replace("|", "\t")]
     lines += [f"n{n:04}.contoso.com\tMediation" for n in range(1000)]
@@ -262,7 +265,7 @@ def paste(lab, rows: int, rounds: int) -> list[float]:
 
 
 def select_one_alone(lab) -> None:
-    """Select one server that is a pool of its own."""
+    """Select one server that is a pool by itself."""
     ask(
         lab,
         "setattr(editor, 'alone', next(str(c.fqdn) for p, c in editor.topology.computers"
@@ -282,7 +285,7 @@ panel.start("correct horse battery")"""
 
 
 def export(rows: int, rounds: int, requests: int) -> None:
-    """Time changes in the editor while requests are written in the same kernel."""
+    """Measure changes in the editor while the same kernel writes requests."""
     from lab_driver import LabBrowser, LabServer
 
     with tempfile.TemporaryDirectory() as name:
@@ -302,7 +305,7 @@ def export(rows: int, rounds: int, requests: int) -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Read the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("what", choices=["kernel", "screen", "export"])
     parser.add_argument("--rows", type=int, default=10_000)

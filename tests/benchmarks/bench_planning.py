@@ -1,13 +1,13 @@
-"""How much CPU it takes to read a topology table and to plan it. Run by hand.
+"""Measure how much CPU time reading and planning a table takes. Run it manually.
 
     python tests/benchmarks/bench_planning.py whole --rows 100000 --rounds 5
     python tests/benchmarks/bench_planning.py edit --rows 10000
     python tests/benchmarks/bench_planning.py page --rows 10000
 
-Figures are CPU seconds of the step alone (without imports), each variant in a process of its own,
-in turn, round by round; what counts is the median of the ratios within a round, since absolute
-times drift with the machine. The yardstick is ``csv.reader`` reading the same file to lists; the
-plain way of planning is ``DataFrame.apply`` with a function that lists the names of one server.
+The figures are CPU seconds of the step without imports. Each variant runs in a separate process, in
+turn, round by round. The result is the median of the ratios within a round, since absolute times
+change with the machine's load. The reference is ``csv.reader`` that reads the same file to lists.
+The simple way of planning is ``DataFrame.apply`` with a function that lists one server's names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DOMAINS = ("contoso.com",)
 MEET = tuple(f"https://meet.{domain}" for domain in DOMAINS)
 DIALIN, ADMIN = "https://dialin.contoso.com", "https://admin.contoso.com"
 SITES = 20
-# Roles of twenty pools in a row and how many servers each has.
+# The roles of twenty successive pools, and the number of servers in each.
 POOLS = (("FrontEnd", 7),) * 13 + (
     ("Director", 4), ("Mediation", 6), ("Mediation", 3), ("StandardEdition", 1),
     ("SBA", 1), ("Edge", 5), ("TrustedApplication", 8),
@@ -42,7 +42,7 @@ POOLS = (("FrontEnd", 7),) * 13 + (
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Write a table of so many servers, some 220 bytes a row."""
+    """Write a table of this number of servers, with about 220 bytes in each row."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADINGS)
@@ -50,7 +50,7 @@ def write_table(path: Path, rows: int) -> None:
 
 
 def servers():
-    """Yield rows of pool after pool without end."""
+    """Yield an endless series of rows, pool after pool."""
     pool = 0
     while True:
         role, size = POOLS[pool % len(POOLS)]
@@ -77,18 +77,18 @@ def servers():
         pool += 1
 
 
-# --- What each child process does; it returns CPU seconds by step.
+# --- The work of each child process. It returns CPU seconds for each step.
 
 
 def measured(step: Callable[[], object]) -> tuple[float, object]:
-    """Run a step and return its CPU seconds and its result."""
+    """Run a step, and return its CPU seconds and its result."""
     before = time.process_time()
     result = step()
     return time.process_time() - before, result
 
 
 def yardstick(path: Path) -> dict[str, float]:
-    """Read the file to lists."""
+    """Read the file to lists, as the reference."""
 
     def read() -> list[list[str]]:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -98,7 +98,7 @@ def yardstick(path: Path) -> dict[str, float]:
 
 
 def lyncnb(path: Path) -> dict[str, float]:
-    """Read the file to a topology, its names checked, and plan it."""
+    """Read the file to a topology with validated names, and plan it."""
     from lyncnb.plan.planner import plan_certificates
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
@@ -113,7 +113,7 @@ def lyncnb(path: Path) -> dict[str, float]:
 
 
 def apply(path: Path) -> dict[str, float]:
-    """List each server's names with a function applied to the rows of a DataFrame."""
+    """Apply a function that lists a server's names to the rows of a DataFrame."""
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, na_filter=False)
@@ -121,7 +121,7 @@ def apply(path: Path) -> dict[str, float]:
 
 
 def names_of_row(row) -> tuple[str, ...]:
-    """List the names of one server, as a script would: the same rules, nothing shared."""
+    """Return the names of one server, as a script would: with the same rules, and nothing shared."""
     pool = row["pool_fqdn"] or row["server_fqdn"]
     domains = row["sip_domains"].split(";")
     role = row["role"]
@@ -148,13 +148,13 @@ CHILDREN = {"yardstick": yardstick, "lyncnb": lyncnb, "apply": apply}
 
 
 def child(name: str, path: Path) -> dict[str, float]:
-    """Run one of CHILDREN in a process of its own."""
+    """Run one function in CHILDREN in a separate process."""
     command = [sys.executable, __file__, "child", name, str(path)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def whole(rows: int, rounds: int, folder: Path) -> None:
-    """Compare reading and planning with the yardstick and with apply."""
+    """Compare reading and planning with the reference and with DataFrame.apply."""
     path = folder / "table.csv"
     write_table(path, rows)
     write_table(folder / "small.csv", 40)
@@ -184,7 +184,7 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
 
 
 def edit(rows: int, folder: Path) -> None:
-    """Measure one edited cell: the topology and the plan made again."""
+    """Measure one edited cell: the topology and the plan are created again."""
     from lyncnb.plan.planner import plan_certificates, replan
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
@@ -207,7 +207,7 @@ def edit(rows: int, folder: Path) -> None:
 
 
 def page(rows: int, rounds: int, folder: Path) -> None:
-    """Measure `plan -o page.html` whole, for servers that share nothing: the goal is 6 s."""
+    """Measure all of `plan -o page.html` for single servers. The goal is 6 s."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from big_topology import standard_editions
 
@@ -225,7 +225,7 @@ def page(rows: int, rounds: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Read the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["whole", "edit", "page", "child"])
     parser.add_argument("rest", nargs="*")

@@ -1,10 +1,10 @@
-"""Returned certificates: matched, verified, compared, kept. Run by hand.
+"""Measure how returned certificates are matched, verified, compared and stored. Run it manually.
 
     python tests/benchmarks/bench_receiving.py [COUNT ...]
 
-COUNT certificates (default 1,000, 10,000) of RSA-2048 requests with five names, signed by an
-RSA-2048 issuing CA, are returned as one PKCS #7 file each (leaf, issuing CA, root). The keys of the
-requests are a few, with another modulus pasted in, since only their public halves matter here.
+COUNT certificates (default 1,000, 10,000) for RSA-2048 requests with five names, signed by an
+RSA-2048 issuing CA, are returned as one PKCS #7 file each (server certificate, issuing CA, root).
+The requests use a few keys with other moduli pasted in, because only their public keys matter here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
 
 
 def entry(number: int) -> PlannedEntry:
-    """Make the plan document's entry of one Front End Server."""
+    """Return the plan document's entry of one Front End Server."""
     pool = f"pool{number // 12:05}.contoso.com"
     names = [pool, f"fe{number:06}.contoso.com", "sip.contoso.com", "meet.contoso.com"]
     return PlannedEntry(
@@ -56,7 +56,9 @@ def entry(number: int) -> PlannedEntry:
 
 
 def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
-    """Write a manifest of `count` waiting requests and their answers; return the answers."""
+    """Write a manifest of `count` waiting requests and their certificates, and return the
+    certificates.
+    """
     answers = folder / "answers"
     answers.mkdir(parents=True)
     records, begins = [], datetime.combine(TODAY, datetime.min.time(), UTC) - timedelta(days=1)
@@ -86,7 +88,7 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
 
 
 def timed(what: str, count: int, work):
-    """Run, print seconds on the clock and on the processor, give the result."""
+    """Run a function, print its wall-clock and CPU seconds, and return its result."""
     clock, cpu = time.perf_counter(), time.process_time()
     result = work()
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
@@ -95,7 +97,7 @@ def timed(what: str, count: int, work):
 
 
 def measure(count: int, ca: PythonCa) -> None:
-    """Measure one size."""
+    """Measure one number of certificates."""
     place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-"))
     try:
         answers = lay_out(place, count, ca)

@@ -1,9 +1,9 @@
-"""How much CPU and memory a saved plan takes. Run by hand.
+"""Measure how much CPU time and memory a saved plan takes. Run it manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_saved_plan.py --servers 100000
 
-CPU seconds of saving, and of reading, which plans and checks again; the table is read, planned and
-checked before. Memory is the most that the process had.
+The figures are the CPU seconds for saving, and for reading, which plans and checks again. The table
+is read, planned and checked before. The memory is the peak of the process.
 """
 
 from __future__ import annotations

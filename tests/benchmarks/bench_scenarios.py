@@ -1,11 +1,12 @@
-"""How long scenarios take to keep, open and compare. Run by hand.
+"""Measure how long keeping, opening and comparing scenarios takes. Run it manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_scenarios.py --servers 10000 --rounds 5
 
-CPU seconds of one process, the best and the median of the rounds. Three scenarios: as planned, with
-wildcards, and one SIP domain more, so that nearly every certificate has other names. Compared with
-their plans and findings at hand: what differs, alone and with the matrix and its page; with the
-plans at hand, which are then checked; and from their folders, which are read, planned and checked.
+The figures are CPU seconds of one process, the best and the median of the rounds. There are three
+scenarios: as planned, with wildcards, and with one more SIP domain, so that nearly every
+certificate has other names. They are compared with existing plans and findings (the differences,
+alone and with the table and page), with existing plans that are then checked, and from their
+folders, which are read, planned and checked.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lyncnb.widgets.editing import explanations
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Print what a call takes."""
+    """Measure a call, and print its time."""
     times = []
     for _ in range(rounds):
         gc.collect()
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
-    """Print what it takes to compare two, of which as much is at hand as each line says."""
+    """Print the time to compare two scenarios, with the given plans and findings in memory."""
     found = compare_scenarios(first, other)
     plans, names = (first.plan, other.plan), (first.name, other.name)
     difference = found.comparisons[0].difference

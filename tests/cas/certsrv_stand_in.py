@@ -1,8 +1,8 @@
 """Simulate the web enrollment pages of AD CS for the client ``certsrv``.
 
-The stub follows Microsoft's documentation: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and key from
-the request) and 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the refusals of the policy module,
-and the 4096 bytes of the database column. A real AD CS is not available for these tests.
+The simulation follows Microsoft's documentation: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and
+key from the request) and 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the policy module's
+errors, and the 4096 bytes of the database column. A real AD CS is not available for these tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_FIELD = 64
 
 
 class Refused(Exception):
-    """The policy module refuses to issue a certificate for a request."""
+    """The error of a policy module that does not issue a certificate for a request."""
 
 
 def refusal(code: str, text: str) -> Refused:
@@ -46,7 +46,10 @@ class Template:
 
 @dataclass
 class StandIn:
-    """The CA behind the pages, whose templates have a validity within the public limit."""
+    """The CA behind the enrollment pages.
+
+    The validity in its templates is within the public limit.
+    """
 
     folder: Path
     templates: dict[str, Template] = field(
@@ -78,12 +81,12 @@ class StandIn:
 
     @property
     def address(self) -> str:
-        """The host and port, in the form that the client expects."""
+        """Return the host and port in the form that the client expects."""
         return f"localhost:{self._server.server_port}"
 
     @property
     def trusted(self) -> Path:
-        """The file with the root of the TLS certificate that the pages use."""
+        """Return the file with the root of the TLS certificate that the pages use."""
         return self.folder / "trusted.pem"
 
     def _write_identity(self) -> tuple[Path, Path]:
@@ -186,7 +189,7 @@ def _pages(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         timeout = 30
 
         def log_message(self, *arguments: object) -> None:
-            """Do not print to the terminal of the tests."""
+            """Suppress the server's log in the terminal of the tests."""
 
         def _send(self, data: bytes, kind: str = "text/html", status: int = 200) -> None:
             self.send_response(status)

@@ -66,5 +66,5 @@ class CfsslCa:
         return {f"{self._count}.pem": answer.json()["result"]["certificate"].encode()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's own certificate."""
+        """Return the CA's certificate."""
         return {"ca.pem": (self.folder / "ca.pem").read_bytes()}

@@ -38,7 +38,7 @@ def _linter(kind):
 
 
 def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
-    """List the codes that pkilint reports for a certificate, evaluated as a public one."""
+    """Return the codes that pkilint reports for a certificate, evaluated as a public one."""
     kinds = (CertificateType.DV_FINAL_CERTIFICATE, CertificateType.OV_FINAL_CERTIFICATE)
     container, filters = _linter(kinds[has_organization])
     document = loader.load_der_certificate(der, "certificate")
@@ -49,7 +49,7 @@ def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
 def disagreements(
     ours: set[str], der: bytes, *, left_out: frozenset[str] = frozenset()
 ) -> list[str]:
-    """List the codes on which pkilint and lyncnb disagree."""
+    """Return the codes about which pkilint and lyncnb disagree."""
     theirs = pkilint_codes(der)
     return [
         f"{code}: we say {code in ours}, pkilint says {sorted(codes & theirs)}"

@@ -99,7 +99,7 @@ class OpensslCa:
         self._run(
             "ca", "-batch", "-config", "ca.cnf", "-in", "in.csr", "-notext", "-out", leaf.name
         )
-        # If the request's signature is not valid, the program exits with 0 and writes nothing.
+        # If the request's signature is invalid, the program exits with 0 and writes nothing.
         assert leaf.is_file()
         assert leaf.stat().st_size
         return self._answer(stem, self._count % 4)

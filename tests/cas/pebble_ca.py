@@ -86,7 +86,7 @@ class PebbleCa:
         network = client.ClientNetwork(account, timeout=SECONDS)
         network.session.trust_env = False
         network.session.verify = str(self.folder / "trusted.pem")
-        # The library passes its own setting with every call, which would override the session's
+        # The library passes a separate setting with every call, which would override the session's
         # setting.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)

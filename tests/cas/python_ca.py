@@ -29,8 +29,8 @@ SUBJECT = {
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
     "C": NameOID.COUNTRY_NAME,
 }
-#: Extensions that every public certificate has: the policy for a validated organization, and a list
-#: of signed certificate timestamps, which no log has signed. An enterprise CA may also use them.
+#: Extensions in every public certificate: the policy for a validated organization, and a list of
+#: signed certificate timestamps, which no log has signed. An enterprise CA may also use them.
 POLICIES = ("2.23.140.1.2.2",)
 TIMESTAMPS = 3
 TIMESTAMP_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -76,7 +76,7 @@ def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certifi
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})  # sha1 only
+        algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})  # SHA-1 only
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)
         signature = key.sign(content, ec.ECDSA(hash_algorithm))
@@ -162,7 +162,7 @@ def issue(
 
 
 class PythonCa:
-    """A root CA and an issuing CA that can issue a certificate for a CSR as a correct CA would."""
+    """A root CA and an issuing CA that issue certificates as a correct CA would, or with changes."""
 
     def __init__(self, title: str = "Contoso", *, make_key=None, **issuing):
         make_key = make_key or (lambda: ec.generate_private_key(ec.SECP256R1()))
@@ -203,7 +203,7 @@ class PythonCa:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """The issuing CA's certificate and the root."""
+        """Return the issuing CA's certificate and the root."""
         return self.issuing, self.root
 
 

@@ -13,7 +13,7 @@ _DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
-    """Read the names in a request by type, as these tools need them."""
+    """Return the names in a request by type, as these tools need them."""
     request = x509.load_pem_x509_csr(csr)
     try:
         found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -57,7 +57,7 @@ class CerttoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's own certificate."""
+        """Return the CA's certificate."""
         return {"root.pem": (self.folder / "ca.pem").read_bytes()}
 
 
@@ -98,7 +98,7 @@ class KeytoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's own certificate."""
+        """Return the CA's certificate."""
         out = self.folder / "root.cer"
         run(*self._keytool, "-exportcert", *self._store, "-file", out)
         return {out.name: out.read_bytes()}
@@ -128,7 +128,7 @@ class EasyRsaCa:
                    *arguments)  # fmt: skip
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it with easy-rsa's text in front."""
+        """Issue the certificate for one CSR, and return it with easy-rsa's text before it."""
         self._count += 1
         name = f"request{self._count}"
         (self.folder / f"{name}.csr").write_bytes(csr)
@@ -137,5 +137,5 @@ class EasyRsaCa:
         return {f"{name}.crt": (self.folder / "pki" / "issued" / f"{name}.crt").read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's own certificate."""
+        """Return the CA's certificate."""
         return {"ca.crt": (self.folder / "pki" / "ca.crt").read_bytes()}

@@ -1,4 +1,4 @@
-"""Test the checks in CA rules: each reports its case but not the most similar correct one."""
+"""Each check in the CA rules reports its case, but not the most similar correct plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
 def found(case, on=None):
-    """Return the finding codes of a case's plan on the date of the case, or on another date."""
+    """Return the finding codes for a case's plan on the date of the case, or on another date."""
     return {finding.code for finding in check_plan(plan_of_case(case), on=on or case.on)}
 
 
@@ -93,7 +93,7 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
-#: Limits that a check reports, with its code and the words around the number
+#: Limits that a check reports, with its code and the words around the number.
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
@@ -110,7 +110,9 @@ TOLD = [
     ("code", "words", "limit"), TOLD, ids=[f"{code} {limit.effective}" for code, _, limit in TOLD]
 )
 def test_a_number_is_told_from_its_day_until_its_day(code, words, limit):
-    """The number is reported on its first and last day, but not the day before or after."""
+    """A check reports the number on the first and last date of its validity, but not on the day
+    before or after.
+    """
     plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
     told = lambda on: [  # noqa: E731
         words.format(limit.value) in f.message for f in check_plan(plan, on=on) if f.code == code
@@ -128,7 +130,7 @@ ENDING = [method for method in RULES.methods if method.until]
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
 def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
-    """A notice reports a validation method one year before its end and after its end."""
+    """A notice reports a validation method from one year before its end."""
     plan = plan_of()
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
@@ -197,7 +199,7 @@ def test_a_finding_holds_no_day_of_judgement():
     [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
 )
 def test_the_smallest_limit_counts_alone(ca, days):
-    """Only the smaller of a CA's own limit and the general limit is reported, and only once."""
+    """If a CA's limit and the general limit differ, only the smaller one is reported, once."""
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]

@@ -1,4 +1,4 @@
-"""Test the checks of plans: each code is reported for its mistake, and only for this mistake."""
+"""Each code of a plan check is reported for its mistake, and only for this mistake."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def test_samples_have_no_errors(name):
     assert [f for f in check_plan(plan, on=date(2026, 11, 25)) if f.severity == "error"] == []
 
 
-LONG = "a" * 50 + ".department.contoso.com"  # 73 characters: valid in DNS, but too long for X.520
+LONG = (
+    "a" * 50 + ".department.contoso.com"
+)  # 73 characters are valid in DNS, but too long for X.520
 WILDCARD = PlanOptions(wildcard=True)
 EXTRA = "extra_san"
 
@@ -267,7 +269,7 @@ TABLE_CASES = [
     ids=[f"{number:02}-{case[0]}" for number, case in enumerate(TABLE_CASES)],
 )
 def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
-    """A mistake in one cell or option causes the finding, which is not there without the mistake."""
+    """A mistake in one cell or option causes the finding, which does not occur without the mistake."""
     findings = [f for f in check_plan(plan_of(edits, options)) if f.code == code]
     assert findings
     assert {f.severity for f in findings} == {severity}
@@ -300,7 +302,9 @@ def test_an_issuer_for_a_usage_in_any_letter_case_counts():
 
 
 def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_pool():
-    """The notice is only about the internal certificate, because the external one must be public."""
+    """The notice about an internal CA is only about the internal Edge certificate, because the
+    external one must be public.
+    """
     usages = {}
     for issuer in ("", "Internal=public"):
         plan = plan_of([(EDGE, "issuer", issuer), (EDGE2, "issuer", issuer)])
@@ -310,7 +314,7 @@ def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_p
 
 
 def test_a_collocated_role_heeds_for_its_pool():
-    """A pool's value may be in the row of any role, if one of the roles uses it."""
+    """A pool's value may be in the row of any role on the pool, if one of the roles uses it."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -329,7 +333,9 @@ def test_a_collocated_role_heeds_for_its_pool():
     ],
 )
 def test_a_collocated_role_is_reported(cell, codes):
-    """A blank cell causes a notice, false causes no finding, and true causes an error."""
+    """For a collocated role, a blank cell causes a notice, false causes no finding, and true causes
+    an error.
+    """
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -449,7 +455,7 @@ ALTERED_CASES = [
 
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
-    """The same checks find mistakes in a changed plan."""
+    """In a changed plan, the same checks find the mistakes."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
@@ -546,7 +552,9 @@ def test_unknown_test_is_refused_with_the_known_ones():
 
 
 def test_parts_add_up_to_the_whole():
-    """Checking certificates and deployment separately finds the same as checking the plan."""
+    """Checking certificates and the deployment separately gives the same findings as checking the
+    plan.
+    """
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (MED, "server_fqdn", LONG)])
     day = date(2026, 11, 25)
     parts = [
@@ -627,7 +635,7 @@ def test_a_name_below_a_public_one_is_public(before, domain, first):
 
 
 def test_a_plan_is_judged_by_the_rules_of_a_day():
-    """The evaluation date is the requested date, the planned issue date, or today."""
+    """The evaluation date is the requested date, the planned issue date, or the current date."""
     code = "reverse-zone-name-on-public-certificate"
     edits = [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")]
     plan = plan_of(edits, options=PlanOptions(planned_issue_date=date(2026, 3, 14)))
@@ -644,7 +652,7 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
 
 
 def test_a_check_ends_on_its_day():
-    """A check with an end date reports findings until the day before."""
+    """A check with an end date reports findings until the day before that date."""
     rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
     assert rule.holds_on(date(2026, 3, 14))
     assert not rule.holds_on(date(2026, 3, 15))
@@ -703,7 +711,7 @@ def test_counted_size_is_the_encoded_size(names):
     ],
 )
 def test_published_limit_of_ad_cs_is_met(count, name, fits):
-    """The published number of names fits exactly into 4096 bytes."""
+    """The number of names that Microsoft's wiki states for AD CS fits exactly into 4096 bytes."""
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
     assert (san_bytes(names) <= 4096) is fits

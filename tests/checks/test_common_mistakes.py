@@ -1,6 +1,6 @@
-"""Test that forty mistakes in planning Lync certificates are found, covered by a step, or tested.
+"""Each of forty mistakes in planning Lync certificates is found, covered by a step, or tested.
 
-W01 to W40 are numbers in this table only. A place is ``finding CODE``, ``step ID: WORDS`` (the step
+W01 to W40 are numbers only in this table. A place is ``finding CODE``, ``step ID: WORDS`` (the step
 contains the words), ``handover: WORDS`` (in the files for the CA), or ``test FILE::NAME`` for a
 mistake that cannot happen or that no single finding covers.
 """

@@ -1,4 +1,4 @@
-"""Test the comparison of scenarios: all options and counts, with a mark that does not need color."""
+"""A comparison of scenarios shows all options and counts, with a mark that does not need color."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_what_differs_is_marked_by_a_sign():
 
 
 def test_as_a_frame_it_is_plain():
-    """The frame has one column for each scenario and one for differences, even with equal names."""
+    """The frame of the comparison has one column for each scenario and one for differences, even
+    with equal names.
+    """
     frame = ln.compare_scenarios(FIRST, WILD, replace(MORE, name="wildcards")).to_frame()
     assert list(frame.columns) == [
         *("Of", "What", "as planned", "wildcards", "wildcards (2)", "Differs"),
@@ -71,7 +73,7 @@ def test_as_a_frame_it_is_plain():
 
 
 def test_differences_are_those_of_compare_plans():
-    """Each other plan is compared with the first by compare_plans, with causes and as a page."""
+    """Each other scenario is compared with the first by compare_plans, with causes and as a page."""
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     for one, difference in zip((WILD, MORE), found.differences, strict=True):
         assert difference == ln.compare_plans(FIRST.plan, one.plan)
@@ -107,7 +109,9 @@ def test_what_is_not_known_is_blank():
 
 
 def test_two_are_needed():
-    """A single scenario is an error, and a scenario that cannot be planned reports the reason."""
+    """Comparing a single scenario is an error, and a scenario that cannot be planned reports the
+    reason.
+    """
     with pytest.raises(ScenarioError, match="two scenarios"):
         ln.compare_scenarios(FIRST)
     chat = FIVE_SERVERS.replace("Mediation", "PersistentChat").encode()
@@ -120,7 +124,7 @@ def test_two_are_needed():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_findings_are_of_each_scenario(count):
-    """A number of findings that differs from the number of scenarios is an error."""
+    """If the number of findings differs from the number of scenarios, an error is raised."""
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"number of findings is {count}") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)

@@ -1,4 +1,4 @@
-"""Test the fixes: a finding with one safe fix disappears, and no new finding appears."""
+"""If a finding has one safe fix, applying it removes the finding and adds no new one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.topology import read_topology
 
 DAY = date(2026, 11, 25)
-#: The number of random topologies. A manual run may use 1,000.
+#: The number of random topologies. A full test may use 1,000.
 COUNT = int(os.environ.get("LYNCNB_TOPOLOGIES", "100"))
 #: The number of tests that share the topologies, so that none takes long on a busy computer.
 PARTS = 4
@@ -49,7 +49,7 @@ WITH_FIX = {
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
-# Checks whose own case has no fix, because the table lacks the column or other CAs are affected.
+# Checks whose case has no fix, because the table lacks the column or other CAs are affected.
 OTHER_CASES = {
     "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
     "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),
@@ -57,7 +57,7 @@ OTHER_CASES = {
 
 
 def codes(findings):
-    """Count the findings by code."""
+    """Return the number of findings by code."""
     return Counter(finding.code for finding in findings)
 
 
@@ -115,7 +115,7 @@ def test_what_may_be_meant_is_no_fix(edits, options):
 
 
 def test_two_names_of_one_cell_are_mended_one_after_the_other():
-    """The fixes of two findings about one cell do not undo each other."""
+    """If two findings about one cell are fixed, neither fix undoes the other."""
     plan = plan_of(
         [
             (
@@ -205,7 +205,9 @@ def files_or_none(choose):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_topologies_are_mended(part):
-    """Findings with fixes disappear or stay for a reason, and there are no new findings."""
+    """In random topologies, findings with fixes disappear or stay for a reason, and there are no
+    new findings.
+    """
     for seed in range(part, COUNT, PARTS):
         data, text, plan = random_files(seed)
         before = check_plan(plan, on=DAY)
@@ -233,7 +235,7 @@ def test_random_topologies_need_every_fix():
 
 
 def test_a_summary_holds_no_edits():
-    """The edits of a fix are not in the summary."""
+    """The summary does not contain the edits of a fix."""
     plan = plan_of([(MED, "web_external_fqdn", "w.contoso.com")], PlanOptions(xmpp_host_names=True))
     findings = check_plan(plan, on=DAY)
     assert {type(edit) for f in findings for edit in f.edits} == {CellEdit, OptionEdit}
@@ -242,7 +244,9 @@ def test_a_summary_holds_no_edits():
 
 
 def test_edits_say_what_they_are():
-    """An edit of a cell and an edit of an option change the plan as specified."""
+    """An edit of a cell and an edit of an option describe themselves, and change the plan
+    accordingly.
+    """
     plan = plan_of(options=PlanOptions(wildcard=True, validity_days=365))
     edits = [
         CellEdit(row=MED, column="site", text="Taipei"),

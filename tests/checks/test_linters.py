@@ -1,4 +1,4 @@
-"""Compare lyncnb's findings about plans with two certificate linters, pkilint and zlint.
+"""lyncnb's findings about plans agree with two certificate linters, pkilint and zlint.
 
 A test CA issues the requested certificates like a public CA: subject fields in the order of the
 Baseline Requirements, a policy, OCSP, and a CRL distribution point. The linters check the
@@ -56,14 +56,14 @@ SAME = {
         f"{_P}_stateprovince_and_locality_missing",
         "e_cert_policy_ov_requires_province_or_locality",
     ),
-    # The zlint in Debian only knows the limit of 398 days.
+    # The version of zlint in Debian knows only the limit of 398 days.
     "validity-asked-over-limit": (
         "cabf.serverauth.certificate_validity_period_exceeds_200_days",
         "",
     ),
 }
 
-#: Findings of lyncnb about single public certificates that no linter has
+#: lyncnb's findings about single public certificates that no linter has
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -86,7 +86,7 @@ OURS_ALONE = {
     "roots-of-entrust-distrusted",
 }
 
-#: Reports of the linters that lyncnb does not have, and the reasons
+#: Linter reports that lyncnb does not have, with the reasons
 LACKED = {
     # Public CAs should not include a common name, but Lync Server needs one.
     "cabf.serverauth.dv.common_name_attribute_present",
@@ -95,14 +95,14 @@ LACKED = {
     "e_cab_dv_subject_invalid_values",
     # Microsoft's page for reverse proxies requires both key usages for an RSA key.
     f"{_P}_rsa_digitalsignature_and_keyencipherment_present",
-    # Only the CA can change these.
+    # Only the CA can change these values.
     "w_ext_subject_key_identifier_missing_sub_cert",
     # This report recommends a validity one day below the limit.
     "cabf.serverauth.certificate_validity_period_exceeds_199_days",
-    # These repeat the organizational unit, without a date or in other words.
+    # These reports repeat the organizational unit, without a date or in other words.
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
-    # These repeat the underscore, the location, the missing names, and the reverse zone.
+    # These reports repeat the underscore, the location, the missing names, and the reverse zone.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",
@@ -127,7 +127,7 @@ _ORDER = [
 
 
 def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
-    """Issue the requested certificate, in DER format."""
+    """Issue the requested certificate, and return it in DER format."""
     csr = x509.load_pem_x509_csr(request)
     _, ca_key = _keys()
     subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
@@ -161,7 +161,7 @@ def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
 
 
 def zlint_codes(der: bytes, place: Path) -> set[str]:
-    """List the errors and warnings that zlint reports."""
+    """Return the errors and warnings that zlint reports."""
     path = place / "certificate.der"
     path.write_bytes(der)
     done = subprocess.run(
@@ -202,7 +202,7 @@ def test_plan_and_certificate_are_judged_alike(code, tmp_path):
 
 
 def test_every_rule_of_single_public_certificates_is_listed():
-    """Every rule for public CAs is listed with the linters' codes, or without any."""
+    """Every lyncnb rule for public CAs is listed with the linters' codes, or without any."""
     single = {
         check.code
         for check in CHECKS.values()

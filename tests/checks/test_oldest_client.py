@@ -1,4 +1,4 @@
-"""Test the option for the oldest client: its values, and the findings about it."""
+"""The option for the oldest client accepts the known clients, and findings depend on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test that options without an effect are reported, and options with an effect are not."""
+"""Options without an effect are reported, and options with an effect are not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def told(options):
     ],
 )
 def test_an_option_without_effect_is_reported(options, message):
-    """The finding contains the option and its value."""
+    """The finding about an option without an effect contains the option and its value."""
     assert [text[: len(message)] for text in told(options)] == [message]
 
 

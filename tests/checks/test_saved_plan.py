@@ -1,4 +1,4 @@
-"""Test saved plans: the same plan gives the same bytes, and changed files are rejected."""
+"""The same plan is saved with the same bytes, and changed files are rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lyncnb.rules.rule_files import parse_rules, product_texts
 
 RULES = ln.load_rules("lync2013")
 DAY = date(2026, 11, 25)
-# CI changes a tenth of the values that a manual run may change.
+# CI changes a tenth of the values that a full test may change.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 
 
@@ -37,7 +37,7 @@ def saved(planned, place, on=DAY):
 
 
 def redigested(document):
-    """Write values as a file with a matching digest, as an attacker would."""
+    """Return the values as a file with a matching digest, as an attacker would write it."""
     return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
 
@@ -52,7 +52,9 @@ def refused(path, data, *words):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_what_was_saved_is_planned_again(tmp_path, sample):
-    """Table, options, certificates, reasons, and findings are read back and give the same bytes."""
+    """Table, options, certificates, reasons, and findings of a saved plan are read back and give
+    the same bytes.
+    """
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     options = ln.PlanOptions(
         planned_issue_date=date(2027, 1, 31), validity_days=90, issuer={"": "internal"},
@@ -88,7 +90,7 @@ def test_a_saved_plan_is_no_table_of_servers(tmp_path):
 
 
 def test_it_reads_like_a_document(tmp_path):
-    """The head describes the file and how to approve it, and each entry is on one line."""
+    """The head of a saved plan describes the file and its approval, and each entry is on one line."""
     planned = plan(front_end(), front_end(2), edge())
     first = saved(planned, tmp_path)
     text = first.data.decode()
@@ -106,7 +108,7 @@ def test_it_reads_like_a_document(tmp_path):
 
 
 def test_its_own_day_judges_it(tmp_path):
-    """A plan that was saved before a rule began has no finding of this rule later."""
+    """A plan that was saved before a rule took effect has no finding of this rule later."""
     planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
     before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
     assert read_saved_plan(before.path).judged_on == date(2027, 3, 14)
@@ -148,7 +150,9 @@ def test_what_differs_is_reported_name_by_name(tmp_path):
 
 
 def test_a_table_that_was_altered(tmp_path):
-    """A changed server or option gives different certificates, and each name is reported."""
+    """If a server or option in the table was changed, certificates differ, and each name is
+    reported.
+    """
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
     at = document["table"]["columns"].index("server_fqdn")
@@ -211,7 +215,9 @@ def test_better_words_of_rules_make_no_plan_another(tmp_path):
 
 
 def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
-    """Only texts may differ in an approved plan, and each old and new text is reported."""
+    """In an approved plan, only texts may differ from the rules, and each old and new text is
+    reported.
+    """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     document = json.loads(first.data)
@@ -248,7 +254,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
 
 
 def with_suffix(monkeypatch, suffix, version):
-    """Install a Public Suffix List in which one more name is a public suffix."""
+    """Install a Public Suffix List with one more public suffix."""
     more = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
     suffixes = publicsuffixlist.PublicSuffixList(more.splitlines(), accept_unknown=False)
     monkeypatch.setattr(dns_name, "_load_public_suffixes", lambda: suffixes)
@@ -256,7 +262,9 @@ def with_suffix(monkeypatch, suffix, version):
 
 
 def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkeypatch):
-    """An untouched plan is read under another list, or refused with both versions of it."""
+    """An unchanged plan is read with another Public Suffix List, or rejected with both versions of
+    the list.
+    """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     before = publicsuffixlist.__version__
@@ -274,7 +282,7 @@ def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkey
 
 
 def test_versions_of_libraries_are_text(tmp_path):
-    """Another type of value in their place is refused."""
+    """The versions of libraries must be text."""
     first = saved(plan(front_end()), tmp_path)
     for value in (5, ["x"], {"idna": 3}, None):
         refused(first.path, redigested(json.loads(first.data) | {"libraries": value}), "libraries")
@@ -356,7 +364,7 @@ def test_no_tampered_plan_is_taken(tmp_path):
             altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
         else:
             member, altered = tampered(chance, first.data)
-            if kind == 1:  # changed by somebody who does not know the digest
+            if kind == 1:  # changed by a person who does not know the digest
                 ends = first.data[first.data.rfind(b'"sha256"') :]
                 altered = altered[: altered.rfind(b'"sha256"')] + ends
         if altered == first.data:
@@ -372,8 +380,7 @@ def test_no_tampered_plan_is_taken(tmp_path):
         except (PlanError, RulesError):
             continue
         # A changed cell or option without any effect, with a matching digest, is a different plan,
-        # as if
-        # it had been saved that way. Its digest differs, and no signature covers it.
+        # as if it had been saved that way. Its digest differs, and no signature covers it.
         others += 1
         assert member in ("table", "options")
         assert kind > 1

@@ -1,4 +1,4 @@
-"""Interviews to tables: the golden ones, any at all, and what cannot be laid out."""
+"""Answers to the guide become tables: golden ones, random ones, and answers that fit no table."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from lyncnb.topology import columns
 
 INTERVIEWS = sorted((Path(__file__).parent / "interviews").glob("*.toml"))
 
-# CI tries a tenth; by hand LYNCNB_INTERVIEWS=1000.
+# CI tries a tenth of the interviews. A full test uses LYNCNB_INTERVIEWS=1000.
 RANDOM = int(os.environ.get("LYNCNB_INTERVIEWS", "100"))
 
 SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
 
 
 def answers(**more):
-    """The answers of a small deployment, with changes."""
+    """Return the answers for a small deployment, with changes."""
     site = {"name": "Taipei"} | more.pop("of_site", {})
     return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
 
 
 @pytest.mark.parametrize("path", INTERVIEWS, ids=lambda path: path.stem)
 def test_an_interview_gives_its_table(path, request):
-    """Golden: the table for the answers; ``--refresh`` writes it again, for review."""
+    """The answers give the expected table. ``--refresh`` writes the table again for review."""
     first = ln.guided_plan(ln.GuideAnswers.from_toml(path))
     table, golden = first.topology.to_csv(), path.with_suffix(".csv")
     if request.config.getoption("--refresh"):
@@ -49,7 +49,9 @@ def test_an_interview_gives_its_table(path, request):
 
 
 def test_answers_are_read_as_they_are_written():
-    """What guide.toml says gives the same answers, table and text; so does the Python."""
+    """The answers in guide.toml give the same answers, table and text when they are read, and so
+    does the Python.
+    """
     for path in INTERVIEWS:
         given = ln.GuideAnswers.from_toml(path)
         again = ln.GuideAnswers.from_toml(given.to_toml().encode())
@@ -61,7 +63,7 @@ def test_answers_are_read_as_they_are_written():
 
 
 def random_text(question, chance, site):
-    """Any good answer; blank is the default."""
+    """Return any valid answer. Blank is the default."""
     domains = ["contoso.com", "fabrikam.com", "litwareinc.com", "asia.contoso.com"]
     patterns = {
         "server_names": ["srv-{site}-{role}-{n:03}", "fe={site}lync{n};{site}{role}x{n}x{k}"],
@@ -92,7 +94,7 @@ def random_text(question, chance, site):
 
 
 def random_interview(chance):
-    """Answer every question that is asked, anyhow."""
+    """Return random answers to every question that is asked."""
     texts = {}
     while True:
         walked = walk(texts)
@@ -106,12 +108,12 @@ def random_interview(chance):
 
 
 def test_any_interview_plans_without_errors():
-    """Whatever is answered, the table plans without an error or warning, and reads back."""
+    """For any answers, the table is planned without an error or warning, and can be read back."""
     laid_out = 0
     for seed in range(RANDOM):
         given = random_interview(random.Random(seed))
         problems = lay_out(given).problems
-        if problems:  # the one thing that answers, each of them good, can get wrong
+        if problems:  # the only mistake that valid answers can make together
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
         first = ln.guided_plan(given)
@@ -123,7 +125,7 @@ def test_any_interview_plans_without_errors():
 
 
 def test_every_answer_is_used():
-    """Each question changes the table, or the rules it is planned by, if the answer changes."""
+    """If the answer to any question changes, the table or its rules change."""
     chance = random.Random(1)
     unused = {one.key for one in interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
@@ -139,13 +141,15 @@ def test_every_answer_is_used():
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
                 unused -= {one.question.key} if changed else set()
-    assert unused == {"code"}  # of one site alone: in no pattern by default
+    assert unused == {"code"}  # of a single site: by default in no pattern
     codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
     assert codes[0].rows != codes[1].rows
 
 
 def test_one_proxy_serves_all_sites():
-    """Where only some sites have a reverse proxy, the first publishes for all: site is blank."""
+    """If only some sites have a reverse proxy, the first one publishes all sites, and its site is
+    blank.
+    """
     table = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     proxies = [pool.site for pool in table.pools if pool.role == "ReverseProxy"]
     assert INTERVIEWS[2].stem == "several-sites"
@@ -153,7 +157,7 @@ def test_one_proxy_serves_all_sites():
 
 
 def test_clients_sign_in_at_one_pool():
-    """At the Directors of whatever site; without any, at the first site's pool."""
+    """Clients sign in to the Directors in any site or, without Directors, to the first site's pool."""
     by_directors = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     assert [p.role for p in by_directors.pools if "autologon" in p.flags] == ["Director"]
     assert [p.fqdn for p in guided_topology(answers()).pools if "autologon" in p.flags] == [
@@ -248,7 +252,7 @@ def test_clients_sign_in_at_one_pool():
     ],
 )
 def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
-    """Each is refused before anything is laid out."""
+    """Each wrong answer is rejected with place and hint before a table is created."""
     with pytest.raises(AnswersError) as caught:
         answers(**more)
     told = [(str(one), one.hint) for one in caught.value.problems]
@@ -274,7 +278,7 @@ def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
     ],
 )  # fmt: skip
 def test_answers_that_do_not_fit_together(more, message, hint):
-    """Answers that are valid alone but cannot form a table: reported with the place."""
+    """Answers that are valid alone but cannot form a table are reported with their place."""
     given = answers(**more)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
         guided_topology(given)
@@ -283,7 +287,7 @@ def test_answers_that_do_not_fit_together(more, message, hint):
 
 
 def test_all_wrong_answers_are_reported_at_once():
-    """Four mistakes in a file are four problems, with the file's name."""
+    """Four mistakes in a file of answers are four problems with the file's name."""
     with pytest.raises(AnswersError, match="the answers: 4 answers are not valid") as caught:
         ln.GuideAnswers.from_toml(
             b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
@@ -292,7 +296,7 @@ def test_all_wrong_answers_are_reported_at_once():
 
 
 def test_what_a_product_does_not_have_is_not_asked():
-    """Persistent Chat and XMPP ended with 2019; video interop began with 2015."""
+    """Persistent Chat and XMPP are not asked from 2019 on, and video interop only from 2015 on."""
     of = {
         product: {one.question.key for one in answers(product=product, hybrid=True).asked}
         for product in products()
@@ -304,7 +308,9 @@ def test_what_a_product_does_not_have_is_not_asked():
 
 
 def test_short_names():
-    """Three letters, more where two begin alike, a number where there are none."""
+    """A site's short name has three letters, more letters if two sites begin alike, and a number if
+    it has no letters.
+    """
     made = short_names(["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"])
     assert made == {
         "Taipei": "tai", "Tainan": "tain", "Main": "main", "台北": "site4", "Zürich": "zur",
@@ -313,7 +319,9 @@ def test_short_names():
 
 
 def test_the_questions_are_whole():
-    """Every question has words, help and a source; every part a role that tables know."""
+    """Every question has a text, help and a source, and every component has a role that tables
+    know.
+    """
     table = interview()
     from lyncnb.topology.columns import topology_columns, topology_roles
 
@@ -342,7 +350,9 @@ def test_the_questions_are_whole():
 
 
 def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
-    """Existing files are not overwritten; the same again is fine; a failure leaves no new file."""
+    """Existing files are not overwritten unless they are identical, and a failure leaves no new
+    file.
+    """
     first = ln.guided_plan(answers())
     folder = tmp_path / "new" / "plan"
     names = ["topology.csv", "plan.toml", "guide.toml"]
@@ -378,7 +388,7 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_what_was_begun_is_taken_back(tmp_path):
-    """Where the last file does not fit, the first two are gone, or are what they were."""
+    """If the last file cannot be written, the first two are removed or restored."""
     sites = [{"name": f"Site {n}"} for n in range(6)]
     given = ln.GuideAnswers.of({"sip_domains": "contoso.com", "site": sites})
     first, folder = ln.guided_plan(given), tmp_path / "plan"
@@ -405,7 +415,7 @@ def test_what_was_begun_is_taken_back(tmp_path):
 
 @pytest.fixture
 def _nobody_knows_it(monkeypatch):
-    """Forget products of one's own before and after."""
+    """Unload custom products before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.put_back({})
@@ -413,7 +423,9 @@ def _nobody_knows_it(monkeypatch):
 
 @pytest.mark.usefixtures("_nobody_knows_it")
 def test_a_product_of_ones_own(tmp_path, monkeypatch):
-    """A product's path is relative to the answers; it is adapted for the folder that is written."""
+    """The path of a custom product is relative to the answers, and is adapted for the folder that
+    is written.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.toml").write_text(
@@ -436,7 +448,7 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
 
 
 def test_findings_of_one_kind_are_reported_once():
-    """A warning that every name of a domain gets is a sentence, with how many more there are."""
+    """A warning about every name in a domain is reported once, with the number of names."""
     first = ln.guided_plan(answers(sip_domains="台北.tw"))
     (told,) = first.told_findings
     assert len([one for one in first.findings if one.severity == "warning"]) > 20
@@ -446,7 +458,9 @@ def test_findings_of_one_kind_are_reported_once():
 
 
 def test_what_was_decided_unasked_is_said():
-    """Where clients sign in, which proxy serves all, who has federation, what Windows cuts."""
+    """The guide shows what it decided without a question: sign-in pool, reverse proxy, federation,
+    and names that Windows shortens.
+    """
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
         "Clients sign in automatically at tai-dirpool.contoso.net.",
@@ -481,7 +495,9 @@ def test_what_was_decided_unasked_is_said():
     ],
 )
 def test_a_site_of_a_file_has_one_name(name, message):
-    """Whatever a file calls a site, it is one site, and its answers are found by that name."""
+    """Different spellings of a site in a file mean one site, and its answers are found by that
+    name.
+    """
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
     with pytest.raises(AnswersError) as caught:
         ln.GuideAnswers.from_toml(f"{text}{name}\nedge_servers = 2\n".encode())
@@ -491,21 +507,21 @@ def test_a_site_of_a_file_has_one_name(name, message):
 
 
 def test_a_site_whose_name_was_pasted():
-    """What nobody sees around a name or in it does not part a site from its answers."""
+    """Invisible characters in a site's name do not separate the site from its answers."""
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = " New\\u200b  York\\ufeff "\n'
     given = ln.GuideAnswers.from_toml(f"{text}edge_servers = 3\n".encode())
     assert (given.sites, given.value("edge_servers", "New York")) == (("New York",), 3)
 
 
 def test_a_choice_is_no_endless_number():
-    """A number of thousands of digits is none of the choices, and no fault."""
+    """A number with thousands of digits is rejected as a choice, and does not crash."""
     for key in ("product", "target_os", "simple_urls"):
         with pytest.raises(AnswersError, match="is not one of the choices"):
             answers(**{key: "9" * 9000})
 
 
 def test_many_sites_take_linear_time():
-    """Twice the sites take about twice as long: read, laid out, planned."""
+    """Reading, creating and planning twice as many sites takes about twice the time."""
 
     def work(size):
         document = {"sip_domains": "contoso.com", "site": [{"name": f"S{i}"} for i in range(size)]}

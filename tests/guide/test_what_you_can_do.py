@@ -1,4 +1,6 @@
-"""The help of the panels and docs/what-you-can-do.md are one list, and all of it exists."""
+"""The help of the panels and docs/what-you-can-do.md are generated from one list, and everything in
+it exists.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ do* of the panels shows the same list. [Commands](commands.md) shows how to use 
 
 
 def page() -> str:
-    """Write the page."""
+    """Return the page."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---|---|---|"]
     for task, *ways in TASKS:
         told = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]
@@ -30,14 +32,14 @@ def page() -> str:
 
 
 def test_the_page_is_the_list(request):
-    """--refresh writes it."""
+    """The page matches the list. --refresh writes it."""
     if request.config.getoption("--refresh"):
         PAGE.write_text(page(), "utf-8")
     assert PAGE.read_text("utf-8") == page()
 
 
 def test_every_command_and_call_of_the_list_exists():
-    """A name that nobody can call would send a planner nowhere."""
+    """Every command and call in the list exists."""
     commands = {name for _, section in SECTIONS for name, _ in section}
     for task, call, command in TASKS:
         assert call or command, task
@@ -48,7 +50,7 @@ def test_every_command_and_call_of_the_list_exists():
 
 
 def test_every_panel_offers_the_list(tmp_path):
-    """The button is in the editor, the request panel, the status panel and the guide."""
+    """The button for the list is in the editor, the request panel, the status panel and the guide."""
     editor = ln.PlanEditor(ln.read_topology(REPOSITORY / "data" / "single-server.csv"))
     panels = (
         editor,

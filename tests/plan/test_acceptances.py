@@ -1,4 +1,4 @@
-"""Test acceptances: a reason applies until its last date and only to the specified objects."""
+"""The reason of an acceptance applies until its last date and only to the specified objects."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def order_of(plan, on, **accept):
 
 
 def lab(**options):
-    """Create a plan with an Edge certificate from an internal CA, and with options."""
+    """Return a plan with an Edge certificate from an internal CA, and with options."""
     return plan_of([(EDGE, "issuer", "internal")], PlanOptions(**options))
 
 
 def test_a_reason_counts_until_its_last_day():
-    """On the last date, lyncnb writes the requests. One day later, it rejects the plan."""
+    """On the last date of an acceptance, the requests are written.
+
+    One day later, the plan is rejected.
+    """
     plan = lab(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]

@@ -1,4 +1,4 @@
-"""Test that the certificates for a paired pool contain the other pool's simple URL hosts."""
+"""The certificates for a paired pool contain the other pool's simple URL hosts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ def paired(one="", other=""):
 
 
 def names(plan, server):
-    """Return the names on the certificate that only one server uses."""
+    """Return the names in the certificate that only one server uses."""
     own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
     return set(next(own).names)
 
 
 def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
-    """Only the pool with a value in the column gets the names. A blank cell changes nothing."""
+    """Only a pool with a value in the column backup_pool gets the other pool's names.
+
+    A blank cell changes nothing.
+    """
     before, after = paired(), paired("pool2.contoso.com")
     more = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
     for server in ("fe01.contoso.com", "rp01.contoso.com"):
@@ -43,7 +46,9 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
 
 
 def test_the_names_follow_the_other_pool():
-    """After a change to the other site's simple URL, the result is the same as a new plan."""
+    """After the other site's simple URL changes, the replanned certificates equal those of a new
+    plan.
+    """
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
     edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})

@@ -1,4 +1,6 @@
-"""Test the names on certificates, their order, and where wildcards can replace them."""
+"""Certificates have the required names in the right order, and wildcards replace names only where
+they may.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ WILDCARD = PlanOptions(wildcard=True)
 
 
 def names(plan_, usage="Default", server=""):
-    """Return the names on the only certificate with a usage, or for a role without a usage."""
+    """Return the names in the only certificate with a usage, or for a role without a usage."""
     (certificate,) = [
         c
         for c in plan_.certificates
@@ -31,13 +33,13 @@ def names(plan_, usage="Default", server=""):
 
 
 def reasons(plan_, name, usage="Default"):
-    """Return the ids of the rules for a name."""
+    """Return the ids of the rules that require a name."""
     (certificate,) = [c for c in plan_.certificates if usage in (*c.usages, c.role)]
     return dict(certificate.subject_alt_name)[name]
 
 
 def test_sites_with_the_same_urls_are_worked_out_once():
-    """The rules are applied once for sites with the same URLs, except for reverse proxies."""
+    """For sites with the same URLs, the rules are applied once, except for reverse proxies."""
     pools = [front_end(site=f"Site {n}") | {"server_fqdn": f"fe{n}.contoso.com"} for n in range(9)]
     for n, pool in enumerate(pools):
         pool |= {"pool_fqdn": f"pool{n}.contoso.com", "web_external_fqdn": f"web{n}.contoso.com"}
@@ -57,7 +59,9 @@ def test_sites_with_the_same_urls_are_worked_out_once():
 
 
 def test_order_of_names():
-    """The order is subject, server, web, sip, aliases, simple URLs, Autodiscover, extra names."""
+    """The names are ordered as subject, server, web, sip, aliases, simple URLs, Autodiscover, extra
+    names.
+    """
     planned = plan(
         front_end(
             autologon="true",
@@ -108,7 +112,9 @@ def test_a_server_named_like_its_pool():
 
 
 def test_a_server_of_a_pool_named_like_a_web_name():
-    """If a server in a pool has a web name, only its certificate merges the reasons."""
+    """If a server of a pool has the name of a web service, only its certificate has this name with
+    both reasons.
+    """
     planned = plan(
         front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
     )
@@ -136,7 +142,7 @@ def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_
 
 
 def test_missing_names_are_left_out():
-    """Names that the topology does not contain are omitted. A check reports them."""
+    """Names that the topology does not contain are omitted, and a check reports them."""
     planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
     assert names(planned) == (
         "eepool.contoso.com",
@@ -241,7 +247,9 @@ def test_no_wildcards_where_they_are_not_supported(role):
 
 
 def test_edge_external_names():
-    """The certificate has Access, Web Conferencing, sip, and XMPP names, but no A/V name."""
+    """The external Edge certificate has Access, Web Conferencing, sip, and XMPP names, but no A/V
+    name.
+    """
     planned = plan(edge(av_edge_fqdn="av.contoso.com", xmpp_domains="contoso.com;corp.contoso.com"))
     assert names(planned, "AccessEdgeExternal") == (
         "sip.contoso.com",
@@ -261,7 +269,7 @@ def test_xmpp_host_names_are_a_choice():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
 def test_av_authentication_can_have_a_certificate_of_its_own(product):
-    """With the option, A/V Authentication has a separate certificate that the pool shares."""
+    """With the option, A/V Authentication has a separate certificate that the pool's servers share."""
     rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
     combined = plan_certificates(topology, rules)
     apart = plan_certificates(topology, rules, options=PlanOptions(separate_av_certificate=True))
@@ -470,7 +478,9 @@ def test_an_internal_web_name_belongs_to_one_pool():
 
 
 def test_one_certificate_for_all_front_end_servers():
-    """A specified pool gets one certificate with the pool name and the names of all servers."""
+    """With the option, a specified pool gets one certificate with the pool name and the names of
+    all servers.
+    """
     rows = (front_end(1), front_end(2), front_end(3))
     options = PlanOptions(shared_certificate=("EEPOOL.contoso.com",))
     planned = plan(*rows, sip_domains="contoso.com", meet_urls="", options=options)
@@ -490,7 +500,9 @@ def test_one_certificate_for_all_front_end_servers():
 
 
 def test_one_certificate_for_edge_servers_and_reverse_proxy():
-    """If extra_san of the Edge pool has the proxy's names, one public certificate has all names."""
+    """If extra_san of the Edge pool has the reverse proxy's names, one public certificate has all
+    names.
+    """
     proxy = row("rp01.contoso.com", "ReverseProxy")
     two = plan(front_end(1), edge(1), proxy)
     names_of_proxy = names(two, "ReverseProxy")
@@ -509,7 +521,10 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
-    """The shared certificate covers all names on separate certificates. Others do not change."""
+    """The shared certificate has all names of the separate certificates that it replaces.
+
+    Others do not change.
+    """
     chance = random.Random(seed)
     rows = random_rows(chance)
     chosen = PlanOptions(layout=layout, wildcard=chance.random() < 0.3)
@@ -549,7 +564,9 @@ def test_recipes_are_made_once():
 
 
 def test_a_further_name_for_one_usage():
-    """USAGE=NAME applies only to certificates with this usage. Letter case does not matter."""
+    """An extra name in the form USAGE=NAME applies only to certificates with this usage, in any
+    letter case.
+    """
     planned = plan(
         edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)
     )

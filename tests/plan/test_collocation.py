@@ -1,4 +1,4 @@
-"""Test roles that share a server: the planned certificates and the findings."""
+"""Roles that share a server are planned, and their findings are reported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def twice(plan):
 @pytest.mark.slow
 @pytest.mark.parametrize("product", products())
 def test_no_server_gets_two_certificates_for_one_usage(product):
-    """Test all pairs and triples of roles on a server, with and without a pool name."""
+    """For all pairs and triples of roles on a server, with and without a pool name, no usage has
+    two certificates.
+    """
     rules = load_rules(product)
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = ("", "pool01.contoso.com")
@@ -61,7 +63,9 @@ SERVICES += ("WacService", "VideoInteropServer")
 
 @pytest.mark.parametrize("write", [topology_builder, published])
 def test_no_document_gives_two_certificates_for_one_usage(write):
-    """Test all pairs of services on a server in a document, in a central site and a branch."""
+    """For all pairs of services on a server in a document, in a central site and a branch, no usage
+    has two certificates.
+    """
     rules = load_rules("sfb2015")
     for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
         cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
@@ -83,7 +87,10 @@ SUPPORTED = [
 
 
 def test_exactly_the_documented_pairs_are_supported():
-    """A documented pair is a notice, and uses the host's certificate. Other pairs are errors."""
+    """A documented pair of roles is a notice, and both use the host's certificate.
+
+    Other pairs are errors.
+    """
     rules = load_rules("lync2013")
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = {frozenset(pair[:2]): pair[2] for pair in SUPPORTED}
@@ -97,7 +104,9 @@ def test_exactly_the_documented_pairs_are_supported():
 
 @pytest.mark.parametrize(("host", "guest", "pool"), SUPPORTED)
 def test_a_supported_role_adds_no_certificate(host, guest, pool):
-    """The plan contains only the host's certificates, with their subjects and names."""
+    """For a supported pair of roles, the plan contains only the host's certificates, with their
+    subjects and names.
+    """
     rules = load_rules("lync2013")
     assert together((guest, host), pool, rules).certificates == (
         together((host,), pool, rules).certificates
@@ -105,7 +114,9 @@ def test_a_supported_role_adds_no_certificate(host, guest, pool):
 
 
 def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
-    """The Default certificate for fe01 still has sip.contoso.com after a row is added."""
+    """The Default certificate for fe01 still has sip.contoso.com after a row for a trusted
+    application is added.
+    """
     application = {
         "server_fqdn": "fe01.contoso.com",
         "role": "TrustedApplication",

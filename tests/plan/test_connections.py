@@ -1,4 +1,4 @@
-"""Test the connections between servers, by comparison with all pairs of pools."""
+"""The connections between servers equal those found by comparing all pairs of pools."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pairs(planned):
 
 
 def every_pair(planned):
-    """Apply each rule to every pair of pools, independently of the implementation."""
+    """Apply each connection rule to every pair of pools, independently of the implementation."""
     found = set()
     for rule in planned.rules.connections:
         listeners = {}
@@ -80,7 +80,7 @@ def test_each_connection_is_there_once_and_no_other(sample):
 
 
 def test_every_name_stands_on_a_certificate_of_the_listener():
-    """Every name that a connection uses is on a certificate for the listening pool."""
+    """Every name that a connection uses is in a certificate of the listening pool."""
     planned = plan(front_end(1), front_end(2), edge(1), edge(2))
     for item in list_connections(planned):
         names = {

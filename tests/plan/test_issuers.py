@@ -1,4 +1,7 @@
-"""Test issuers: options override cells, and cells override rules. Also test target CAs."""
+"""An option takes precedence over a cell, and a cell over a rule, for the issuer of a certificate.
+
+Target CAs are found too.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def test_the_rules_decide_if_nobody_else_does():
     ],
 )
 def test_precedence(cell, option, expected):
-    """A setting for a usage or role overrides the general setting."""
+    """A setting for a usage or role takes precedence over the general setting."""
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 

@@ -1,4 +1,6 @@
-"""Test titles in Traditional Chinese: which exist, where they appear, and what stays the same."""
+"""Titles are available in Traditional Chinese: in which outputs they appear, and what stays
+unchanged.
+"""
 
 from __future__ import annotations
 
@@ -74,12 +76,15 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # The format that shows requirements completely.
+    yield from ("this page", "Notices")  # The format that shows all headings.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
 def test_every_heading_of_the_page_is_chinese():
-    """Headings of parts and tables; a certificate's own begins with its name."""
+    """Headings of sections and tables are Chinese.
+
+    The heading of a certificate begins with its name.
+    """
     page = formats.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
     headings = re.findall(r"<(h[1-3]|th|figcaption)\b[^>]*>(.*?)</\1>", page.decode(), re.DOTALL)
     shown = [
@@ -97,7 +102,7 @@ def test_every_heading_of_the_page_is_chinese():
 
 
 def test_a_column_is_as_wide_as_its_title_in_the_language():
-    """A column with a short Chinese title leaves more space for pool names."""
+    """A column with a short Chinese title is narrower, which leaves space for pool names."""
     topology, rules = planned("en").topology, load_rules("lync2013")
     least = {
         lang: {fact["name"]: fact["least"] for fact in column_facts(topology, rules, lang)}
@@ -130,7 +135,7 @@ def test_no_word_of_another_region_is_written():
 
 
 def test_digest_json_and_csv_stay():
-    """Only titles depend on the language."""
+    """Only titles depend on the language, so the digest, the JSON and the CSV file stay the same."""
     one, other = planned("en"), planned("zh-TW")
     found = check_plan(one)
     assert one.sha256 == other.sha256
@@ -162,7 +167,7 @@ def test_the_page_and_the_tables_have_chinese_titles():
 
 
 def test_an_ask_names_the_heading_that_the_document_has():
-    """The last column in "who does what" refers to a heading in the reader's language."""
+    """The last column in the table of tasks refers to a heading in the reader's language."""
     made = planned("zh-TW")
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(made, check_plan(made), ".docx", saved=saved)
@@ -182,7 +187,7 @@ def test_the_picture_names_roles_in_chinese():
 
 
 def test_word_has_an_east_asian_font():
-    """Without this setting, Word uses any font, which is often a Japanese font."""
+    """Word uses an East Asian font. Without this setting, it often uses a Japanese font."""
     made = planned("zh-TW")
     data = formats.write_plan_table(made, check_plan(made), ".docx")
     document = docx.Document(io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""Test planned certificates and plans: ids, digest, explanation, and table."""
+"""Planned certificates and plans have ids, a digest, an explanation, and a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lyncnb.topology.topology import read_topology
 
 
 def test_id_is_made_of_what_the_certificate_is_for():
-    """The id has the role, a slug, and 8 hex digits of the SHA-256 digest of the key values."""
+    """An id consists of the role, a slug, and 8 hex digits of the SHA-256 digest of the key values."""
     certificate, _ = plan(front_end()).certificates
     what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
     digest = hashlib.sha256(what.encode()).hexdigest()[:8]
@@ -87,7 +87,7 @@ def test_names_are_those_of_the_entries():
 
 
 class TestHash:
-    """Test that the digest of a plan identifies its requests."""
+    """The digest of a plan identifies its requests."""
 
     def test_it_is_the_same_however_the_table_was_saved(self):
         """Line ends, a byte order mark, semicolons, and more columns do not change the digest."""
@@ -130,7 +130,7 @@ class TestHash:
 
 
 class TestExplain:
-    """Test the explanation of the names on a server's certificates."""
+    """The names in a server's certificates are explained."""
 
     def test_every_name_with_rule_and_source(self):
         """The explanation has a row for each name and reason, also for shared certificates."""
@@ -145,7 +145,9 @@ class TestExplain:
         assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
 
     def test_a_subject_that_is_not_repeated(self):
-        """The subject of the internal Edge certificate is explained without alternative names."""
+        """The subject of the internal Edge certificate is explained, although it has no alternative
+        names.
+        """
         explanation = plan(edge()).explain("edge01.contoso.net")
         internal = [item for item in explanation.names if item.usages == ("Internal",)]
         assert [(i.name, i.place, i.rule) for i in internal] == [
@@ -153,7 +155,7 @@ class TestExplain:
         ]
 
     def test_a_server_without_certificates(self):
-        """A server that needs no certificate is not an error."""
+        """The explanation of a server that needs no certificate is not an error."""
         explanation = plan(row("sql01.contoso.com", "SQL")).explain("sql01.contoso.com")
         assert explanation.names == ()
         assert str(explanation) == "sql01.contoso.com needs no certificate"
@@ -176,7 +178,7 @@ class TestExplain:
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """The hint says that the topology has no servers."""
+        """If a topology has no servers, the hint says so."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
@@ -184,7 +186,9 @@ class TestExplain:
 
 
 def test_a_plan_is_a_table():
-    """The table has a row for each certificate in plain text. Markup in site names is escaped."""
+    """A plan's table has a row for each certificate in plain text, and markup in site names is
+    escaped.
+    """
     planned = plan(front_end(site="<b>Taipei</b>"))
     frame = planned.to_frame()
     assert list(frame.columns) == [
@@ -251,7 +255,9 @@ def test_as_table():
 
 
 def test_what_no_document_says_is_told_to_be_undocumented():
-    """For a name that the user requested, no document describes who needs it."""
+    """For a name that the user requested, the explanation says that no document describes its
+    clients.
+    """
     asked = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
     text = str(asked).partition("  www.contoso.com")[2]
     assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
@@ -277,14 +283,14 @@ def test_a_missing_subject_has_a_word_for_it():
     ],
 )
 def test_the_hint_is_by_what_was_typed(typed, meant):
-    """The hint contains the server with the same host name, or with a similar name."""
+    """The hint suggests the server with the same host name, or with a similar name."""
     with pytest.raises(PlanError) as caught:
         plan(front_end(1), front_end(2), edge(1)).explain(typed)
     assert caught.value.hint.startswith(f"did you mean {meant}")
 
 
 def test_the_entry_on_record_is_the_one_of_the_document():
-    """The folder, the saved plan, and the plan document contain the same values."""
+    """The folder, the saved plan, and the plan document record the same values."""
     chance = random.Random(37)
     for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
         entry = json.loads(json.dumps(planned_entry(certificate), default=plain_record))

@@ -1,4 +1,4 @@
-"""Test the plan as a table in a notebook: width on screen, printing, and links to reasons."""
+"""The plan as a table in a notebook fits on the screen and on paper, and links names to reasons."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown(data, tmp_path_factory):
 
 
 def test_nothing_is_cut_off(shown, chromium):
-    """With a width of 1280 pixels, no cell leaves the page, even if it is expanded."""
+    """At a width of 1280 pixels, no cell extends beyond the page, even if it is expanded."""
     with opened(chromium, shown[1], scripts=True, width=1180) as page:
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         assert cut_off(page) == []

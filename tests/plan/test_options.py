@@ -1,4 +1,4 @@
-"""Test the values of plan options, and plan.toml."""
+"""The options of a plan are validated, and written to and read from plan.toml."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ FULL = PlanOptions(
 
 
 def test_default_is_what_the_contract_says():
-    """The defaults are the default profile, combined, no wildcard, RSA 2048, and SHA-256."""
+    """The default options are the profile default, combined, no wildcard, RSA 2048, and SHA-256."""
     assert DEFAULT_OPTIONS == PlanOptions(
         profile="default", layout="combined", wildcard=False, key=KeyParameters(), hash="sha256"
     )
 
 
 def test_options_do_not_change():
-    """Options cannot be changed, and mappings in arguments are copied."""
+    """Options are immutable, and mappings in arguments are copied."""
     choices = {"Default": "public"}
     options = PlanOptions(issuer=choices)
     choices["Default"] = "internal"
@@ -111,7 +111,7 @@ def test_domains_are_cleaned():
 
 
 def test_all_stands_for_no_usage_in_particular():
-    """The key "all" in plan.toml also works in a notebook."""
+    """The key "all" in plan.toml also works as an argument in a notebook."""
     assert PlanOptions(issuer={"all": "public"}) == PlanOptions(issuer={"": "public"})
 
 
@@ -134,7 +134,7 @@ def test_any_text_survives_the_file(text, key):
 
 
 def test_the_order_of_choices_does_not_matter():
-    """Two mappings with a different order result in the same file."""
+    """Two mappings in different order give the same file."""
     one = PlanOptions(ca={"internal": "a", "public": "b"})
     two = PlanOptions(ca={"public": "b", "internal": "a"})
     assert one.to_toml() == two.to_toml()
@@ -155,7 +155,7 @@ def test_the_file_is_readable():
 
 
 def test_the_file_may_say_little():
-    """Missing options have default values. The key size depends on the algorithm."""
+    """Missing options have default values. The default key size depends on the algorithm."""
     assert PlanOptions.from_toml(b"") == DEFAULT_OPTIONS
     options = PlanOptions.from_toml(
         b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n'
@@ -195,7 +195,7 @@ def test_a_wrong_file(text, message, hint):
 
 
 def test_a_file_on_disk(tmp_path):
-    """A path is read. If the file cannot be read, the error contains the reason."""
+    """An options file is read from a path. If it cannot be read, the error contains the reason."""
     path = tmp_path / "plan.toml"
     path.write_text(FULL.to_toml(), encoding="utf-8")
     assert PlanOptions.from_toml(path) == FULL
@@ -255,7 +255,7 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
 
 
 def test_every_option_has_its_place():
-    """Every field is in the file, and every boolean option is a flag in the rules."""
+    """Every option is written to the file, and every boolean option is a flag in the rules."""
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= known_flags().keys()
@@ -273,7 +273,7 @@ def test_options_show_as_a_table():
 
 
 def test_options_of_a_table_are_beside_it(tmp_path):
-    """TABLE.plan.toml belongs only to this table, and the output shows which file was read."""
+    """TABLE.plan.toml is used only for this table, and the output shows which file was read."""
     (tmp_path / "north.plan.toml").write_text('[subject]\norganization = "Contoso"\n')
     north = PlanOptions.beside(tmp_path / "north.csv")
     assert north == PlanOptions(organization="Contoso")

@@ -1,4 +1,4 @@
-"""Test the plan as JSON, in the format lyncnb-plan/1."""
+"""A plan is written as JSON in the format lyncnb-plan/1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINDING = Finding(
 
 
 def test_the_whole_document():
-    """The keys, order, and values match the format."""
+    """The keys, their order, and the values of the document match the format."""
     planned = plan(
         edge(site="Taipei", access_edge_fqdn="access.contoso.com", webconf_edge_fqdn=""),
         options=PlanOptions(organization="Contoso"),
@@ -69,7 +69,10 @@ def test_the_whole_document():
 
 
 def test_each_rule_is_reported_once_with_who_needs_it():
-    """The reasons include those for subjects. Facts without documentation are null."""
+    """Each rule appears once with its reasons, also those for subjects.
+
+    Facts without documentation are null.
+    """
     planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
     reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}
     assert list(reasons) == [
@@ -101,7 +104,7 @@ def test_roles_without_a_type_have_no_usages():
 
 
 def test_the_day_of_judgement_stands_in_the_document():
-    """If findings have an evaluation date, the document contains this date."""
+    """If findings have an evaluation date, the plan's document contains this date."""
     planned = plan(front_end())
     findings = check_plan(planned, on=date(2026, 3, 15))
     document = plan_document(planned, findings)

@@ -1,4 +1,4 @@
-"""Test which certificates a topology needs, and that unrelated changes do not affect them."""
+"""A topology determines its certificates, and unrelated changes do not affect them."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_client_authentication_on_a_reverse_proxy_is_a_choice():
 
 
 def test_options_reach_every_certificate():
-    """All certificates use the key, hash algorithm, and subject fields in the options."""
+    """The key, hash algorithm, and subject fields in the options are used for all certificates."""
     options = PlanOptions(
         key=KeyParameters(algorithm="RSA", bits=4096),
         hash="sha384",
@@ -272,7 +272,7 @@ OPTIONS = st.builds(
 
 
 def rows_of(chosen):
-    """Return the rows of the selected pools; each row contains the values of the deployment."""
+    """Return the rows of the selected pools. Each row contains the values of the deployment."""
     return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
 
 
@@ -353,7 +353,9 @@ def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
 
 
 class TestReplan:
-    """Test that planning after an edit has the same result and keeps unchanged certificates."""
+    """Planning again after an edit gives the same result as a new plan, and keeps unchanged
+    certificates.
+    """
 
     def test_an_edited_cell(self):
         """Only the changed pool is planned again."""
@@ -397,7 +399,9 @@ class TestReplan:
         assert "new.contoso.com" in proxy.names
 
     def test_another_site(self):
-        """If a site or its simple URLs change, its pools and the proxies are planned again."""
+        """If a site or its simple URLs change, the site's pools and the reverse proxies are planned
+        again.
+        """
         rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
         before = plan(*rows)
         more = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
@@ -438,7 +442,7 @@ def test_options_and_rules_are_for_one_product():
 
 
 def test_a_field_more_shifts_no_other(monkeypatch):
-    """Certificates are created with field names, so that the order of fields does not matter."""
+    """Certificates are created with field names, so the order of fields does not matter."""
     names = PlannedCertificate._fields
     defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
     other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)

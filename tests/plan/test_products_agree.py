@@ -1,4 +1,4 @@
-"""Test that products with the same documentation have the same plan for any deployment."""
+"""For any deployment, products with the same documentation have the same plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test that a plan's JSON document is read without changes, or rejected."""
+"""A plan's JSON document is read unchanged, or rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_back(plan: ln.CertificatePlan) -> RecordedPlan:
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_what_was_written_is_read(sample):
-    """The certificates, reasons, and findings are the same for any table."""
+    """For any table, the certificates, reasons, and findings are read back unchanged."""
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     plan = ln.plan_certificates(ln.read_topology(source), RULES)
     recorded = read_back(plan)
@@ -110,7 +110,7 @@ def test_what_was_edited_is_refused(edit):
     [b"", b"[]", b"{}", b"not JSON", b'{"format": "lyncnb-plan/2"}', b"[" * 100_000, b'"\\ud800"'],
 )
 def test_what_is_no_plan_is_refused(data):
-    """Other files are recognized before their fields are read."""
+    """A file that is not a plan is recognized and rejected before its fields are read."""
     with pytest.raises(PlanError, match=r"p\.json(: the content is not valid JSON| is not a plan)"):
         read_plan_json(data, source="p.json")
 

@@ -1,4 +1,4 @@
-"""Test scenarios as folders: a saved scenario can be opened, and no other file is lost."""
+"""Scenarios are folders: a saved scenario can be opened, and no other file is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def kept(tmp_path) -> Scenarios:
 
 @pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
 def test_what_is_kept_is_opened(kept, table):
-    """The table with unknown columns, the options, and the note result in the same plan."""
+    """A saved scenario with table, unknown columns, options, and note gives the same plan when it
+    is opened.
+    """
     options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
     topology = ln.read_topology(DATA / table)
     before = ln.Scenario(name="Größe 大", topology=topology, options=options, note="n")
@@ -64,7 +66,9 @@ def test_any_plan_is_kept_over_any_other(kept):
 
 @pytest.mark.slow
 def test_whatever_happens_to_the_files_is_reported(kept):
-    """If bytes are changed, removed, or added, the scenario opens, or each problem is reported."""
+    """If bytes are changed, removed, or added in a scenario's files, it opens or each problem is
+    reported.
+    """
     chance = random.Random(20)
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -128,7 +132,9 @@ def test_another_is_replaced_only_when_asked(kept):
     ],
 )
 def test_names_that_no_folder_can_have(kept, name, instead):
-    """An invalid name is rejected with a valid suggestion, and no folder is created."""
+    """A name that cannot be a folder name is rejected with a valid suggestion, and no folder is
+    created.
+    """
     with pytest.raises(ScenarioError) as told:
         kept.keep(one(name))
     assert instead in told.value.hint
@@ -162,7 +168,7 @@ def test_a_message_shows_what_cannot_be_seen(kept):
 
 
 def test_names_that_some_systems_take_for_the_same(kept):
-    """Names that differ only in letter case are rejected, as some systems treat them as equal."""
+    """Names that differ only in letter case are rejected, because some systems treat them as equal."""
     kept.keep(one("Wildcards"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.keep(one("WILDCARDS"))
@@ -241,7 +247,9 @@ def test_duplicate_rename_note_remove_and_back(kept):
 
 
 def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
-    """Semicolons, Windows line ends, a changed option, and a removed note are accepted."""
+    """Semicolons, Windows line endings, a changed option, and a removed note in a scenario's files
+    are accepted.
+    """
     kept.keep(one())
     place = kept.folder / "as planned"
     table = FIVE_SERVERS.replace(";", "|").replace(",", ";").replace("\n", "\r\n")
@@ -254,7 +262,7 @@ def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
 
 
 def test_a_damaged_scenario_tells_every_problem(kept):
-    """The error lists the problems in all three files, with hints."""
+    """The error for a damaged scenario lists the problems in all three files, with hints."""
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "topology.csv").write_text(
@@ -305,7 +313,7 @@ def test_a_product_that_is_not_here_is_reported(kept):
 
 
 def test_other_options_have_another_plan():
-    """A copy of a scenario with other options does not keep the plan."""
+    """If a scenario is copied with other options, the copy does not keep the plan."""
     first = one()
     assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
     plan = ln.plan_certificates(first.topology, ln.load_rules())
@@ -330,7 +338,7 @@ def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
 
 
 def test_a_note_of_any_size_is_no_trouble(kept):
-    """A note that is too long is rejected, and an unpaired surrogate is replaced."""
+    """A note that is too long is rejected, and an unpaired surrogate in a note is replaced."""
     with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()
@@ -363,7 +371,7 @@ def test_a_path_that_no_system_can_name(kept, name):
 
 
 def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
-    """The folder can be specified as text instead of a Path."""
+    """The folder of scenarios can be passed as text instead of a Path."""
     kept = Scenarios(str(tmp_path / "scenarios"))
     kept.keep(one())
     assert len(kept.names()) == 1

@@ -1,10 +1,10 @@
-"""A second statement of the naming rules, and random deployments on which the planner must agree.
+"""A second statement of the naming rules agrees with the planner on random deployments.
 
-Its author had read Microsoft's pages and the description of the table. Before the first comparison
-the author had read neither the planner nor the product files. The deployments are of kinds that no
-golden example has: several sites, paired pools, branch sites, hybrid, two roles on one server,
-issuers by cell and option, and tables as people spell them. CI plans a tenth;
-``LYNCNB_STATED_DEPLOYMENTS=300`` plans all of them by hand.
+Its author had read Microsoft's pages and the description of the table, but before the first
+comparison neither the planner nor the product files. The deployments are of types that no golden
+example has: several sites, paired pools, branch sites, hybrid, two roles on one server, issuers by
+cell and option, and tables with other spellings. CI plans a tenth of them, and
+``LYNCNB_STATED_DEPLOYMENTS=300`` plans all of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ BRANCH = ("SBA", "SBS")
 WEB_USAGES = ("Default", "WebServicesInternal", "WebServicesExternal")
 EDGE_USAGES = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
 
-# Server collocation (Microsoft, 2014-07-23): whose certificate serves a second role on a server.
+# Server collocation (Microsoft, 2014-07-23): the role whose certificate a second role on the server
+# uses.
 GUESTS = {
     "FrontEnd": ("Mediation", "TrustedApplication"),
     "StandardEdition": ("Mediation", "TrustedApplication", "PersistentChat"),
@@ -41,7 +42,7 @@ GUESTS = {
     "ExchangeUM": ("ExchangeOWA",),
 }
 
-# Those whose Default certificate opens connections to gateways, video systems or applications.
+# Roles whose Default certificate opens connections to gateways, video systems or applications.
 CALLERS = (
     *("FrontEnd", "StandardEdition", "Mediation", "TrustedApplication"),
     *("SBA", "SBS", "VideoInterop"),
@@ -49,7 +50,7 @@ CALLERS = (
 
 
 class Certificate(NamedTuple):
-    """What the two statements must agree on."""
+    """The values on which the two statements must agree."""
 
     servers: frozenset[str]
     usages: frozenset[str]
@@ -59,11 +60,11 @@ class Certificate(NamedTuple):
     issuer: str
 
 
-# --------------------------------------------------------------------------------- the statement
+# --- the second statement of the rules
 
 
 class Statement:
-    """A table of servers with its options, and what Microsoft's pages require for them.
+    """A table of servers with its options, and the certificates that Microsoft's pages require.
 
     Notes
     -----
@@ -101,7 +102,7 @@ class Statement:
         yield from self._oauth()
 
     def _web(self, row: Row) -> Iterator[Certificate]:
-        """Yield what a Standard Edition server, Front End Server or Director needs."""
+        """Yield the certificates of a Standard Edition server, Front End Server or Director."""
         server, pool = row["server_fqdn"], _pool_of(row)
         server_or_pool = pool if row["role"] == "FrontEnd" else server
         hosts, admin = self._simple_urls(row["site"])
@@ -113,7 +114,7 @@ class Statement:
             more = self.options.autodiscover_internal_extra_domains
             inside |= {f"lyncdiscoverinternal.{domain}" for domain in more}
         sign_in = set(self._listed(row, "sip_dns_aliases"))
-        # Strict naming is what clients do unless a policy relaxes it.
+        # Clients use strict naming unless a policy relaxes it.
         if self._is_true(row, "autologon", blank=False):
             sign_in |= self._each("sip") if self._is_true(row, "strict_dns", blank=True) else set()
         exact = {
@@ -135,7 +136,7 @@ class Statement:
             yield self._made(row, usages, subject, self._spread(names, loose))
 
     def _shared(self, row: Row) -> Iterator[Certificate]:
-        """Yield what all servers of a pool or farm share."""
+        """Yield the certificates that all servers of a pool or farm share."""
         role, pool = row["role"], _pool_of(row)
         servers = [r["server_fqdn"] for r in self._members(row) if r["role"] == role]
         if role == "Edge":
@@ -144,7 +145,7 @@ class Statement:
             yield self._reverse_proxy(row, servers)
         elif role == "OfficeWebApps":
             yield self._made(row, [], pool, {pool}, servers)
-        else:  # a pool of trusted applications, or of Outlook Web App, which is one
+        else:  # a pool of trusted applications, or of Outlook Web App, which is treated as one
             usages = ["Default"] if role == "TrustedApplication" else []
             yield self._made(row, usages, pool, {pool, *servers}, servers)
 
@@ -155,7 +156,10 @@ class Statement:
             names |= {name for name in self._each("sip") if not self._stays_inside(name)}
         names |= set(self._listed(row, "sip_dns_aliases"))
         names |= {f"sip.{domain}" for domain in self._listed(row, "tenant_sip_domains")}
-        if options.product in ("lync2013", "sfb2015"):  # XMPP ended with 2019
+        if options.product in (
+            "lync2013",
+            "sfb2015",
+        ):  # XMPP ended with Skype for Business Server 2019
             domains = self._listed(row, "xmpp_domains")
             names |= set(domains)
             names |= {f"xmpp.{domain}" for domain in domains if options.xmpp_host_names}
@@ -164,14 +168,17 @@ class Statement:
         usages = EDGE_USAGES[:2] if apart else EDGE_USAGES
         yield self._made(row, usages, access, names, servers, issuer="public", client=aol)
         if apart:
-            # Nobody evaluates the names of this one; a public CA wants the subject among them.
+            # No client checks the names in this certificate. A public CA requires the subject among
+            # them.
             yield self._made(row, EDGE_USAGES[2:], access, {access}, servers, issuer="public")
         inside = self._cell(row, "edge_internal_fqdn") or _pool_of(row)
         members = {inside, *servers} if options.edge_member_names else set()
         yield self._made(row, ["Internal"], inside, members, servers)
 
     def _reverse_proxy(self, row: Row, servers: list[str]) -> Certificate:
-        """Return the listener's certificate: for its site, or for all sites with every Meet URL."""
+        """Return the reverse proxy's certificate: for its site, or for all sites with every Meet
+        URL.
+        """
         published, hosts = set[tuple[bool, str]](), set[str]()
         for other in self.rows:
             if row["site"] in ("", other["site"]):
@@ -190,7 +197,7 @@ class Statement:
         )
 
     def _oauth(self) -> Iterator[Certificate]:
-        """Yield the one certificate of the deployment, with every SIP domain."""
+        """Return the OAuth certificate of the deployment, with every SIP domain."""
         rows = [row for row in self.rows if row["role"] in ("StandardEdition", "FrontEnd")]
         servers = frozenset(row["server_fqdn"] for row in rows)
         usages = frozenset({"OAuthTokenIssuer"})
@@ -210,12 +217,13 @@ class Statement:
         issuer: str = "internal",
         client: bool = False,
     ) -> Certificate:
-        """Return a certificate with what holds for all: further names, issuer and EKU."""
+        """Return a certificate with the values for all certificates: further names, issuer and EKU."""
         role, usages = row["role"], frozenset(usages)
         servers = frozenset(servers) or frozenset({row["server_fqdn"]})
         for entry in self._listed(row, "extra_san"):
             usage, _, name = entry.rpartition("=")
-            # TLS ignores the subject where there are alternative names: it is repeated.
+            # TLS ignores the subject if there are alternative names, so the subject is repeated
+            # among them.
             names = names | {name, subject} if not usage or usage in usages else names
         rows = [r for r in self.rows if r["server_fqdn"] in servers and r["role"] == role]
         if role in CALLERS and "Default" in usages:
@@ -227,10 +235,12 @@ class Statement:
         )
 
     def _issuer(self, role: str, rows: list[Row], usages: frozenset[str], rule: str) -> str:
-        """Return the issuer: an option beats the cells, they beat the rule, public beats internal."""
+        """Return the issuer. An option takes precedence over cells, cells over the rule, and public
+        over internal.
+        """
         chosen = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
-        everything = {""}  # what plan.toml calls "all"
+        everything = {""}  # the key "all" in plan.toml
         choices = [
             *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},
@@ -239,17 +249,18 @@ class Statement:
         return max(next(filter(None, choices)))  # "public" sorts after "internal"
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return all names; those that may be wildcards are, if the options say so."""
+        """Return all names. With the option, names that allow it are replaced by wildcards."""
         loose = loose - exact - {""}
         if self.options.wildcard:
             loose = {f"*.{name.partition('.')[2]}" for name in loose}
         return exact | loose
 
     def _simple_urls(self, site: str) -> tuple[set[str], str]:
-        """Return the hosts of Meet and dial-in, and that of admin, at a site.
+        """Return the hosts of the Meet, dial-in and admin URLs at a site.
 
-        A site with URLs of its own has those alone; one without has the deployment's: those on
-        which all rows agree, or those of the rows without a site.
+        A site with separate URLs has only those. Other sites have the URLs of the deployment:
+        those
+        on which all rows agree, or those in the rows without a site.
         """
         columns = ("meet_urls", "dialin_url")
         rows = [row for row in self.rows if row["site"] == site]
@@ -262,13 +273,13 @@ class Statement:
         return {_host(url) for url in urls}, _host(_first(rows, "admin_url"))
 
     def _paired_hosts(self, row: Row) -> set[str]:
-        """Return the hosts that the paired pool's site has: Meet and dial-in fail over, admin not."""
+        """Return the hosts at the paired pool's site: Meet and dial-in fail over, admin does not."""
         pool = self._cell(row, "backup_pool")
         sites = {other["site"] for other in self.rows if pool and _pool_of(other) == pool}
         return {host for site in sites for host in self._simple_urls(site)[0]}
 
     def _stays_inside(self, name: str) -> bool:
-        """Return whether the nearest SIP domain of a name is used inside only."""
+        """Return whether the nearest SIP domain of a name is used only internally."""
         above = [d for d in self.domains if f".{name}".endswith(f".{d}")]
         return bool(above) and max(above, key=len) in self.options.internal_only_sip_domains
 
@@ -283,7 +294,7 @@ class Statement:
         return [other for other in self.rows if _pool_of(other) == _pool_of(row)]
 
     def _cell(self, row: Row, column: str) -> str:
-        """Return a value of the pool, on whichever of its rows it is."""
+        """Return a value of the pool, whichever of its rows contains it."""
         return _first(self._members(row), column)
 
     def _listed(self, row: Row, column: str) -> list[str]:
@@ -309,7 +320,7 @@ def _host(url: str) -> str:
     return url.removeprefix("https://").partition("/")[0]
 
 
-# ------------------------------------------------------------------------- random deployments
+# --- random deployments
 
 
 COLUMNS = (
@@ -325,7 +336,7 @@ SITES = ["Redmond", "London", "Taipei", "台北", "Singapore"]
 
 
 class Maker:
-    """A random deployment, made row by row."""
+    """A random deployment, created row by row."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -371,20 +382,23 @@ class Maker:
         return self.rows, self.options()
 
     def maybe(self, share: float = 0.5) -> bool:
-        """Return true in a share of all cases."""
+        """Return true in a given share of all cases."""
         return self.chance.random() < share
 
     def name(self, stem: str, zone: str = "") -> str:
-        """Return a name that is not there yet."""
+        """Return a new, unused name."""
         self.counts[stem] += 1
         return f"{stem}{self.counts[stem]:02}.{zone or self.zone}"
 
     def public_name(self, stem: str) -> str:
-        """Return such a name in one of the SIP domains that are used outside."""
+        """Return a new name in one of the SIP domains that are used externally."""
         return self.name(stem, self.chance.choice(self.public))
 
     def blank_or(self, share: float) -> str:
-        """Return a truth value whose blank means true; false in a share of all cases."""
+        """Return a boolean cell in which blank means true.
+
+        The value is false in a given share of all cases.
+        """
         return "false" if self.maybe(share) else self.chance.choice(["true", ""])
 
     def rows_of(self, site: str) -> list[Row]:
@@ -392,13 +406,13 @@ class Maker:
         return [row for row in self.rows if row["site"] == site]
 
     def scatter(self, rows: list[Row], **cells: str) -> None:
-        """Put each cell on some of the rows: the others inherit it."""
+        """Put each cell on some of the rows. The other rows inherit it."""
         for column, value in cells.items():
             for row in self.chance.sample(rows, self.chance.randint(1, min(3, len(rows)))):
                 row[column] = value
 
     def pool(self, role: str, site: str, size: int, **cells: str) -> list[Row]:
-        """Add a pool of servers; of size 0 it is a server that is a pool of its own."""
+        """Add a pool of servers. With size 0, add a single server whose name is the pool."""
         stem = role.lower()
         pool, rows = self.name(f"{stem}pool") if size else "", []
         for _ in range(size or 1):
@@ -425,7 +439,7 @@ class Maker:
             self.rows.append(row)
 
     def further_names(self, usages: Iterable[str]) -> str:
-        """Return one to three further names, some for a usage alone."""
+        """Return one to three further names, some of them for a single usage."""
         names = [self.public_name("old") for _ in range(self.chance.randint(1, 3))]
         choices = ["", *(f"{usage}=" for usage in usages)]
         return ";".join(f"{self.chance.choice(choices)}{name}" for name in names)
@@ -442,7 +456,7 @@ class Maker:
 
     @property
     def has_chat(self) -> bool:
-        """Whether the product has Persistent Chat."""
+        """Return whether the product has Persistent Chat."""
         return self.product in ("lync2013", "sfb2015")
 
     def web_cells(self, role: str, size: int) -> dict[str, str]:
@@ -464,7 +478,7 @@ class Maker:
         return cells
 
     def edge(self, site: str) -> None:
-        """Add an Edge pool: three names or one, hybrid, XMPP, AOL."""
+        """Add an Edge pool with three names or one, hybrid, XMPP, and AOL."""
         domain = self.chance.choice(self.public)
         access = self.chance.choice([f"sip.{domain}", self.name("access", domain)])
         own = [self.name("webcon", domain), self.name("av", domain)]
@@ -511,7 +525,7 @@ class Maker:
                 self.beside(rows, "ExchangeOWA")
 
     def branch(self, site: str) -> None:
-        """Add branch servers, whose names do not depend on how clients sign in."""
+        """Add branch servers, whose names do not depend on the clients' sign-in."""
         for role in BRANCH:
             if self.maybe(0.2):
                 cells = {"autologon": self.chance.choice(["true", "false", ""])}
@@ -531,17 +545,17 @@ class Maker:
             rows[0]["issuer"] = "internal"
 
     def simple_urls(self, with_web: list[str], sites: list[str]) -> None:
-        """Add the deployment's simple URLs, or those of each site, or of one for all."""
+        """Add simple URLs for the deployment, for each site, or in one site for all."""
         if len(with_web) < 2 or self.maybe(0.4):
             self.scatter([row for site in sites for row in self.rows_of(site)], **self.urls(""))
             return
-        if self.rows_of("") and self.maybe():  # the first site has those of rows without a site
+        if self.rows_of("") and self.maybe():  # the first site has the URLs in rows without a site
             sites = ["", *sites[1:]]
         for number, site in enumerate([with_web[-1]] if self.maybe(0.3) else sites):
             self.scatter(self.rows_of(site), **self.urls(str(number)))
 
     def urls(self, mark: str) -> dict[str, str]:
-        """Return simple URLs by one of the three options of Microsoft's page."""
+        """Return simple URLs in one of the three forms on Microsoft's page."""
         base, option = self.public[0], self.chance.randint(1, 3)
         if option == 1:
             meet = [f"https://meet{mark}.{domain}" for domain in self.domains]
@@ -556,7 +570,7 @@ class Maker:
         return kept | ({"admin_url": admin} if self.maybe(0.7) else {})
 
     def pair(self, web: list[Row]) -> None:
-        """Pair two pools of one kind, most often each with the other."""
+        """Pair two pools of the same type, mostly each with the other."""
         for role in WITH_WEB[:2]:
             pools = list({_pool_of(row): None for row in web if row["role"] == role})
             if len(pools) > 1 and self.maybe():
@@ -567,7 +581,7 @@ class Maker:
                         self.scatter(rows, backup_pool=backup)
 
     def options(self) -> ln.PlanOptions:
-        """Return the choices that change names, usages or issuers."""
+        """Return the options that change names, usages or issuers."""
         keys = ["Default", "Internal", "OAuthTokenIssuer", "AccessEdgeExternal", "all"]
         chosen = self.chance.sample([*keys, "ReverseProxy", "Mediation"], 2)
         pools = sorted({_pool_of(row) for row in self.rows})
@@ -590,7 +604,7 @@ class Maker:
         )
 
 
-# -------------------------------------------------------------------------------- the comparison
+# --- the comparison
 
 
 ROLE_WORDS = {
@@ -616,7 +630,9 @@ TRUTHS = [("true", "false"), ("yes", "no"), ("Y", "N"), ("1", "0"), ("是", "否
 
 
 def respelled(rows: list[Row], chance: random.Random) -> bytes:
-    """Return the table as a person may have written it: words, cases, separators, encodings."""
+    """Return the table with other words, letter case, separators and encodings, as a person may
+    write it.
+    """
     truths = chance.choice(TRUTHS)
     columns = chance.sample(COLUMNS, len(COLUMNS))
     text = io.StringIO()
@@ -640,7 +656,7 @@ def respelled(rows: list[Row], chance: random.Random) -> bytes:
 
 
 def planned(rows: list[Row], options: ln.PlanOptions, seed: int) -> Iterator[Certificate]:
-    """Yield what lyncnb plans for the table."""
+    """Yield the certificates that lyncnb plans for the table."""
     topology = ln.read_topology(respelled(rows, random.Random(seed)))
     rules = ln.load_rules(options.product)
     for certificate in ln.plan_certificates(topology, rules, options=options).certificates:
@@ -655,7 +671,7 @@ def planned(rows: list[Row], options: ln.PlanOptions, seed: int) -> Iterator[Cer
 
 
 def differences(seed: int) -> list[str]:
-    """List what the two statements of one deployment do not agree on."""
+    """Return the differences between the two statements for one deployment."""
     rows, options = Maker(seed).make()
     ours = Counter(Statement(rows, options).certificates())
     theirs = Counter(planned(rows, options, seed))
@@ -665,13 +681,15 @@ def differences(seed: int) -> list[str]:
 
 @pytest.mark.parametrize("first", range(0, DEPLOYMENTS, _BATCH))
 def test_two_statements_of_the_rules_agree(first: int) -> None:
-    """Servers, usages, subject, names, extended key usage and issuer of every certificate agree."""
+    """For each certificate, both statements have the same servers, usages, subject, names, extended
+    key usage and issuer.
+    """
     for seed in range(first, min(first + _BATCH, DEPLOYMENTS)):
         assert (seed, differences(seed)) == (seed, [])
 
 
 def test_the_deployments_are_of_the_kinds_that_no_golden_example_has() -> None:
-    """Among those that CI plans, each kind appears at least once."""
+    """The deployments that CI plans include each type that no golden example has."""
     made = [Maker(seed).make() for seed in range(30)]
     rows = [row for table, _ in made for row in table]
     choices = [options for _, options in made]

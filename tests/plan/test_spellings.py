@@ -1,4 +1,4 @@
-"""Test that names which look different from the requested names are reported once."""
+"""Names that look different from the requested names are reported once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = "fe01.contoso.com,FrontEnd,pool.contoso.com,{0},https://meet.{1},https://d
 
 
 def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com"):
-    """Plan a Front End Server with these spellings."""
+    """Return the plan of a Front End Server with these spellings."""
     table = HEAD + ROW.format(domains, meet, web) + "\n"
     return plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
 
@@ -26,14 +26,14 @@ def told(plan) -> dict[str, str]:
 
 
 def test_plain_names_need_no_word():
-    """Names that look as requested are not reported, and surrounding spaces do not matter."""
+    """A name that looks as requested is not reported, and surrounding spaces do not matter."""
     plan = planned(" contoso.com", web="Web.contoso.com.")
     assert spellings(plan) == ()
     assert told(plan) == {}
 
 
 def test_names_with_unseen_characters():
-    """The report shows the positions of invisible characters, also for derived names."""
+    """The report shows the positions of invisible characters, also in derived names."""
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
     assert [one.written for one in spellings(plan)] == [
         "con<U+00AD>toso.com;fabrikam.com",
@@ -47,7 +47,7 @@ def test_names_with_unseen_characters():
 
 @pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example"])
 def test_international_names_in_both_forms(domain):
-    """International names are reported in both forms, and the summary contains the shortest."""
+    """International names are reported in both forms, and the summary contains the shortest one."""
     plan = planned(domain, meet=domain)
     found = told(plan)
     assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"

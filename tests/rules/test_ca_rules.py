@@ -1,4 +1,4 @@
-"""Test the CA rules: the files are read completely, and every mistake is reported."""
+"""The CA rules are read completely, and every mistake in the files is reported."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def validator():
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
 def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
-    """An editor that uses the schema reports nothing about lyncnb's own files."""
+    """An editor that uses the schema reports no error in lyncnb's files."""
     text = path.read_text("utf-8")
     assert text.startswith("#:schema ./ca_rules.schema.json\n")
     document = as_json(tomllib.loads(text))
@@ -186,7 +186,9 @@ def test_a_ca_is_known_by_whole_words(ca, named):
 
 
 def test_two_sources_that_disagree_are_both_shown():
-    """The rule's source contains the other source, and the disagreement contains its statement."""
+    """If two sources disagree, the rule's source contains the other source, and the disagreement
+    contains its statement.
+    """
     text = (
         HEAD
         + CHECK

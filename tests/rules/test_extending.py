@@ -1,4 +1,4 @@
-"""Test products that extend another one: inherited, changed, removed, and inferred records."""
+"""A product that extends another one has inherited, changed, removed, and inferred records."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_what_is_not_said_is_taken_over():
 
 
 def test_what_only_the_other_product_says_is_marked():
-    """Only a source that names the other product is marked as inferred."""
+    """A source is marked as inferred only if it names the other product."""
     base, mine = load_rules("lync2013"), extended("")
     assert mine.names["pool-name"].source == (
         f"Inferred: as for Lync Server 2013: {base.names['pool-name'].source}"
@@ -102,7 +102,9 @@ def test_with_a_role_goes_what_is_about_nothing_else():
 
 
 def test_with_a_certificate_go_the_names_that_only_it_had():
-    """Unused names and the places and steps of a removed role are also removed."""
+    """If a certificate is removed, its unused names, and the places and steps of its role, are also
+    removed.
+    """
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
     procedure = load_procedure(mine)
@@ -158,7 +160,7 @@ def test_every_mistake_is_reported_with_its_place():
 
 
 def test_a_mistake_names_its_file_of_a_folder_that_extends():
-    """In a folder that extends a product, each mistake is reported with its file."""
+    """If a folder extends a product, each mistake is reported with its file in the folder."""
     texts = {
         "mine/product.toml": f'{HEAD}[without]\nrole = ["Chat"]\n[words]\n"Lynx" = "x"\n',
         "mine/roles.toml": (
@@ -249,7 +251,9 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 
 
 def test_a_planners_own_product(tmp_path):
-    """A custom file adds a role, a column, a flag, and sources, and its name is then known."""
+    """A custom product file adds a role, a column, a flag, and sources, and its product name is
+    then known.
+    """
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
     rules = load_rules(tmp_path / "mine.toml")
@@ -314,5 +318,5 @@ def test_files_that_are_no_product(tmp_path):
 
 @pytest.mark.parametrize("product", products())
 def test_a_product_of_the_package_is_read_from_its_file(product):
-    """The file name of a built-in product is the product name."""
+    """The file name of a built-in product must be its product name."""
     assert load_rules(product).product == product

@@ -1,4 +1,4 @@
-"""Test the page of every finding: it is complete, generated from the rules, and escaped."""
+"""The page of every finding is complete, generated from the rules, and escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def text_of(html):
 
 
 def test_every_code_stands_there_once_or_where_it_judges(page):
-    """Each finding has its code as id, and appears at most twice."""
+    """Each finding has its code as id, and appears at most twice on the page."""
     for code in every_check(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 

@@ -1,4 +1,4 @@
-"""Test findings as text and JSON, their order, and how many of them a list shows."""
+"""Findings are shown as text and JSON, in order, and a list shows a limited number of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE = Finding(
 
 
 def test_a_finding_as_text_and_as_json():
-    """A terminal shows two lines, and JSON has every field except the reason."""
+    """A terminal shows a finding in two lines, and JSON has every field except the reason."""
     assert ONE.to_text() == (
         "error: fe01.contoso.com: the name has 65 characters [name-too-long]\n  hint: Shorten it."
     )
@@ -33,7 +33,7 @@ def test_a_finding_as_text_and_as_json():
 
 
 def test_an_accepted_error_is_a_notice_with_its_reason():
-    """The planner does not need to do anything, and the reason is in the message."""
+    """An accepted error becomes a notice that needs no action, with the reason in its message."""
     accepted = ONE.accepted_because("a name of the lab")
     assert (accepted.severity, accepted.accepted) == ("notice", "a name of the lab")
     assert accepted.message == "the name has 65 characters (accepted: a name of the lab)"
@@ -63,7 +63,7 @@ def test_they_show_how_many_there_are_and_the_first_sixty():
 
 
 def test_a_finding_about_thirty_servers_is_one_with_a_count():
-    """A list shows three messages, five servers, and the total number."""
+    """A finding about thirty servers shows three messages, five servers, and the total number."""
     servers = [f"fe{number:02}.contoso.com" for number in range(30)]
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
     (group,) = grouped(many)
@@ -78,7 +78,7 @@ def test_a_finding_about_thirty_servers_is_one_with_a_count():
 
 
 def test_what_every_order_asks_is_one_entry_with_points():
-    """Several notices with one subject are points of one entry, but errors are separate."""
+    """Several notices about the same subject are items of one entry, but errors are separate."""
     codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
     notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
     (group,) = grouped(notices)
@@ -94,7 +94,9 @@ def test_what_every_order_asks_is_one_entry_with_points():
 
 
 def test_thirty_servers_are_one_entry_for_a_terminal():
-    """The same message appears once with its places, and different messages show the first five."""
+    """On a terminal, the same message appears once with its places, and different messages show the
+    first five.
+    """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = grouped(servers)
     first_five = ", ".join(one.about for one in servers[:5])

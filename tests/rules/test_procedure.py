@@ -1,4 +1,6 @@
-"""Test the deployment procedure: which step applies where, and mistakes in the rule file."""
+"""Each step of the deployment procedure applies in the right case, and mistakes in the rule file
+are reported.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def procedure(rules):
     return load_procedure(rules)
 
 
-# Each step of the procedure in Microsoft's pages, and the ids of the steps that cover it
+# Each step of the procedure on Microsoft's pages, and the ids of the steps that cover it.
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
     ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
@@ -226,13 +228,13 @@ def test_step_of_the_documents_is_there(page, role, usages, wanted):
 
 
 def test_no_step_is_without_a_place_in_the_documents():
-    """Each step of the product is in a line of the table above."""
+    """Each step of the product is in the table above."""
     named = set().union(*(wanted for *_, wanted in PAGES))
     assert {step.id for step in PROCEDURE.steps} == named
 
 
 def test_every_check_is_asked(procedure):
-    """At least one step uses each check."""
+    """Every check is used by at least one step."""
     asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
@@ -244,7 +246,7 @@ READS = re.compile(
 
 
 def test_checks_change_nothing(procedure):
-    """The commands of a check only read, and do not set, remove, or start anything."""
+    """The commands of a check only read. They do not set, remove, or start anything."""
     for check in procedure.checks:
         text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n{check.when}\n")
         for command in commands(text):
@@ -255,7 +257,7 @@ def test_checks_change_nothing(procedure):
 
 
 def test_removing_is_no_step_of_the_day(procedure):
-    """No step on the day of the change removes a certificate."""
+    """No step on the date of the change removes a certificate."""
     for step in procedure.steps:
         if any("Remove-Cs" in command for command in step.commands):
             assert step.phase in ("later", "back"), step.id
@@ -313,7 +315,7 @@ def test_every_command_and_parameter_is_documented(procedure):
 
 
 def test_a_time_that_was_found_is_shown_in_utc(procedure):
-    """Get-Utc formats a server's time as the sheets do, regardless of format and time zone."""
+    """Get-Utc formats a server's time like the sheets, whatever its format and time zone are."""
     shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
     assert len(shown) == 5
     for text in shown:
@@ -322,8 +324,8 @@ def test_a_time_that_was_found_is_shown_in_utc(procedure):
         )
 
 
-# A document with its date or version. An RFC has a number. Inferred facts and lyncnb's own
-# decisions have neither a document nor a date.
+# A document with its date or version. An RFC has a number. Inferred facts and lyncnb's decisions
+# have neither a document nor a date.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
@@ -347,7 +349,7 @@ def test_every_source_is_dated(rules, procedure):
 
 
 def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure):
-    """Each role with steps has a shell, and a place in the order of the maintenance window."""
+    """Each role with steps has a shell, and a position in the order of the maintenance window."""
     roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
     placed = [role for place in procedure.order for role in place.roles]
     assert sorted(placed) == sorted(roles)

@@ -1,4 +1,4 @@
-"""Test the rules for issued certificates: the file is read completely, and mistakes are reported."""
+"""The rules for issued certificates are read completely, and mistakes in the file are reported."""
 
 from __future__ import annotations
 

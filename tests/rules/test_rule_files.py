@@ -1,4 +1,4 @@
-"""Test the product files: mistakes with their places, and the content of the built-in files."""
+"""Product files are read completely, and mistakes are reported with their places."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_mistake_names_its_place(old, new, message):
 
 
 def test_all_mistakes_are_reported_at_once():
-    """One error contains every mistake in a file."""
+    """One error contains every mistake in a product file."""
     text = SMALL.replace('issuer = "internal"\n', "").replace('why = "its own"\n', "")
     with pytest.raises(RulesError) as caught:
         parse_rules(text, source="small.toml")
@@ -290,7 +290,7 @@ def test_vocabulary_is_closed():
 
 @pytest.mark.parametrize("product", products())
 class TestEveryProduct:
-    """Conditions that every built-in product file must meet."""
+    """Every built-in product file meets these conditions."""
 
     def test_every_rule_has_a_dated_source(self, product):
         """A source is a Microsoft document with its date, or is marked as inferred."""
@@ -301,13 +301,15 @@ class TestEveryProduct:
             assert rule.source.startswith(("Microsoft, ", "Inferred: ")), rule.id
 
     def test_every_name_is_used(self, product):
-        """At least one certificate uses each name rule."""
+        """Each name rule is used by at least one certificate."""
         rules = load_rules(product)
         used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
         assert used == rules.names.keys()
 
     def test_who_needs_a_name_and_what_breaks_without_it(self, product):
-        """Each name has both facts with a source, or is in the list of undocumented names."""
+        """Each name has its clients and the effect if it is missing, with a source, or is in the
+        list of undocumented names.
+        """
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
         for key in ("clients", "without"):
@@ -319,7 +321,9 @@ class TestEveryProduct:
                 assert fact is None or fact.says.endswith("."), name
 
     def test_subject_comes_first_among_the_names(self, product):
-        """By default, the subject is the first alternative name, except on internal Edge."""
+        """By default, the subject is the first alternative name, except in the internal Edge
+        certificate.
+        """
         for rule in load_rules(product).certificates:
             if "default" in rule.profiles and rule.usages != ("Internal",):
                 assert rule.subject_alt_name[0] == rule.subject_name, rule.id
@@ -346,11 +350,11 @@ def test_what_is_only_told_alters_no_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    assert drawn.sha256 == before.sha256  # used in pictures and for trust
+    assert drawn.sha256 == before.sha256  # used in pictures and in the trust plan
 
 
 def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
-    """The usages are exactly those values of Set-CsCertificate -Type that lyncnb plans."""
+    """The usages are exactly the values of Set-CsCertificate -Type that lyncnb plans."""
     assert load_rules("lync2013").usages == {
         "Default",
         "WebServicesInternal",

@@ -1,4 +1,4 @@
-"""The end of support of each product, as data with its source."""
+"""The end of support of each product is data with its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lyncnb.rules.support import parse_support, support_of
     [("lync2013", "2023-04-11"), ("sfb2015", "2025-10-14"), ("sfb2019", "2025-10-14")],
 )
 def test_end_of_support_has_a_source(product, ends):
-    """The words say whether support has ended by the evaluation date, and who says so."""
+    """The text says whether support has ended by the evaluation date, and has a source."""
     support = support_of(product)
     assert product in products()
     assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")
@@ -24,13 +24,13 @@ def test_end_of_support_has_a_source(product, ends):
 
 
 def test_a_product_without_a_fixed_end_has_none():
-    """Subscription Edition has no last day, and a planner's own product is not in the list."""
+    """Subscription Edition has no end of support, and a custom product is not in the list."""
     assert support_of("sfbse") is None
     assert support_of("mine") is None
 
 
 def test_a_wrong_file_is_reported():
-    """Each mistake is listed with its place."""
+    """Each mistake in the file is listed with its place."""
     with pytest.raises(RulesError, match=r"support\.toml has mistakes") as caught:
         parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
     assert any("ends" in str(one) for one in caught.value.problems)

@@ -170,7 +170,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 
 
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
-    """Name plans, and compare them."""
+    """Get the differences between two plans."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
     kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)

@@ -1,4 +1,4 @@
-"""Check the panels' JavaScript with the TypeScript compiler, each panel as it is loaded."""
+"""The TypeScript compiler checks the panels' JavaScript, each panel as it is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
 def test_tsc_is_content(tmp_path):
-    """TypeScript finds no missing value, wrong argument, or name of another panel."""
+    """TypeScript finds no missing value, no wrong argument, and no name of another panel."""
     for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
         place = tmp_path / channel.__name__
         place.mkdir()

@@ -1,4 +1,4 @@
-"""Test that js/messages.d.ts describes the messages between kernel and page in TypeScript.
+"""js/messages.d.ts describes the messages between kernel and page in TypeScript.
 
 mypy checks that the kernel sends the messages in the tables. tsc (test_javascript.py) checks that
 each page reads these messages and sends only messages that the kernel can read.
@@ -141,7 +141,9 @@ def test_every_message_of_a_page_has_an_answer(tmp_path):
     ],
 )
 def test_a_message_that_cannot_be_read_is_one_clear_problem(tmp_path, message, problem):
-    """The page shows the wrong field and what to do, and the draft does not change."""
+    """If a message cannot be read, the page shows the wrong field and a hint, and the draft does
+    not change.
+    """
     channel, _ = panels(tmp_path)["Editor"]
     told = []
     channel.send = lambda message, buffers=(): told.append(message)

@@ -1,4 +1,4 @@
-"""Test that the package passes mypy in strict mode, as configured in pyproject."""
+"""The package passes mypy in strict mode, as configured in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def complaints():
 
 @pytest.mark.tools
 def test_mypy_is_content(complaints):
-    """Every module, and a program that uses every public name, passes the type checker."""
+    """Every module, and a program that uses every public name, passes mypy."""
     assert complaints == []
 
 
