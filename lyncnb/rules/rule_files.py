@@ -23,7 +23,7 @@ from ..base.disk.files import read_named
 from ..base.records import Placed, RecordReader, inside, named, place_of, value_words
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError
-from ..topology.columns import Column, Role, check_column, further, put_back, set_further
+from ..topology.columns import Column, Role, check_column, further, put_back, register_further
 from .extending import extend
 from .model import (
     CertificateRule,
@@ -375,7 +375,9 @@ def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
     for index, column in enumerate(additions.columns if additions else ()):
         check_column(reader, f"topology.column[{index}]", column)
     if additions and len(reader.problems) == before:
-        set_further(reader, str(document.get("product", "")), additions.columns, additions.roles)
+        register_further(
+            reader, str(document.get("product", "")), additions.columns, additions.roles
+        )
 
 
 def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:

@@ -19,18 +19,18 @@ from .columns import (
     Column,
     find_choice,
     find_role,
-    heading_key,
-    role_keys,
-    spelling_key,
+    map_role_spellings,
+    normalize_heading,
+    normalize_spelling,
     topology_columns,
     topology_roles,
 )
 from .model import SimpleUrl
 from .source_table import Note, Table, Texts, raise_problems
 
-# --- Convert the text in a cell to a value, by the type of the column. Each function returns the
-# corrected text, the value, and a description of each correction. If the text is not a valid value,
-# it raises ``BadName`` with a hint.
+# --- Convert the text in a cell to a value, by the type of the column. Each of these functions
+# returns the corrected text, the value, and a description of each correction. If the text is not a
+# valid value, the function raises ``BadName`` with a hint.
 
 #: The corrected text, the value, and the corrections.
 Read = tuple[str, object, tuple[str, ...]]
@@ -39,7 +39,7 @@ _SEPARATOR = re.compile(r"[;,|\s]+")
 # The host, the port with its colon, and the rest of a URL. The pattern matches any text, so the
 # host must be validated.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
-# Chinese keyboards enter these characters instead, and pasting can add invisible marks.
+# Chinese keyboards enter these characters instead of ASCII, and pasting can add invisible marks.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
 _TRUTH = {
@@ -160,7 +160,7 @@ def _read_bool(text: str, column: Column) -> Read:
     bare, _ = clean_text(text)
     if not bare:
         return "", None, ()
-    value = _TRUTH.get(heading_key(bare))
+    value = _TRUTH.get(normalize_heading(bare))
     if value is None:
         raise BadName(f"{shown(bare)} is neither true nor false", "enter true or false")
     return ("true" if value else "false"), value, ()
@@ -177,11 +177,13 @@ def _read_role(text: str, column: Column) -> Read:
         return "", None, ()
     role = find_role(bare)
     if role is None:
-        similar = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
+        similar = difflib.get_close_matches(
+            normalize_heading(bare), map_role_spellings(), n=1, cutoff=0.75
+        )
         listed = ", ".join(role.id for role in topology_roles())
         raise BadName(
             f"{shown(bare)} is not a known role",
-            f"did you mean {role_keys()[similar[0]]}?"
+            f"did you mean {map_role_spellings()[similar[0]]}?"
             if similar
             else f"enter one of these roles: {listed}",
         )
@@ -249,12 +251,12 @@ class Report:
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    table: Table | None = None  # The place of the table in a workbook.
+    table: Table | None = None  # The location of the table in a workbook.
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
     ) -> None:
-        """Add a problem in a row or column."""
+        """Record a problem in a row or column of the table."""
         sheet, cell = self.table.cell(column, row) if self.table else ("", "")
         self.problems.append(
             Problem(
@@ -270,14 +272,14 @@ class Report:
         )
 
     def raise_if_any(self) -> None:
-        """Raise an error with all problems, sorted by row, if there are any."""
+        """If there are problems, raise an error with all problems, sorted by row."""
         if self.problems:
             raise_problems(self.source, self.problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The columns of n rows after corrections.
+    """A table with n rows after corrections and conversions, by column.
 
     Parameters
     ----------
@@ -301,7 +303,7 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Return the n texts in a column; blank texts if the table does not have the column."""
+        """Return the n texts in a column, or blank texts if the table does not have the column."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:
@@ -394,11 +396,11 @@ def _unify_spellings(
 ) -> list[str]:
     """Replace spellings that mean the same text with the known or most frequent spelling."""
     counted = Counter(texts)
-    chosen: dict[str, str] = {spelling_key(column, name): name for name in known if name}
+    chosen: dict[str, str] = {normalize_spelling(column, name): name for name in known if name}
     # The result must not depend on the order of rows or dict keys.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
-        chosen.setdefault(spelling_key(column, text), text)
-    instead = {text: chosen[spelling_key(column, text)] for text in counted}
+        chosen.setdefault(normalize_spelling(column, text), text)
+    instead = {text: chosen[normalize_spelling(column, text)] for text in counted}
     for text, other in instead.items():
         if text != other:
             matching_rows = [row for row, written in zip(rows, texts) if written == text]
@@ -427,7 +429,7 @@ def _report_column(
     read: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Report every invalid cell, and every correction once, with the number of rows."""
+    """Report every invalid cell in a column, and every correction once, with the number of rows."""
     rows_of: dict[str, list[int]] = {}
     for row, text in zip(rows, written.cells()):
         if text in invalid:

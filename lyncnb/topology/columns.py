@@ -20,8 +20,8 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# With this value, one wrong letter in six or two in fourteen are accepted, but "notes" does not
-# match "site".
+# This similarity accepts one wrong letter in six or two in fourteen, but does not match "notes"
+# with "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
@@ -123,10 +123,10 @@ def role_order() -> Mapping[str, int]:
 
 def find_role(text: str) -> str | None:
     """Return the id of a role from its id or an alias; None for an unknown role."""
-    return role_keys().get(heading_key(text))
+    return map_role_spellings().get(normalize_heading(text))
 
 
-def heading_key(text: str) -> str:
+def normalize_heading(text: str) -> str:
     """Normalize a heading or role: ignore letter case, spaces, ``_``, ``-``, and full width."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Each character is normalized only once, because a file that is not a table can be one long
@@ -154,23 +154,26 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
     """
     headings = list(headings)
     by_key = _column_keys()
-    keys = [heading_key(heading) for heading in headings]
+    keys = [normalize_heading(heading) for heading in headings]
     names = [by_key.get(key) for key in keys]
     for index, key in enumerate(keys):
         if names[index] is None:
-            candidates = _last_keys().get(key, ())
+            candidates = _find_last_alias_columns().get(key, ())
             names[index] = next((name for name in candidates if name not in names), None)
     return tuple(name or heading for name, heading in zip(names, headings))
 
 
 def nearest_column(heading: str) -> str | None:
     """Return the column with a similar heading, such as ``autologon`` for ``autlogon``."""
-    keys = {**{key: names[0] for key, names in _last_keys().items()}, **_column_keys()}
-    similar = difflib.get_close_matches(heading_key(heading), keys, n=1, cutoff=_NEARLY)
+    keys = {
+        **{key: names[0] for key, names in _find_last_alias_columns().items()},
+        **_column_keys(),
+    }
+    similar = difflib.get_close_matches(normalize_heading(heading), keys, n=1, cutoff=_NEARLY)
     return keys[similar[0]] if similar else None
 
 
-def spelling_key(column: Column, text: str) -> str:
+def normalize_spelling(column: Column, text: str) -> str:
     """Normalize letter case and letter variants in a text."""
     text = text.casefold()
     for letters in column.variants:
@@ -201,7 +204,8 @@ def parse_column_rules(text: str) -> _ColumnRules:
     Raises
     ------
     RulesError
-        With every error in the text and its place, such as ``column[3].help``.
+        If the text has errors. The message lists every error with its place, such as
+        ``column[3].help``.
     """
     try:
         reader = RecordReader(_DATA.name)
@@ -217,7 +221,7 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 def check_column(reader: RecordReader, where: str, facts: Column) -> None:
     """Report an invalid scope or type of a column, with its place in the file."""
-    # The rules use the column name as a placeholder.
+    # Rules use the column name as a placeholder, so it must be a valid identifier.
     if not re.fullmatch(r"[a-z][a-z_]*", facts.name):
         reader.problem(
             f"'{where}.name' is {value_words(facts.name)}", "use only lowercase letters and '_'"
@@ -230,10 +234,10 @@ def check_column(reader: RecordReader, where: str, facts: Column) -> None:
 _further: dict[str, _ColumnRules] = {}
 
 
-def set_further(
+def register_further(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Register the columns and roles that a product adds, and remove its previous ones.
+    """Register the columns and roles that a product adds. They replace the product's earlier ones.
 
     Parameters
     ----------
@@ -253,8 +257,8 @@ def set_further(
     put_back(kept)
     before = len(reader.problems)
     texts: dict[str, set[str]] = {
-        "column": {*_column_keys(), *_last_keys()},
-        "role": {*role_keys()},
+        "column": {*_column_keys(), *_find_last_alias_columns()},
+        "role": {*map_role_spellings()},
     }
     for index, facts in enumerate(columns):
         path = f"topology.column[{index}]"
@@ -270,7 +274,7 @@ def set_further(
     ]
     counts = {"column": 0, "role": 0}
     for kind, name, others in new:
-        keys = {heading_key(text) for text in (name, *others)}
+        keys = {normalize_heading(text) for text in (name, *others)}
         for text in sorted(keys & texts[kind]):
             reader.problem(
                 f"'topology.{kind}[{counts[kind]}]' is \"{text}\", "
@@ -284,7 +288,7 @@ def set_further(
 
 
 def further() -> dict[str, _ColumnRules]:
-    """Return the columns and roles that products added, for :func:`put_back`."""
+    """Return the columns and roles that products have added, to restore them later."""
     return dict(_further)
 
 
@@ -292,7 +296,14 @@ def put_back(further: dict[str, _ColumnRules]) -> None:
     """Restore the columns and roles that :func:`further` returned."""
     _further.clear()
     _further.update(further)
-    for known in (_list_columns, _list_roles, _role_order, role_keys, _column_keys, _last_keys):
+    for known in (
+        _list_columns,
+        _list_roles,
+        _role_order,
+        map_role_spellings,
+        _column_keys,
+        _find_last_alias_columns,
+    ):
         known.cache_clear()
 
 
@@ -318,10 +329,10 @@ def _role_order() -> dict[str, int]:
 
 
 @functools.cache
-def role_keys() -> Mapping[str, str]:
-    """Return the role id for each spelling, normalized by :func:`heading_key`."""
+def map_role_spellings() -> Mapping[str, str]:
+    """Return the role id for each spelling, normalized by :func:`normalize_heading`."""
     return {
-        heading_key(text): role.id
+        normalize_heading(text): role.id
         for role in _list_roles().values()
         for text in (*_translate_title(role.title), role.id, role.title, *role.aliases)
     }
@@ -330,7 +341,7 @@ def role_keys() -> Mapping[str, str]:
 @functools.cache
 def _column_keys() -> dict[str, str]:
     return {
-        heading_key(text): column.name
+        normalize_heading(text): column.name
         for column in _list_columns().values()
         for text in (*_translate_title(column.title), column.name, column.title, *column.aliases)
     }
@@ -342,9 +353,9 @@ def _translate_title(title: str) -> list[str]:
 
 
 @functools.cache
-def _last_keys() -> dict[str, list[str]]:
+def _find_last_alias_columns() -> dict[str, list[str]]:
     columns_by_key: dict[str, list[str]] = {}
     for column in _list_columns().values():
         for text in column.last_aliases:
-            columns_by_key.setdefault(heading_key(text), []).append(column.name)
+            columns_by_key.setdefault(normalize_heading(text), []).append(column.name)
     return columns_by_key

@@ -16,7 +16,7 @@ from .model import Computer, Pool, Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """The parts of a topology that are compared."""
+    """The values in one of two topologies that are compared."""
 
     source: str
     columns: tuple[str, ...]
@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """A difference: the server, pool, or site, the column, and both texts ("" if missing)."""
+    """A difference in a cell: the server, pool, or site, the column, and both texts."""
 
     about: str
     column: str
@@ -167,7 +167,7 @@ def _compare_urls(site: Site, name: str) -> Iterator[str]:
             yield simple_url.url
 
 
-#: --- The columns that describe a single server.
+#: --- Compare the columns that describe a single server.
 _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
     "pool_fqdn": lambda pool, computer: pool.fqdn,
     "site": lambda pool, computer: pool.site,

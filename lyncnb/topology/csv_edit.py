@@ -54,11 +54,10 @@ def edit_csv(
     Returns
     -------
     bytes
-        The file with the same encoding, BOM, separator, line ends, and columns. Rows without a
-        change
-        have the same bytes.
+        The changed file with the same encoding, BOM, separator, line ends, and columns. Rows
+        without a change have the same bytes.
     tuple of CellChange
-        The changes, sorted by row.
+        The cell changes, sorted by row.
 
     Raises
     ------
@@ -108,7 +107,7 @@ def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Return the encoding and BOM that result in the same bytes."""
+    """Return the encoding and BOM with which the text results in the same bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -120,7 +119,7 @@ def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
 
 
 def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the text of each row, including its line end, and its cells."""
+    """Yield each row of a CSV file as text, including the line end, and as a list of cells."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -130,7 +129,7 @@ def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]
 
 
 def _split_row(raw: str, delimiter: str) -> list[str]:
-    """Split the text of a row into cells, including quotation marks."""
+    """Split the text of a row into the texts of the cells, including quotation marks."""
     parts, is_quoted = [""], False
     for character in raw:
         if character == '"':
@@ -144,7 +143,7 @@ def _split_row(raw: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row that is being changed: its cells and texts. The last text includes the line end."""
+    """A CSV row that is being changed: the cells, and their texts in the file."""
 
     file: str
     number: int
@@ -154,7 +153,7 @@ class _Row:
     parts: list[str]
 
     def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
-        """Change the text of cells, and yield the changes."""
+        """Change the text of cells in the row, and yield the changes."""
         for column, text in texts.items():
             if column not in self.columns or self.columns.index(column) >= len(self.parts):
                 message = f"row {self.number} in {self.file} has no column {column}"
@@ -168,7 +167,7 @@ class _Row:
             yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
 
     def _format_cell(self, text: str, *, like: str) -> str:
-        """Return the text of a cell, quoted if the old text was quoted or it is necessary."""
+        """Return a cell's text in CSV, quoted if necessary or if the old text was quoted."""
         if like.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
             return '"' + text.replace('"', '""') + '"'
         return text

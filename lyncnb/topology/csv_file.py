@@ -65,7 +65,7 @@ def load(source: object) -> tuple[str, bytes]:
     Returns
     -------
     tuple of str and bytes
-        A name for messages, and the content.
+        The name of the table for messages, and the content.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def load(source: object) -> tuple[str, bytes]:
 
 
 def decode(name: str, data: bytes) -> tuple[str, bool]:
-    """Decode text with its BOM, as UTF-8, or as cp950; latin-1 would accept any bytes.
+    """Decode the bytes of a table as UTF-8, UTF-16 (with or without BOM), or cp950.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def _refuse_size(name: str, size: int) -> None:
         raise TopologyError(f"{name} is empty", hint="export the table again")
 
 
-# A chunk has enough rows for fast processing in C, but fits into the CPU caches.
+# A chunk of this number of rows is large enough for fast processing, but fits into the CPU caches.
 _CHUNK = 2_000
 
 # str.splitlines treats these characters as line ends, but they are not line ends in a table.
@@ -176,7 +176,7 @@ _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A table as m headings and m columns of n cells; ``rows`` contains the n row numbers."""
+    """A CSV table after splitting: m headings, m columns of n cells, and n row numbers."""
 
     headings: list[str]
     texts: list[Texts]
@@ -185,7 +185,7 @@ class Split:
 
 
 def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
-    """Read a table.
+    """Read a table of servers from a file or DataFrame.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 
 def count_lines(text: str) -> int:
-    """Return the number of lines in the text before a table."""
+    """Return the number of lines in the text above a table."""
     return sum(1 for _ in io.StringIO(text, newline=""))
 
 
@@ -305,7 +305,7 @@ def _find_title(text: str) -> str:
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
-    """Split a line into cells; return an empty list if the row is not complete in this line."""
+    """Split a line into cells. Return an empty list if the row continues in the next line."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -369,7 +369,7 @@ def _make_reader(text: str, delimiter: str) -> _csv.Reader:
 
 
 def _describe_broken_row(text: str, delimiter: str, *, first: int, source: str) -> Problem:
-    """Return a problem for a row that cannot be read; counts the rows again from the start."""
+    """Return a problem for the first row that cannot be read, with the row number."""
     reader = _make_reader(text, delimiter)
     row, line = first, 0
     try:
@@ -388,7 +388,7 @@ def _describe_broken_row(text: str, delimiter: str, *, first: int, source: str) 
 
 
 class _Splitter:
-    """Splits rows into columns in chunks, and collects rows with a wrong number of cells."""
+    """Splits rows into columns, and collects the rows with a wrong number of cells."""
 
     def __init__(self, headings: Sequence[str], source: str, problems: list[Problem]):
         self.headings = headings
@@ -399,13 +399,13 @@ class _Splitter:
         self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
 
     def add(self, chunk: list[list[str]], *, first: int) -> None:
-        """Add rows; ``first`` is the number of the first row."""
+        """Add rows to the columns; ``first`` is the number of the first row."""
         numbers: Sequence[int] = range(first, first + len(chunk))
         width = len(self.headings)
         by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
         # In nearly all chunks, every row has all cells, and at least one column has no blank cells.
         if not any(all(map(str.strip, cells)) for cells in by_column):
-            kept = [(n, cells) for n, cells in zip(numbers, chunk) if self._fits(n, cells)]
+            kept = [(n, cells) for n, cells in zip(numbers, chunk) if self._has_all_cells(n, cells)]
             numbers = [number for number, _ in kept]
             blanks = [""] * width
             by_column = [*zip(*(tuple([*cells, *blanks][:width]) for _, cells in kept))]
@@ -413,7 +413,7 @@ class _Splitter:
         for column, cells in zip(self.columns, by_column):
             column.add(cells)
 
-    def _fits(self, number: int, cells: list[str]) -> bool:
+    def _has_all_cells(self, number: int, cells: list[str]) -> bool:
         """Return whether a row is not blank and has a cell for every heading."""
         if not _is_filled(cells):
             return False
@@ -450,7 +450,7 @@ def _read_frame(frame: DataFrame) -> Table:
     columns = []
     for index in range(frame.shape[1]):
         column = frame.iloc[:, index]
-        columns.append([*map(_cell_text, column.tolist(), column.isna().tolist())])
+        columns.append([*map(_format_cell_value, column.tolist(), column.isna().tolist())])
     filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
     # pandas keeps the attrs of a filtered or changed DataFrame, so a plan must not depend on them.
     source = frame.attrs.get("source")
@@ -462,8 +462,8 @@ def _read_frame(frame: DataFrame) -> Table:
     )
 
 
-def _cell_text(value: object, missing: object) -> str:
-    """Return a value in a DataFrame as the text that a CSV file would contain."""
+def _format_cell_value(value: object, missing: object) -> str:
+    """Convert a value in a DataFrame to the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, (list, tuple, set, frozenset)):

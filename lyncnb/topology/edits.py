@@ -1,4 +1,4 @@
-"""Edit rows in a topology table: find the parts that a change affects, and keep the rest.
+"""Edit rows in a topology table, and determine the pools and sites that a change affects.
 
 ``Topology.with_cells`` and ``with_rows`` use these functions. Rows are tuples of corrected text. An
 index counts from 0, so it is two less than the row number in a spreadsheet.
@@ -31,20 +31,20 @@ def is_beyond_pools(
     touched: Set[str], cells: Cells, before: Iterable[Pool], after: Iterable[Pool]
 ) -> bool:
     """Return whether changes in these columns can affect sites or the deployment."""
-    if "site" in touched or any(_scopes().get(n) in _SHARED for n in touched):
+    if "site" in touched or any(_map_scopes().get(n) in _SHARED for n in touched):
         return True
     # A row with a blank site inherits the site of its pool.
     is_blank = not all(cells.column("site")) and touched & set(_PLACE)
     return bool(is_blank) or {pool.site for pool in before} != {pool.site for pool in after}
 
 
-def widened(
+def add_needed_columns(
     columns: Sequence[str],
     cells: Sequence[Row],
     texts: Iterable[Mapping[str, str]],
     source: str,
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """Return the columns and rows, with additional columns if the new texts need them.
+    """Return the columns and rows of a table, with additional columns for new texts if necessary.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def widened(
         If a name is not a column in the table or in ``column_rules.toml``.
     """
     missing = dict.fromkeys(name for row in texts for name in row if name not in columns)
-    unknown = [name for name in missing if name not in _scopes()]
+    unknown = [name for name in missing if name not in _map_scopes()]
     if unknown:
         hint = "use a heading in the table, or a column name that lyncnb supports"
         raise_problems(
@@ -67,7 +67,7 @@ def widened(
 
 
 def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]) -> None:
-    """Replace texts in some rows, by index and column name."""
+    """Replace texts in rows of a table, by row index and column name."""
     index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
         row = list(rows[index])
@@ -79,7 +79,7 @@ def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[
 def table(
     columns: tuple[str, ...], rows: Sequence[Row], indices: Sequence[int], *, single_labels: bool
 ) -> Table:
-    """Create a table from some rows, with the row numbers in the complete table."""
+    """Create a table from selected rows, with the row numbers in the complete table."""
     by_column = zip(*(rows[index] for index in indices)) if indices else ((),) * len(columns)
     return Table(
         source="",
@@ -91,15 +91,15 @@ def table(
 
 
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
-    """Return whether a server or pool in some rows has a name without a domain."""
+    """Return whether the rows contain a server or pool name without a domain."""
     at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
     return any(row[index] and "." not in row[index] for row in rows for index in at)
 
 
-def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Return the columns for sites and the deployment, for all n rows."""
+def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
+    """Return the cells in the columns for sites and the deployment, for all n rows."""
     whole = range(len(rows))
-    names = tuple(name for name in columns if name in _PLACE or _scopes().get(name) in _SHARED)
+    names = tuple(name for name in columns if name in _PLACE or _map_scopes().get(name) in _SHARED)
     at = [columns.index(name) for name in names]
     by_column = {name: [row[index] for row in rows] for name, index in zip(names, at)}
     read = read_cells(
@@ -134,15 +134,15 @@ def fill_blanks(
     rows : sequence of tuple of str
         n rows of m texts.
     pools, sites, sip_domains
-        The values of the same topology.
+        The pools, sites, and SIP domains in the same topology.
 
     Returns
     -------
     list of tuple of str
         n rows, from which lyncnb reads an equal topology.
     """
-    scopes = [_scopes().get(name) for name in columns]
-    names = pools_of(columns, rows)
+    scopes = [_map_scopes().get(name) for name in columns]
+    names = list_pools_of_rows(columns, rows)
     by_pool: dict[str, dict[int, str]] = {}
     for name, row in zip(names, rows):
         shared = by_pool.setdefault(name, {})
@@ -167,11 +167,11 @@ def _find_effective_texts(
     sites: Sequence[Site],
     sip_domains: tuple[DnsName, ...],
 ) -> dict[str, dict[int, str]]:
-    """Return, for each site, the texts that apply in columns of sites and the deployment."""
-    cells = shared_cells(columns, rows, Report(""))
+    """Return the texts that apply to each site in the columns for sites and the deployment."""
+    cells = select_shared_cells(columns, rows, Report(""))
     by_site: dict[str, dict[int, str]] = {site.name: {} for site in sites}
     for at, name in enumerate(columns):
-        if _scopes().get(name) in _SHARED:
+        if _map_scopes().get(name) in _SHARED:
             text_of = {value: text for text, value in cells.values.get(name, {}).items()}
             for site in sites:
                 value = sip_domains if name == "sip_domains" else getattr(site, name)
@@ -179,48 +179,48 @@ def _find_effective_texts(
     return by_site
 
 
-def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
+def list_pools_of_rows(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
     """Return the pool name for each row."""
     server = columns.index("server_fqdn")
     pool = columns.index("pool_fqdn") if "pool_fqdn" in columns else server
     return [row[pool] or row[server] for row in rows]
 
 
-def sites_left(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
-    """Return the sites of pools that still have rows."""
+def find_remaining_sites(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
+    """Return the sites of the pools that still have rows after an edit."""
     return {
         pool.site for pool in pools if any(computer.row not in gone for computer in pool.computers)
     }
 
 
-def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
-    """Return a pool with the new row indices of its servers; -1 means that a row was removed."""
+def move_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
+    """Return a copy of a pool with new row indices; -1 means that a server's row was removed."""
     if all(moved.get(computer.row) == computer.row for computer in pool.computers):
         return pool
     computers = tuple(replace(c, row=moved.get(c.row, -1)) for c in pool.computers)
     return replace(pool, computers=computers)
 
 
-def same_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
-    """Replace each new object with an equal old object, so that caches recognize it."""
-    known = {_identity(item): item for item in old}
+def reuse_equal_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
+    """Replace each new object with an equal old object, so that caches can find it."""
+    known = {_get_identity(item): item for item in old}
     kept = []
     for item in new:
-        other = known.get(_identity(item))
-        kept.append(other if other == item and _rows(other) == _rows(item) else item)
+        other = known.get(_get_identity(item))
+        kept.append(other if other == item and _list_rows(other) == _list_rows(item) else item)
     return kept
 
 
-def _identity(noun: object) -> tuple[object, object]:
+def _get_identity(noun: object) -> tuple[object, object]:
     return getattr(noun, "fqdn", None), getattr(noun, "role", getattr(noun, "name", None))
 
 
-def _rows(noun: object) -> list[int]:
+def _list_rows(noun: object) -> list[int]:
     return [computer.row for computer in getattr(noun, "computers", ())]
 
 
-def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield the row, server, role, and pool of rows, and of other rows with the same servers."""
+def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
+    """Yield row, server, role, and pool for rows, and for other rows with the same servers."""
     servers = cells.column("server_fqdn")
     seen = set(servers)
     for pool in others:
@@ -230,7 +230,9 @@ def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str
     yield from zip(cells.rows, servers, cells.column("role"), pool_names(cells))
 
 
-def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int]) -> Set[int]:
+def move_shared_values(
+    columns: Sequence[str], rows: list[Row], removed: Collection[int]
+) -> Set[int]:
     """Copy shared values that are only in removed rows to other rows in their scope.
 
     Parameters
@@ -267,18 +269,18 @@ def _find_scope_rows(
 ) -> Sequence[int]:
     """Return the rows to which the value in a row applies."""
     if column.scope == "pool":
-        pools = pools_of(columns, rows)
+        pools = list_pools_of_rows(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[index]]
     at = columns.index(column.name)
     if column.scope == "site" and len({row[at] for row in rows} - {""}) > 1:
-        site = _site(columns, rows[index])
-        return [p for p, row in enumerate(rows) if _site(columns, row) == site]
+        site = _get_site(columns, rows[index])
+        return [p for p, row in enumerate(rows) if _get_site(columns, row) == site]
     return range(len(rows))
 
 
-def _site(columns: Sequence[str], row: Row) -> str:
+def _get_site(columns: Sequence[str], row: Row) -> str:
     return row[columns.index("site")] if "site" in columns else ""
 
 
-def _scopes() -> dict[str, str]:
+def _map_scopes() -> dict[str, str]:
     return {column.name: column.scope for column in topology_columns()}

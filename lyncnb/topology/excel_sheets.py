@@ -24,9 +24,9 @@ from .sheet import (
     NO_RESULT,
     NoTable,
     Sheet,
-    area_of,
     column_number,
     hide,
+    parse_area,
     plain_number,
     whole_number,
 )
@@ -34,20 +34,20 @@ from .xml_tree import scan_xml
 
 
 class _Local(dict[str, str]):
-    """Converts element names to names without namespace; "Strict" files have other namespaces."""
+    """Removes the namespace from XML names, because "Strict" files use other namespaces."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(" ")[2]
         return local
 
 
-def _nothing(*_: object) -> None:
+def _ignore(*_: object) -> None:
     pass
 
 
 @dataclass(slots=True)
 class _Reader:
-    """An open workbook; ``source`` is the file name for messages."""
+    """Reads parts of an open Excel workbook; ``source`` is the file name for messages."""
 
     source: str
     archive: Archive
@@ -56,19 +56,19 @@ class _Reader:
     def each(
         self, part: str, take: Callable[[str, dict[str, str]], None], *, most: int = 100_000
     ) -> None:
-        """Read the name and attributes of each element in a part of the workbook, if it exists."""
+        """Call a function for each XML element in a part of the workbook, if the part exists."""
         if part in self.archive:
             scan_xml(
                 self.source,
                 self.archive.pieces(part),
                 start=lambda name, attributes: take(self.local[name], attributes),
-                end=_nothing,
-                text=_nothing,
+                end=_ignore,
+                text=_ignore,
                 most=most,
             )
 
-    def relations(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the type and target of each relation of a part, by id."""
+    def read_relationships(self, part: str) -> dict[str, tuple[str, str]]:
+        """Return the type and target of each relationship of a workbook part, by id."""
         folder, name = posixpath.split(part)
         relations = {}
 
@@ -107,13 +107,15 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     Source: ECMA-376 part 1, section 18 (SpreadsheetML).
     """
     reader = _Reader(source, archive)
-    main = next((t for kind, t in reader.relations("").values() if kind == "officeDocument"), "")
+    main = next(
+        (t for kind, t in reader.read_relationships("").values() if kind == "officeDocument"), ""
+    )
     main = main or "xl/workbook.xml"
-    relations = reader.relations(main)
+    relations = reader.read_relationships(main)
     of_kind = dict(relations.values())
     book = _Book(relations)
     reader.each(main, book.take)
-    strings = _shared_strings(reader, of_kind.get("sharedStrings", ""))
+    strings = _read_shared_strings(reader, of_kind.get("sharedStrings", ""))
     formats = _read_formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
     for sheet, target in book.sheets:
         scanner = _SheetScanner(source, sheet, strings, formats, is_stale=book.is_stale)
@@ -129,7 +131,7 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Book:
-    """Collects the sheets and settings of the workbook."""
+    """Collects the sheets and settings in the main part of an Excel workbook."""
 
     def __init__(self, relations: Mapping[str, tuple[str, str]]):
         self.relations = relations
@@ -150,7 +152,7 @@ class _Book:
                 self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
 
 
-# --- Shared texts of cells.
+# --- Read the shared texts of cells.
 
 
 class _Strings:
@@ -183,7 +185,7 @@ class _Strings:
             self.parts.append(text)
 
 
-def _shared_strings(reader: _Reader, part: str) -> list[str]:
+def _read_shared_strings(reader: _Reader, part: str) -> list[str]:
     strings = _Strings(reader.local)
     if part in reader.archive:
         scan_xml(
@@ -206,7 +208,7 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-# --- Numbers as Excel displays them.
+# --- Format numbers as Excel displays them.
 
 # Built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers 27 to 36 and 50 to
 # 58 are for East Asian versions.
@@ -277,7 +279,7 @@ def _format_date(text: str, start: datetime) -> str:
     return moment.date().isoformat() if is_day else moment.isoformat(" ")
 
 
-# --- A sheet.
+# --- Read a sheet.
 
 
 class _SheetScanner:
@@ -306,7 +308,7 @@ class _SheetScanner:
         kind = self.local[name]
         if kind == "c":
             reference = facts.get("r")
-            self.column = self._column(reference) if reference else self.column + 1
+            self.column = self._find_column(reference) if reference else self.column + 1
             self.facts = facts
             self.has_formula = self.has_value = False
             if self.parts:
@@ -316,7 +318,7 @@ class _SheetScanner:
         elif kind == "f":
             self.has_formula = True
         elif kind == "row":
-            self.row = self._next_row(facts.get("r", ""))
+            self.row = self._find_row_number(facts.get("r", ""))
             self.column = -1
             self.cells = {}
             if _is_hidden(facts, "ht"):
@@ -324,9 +326,11 @@ class _SheetScanner:
         elif kind == "rPh":
             self.is_spoken = True
         elif kind == "col" and _is_hidden(facts, "width"):
-            first, last = (self._number(facts.get(end, "1"), MAX_COLUMNS) for end in ("min", "max"))
+            first, last = (
+                self._read_number(facts.get(end, "1"), MAX_COLUMNS) for end in ("min", "max")
+            )
             hide(self.sheet.hidden_columns, first - 1, last - 1)
-        elif kind == "mergeCell" and (area := area_of(facts.get("ref", ""))):
+        elif kind == "mergeCell" and (area := parse_area(facts.get("ref", ""))):
             self.sheet.merge(self.source, area)
 
     def end(self, name: str) -> None:
@@ -347,7 +351,7 @@ class _SheetScanner:
 
     def _end_cell(self) -> None:
         if self.column >= MAX_COLUMNS:
-            raise self._damaged()
+            raise self._build_damaged_error()
         written, odd = "".join(self.parts), ""
         kind = self.facts.get("t", "n")
         if kind == "s" and written:
@@ -381,32 +385,32 @@ class _SheetScanner:
             and int(index) < len(self.strings)
         ):
             return self.strings[int(index)]
-        raise self._damaged()
+        raise self._build_damaged_error()
 
-    def _column(self, reference: str) -> int:
-        """Return the column number of a cell, whose row must be that of its row element."""
+    def _find_column(self, reference: str) -> int:
+        """Return the column number of a cell. The cell's row must match the row element."""
         letters = reference.rstrip("0123456789")
         number = self.columns.get(letters, -1)
         if number < 0:
             if not (len(letters) <= 3 and letters.isascii() and letters.isalpha()):
-                raise self._damaged()
+                raise self._build_damaged_error()
             self.columns[letters] = number = column_number(letters.upper())
         return number
 
-    def _next_row(self, text: str) -> int:
+    def _find_row_number(self, text: str) -> int:
         """Return the number of a row, which must be higher than the number of the previous row."""
-        number = self._number(text, MAX_ROWS) if text else self.row + 1
+        number = self._read_number(text, MAX_ROWS) if text else self.row + 1
         if number <= self.row:
-            raise self._damaged()
+            raise self._build_damaged_error()
         return number
 
-    def _number(self, text: str, most: int) -> int:
+    def _read_number(self, text: str, most: int) -> int:
         number = whole_number(text, most)
         if number is None:
-            raise self._damaged()
+            raise self._build_damaged_error()
         return number
 
-    def _damaged(self) -> TopologyError:
+    def _build_damaged_error(self) -> TopologyError:
         return TopologyError(
             f"{self.source} is damaged: a cell refers to content that is missing",
             hint="open the file in Excel or LibreOffice and save it again",

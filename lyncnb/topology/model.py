@@ -63,18 +63,19 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def names_in(self, column: str) -> tuple[DnsName, ...]:
-        """Return the names in a column for this pool; empty for a blank cell."""
+        """Return the pool's names in a column; empty for a blank cell."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        if value or not self.further_names:  # This is the usual case.
+        # Usually, the column is a field, or no product has added columns.
+        if value or not self.further_names:
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site with the simple URLs that apply: its own, or those of the deployment."""
+    """A site with the simple URLs that apply to it: those of the site or of the deployment."""
 
     name: str
     meet_urls: tuple[SimpleUrl, ...] = ()

@@ -26,7 +26,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
-# Only LibreOffice's namespace distinguishes an error from text.
+# Only the namespace of LibreOffice distinguishes an error value from text.
 _ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 
 _VALUES = {
@@ -82,7 +82,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Scanner:
-    """Reads the document as a stream."""
+    """Reads the sheets in the XML of an OpenDocument spreadsheet as a stream."""
 
     def __init__(self, source: str):
         self.source = source
@@ -95,7 +95,7 @@ class _Scanner:
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
         self.parts: list[str] = []  # The text of the current cell.
-        self.beside = 0  # The depth in an element that is not part of the cell's text.
+        self.beside = 0  # The depth of nested elements that are not part of the cell's text.
         # Whether the scanner is in a paragraph, and whether it is after a paragraph in the cell.
         self.is_text = self.is_filled = False
 
@@ -121,13 +121,13 @@ class _Scanner:
         elif self.sheet is None:
             return
         elif kind == "table-column":
-            count = self._count(facts, "number-columns-repeated", MAX_COLUMNS)
+            count = self._read_count(facts, "number-columns-repeated", MAX_COLUMNS)
             if _is_hidden(facts):
                 hide(self.sheet.hidden_columns, self.column, self.column + count - 1)
             self.column += count
         elif kind == "table-row":
             self.row += self.rows_alike
-            self.rows_alike = self._count(facts, "number-rows-repeated", MAX_ROWS)
+            self.rows_alike = self._read_count(facts, "number-rows-repeated", MAX_ROWS)
             if _is_hidden(facts):
                 hide(self.sheet.hidden_rows, self.row, self.row + self.rows_alike - 1)
             self.column, self.cells, self.odd = 0, {}, {}
@@ -170,25 +170,25 @@ class _Scanner:
             self.sheet = None
 
     def _end_cell(self, *, is_covered: bool) -> None:
-        count = self._count(self.facts, "number-columns-repeated", MAX_COLUMNS)
+        count = self._read_count(self.facts, "number-columns-repeated", MAX_COLUMNS)
         if self.column + count > MAX_COLUMNS:
-            raise self._damaged()
-        written, odd = ("", "") if is_covered else self._value()
+            raise self._build_damaged_error()
+        written, odd = ("", "") if is_covered else self._read_value()
         if written:
             columns = range(self.column, self.column + count)
             self.cells.update(dict.fromkeys(columns, written))
             if odd:
                 self.odd.update(dict.fromkeys(columns, odd))
-        down = self._count(self.facts, "number-rows-spanned", MAX_ROWS)
-        across = self._count(self.facts, "number-columns-spanned", MAX_COLUMNS)
+        down = self._read_count(self.facts, "number-rows-spanned", MAX_ROWS)
+        across = self._read_count(self.facts, "number-columns-spanned", MAX_COLUMNS)
         if self.sheet and (down, across) != (1, 1):
             last_row, last_column = self.row + down - 1, self.column + across - 1
             area = Area(self.row, self.column, last_row, last_column)
             self.sheet.merge(self.source, area)
         self.column += count
 
-    def _value(self) -> tuple[str, str]:
-        """Return the text of the cell, and whether it is an error, a date, or not calculated."""
+    def _read_value(self) -> tuple[str, str]:
+        """Return the current cell's text, and whether it is an error, a date, or not calculated."""
         facts, shown = self.facts, "".join(self.parts)
         kind = facts.get(f"{_OFFICE} value-type", "")
         has_formula = f"{_TABLE} formula" in facts
@@ -197,28 +197,28 @@ class _Scanner:
         if has_formula and not kind and not shown:
             return "?", NO_RESULT
         if kind in ("float", "currency", "percentage"):
-            return _number(facts.get(f"{_OFFICE} value", ""), shown), ""
+            return _format_number(facts.get(f"{_OFFICE} value", ""), shown), ""
         if kind == "boolean":
             return facts.get(_VALUES[kind], "").upper(), ""
         if kind in _VALUES:
             return facts.get(_VALUES[kind], "").removesuffix("T00:00:00").replace("T", " "), DATE
         return shown or facts.get(f"{_OFFICE} string-value", ""), ""
 
-    def _count(self, facts: dict[str, str], name: str, most: int) -> int:
+    def _read_count(self, facts: dict[str, str], name: str, most: int) -> int:
         number = whole_number(facts.get(f"{_TABLE} {name}", "1"), most)
         if number is None:
-            raise self._damaged()
+            raise self._build_damaged_error()
         return number
 
-    def _damaged(self) -> TopologyError:
+    def _build_damaged_error(self) -> TopologyError:
         return TopologyError(
             f"{self.source} is damaged: it has more rows or columns than a sheet can contain",
             hint="open the file in LibreOffice and save it again",
         )
 
 
-def _number(value: str, shown: str) -> str:
-    """Return a number as displayed if it has only digits (007, 1.0), or otherwise in plain form."""
+def _format_number(value: str, shown: str) -> str:
+    """Return a number as displayed if it has only digits (007, 1.0), or else in plain form."""
     with suppress(ValueError):
         if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown) and float(shown) == float(value):
             return shown

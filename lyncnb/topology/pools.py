@@ -1,4 +1,4 @@
-"""Group rows into ``Pool`` and ``Computer`` objects, and report contradictory values."""
+"""Group the rows of a table into ``Pool`` and ``Computer`` objects, and report contradictions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .model import Computer, Pool, Site
 _Kind = TypeVar("_Kind")
 
 
-def pool_order(pool: Pool) -> tuple[str, int, str]:
+def get_pool_sort_key(pool: Pool) -> tuple[str, int, str]:
     """Return the key by which pools are sorted: site, role, and name."""
     return pool.site, role_order()[pool.role], pool.fqdn
 
 
-def merged(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
+def merge_pools(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
     """Insert new pools into a sorted sequence of pools."""
     if len(new) > len(pools) // 10:
-        return sorted([*pools, *new], key=pool_order)
+        return sorted([*pools, *new], key=get_pool_sort_key)
     sorted_pools = list(pools)
     for pool in new:
-        bisect.insort(sorted_pools, pool, key=pool_order)
+        bisect.insort(sorted_pools, pool, key=get_pool_sort_key)
     return sorted_pools
 
 
@@ -66,7 +66,7 @@ def _group_rows(cells: Cells) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     rows: Iterable[tuple[int, str]] = enumerate(pool_names(cells))
     if not (all(servers) and all(roles)):
-        # Blank cells are already reported. The other rows can still be checked.
+        # Rows with blank cells are already reported. The other rows can still be checked.
         rows = [(index, pool) for index, pool in rows if servers[index] and roles[index]]
     for index, pool in rows:
         groups[pool].append(index)
@@ -95,7 +95,7 @@ class _Gatherer:
         self.groups: list[tuple[str, tuple[str, ...], tuple[Computer, ...]]] = []
 
     def add(self, fqdn: str, indices: Sequence[int]) -> None:
-        """Add the pools with a name: one pool, or a pool for each collocated role."""
+        """Add the pools with the same name: one pool, or a pool for each collocated role."""
         first, last, size = indices[0], indices[-1], len(indices)
         common = self.common[first]
         # In nearly all tables, the rows in a pool are sorted and follow each other.
@@ -129,38 +129,38 @@ class _Gatherer:
         further: dict[str, Iterable[tuple[DnsName, ...]]] = {}
         for facts, cells in zip(self.shared, texts):
             if facts.name in Pool.__dataclass_fields__:
-                columns[facts.name] = self._values(facts, cells)
+                columns[facts.name] = self._convert_values(facts, cells)
             elif facts.kind != "bool":
-                further[facts.name] = self._names(facts, cells)
+                further[facts.name] = self._collect_names(facts, cells)
         if further:
-            columns["further_names"] = _by_column(further)
+            columns["further_names"] = _group_names_by_column(further)
         defaults = {f.name: repeat(f.default) for f in fields(Pool) if f.default is not MISSING}
         made: dict[str, Iterable[object]] = {
             "fqdn": fqdns,
             "role": roles,
             "site": sites,
             "computers": members,
-            "flags": self._flags(roles, texts),
+            "flags": self._collect_flags(roles, texts),
         }
         return _create_objects(Pool, len(fqdns), {**defaults, **made, **columns})
 
-    def _values(self, facts: Column, texts: Sequence[str]) -> Iterable[object]:
-        """Return the values of the texts in a column; a blank text means the field's default."""
+    def _convert_values(self, facts: Column, texts: Sequence[str]) -> Iterable[object]:
+        """Convert the texts in a column to values. A blank text means the default of the field."""
         default = Pool.__dataclass_fields__[facts.name].default
         if facts.name not in self.cells.values:  # The value of a name is the text itself.
             return [text or default for text in texts]
         return map({**self.cells.values[facts.name], "": default}.__getitem__, texts)
 
-    def _names(self, facts: Column, texts: Sequence[str]) -> Iterable[tuple[DnsName, ...]]:
-        """Return, for each pool, the names in a column that is not a field."""
+    def _collect_names(self, facts: Column, texts: Sequence[str]) -> Iterable[tuple[DnsName, ...]]:
+        """Return the names of each pool in a column that is not a field of the class."""
         read: Mapping[str, Any] = self.cells.values.get(facts.name, {})
         names = read if facts.is_list else {text: (text,) for text in texts}
         return map({**names, "": ()}.__getitem__, texts)
 
-    def _flags(
+    def _collect_flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
     ) -> Iterable[frozenset[str]]:
-        """Return, for each pool, the flags that are set and that the role uses."""
+        """Return the flags of each pool that are set and that the role uses."""
         switches = [facts.name for facts in self.shared if facts.kind == "bool"]
         flag_texts = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
         keys = list(zip(roles, *flag_texts))
@@ -270,10 +270,10 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
                 )
 
 
-def _by_column(
+def _group_names_by_column(
     further: Mapping[str, Iterable[tuple[DnsName, ...]]],
 ) -> Iterable[tuple[tuple[str, tuple[DnsName, ...]], ...]]:
-    """Return, for each pool, the names in additional columns."""
+    """Return the names of each pool in additional columns, by column."""
     for names in zip(*further.values()):
         yield tuple((column, texts) for column, texts in zip(further, names) if texts)
 
@@ -304,7 +304,7 @@ def _create_objects(
     return made
 
 
-# --- Determine sites and SIP domains: the values that apply to a complete site or the deployment.
+# --- Determine sites and SIP domains: values that apply to a complete site or the deployment.
 
 
 def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Site, ...]:

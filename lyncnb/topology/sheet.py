@@ -1,4 +1,4 @@
-"""A sheet of a workbook as text, for Excel and OpenDocument formats.
+"""Represent a sheet of an Excel or OpenDocument workbook as text.
 
 The sheet stores only cells with content, so a single cell in the last row needs little memory.
 """
@@ -15,9 +15,9 @@ from .columns import name_headings, topology_columns
 #: Limits of the formats. Source: Microsoft, Excel specifications and limits. LibreOffice has the
 #: same limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
-#: This number allows 100,000 servers with all columns.
+#: This limit allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings must be in this number of rows with content.
+#: The headings must be within this number of rows with content.
 HEADING_WITHIN = 50
 # The maximum number of merged areas or cells with errors, because nobody could check more.
 _MAX_ODD = 100_000
@@ -28,7 +28,7 @@ ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle of cells, with inclusive ends. Rows count from 1, and columns from 0."""
+    """A rectangle of cells in a sheet, with inclusive ends. Rows start at 1, and columns at 0."""
 
     first_row: int
     first_column: int
@@ -42,7 +42,7 @@ class NoTable(Exception):
 
 @dataclass(slots=True)
 class Sheet:
-    """A sheet; ``rows`` contains texts by row (from 1) and column (from 0).
+    """A sheet of a workbook; ``rows`` contains texts by row (from 1) and column (from 0).
 
     ``odd`` marks cells, by row and column, as ERROR, NO_RESULT, or DATE. ``heading_row`` is 0 if
     none
@@ -73,12 +73,12 @@ class Sheet:
             return
         self._cells += len(cells) * repeat
         if self._cells > MAX_CELLS or number + repeat - 1 > MAX_ROWS:
-            raise too_many(source)
+            raise build_too_many_error(source)
         for row in range(number, number + repeat):
             self.rows[row] = cells
             if self.heading_row:
                 continue
-            if known_headings(cells)[1]:
+            if count_known_headings(cells)[1]:
                 self.heading_row = row
             elif len(self.rows) >= HEADING_WITHIN:
                 raise NoTable
@@ -87,13 +87,13 @@ class Sheet:
         """Mark a cell with an error, a formula without a result, or a date."""
         self.odd[row, column] = odd
         if len(self.odd) > _MAX_ODD:
-            raise too_many(source)
+            raise build_too_many_error(source)
 
     def merge(self, source: str, area: Area) -> None:
-        """Add a merged area."""
+        """Add a merged area to the sheet."""
         self.merged.append(area)
         if len(self.merged) > _MAX_ODD:
-            raise too_many(source)
+            raise build_too_many_error(source)
 
 
 def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
@@ -104,7 +104,7 @@ def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
         hidden.append((first, last))
 
 
-def too_many(source: str) -> TopologyError:
+def build_too_many_error(source: str) -> TopologyError:
     """Return the error for a sheet with too many cells."""
     return TopologyError(
         f"{source} has more cells than lyncnb accepts in a table of servers",
@@ -112,7 +112,7 @@ def too_many(source: str) -> TopologyError:
     )
 
 
-def known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
+def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
     """Return the number of known headings in a row, and whether all required ones are included."""
     named = set(name_headings(cells.values()))
     columns = topology_columns()
@@ -133,14 +133,14 @@ def place_of(reference: str) -> tuple[int, int] | None:
 
 
 def column_number(letters: str) -> int:
-    """Return the number of a column, from 0, for its letters."""
+    """Return the number of a column (from 0) for the column letters."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
 
 
-def area_of(reference: str) -> Area | None:
+def parse_area(reference: str) -> Area | None:
     """Return the area for ``B2:C7`` or ``B2``; None if the reference is invalid."""
     first, _, last = reference.partition(":")
     start, end = place_of(first), place_of(last or first)

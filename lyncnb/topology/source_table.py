@@ -17,7 +17,7 @@ from .columns import example_server, name_headings, topology_columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A correction in the table, or a remark about it.
+    """A note about a correction in a table, or a remark about the table.
 
     ``row`` is the row in a spreadsheet (the heading is row 1), or 0 for the complete file. ``cell``
     is
@@ -33,7 +33,7 @@ class Note:
 
     @property
     def misleads_the_eye(self) -> bool:
-        """Whether the text in the table looks different from the requested name.
+        """Whether the text in the table looks different on the screen from the requested name.
 
         This is true for removed invisible characters and for international names, so that every
         summary
@@ -50,7 +50,7 @@ class Note:
 
 
 class Texts(NamedTuple):
-    """A column: its distinct texts by first occurrence, and the index of each row's text."""
+    """A column of texts: the distinct texts, and for each row the index of its text."""
 
     distinct: Sequence[str]
     codes: Sequence[int]
@@ -75,7 +75,7 @@ class TextsBuilder:
     """Builds a column from chunks of cells, and stores equal texts only once."""
 
     def __init__(self) -> None:
-        # A new text gets the next index.
+        # The default factory assigns the next index to a new text.
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
@@ -94,7 +94,7 @@ class TextsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The place of a table in a workbook: the sheet, the heading row, and m column letters."""
+    """The location of a table in a workbook: the sheet, the heading row, and m column letters."""
 
     sheet: str
     heading_row: int
@@ -103,7 +103,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The original text in each column.
+    """A table of servers as text, before corrections.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Table:
     single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the sheet and cell of a row and column; blank outside a workbook."""
+        """Return the sheet and cell name for a row and column; blank for other files."""
         if self.grid is None:
             return "", ""
         at = self.columns.index(column) if row and column in self.columns else -1

@@ -1,6 +1,6 @@
 """Write a table of servers, or an empty template, as a CSV file or a workbook.
 
-If lyncnb reads such a file, the result is the same table.
+If lyncnb reads a file that it wrote, the result is the same table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# These texts must differ from the headings in a table of servers.
+# These column titles must differ from the headings in a table of servers.
 _HOLDS_FOR = {
     "server": "only this server",
     "pool": "all servers in the pool; enter the value in one row",
@@ -109,14 +109,13 @@ def template(suffix: str) -> bytes:
 
 
 def table_file(write: Callable[[str], bytes]) -> OutputKind:
-    """Return the file type for writing a table.
+    """Return the output file type for a table.
 
     Parameters
     ----------
     write : callable
-        Returns the content for ``.csv`` or ``.xlsx``. A file with other content must not be
-        replaced,
-        because a user may have filled it in.
+        A function that returns the content for ``.csv`` or ``.xlsx``. lyncnb does not replace a
+        file with other content, because a user may have filled it in.
     """
 
     def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
@@ -132,7 +131,7 @@ def table_file(write: Callable[[str], bytes]) -> OutputKind:
     )
 
 
-# --- The sheet of servers.
+# --- Create the sheet with the servers.
 
 
 def _make_servers_sheet(

@@ -19,7 +19,14 @@ from .columns import topology_columns
 from .compare_topologies import Side, TopologyDifference, compare_sides
 from .csv_file import read_rows, write_csv
 from .model import Computer, Pool, Site
-from .pools import check_servers, derive_pools, derive_sip_domains, derive_sites, merged, pool_names
+from .pools import (
+    check_servers,
+    derive_pools,
+    derive_sip_domains,
+    derive_sites,
+    merge_pools,
+    pool_names,
+)
 from .source_table import Note, Texts, make_table
 from .source_table import Table as SourceTable
 from .table_files import table_xlsx
@@ -113,7 +120,9 @@ class Topology(Table):
         TopologyError
             If a text is not valid in its column, or contradicts other rows.
         """
-        columns, rows = edits.widened(self.columns, self.cells, changes.values(), self.source)
+        columns, rows = edits.add_needed_columns(
+            self.columns, self.cells, changes.values(), self.source
+        )
         edits.change(columns, rows, changes)
         touched = {name for texts in changes.values() for name in texts}
         return self._update_parts(
@@ -144,8 +153,8 @@ class Topology(Table):
         TopologyError
             As for :meth:`with_cells`, and if no row would remain.
         """
-        columns, rows = edits.widened(self.columns, self.cells, add, self.source)
-        heirs = edits.hand_over(columns, rows, set(remove))
+        columns, rows = edits.add_needed_columns(self.columns, self.cells, add, self.source)
+        heirs = edits.move_shared_values(columns, rows, set(remove))
         old_places = [index for index in range(len(rows)) if index not in set(remove)]
         moved = {old: new for new, old in enumerate(old_places)}
         rows = [rows[old] for old in old_places]
@@ -195,24 +204,24 @@ class Topology(Table):
         touched: Set[str],
         moved: Mapping[int, int] | None = None,
     ) -> Topology:
-        """Create the affected parts again; ``gone`` has old row indices, and ``new`` new ones."""
+        """Create the affected pools and sites again after an edit."""
         report = Report(self.source)
         # A topology document can contain names without a domain, which are kept until a user
         # corrects them.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
         changed = edits.table(columns, rows, sorted(new), single_labels=single)
-        fresh = read_cells(changed, report, sites=edits.sites_left(self.pools, gone))
+        fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, gone))
         _report_missing_names(fresh, report)
-        report.raise_if_any()  # The remaining steps need complete rows.
+        report.raise_if_any()  # The following steps need complete rows.
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
-        names = {*edits.pools_of(self.columns, (self.cells[index] for index in gone))}
+        names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in gone))}
         names.update(pool_names(fresh))
         kept = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
         if moved is not None:
-            kept = [edits.moved_pool(pool, moved) for pool in kept]
-            before = [edits.moved_pool(pool, moved) for pool in before]
+            kept = [edits.move_pool(pool, moved) for pool in kept]
+            before = [edits.move_pool(pool, moved) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         affected = sorted((members | new) - {-1})
         # Only rows in these pools are converted, and their cells are already read.
@@ -222,17 +231,17 @@ class Topology(Table):
             single = edits.has_single_label(columns, (rows[index] for index in affected))
             whole = edits.table(columns, rows, affected, single_labels=single)
             cells = read_cells(whole, Report(""), indices=affected)
-        pools = edits.same_objects(derive_pools(cells, report), before)
+        pools = edits.reuse_equal_objects(derive_pools(cells, report), before)
         if touched & {"server_fqdn", "role", "pool_fqdn"}:
-            check_servers(edits.server_rows(cells, kept), report)
+            check_servers(edits.list_server_rows(cells, kept), report)
         if not rows:
             report.problem("the topology would have no servers", "keep at least one server")
-        kept = merged(kept, pools)
+        kept = merge_pools(kept, pools)
         sites, domains = self.sites, self.sip_domains
         if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
-            shared = edits.shared_cells(columns, rows, Report(""))
+            shared = edits.select_shared_cells(columns, rows, Report(""))
             derived = derive_sites(shared, _find_row_sites(shared, kept), report)
-            sites = tuple(edits.same_objects(derived, self.sites))
+            sites = tuple(edits.reuse_equal_objects(derived, self.sites))
             domains = derive_sip_domains(shared, report)
         report.raise_if_any()
         return replace(
@@ -317,7 +326,7 @@ class Topology(Table):
 
     @property
     def unread_columns(self) -> tuple[str, ...]:
-        """The headings of columns that lyncnb keeps, but does not use."""
+        """The headings of the columns that lyncnb keeps, but does not use."""
         known = {column.name for column in topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
@@ -349,7 +358,7 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
     Raises
     ------
     TopologyError
-        With all problems in the table, each with its row, column, value, and hint.
+        If the table has problems. The error lists each problem with row, column, value, and hint.
     """
     with no_collection():
         topology = _derive_topology(read_rows(source))

@@ -18,7 +18,7 @@ from .columns import column
 from .source_table import Note, Table, Texts, make_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
-# --- The roles for services, from document_services.toml.
+# --- Read the roles for services from document_services.toml.
 
 _DATA = Path(__file__).with_name("document_services.toml")
 
@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """The role that servers have if they run a service with one of these names."""
+    """The server role for services with one of the names in a topology document."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -61,7 +61,7 @@ class _Meanings:
     questions: tuple[_Question, ...] = named("question")
 
     def of(self, name: str) -> _Meaning | None:
-        """Return the entry for the name of a service; None for an unknown service."""
+        """Return the role entry for the name of a service; None for an unknown service."""
         return next((meaning for meaning in self.services if name in meaning.names), None)
 
 
@@ -77,12 +77,12 @@ def _load_meanings() -> _Meanings:
     return meanings
 
 
-# --- Convert both forms of the document to clusters with their services.
+# --- Convert both forms of a topology document to clusters with services.
 
 
 @dataclass(slots=True)
 class _Service:
-    """A service, with its RoleName, ServiceVersion, and element."""
+    """A service in a topology document: RoleName, ServiceVersion, and XML element."""
 
     name: str
     version: str
@@ -102,7 +102,7 @@ class _Cluster:
 
 def _make_cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
-    # A single server has the name of the cluster, which the document can omit.
+    # A single server has the name of the cluster, and the document can omit the server's name.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
@@ -146,19 +146,19 @@ def _read_published_clusters(topology: Element) -> list[_Cluster]:
     clusters: dict[tuple[str, str], _Cluster] = {}
     for group in topology.all("Clusters"):
         for element in group.all("Cluster"):
-            key = _cluster_id(element)
+            key = _find_cluster_id(element)
             name, is_branch = sites.get(key[0], ("", False))
             clusters[key] = _make_cluster(element, name, is_branch=is_branch)
     for service in topology.all("Service"):
         installed, identity = service.find("InstalledOn"), service.find("ServiceId")
-        cluster = clusters.get(_cluster_id(installed)) if installed else None
+        cluster = clusters.get(_find_cluster_id(installed)) if installed else None
         if cluster and identity:
             name, version = identity.get("RoleName"), service.get("ServiceVersion")
             cluster.services.append(_Service(name, version, service))
     return list(clusters.values())
 
 
-def _cluster_id(element: Element) -> tuple[str, str]:
+def _find_cluster_id(element: Element) -> tuple[str, str]:
     element_id = next(element.all("ClusterId"), None)
     return (element_id.get("SiteId"), element_id.get("Number")) if element_id else ("", "")
 
@@ -247,8 +247,8 @@ def _find_farm_host(cluster: _Cluster) -> str:
     return host if host.casefold() != cluster.fqdn.casefold() else ""
 
 
-def _sip_domains(topology: Element) -> list[str]:
-    """Return the SIP domains, the default domain first."""
+def _find_sip_domains(topology: Element) -> list[str]:
+    """Return the SIP domains in a topology document, the default domain first."""
     domains = next(topology.all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
     names += [domain.get("Name") for domain in topology.all("InternalDomain")]
@@ -258,7 +258,9 @@ def _sip_domains(topology: Element) -> list[str]:
     return list(by_name.values())
 
 
-def _simple_urls(elements: Iterable[Element], site: str, order: Sequence[str]) -> dict[str, str]:
+def _find_simple_urls(
+    elements: Iterable[Element], site: str, order: Sequence[str]
+) -> dict[str, str]:
     """Return the simple URLs of a site, or of all sites, by column, in the order of domains."""
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for url in elements:
@@ -279,15 +281,15 @@ def _simple_urls(elements: Iterable[Element], site: str, order: Sequence[str]) -
 
 
 def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
-    """Add the values of each site and the deployment to the first row."""
-    domains = _sip_domains(topology)
+    """Add the values of each site and the deployment to the first row for the site."""
+    domains = _find_sip_domains(topology)
     order = [name.casefold() for name in domains]
     urls = list(topology.all("SimpleUrl"))
-    common = _simple_urls(urls, "", order)
+    common = _find_simple_urls(urls, "", order)
     first: dict[str, dict[str, str]] = {}
     for row in rows:
         first.setdefault(row["site"], row)
-    own = {site: _simple_urls(urls, site, order) for site in first if site}
+    own = {site: _find_simple_urls(urls, site, order) for site in first if site}
     rows[0]["sip_domains"] = ";".join(domains)
     if not any(own.values()):
         rows[0].update(common)
@@ -300,7 +302,7 @@ def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
             row.pop("admin_url", None)
 
 
-# --- Notes.
+# --- Create notes about omitted data.
 
 
 def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:

@@ -25,8 +25,8 @@ from .sheet import (
     NO_RESULT,
     Area,
     Sheet,
-    known_headings,
-    too_many,
+    build_too_many_error,
+    count_known_headings,
 )
 from .source_table import Grid, Note, Table, Texts, make_table
 
@@ -35,7 +35,7 @@ ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _SAVE_AS = "in Excel or LibreOffice, choose File > Save As and the type Excel Workbook (.xlsx)"
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: Sheets from ``lyncnb template`` that contain no servers, so that no note is necessary.
+#: These sheets from ``lyncnb template`` contain no servers, so no note about them is necessary.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
 # The maximum number of cells in a table, including blank cells.
@@ -167,7 +167,7 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
 def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
     """Return the sheet with the most known headings, to report the missing headings."""
     candidates = [
-        (known_headings(cells)[0], not sheet.is_hidden, -index, -row)
+        (count_known_headings(cells)[0], not sheet.is_hidden, -index, -row)
         for index, sheet in enumerate(sheets)
         for row, cells in sheet.rows.items()
     ]
@@ -211,7 +211,7 @@ class _Sheet:
     problems: list[Problem] = field(default_factory=list)
 
     def table(self) -> Table:
-        """Return the table."""
+        """Return the sheet's content as a table."""
         sheet = self.sheet
         heading = sheet.rows[sheet.heading_row]
         rows = sorted(row for row in sheet.rows if row > sheet.heading_row)
@@ -225,7 +225,7 @@ class _Sheet:
             }
         )
         if len(columns) * len(rows) > _MAX_TABLE:
-            raise too_many(self.source)
+            raise build_too_many_error(self.source)
         headings = [heading.get(column, "") for column in columns]
         names = dict(zip(columns, name_headings(headings)))
         self._fill_merged(rows, names)
@@ -250,8 +250,8 @@ class _Sheet:
         )
 
     def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
-        """Copy the value of a merged cell to each of its rows."""
-        last_rows: dict[int, int] = {}  # For each column, the last row in a merged area.
+        """Copy the value of a merged cell to all rows of the merged area."""
+        last_rows: dict[int, int] = {}  # The last row in a merged area, for each column.
         columns = list(names)
         areas = []
         for area in sorted(self.sheet.merged, key=lambda a: (a.first_column, a.first_row)):

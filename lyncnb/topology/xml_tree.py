@@ -38,7 +38,7 @@ _WHAT_TO_GIVE = (
 
 @dataclass(slots=True)
 class Element:
-    """An element: its name without namespace, its attributes, its child elements, and its text."""
+    """An XML element: name without namespace, attributes, child elements, and text."""
 
     name: str
     attributes: Mapping[str, str]
@@ -46,11 +46,11 @@ class Element:
     text: str = ""
 
     def get(self, attribute: str) -> str:
-        """Return an attribute, or "" if it is missing."""
+        """Return an attribute of the element, or "" if it is missing."""
         return self.attributes.get(attribute, "").strip()
 
     def find(self, *path: str) -> Element | None:
-        """Return the first element at a path of element names."""
+        """Return the first descendant at a path of element names."""
         element = self
         for name in path:
             match = next((child for child in element.children if child.name == name), None)
@@ -80,7 +80,7 @@ class XmlTree:
         self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Handle the start of an element."""
+        """Process the start tag of an XML element."""
         self._count += 1
         if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
             raise TopologyError(
@@ -102,11 +102,11 @@ class XmlTree:
         self._open.append(element)
 
     def end(self, name: str) -> None:
-        """Handle the end of an element."""
+        """Process the end tag of an XML element."""
         self._open.pop()
 
     def text(self, text: str) -> None:
-        """Add text to the current element; topologies need only short texts."""
+        """Add text to the current XML element. Topologies need only short texts."""
         if self._open and len(self._open[-1].text) < 1000:
             self._open[-1].text += text[:1000]
 
@@ -120,7 +120,7 @@ class XmlTree:
 
 
 def is_markup(data: bytes) -> bool:
-    """Return whether data begins like XML or HTML instead of a table."""
+    """Return whether data begins like XML or HTML, not like a table."""
     return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 

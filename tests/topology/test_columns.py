@@ -15,11 +15,11 @@ from lyncnb.topology.columns import (
     column,
     find_choice,
     find_role,
-    heading_key,
+    map_role_spellings,
     name_headings,
     nearest_column,
+    normalize_heading,
     parse_column_rules,
-    role_keys,
     role_order,
     topology_columns,
     topology_roles,
@@ -125,7 +125,7 @@ def test_no_alias_means_two_things():
         seen = {}
         for noun in nouns:
             for text in (getattr(noun, own), noun.title, *noun.aliases):
-                assert seen.setdefault(heading_key(text), noun) is noun, text
+                assert seen.setdefault(normalize_heading(text), noun) is noun, text
 
 
 def test_a_product_knows_every_role(repository):
@@ -289,7 +289,7 @@ def test_roles_without_certificates_are_known():
         "PstnGateway",
     ]
     assert role_order()["StandardEdition"] < role_order()["FrontEnd"] < role_order()["Director"]
-    assert set(role_keys().values()) == set(role_order())
+    assert set(map_role_spellings().values()) == set(role_order())
 
 
 @pytest.mark.parametrize(

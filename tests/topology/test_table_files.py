@@ -16,7 +16,7 @@ from workbooks import FILLED, filled_in
 
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import TopologyError
-from lyncnb.topology.columns import set_further, topology_columns, topology_roles
+from lyncnb.topology.columns import register_further, topology_columns, topology_roles
 from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.table_files import table_xlsx, template
 from lyncnb.topology.topology import read_topology
@@ -217,7 +217,7 @@ def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
         assert shell("convert", "t.csv", "o.xlsx", "--product", "own.toml").status == 0
         assert read_topology(shell.folder / "o.xlsx") == read_topology(rows)
     finally:
-        set_further(RecordReader("own"), "own", (), ())
+        register_further(RecordReader("own"), "own", (), ())
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
