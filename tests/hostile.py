@@ -46,8 +46,8 @@ def _link_entry(target: str) -> bytes:
 
 def _encrypted_entry(data: bytes) -> bytes:
     made = bytearray(archive(("a.cer", data), method=zipfile.ZIP_STORED))
-    made[6] |= 1  # local file header
-    made[made.index(b"PK\x01\x02") + 8] |= 1  # central directory
+    made[6] |= 1  # The flag in the local file header says "encrypted".
+    made[made.index(b"PK\x01\x02") + 8] |= 1  # The flag in the central directory says "encrypted".
     return bytes(made)
 
 
@@ -80,7 +80,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
     unreadable, malformed, nothing = "file-unreadable", "file-malformed", "file-without-certificate"
     skipped = "file-skipped"
     return {
-        # Truncated or edited files
+        # --- truncated or edited files ---
         "empty.cer": (b"", unreadable),
         "cut.der": (good[:-20], malformed),
         "cut-short.der": (good[:3], malformed),
@@ -105,7 +105,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
             malformed,
         ),
         "bad-name.pem": (vector("x509/custom/invalid_utf8_common_name.pem"), malformed),
-        # Unrelated files
+        # --- unrelated files ---
         "request.csr": (csr.public_bytes(Encoding.PEM), "request-returned"),
         "request.cer": (csr.public_bytes(Encoding.DER), "request-returned"),
         "list.crl": (crl.public_bytes(Encoding.DER), nothing),
@@ -113,7 +113,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "page.cer": (b"<!DOCTYPE html><html><body>Certificate Services</body></html>", nothing),
         "notes.txt": ("請在星期五以前安裝。\r\n".encode(), nothing),
         "notes-utf16.txt": ("\ufeffCertificate follows".encode("utf-16-le"), nothing),
-        "word.txt": (b"A" * 4000, nothing),  # base64 of an empty value
+        "word.txt": (b"A" * 4000, nothing),  # These letters are the base64 of zero bytes.
         "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(500), nothing),
         "zeros.cer": (bytes(4096), nothing),
         "noise.der": (b"\x30\x82" + bytes(range(256)), malformed),
@@ -121,7 +121,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "enveloped.p7b": (vector("pkcs7/enveloped.pem"), nothing),
         "public-key.pem": (vector("asymmetric/PEM_Serialization/rsa_public_key.pem"), nothing),
         "smart-dashes.pem": (text.replace("-----", "—").encode(), nothing),
-        # Keys
+        # --- keys ---
         "key.pem": (key_pem, "private-key-in-file"),
         "key.der": (
             key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
@@ -138,7 +138,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         ),
         "locked.pfx": (locked, "pfx-not-opened"),
         "cut.pfx": (locked[:-50], malformed),
-        # Archives
+        # --- archives ---
         "cut.zip": (archive(("a.cer", good))[:-30], unreadable),
         "damaged.zip: a.cer": (
             archive(("a.cer", good), method=zipfile.ZIP_STORED).replace(good, good[::-1]),
@@ -157,7 +157,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "large.zip: a.cer": (archive(("a.cer", os.urandom(5_000_001))), unreadable),
         "many.zip": (_many_entries(), unreadable),
         "large.cer": (b"\x30" * 5_000_001, unreadable),
-        # Certificates for unknown keys
+        # --- certificates for unknown keys ---
         "foreign.pem": (vector("x509/wildcard_san.pem"), "unknown-key"),
         "chain-only.p7b": (p7b(*PythonCa("Fabrikam").chain), "chain-certificate-unused"),
         "foreign.der": (chain[1], "chain-certificate-unused"),

@@ -71,7 +71,7 @@ BENIGN = [
     r"null \(reading 'kernel'\)",
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
-    r"reading 'schema'",  # Notebook 7.6: settings registry
+    r"reading 'schema'",  # Notebook 7.6 prints this for its settings registry.
     r"npm/@fortawesome",  # Voila 0.5: the page requests icons from a CDN …
     r"ERR_NAME_NOT_RESOLVED$",
     r"ERR_INTERNET_DISCONNECTED$",

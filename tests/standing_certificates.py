@@ -96,7 +96,7 @@ def export_of(
     return text.encode()
 
 
-# Deployments with faults
+# --- deployments with faults ---
 
 #: How one planned certificate is installed, the state that lyncnb must report, and the codes of
 #: errors and warnings.
@@ -125,9 +125,10 @@ class Estate:
     """A plan, its installed certificates, and the findings that lyncnb must report."""
 
     plan: ln.CertificatePlan
-    faults: dict[str, str] = field(default_factory=dict)  # by id
+    faults: dict[str, str] = field(default_factory=dict)  # The faults by certificate id.
     named: dict[str, str] = field(default_factory=dict)  # by id: words that lyncnb must report
-    unplanned: set[str] = field(default_factory=set)  # SHA-256
+    # The SHA-256 hashes of unplanned certificates.
+    unplanned: set[str] = field(default_factory=set)
     stores: dict[str, list[Stored]] = field(default_factory=dict)
     above: tuple[x509.Certificate, ...] = ()
 

@@ -86,7 +86,7 @@ TOUCHES = {
 
 # Attributes and functions that only these packages or files may use.
 CALLS = {
-    # the content of a secret
+    # This function returns the content of a secret.
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
     # the date, each through a today= argument, and the time since which a lock is held
     "now": {
@@ -99,7 +99,7 @@ CALLS = {
         "widgets.editing.unsaved",
     },
     "today": set(),
-    # the disk
+    # These functions write to the disk.
     "write_bytes": set(),
     "write_text": set(),
     "mkstemp": set(),

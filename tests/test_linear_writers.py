@@ -419,7 +419,7 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     def make(servers: int) -> Prepared:
         return OF_PLANS[writer](world(Deployment, servers))
 
-    make(5)()  # The first use imports a library.
+    make(5)()  # The first call imports a library.
     assert faster_than_linear(make, size=100, most=800) is None
 
 

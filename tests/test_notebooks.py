@@ -47,10 +47,10 @@ NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
 # Output that differs between runs or computers must not be in documentation.
 PERISHABLE = re.compile(
-    r"\b[0-9a-f]{32,}\b"  # a hash
-    r"|\b\d\d:\d\d:\d\d\b"  # a time of day
+    r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs.
+    r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs.
     r"|(?<![\w+/])0x[0-9a-f]{6,}"  # a memory address, but not four letters in a picture
-    r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # a path
+    r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
 )
 
 
@@ -175,15 +175,17 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     ("file", "made"),
     [
         ("contoso.csv", None),
-        ("single-server.csv", None),  # no Edge Server and few columns
+        ("single-server.csv", None),  # The table has no Edge Server and few columns.
         ("litwareinc-global.csv", None),
-        ("contoso-zh-TW.csv", None),  # headings in Chinese
+        ("contoso-zh-TW.csv", None),  # The headings are in Chinese.
         ("contoso.csv", in_semicolons),
         ("contoso.csv", as_workbook),
-        ("contoso.csv", lambda data: b"Our servers\n\n" + data),  # a title row
+        # The table starts with a title row.
+        ("contoso.csv", lambda data: b"Our servers\n\n" + data),
         ("contoso.csv", lambda _: topology_builder([front_end("pool.contoso.com")]).encode()),
         ("contoso.csv", lambda _: big_table(300)),
-        ("contoso.csv", lambda _: table(row("sql01.contoso.com", "Database"))),  # no certificate
+        # The plan has no certificate.
+        ("contoso.csv", lambda _: table(row("sql01.contoso.com", "Database"))),
     ],
 )
 def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
@@ -274,7 +276,7 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
         if "check_plan(" in cell.source
         for output in cell.outputs
     ]
-    assert json.loads(result.stdout.splitlines()[-1]) == committed  # Cells also print.
+    assert json.loads(result.stdout.splitlines()[-1]) == committed  # Cells also print other lines.
 
 
 @pytest.mark.parametrize("name", NAMES)

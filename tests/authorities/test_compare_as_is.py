@@ -85,7 +85,8 @@ def test_every_fault_is_named_and_none_invented(tmp_path, number):
         has_remark = fault in ("moved", "unused", "keyless")
         assert bool(one.remarks) == has_remark, (one.remarks, fault)
     assert {one.certificate.sha256 for one in found.unplanned} == estate.unplanned
-    assert {one.severity for one in found.files} <= {"notice"}  # a certificate store that is empty
+    # One file is the export of an empty certificate store.
+    assert {one.severity for one in found.files} <= {"notice"}
     assert found.notes == ()
 
 
@@ -248,7 +249,7 @@ def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
     assert [one.code for one in found.files] == ["root-to-compare"] * 2
 
 
-# The command.
+# --- the command ---
 
 
 @pytest.fixture
@@ -279,7 +280,7 @@ def test_the_command_tells_shows_and_keeps(estate):
         assert ended.out.count("\n") == 1
         assert (
             estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1
-        )  # the file that the command wrote
+        )  # The command leaves out the file that it wrote.
     assert not (estate.folder / "requests").exists()
 
 

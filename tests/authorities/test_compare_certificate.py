@@ -44,18 +44,18 @@ def test_as_planned():
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        # Names
+        # Differences in the names.
         ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com" is missing'),
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
-        # Subject
+        # Differences in the subject.
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
         ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
-        # Usages
+        # Differences in the usages.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
         ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires serverAuth, but the certificate has serverAuth, clientAuth"),
         ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
@@ -64,10 +64,10 @@ def test_as_planned():
         ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the certificate allows only keyEncipherment"),
         ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
-        # Signature and revocation
+        # Differences in signature and revocation.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
-        # Validity
+        # Differences in validity.
         ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
@@ -247,7 +247,7 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
 @pytest.mark.parametrize(
     ("begins", "days", "code"),
     [
-        ("2024-03-14", 7, "absent"),  # short-lived certificates were not defined yet
+        ("2024-03-14", 7, "absent"),  # Short-lived certificates were not defined yet.
         ("2024-03-15", 10, "spared"),
         ("2026-03-14", 10, "spared"),
         ("2026-03-15", 10, "absent"),
@@ -303,8 +303,8 @@ def test_validity_asked(days, asked, expected):
     ("begins", "days", "told"),
     [
         ("2026-11-23", 200, False),
-        ("2026-11-23", 200 + 1 / 86400, True),  # one second more
-        ("2026-03-14", 398, False),  # evaluated for its start date
+        ("2026-11-23", 200 + 1 / 86400, True),  # The validity is one second too long.
+        ("2026-03-14", 398, False),  # The limit on the certificate's start date applies.
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),
         ("2029-03-15", 47, False),

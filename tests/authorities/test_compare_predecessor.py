@@ -25,7 +25,8 @@ def made(ca=CA, key=KEY, **changes):
     ("changes", "expected"),
     [
         ({}, []),
-        ({"san": ["B.contoso.com", "a.contoso.com"]}, []),  # order and letter case are ignored
+        # The order and letter case of names are ignored.
+        ({"san": ["B.contoso.com", "a.contoso.com"]}, []),
         ({"san": ["a.contoso.com", "c.contoso.com"]}, ["names: b.contoso.com -> c.contoso.com"]),
         ({"san": ["a.contoso.com"]}, ["names: b.contoso.com -> none"]),
         ({"subject": []}, ["subject: CN=a.contoso.com -> none"]),

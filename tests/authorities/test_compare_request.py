@@ -54,7 +54,7 @@ CASES = [
     (
         "request-usage-differs",
         {"extended_key_usage": ("serverAuth", "clientAuth")},
-        {"extended_key_usage": ()},  # the CA's template decides
+        {"extended_key_usage": ()},  # The CA's template decides about this extension.
     ),
     ("request-hash-differs", {"hash": "sha1"}, {"other": ("1.3.6.1.4.1.311.13.2.3",)}),
 ]

@@ -56,11 +56,12 @@ def trusted() -> bytes:
         (pem(*CHAIN), list(CHAIN)),
         (b"\xef\xbb\xbf" + pem(LEAF), [LEAF]),
         (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
-        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # line endings of an old Mac
-        (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),  # copied from an e-mail
+        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # An old Mac ends lines like this.
+        # The text was copied from an e-mail.
+        (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),
         (BAG.encode() + pem(LEAF), [LEAF]),
         (TEXT.encode("utf-16"), [LEAF]),
-        (TEXT.encode("utf-16-le"), [LEAF]),  # no byte order mark
+        (TEXT.encode("utf-16-le"), [LEAF]),  # UTF-16 without a byte order mark is recognized.
         (TEXT.encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-le"), [LEAF]),
@@ -73,7 +74,7 @@ def trusted() -> bytes:
         (armoured("WHATEVER", der(LEAF)), [LEAF]),  # the label does not decide the format
         (p7b(*CHAIN), list(CHAIN)),
         (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
-        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # the label that AD CS uses
+        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # AD CS uses this label.
         (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
         (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
         (base64.encodebytes(p7b(*CHAIN)), list(CHAIN)),
@@ -198,7 +199,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
     library's debug text.
     """
     whole = der(LEAF)
-    oid = bytes.fromhex("551d11")  # subjectAltName
+    oid = bytes.fromhex("551d11")  # This is the OID of subjectAltName.
     place = whole.index(oid) + len(oid)
     damaged = whole[: place + 2] + b"\x05" + whole[place + 3 :]
     ((code, message),) = decode(damaged).remarks

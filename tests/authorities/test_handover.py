@@ -221,7 +221,7 @@ def test_names(folder, tmp_path):
     [
         ({"issuer": "public"}, ["Edge"]),
         ({"issuer": "Internal", "site": "kaohsiung"}, ["Mediation"]),
-        ({"issuer": "litware <public> ca"}, ["Edge"]),  # sorted by the CA's name
+        ({"issuer": "litware <public> ca"}, ["Edge"]),  # The CA is selected by its name.
         ({"pool": "EEPool.contoso.com"}, ["FrontEnd", "FrontEnd"]),
         ({"site": ""}, ["Deployment"]),
     ],
@@ -377,7 +377,8 @@ def handover_of(folder, place):
         (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", True),
         (b"text\n----- BEGIN RSA PRIVATE KEY-----", True),
         (b"PuTTY-User-Key-File-3: ssh-rsa", True),
-        (bytes.fromhex("300902010130000400a000"), True),  # PKCS #8, DER
+        # This is the start of a PKCS #8 key in DER.
+        (bytes.fromhex("300902010130000400a000"), True),
         (b"0\x82 is how a sentence may begin", False),
         (b"The private key stays with the planner.", False),
     ],

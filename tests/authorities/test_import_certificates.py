@@ -160,7 +160,8 @@ def test_renewed_request(folder, tmp_path):
         make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="expires",
     )  # fmt: skip
-    assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0  # known
+    # The certificate is already known.
+    assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0
     second = CA.issue_for(request_of(bundle, request_id), days=199)
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert [found.code for found in issued.findings] == ["renews-earlier-certificate"]
@@ -192,7 +193,8 @@ def test_superseded(folder, tmp_path):
     assert (record.state, record.issued) == ("waiting", None)
     assert record.archived[0].issued.file == f"archive/{request_id}-g1.cer"
     before = snapshot(folder, but_lock=True)
-    assert receive(folder, path, today=TODAY).exit_status == 0  # now it is known
+    # The certificate is known after the first run.
+    assert receive(folder, path, today=TODAY).exit_status == 0
     assert snapshot(folder, but_lock=True) == before
 
 
@@ -203,7 +205,7 @@ def test_what_was_dropped_in(folder):
     answers = answer_all(bundle, CA)
     own = write(
         folder / "returned" / f"{request_id}.cer", der(answers[request_id])
-    )  # a file name of lyncnb
+    )  # This file name belongs to lyncnb.
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
     issued = receive(folder, today=TODAY)
     assert {one.request_id for one in issued.certificates} == {request_id, other}

@@ -122,7 +122,7 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     assert bundle.counts() == {"kept": len(plan.certificates)}
     assert snapshot(folder, but_lock=True) == before
     receive_requests(folder, *made)
-    request_elsewhere(plan, folder, findings=())  # the summary now lists the requests
+    request_elsewhere(plan, folder, findings=())  # The summary lists the requests after the import.
     before = snapshot(folder, but_lock=True)
     assert [one.action for one in receive_requests(folder, *made).requests] == ["kept", "kept"]
     request_elsewhere(plan, folder, findings=())
@@ -217,7 +217,7 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
     assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
 
 
-# Requests that differ from the plan.
+# --- requests that differ from the plan ---
 
 
 def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
@@ -301,7 +301,8 @@ def test_two_certificates_of_one_key_are_refused(waiting):
     copied = made[1].with_name(made[0].name)
     content = made[0].read_bytes()
     made[1].write_bytes(content)
-    assert receive_requests(folder, made[1]).requests[0].action == "kept"  # the same request
+    # The same request is accepted again.
+    assert receive_requests(folder, made[1]).requests[0].action == "kept"
     assert copied.exists()
 
 
@@ -475,7 +476,7 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
         request_elsewhere(plan, folder, findings=())
 
 
-# Lost files.
+# --- lost files ---
 
 
 def test_a_lost_csr_comes_again(waiting):
@@ -552,7 +553,7 @@ def test_another_command_adopts_what_was_left(waiting):
     assert receive_requests(folder, *made).requests[0].action == "kept"
 
 
-# The command line.
+# --- the command line ---
 
 
 def test_the_command_line_goes_the_same_way(shell):
@@ -572,7 +573,7 @@ def test_the_command_line_goes_the_same_way(shell):
     assert shell("receive", "folder", "one.cer", "--request", made[0]).status == 2
     assert shell("receive", "folder", "--computer", TOOLS).status == 2
     assert shell("steps", "folder", "--template", "LyncWeb").status == 2
-    assert shell("pfx", "folder").status == 1  # no certificate has been returned yet
+    assert shell("pfx", "folder").status == 1  # No certificate has been returned yet.
     assert shell("status", "folder").status == 0
     assert shell("status", "folder", "--rebuild").status == 0
     assert shell(*ready, "--template", "a'b").status == 2

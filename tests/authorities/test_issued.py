@@ -180,7 +180,7 @@ def test_today(bundle, answers):
         "certificate-expired"
     }
     day = datetime.now(UTC).date()
-    # Midnight may have passed in between.
+    # The date may have changed at midnight during the test.
     assert match_certificates(bundle, answers).today in (day, day + timedelta(days=1))
 
 

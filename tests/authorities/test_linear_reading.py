@@ -261,7 +261,7 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
     Their signatures are not relevant: all are one certificate with other bytes in it. Each is read
     once, however many there are.
     """
-    serial = 1 << 158  # twenty bytes
+    serial = 1 << 158  # A serial number has up to twenty bytes.
     signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
     leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
     named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
@@ -273,7 +273,8 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
         for number in range(len(made) // 2, count):
             for octets, place in zip((leaf, ca), places, strict=True):
                 octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-                octets[-8:-4] = number.to_bytes(4, "big")  # up to the signature
+                # The number is also written into the signature.
+                octets[-8:-4] = number.to_bytes(4, "big")
                 made.append(read_certificate(bytes(octets)))
         return made[: 2 * count]
 

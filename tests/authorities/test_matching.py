@@ -265,7 +265,8 @@ def test_one_certificate_for_two_requests():
         "the certificate has every name of b, which has no certificate yet"
     )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
-    assert codes(answers[0].findings) == [("names-added", "a")]  # the other request is answered
+    # The other request has its certificate.
+    assert codes(answers[0].findings) == [("names-added", "a")]
 
 
 def test_one_key_for_two_requests():

@@ -28,7 +28,7 @@ from lyncnb.pki.chain import Issuers, build_path, list_objections
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.returned_rules import returned_checks
 
-NOON = TODAY + timedelta(hours=12)  # a date without a time
+NOON = TODAY + timedelta(hours=12)  # The evaluation date has no time of day.
 SECOND = 1 / 86400
 KEY = rsa.generate_private_key(65537, 2048)
 CURVE_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -43,7 +43,7 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     """Return the codes of one certificate, given its changes and the planned entry."""
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
-    if signer:  # a signature scheme without a hash
+    if signer:  # This signature scheme has no hash.
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name(SUBJECT))
@@ -235,7 +235,8 @@ def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
 
 def test_every_code_has_its_cases():
     """Each code is in exactly one table of these test files, and no code is unknown."""
-    roots = {rule.code for rule in ca_rules().roots}  # from test_compare_roots.py
+    # These codes are tested in test_compare_roots.py.
+    roots = {rule.code for rule in ca_rules().roots}
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(returned_checks())
 

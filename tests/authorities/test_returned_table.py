@@ -427,14 +427,14 @@ PENDING = (
 CRITICAL = "1.2.3.4=critical,ASN1:NULL"
 
 TABLE = {
-    # Valid certificates
+    # --- valid certificates ---
     "as planned": Row(signed(), (0, 0, 0, 0)),
     "in a zip": Row(as_zip, (0, 0, 0, 0)),
     "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
-    # 1: errors that were forgotten
+    # --- 1: errors that were forgotten ---
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
@@ -482,7 +482,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # 4 and 5: chains
+    # --- 4 and 5: chains ---
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -561,10 +561,10 @@ TABLE = {
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # 6: dates and times
+    # --- 6: dates and times ---
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
-    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # due for renewal
+    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # The certificate is due for renewal.
     # 7: names, and files of the folder
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
@@ -583,7 +583,7 @@ TABLE = {
         exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # 8: policy
+    # --- 8: policy of the CA ---
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -620,7 +620,7 @@ TABLE = {
         ("ca-certificate",),
         packages=1,
     ),
-    # 9 and 10: files
+    # --- 9 and 10: files ---
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),

@@ -27,7 +27,7 @@ from lyncnb.request_folder.manifest import read_manifest, save_manifest
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 CA = PythonCa()
-ISSUED = issued_record()  # 90 days
+ISSUED = issued_record()  # The certificate is valid for 90 days.
 PACKAGE = package_record("pfx/a.pfx")
 
 
@@ -82,7 +82,8 @@ def test_each_request_has_its_state(folder):
         (date(2026, 12, 1), "issued"),
         (date(2027, 1, 29), "issued"),  # 30 days and a second are left of 90 days
         (date(2027, 1, 30), "expiring"),
-        (date(2027, 2, 28), "expiring"),  # valid until the last second
+        # The certificate is valid until the last second of the day.
+        (date(2027, 2, 28), "expiring"),
         (date(2027, 3, 1), "expired"),
     ],
 )

@@ -50,7 +50,8 @@ def test_template(template):
     "template",
     [
         "",
-        r"WebServer\nSAN:upn=administrator@contoso.com",  # certreq splits at a literal \n
+        # The program certreq splits its arguments at a literal \n.
+        r"WebServer\nSAN:upn=administrator@contoso.com",
         "WebServer\nSAN:dns=x",
         'WebServer" & calc & "',
         "%PATH%",

@@ -94,7 +94,7 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
     """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
     package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
-    package.says(SECOND, "ID de demande : 12\n")  # another language
+    package.says(SECOND, "ID de demande : 12\n")  # The message is in another language.
     package.says(THIRD, PENDING.format(13))
     package.answers.mkdir()
     (package.answers / f"{THIRD}.txt").write_text(

@@ -104,6 +104,6 @@ def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
     servers = {server for one in plan.certificates for server in one.servers}
     headline = f"{len(shown)} certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
-    for one in planned.presentations:  # collapsed, but present
+    for one in planned.presentations:  # The text is on the page, but collapsed.
         for name in one.names:
             assert name in re.sub("<wbr>", "", page)

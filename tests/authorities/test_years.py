@@ -132,7 +132,7 @@ def check(history: History) -> None:
         assert {generation for _, generation, _ in history.servers.values()} <= set(
             generations_of(history.record).used
         )
-    # All views agree.
+    # The renewals agree with the status.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
@@ -269,7 +269,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert estate.check().exit_status == 1
     estate.renew()
     estate.answer()
-    assert "expired" in estate.check().counts()  # packaged, but on no server
+    assert "expired" in estate.check().counts()  # The certificates are packaged, but on no server.
     estate.deploy()
     # The key of one server is stolen.
     name = next(i for i in estate.manifest.by_id if i.startswith("FrontEnd"))
@@ -280,10 +280,10 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert stolen.next_steps[0].startswith("Ask the CA to revoke")
     estate.answer()
     ln.deployed(estate.folder, name, revoked=True, today=estate.day)
-    assert estate.check().exit_status == 1  # the server still has the certificate
+    assert estate.check().exit_status == 1  # The server still has the compromised certificate.
     estate.deploy()
     assert estate.check().exit_status == 0
-    # Another root for the second year.
+    # In the second year, the CA has another root.
     estate.wait(80)
     estate.cas["internal"] = PythonCa("Litware")
     estate.accept = {"issued-under-another-root": "the CA was replaced"}

@@ -13,7 +13,7 @@ import lyncnb
 from lyncnb.base.shown.documents import document_addresses, linked_parts, parse_documents
 from lyncnb.errors import RulesError
 
-# The publishers of the documents.
+# The publishers' hosts are the only ones allowed.
 HOSTS = {
     "blog.schertz.name",
     "blogs.perficient.com",

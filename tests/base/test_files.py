@@ -482,7 +482,7 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(system_calls, "full_sync", 51)
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
     files.write_new(tmp_path / "a", b"a")
-    assert given == [51, 51]  # The file, and then its folder.
+    assert given == [51, 51]  # The file is flushed first, and then its folder.
 
 
 @posix

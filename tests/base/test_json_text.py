@@ -20,11 +20,11 @@ def test_what_json_can_say_is_parsed():
     ("data", "told"),
     [
         (b"", "the content is not valid JSON"),
-        (b'{"a": 1', "the content is not valid JSON"),  # A truncated document.
+        (b'{"a": 1', "the content is not valid JSON"),  # The document is truncated.
         (b"\xff\xfe{", "the content is not valid JSON"),
         (b"[" * 100_000, "the content is not valid JSON"),
         (b"1" * 5_000, "the content is not valid JSON"),
-        (b'["\\ud800"]', "the content is not valid JSON"),  # An unpaired surrogate.
+        (b'["\\ud800"]', "the content is not valid JSON"),  # The text is an unpaired surrogate.
         (b'{"\\uDC00": 1}', "the content is not valid JSON"),
         (b'[{"a": 1, "b": 2, "a": 1}]', "the same key appears twice"),
     ],

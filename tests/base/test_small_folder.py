@@ -57,7 +57,7 @@ def test_what_is_hidden_is_never_read(tmp_path):
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     hidden = folder / ".tmp-lyncnb-next"
-    hidden.mkdir()  # The name in earlier versions.
+    hidden.mkdir()  # Earlier versions used this name.
     (hidden / "one").write_bytes(b"planted")
     assert read(folder) == OLD
     small_folder.remove_folder(folder, OLD)

@@ -20,7 +20,7 @@ from lyncnb.base.shown.terminal_text import table_lines, wrap
             "台北 台北 台北 台北 台北",
             20,
             ["台北 台北 台北 台北", "  台北"],
-        ),  # these characters are two columns wide
+        ),  # East Asian characters are two columns wide.
         ("", 20, [""]),
         ("a\x1b[31mb", 20, ["a\\x1b[31mb"]),
     ],

@@ -20,7 +20,7 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
         ("2026-12-24", [("2026-12-24", "2026-12-24")]),
         ("2026-12-24, 2027-05-01 to 2027-05-02",
          [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
-        # each year, across its end
+        # The freeze is in each year and crosses the end of the year.
         ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
         # started in the year before the first date
         ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
@@ -78,7 +78,7 @@ def test_without_windows_there_are_none():
         ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
         ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
         ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
-        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # not a date in every year
+        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # This date does not exist in every year.
         ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "its end date is before its start date"),
         ({"windows": {"w": "fifth monday"}}, r'windows\.w is "fifth monday"'),

@@ -31,7 +31,7 @@ class PebbleCa:
             "managementListenAddress": f"127.0.0.1:{self._management}",
             "certificate": "server.pem",
             "privateKey": "server.key",
-            "httpPort": 1,  # skips domain validation
+            "httpPort": 1,  # Pebble skips the validation of domains.
             "tlsPort": 1,
             "ocspResponderURL": ocsp,
             "externalAccountBindingRequired": False,

@@ -76,7 +76,8 @@ def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certifi
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})  # SHA-1 only
+        # ECDSA is used with SHA-1 only.
+        algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)
         signature = key.sign(content, ec.ECDSA(hash_algorithm))

@@ -29,7 +29,8 @@ def test_the_clients_are_those_of_the_page():
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
-    assert words == ["the oldest in the list: Windows Vista", *LISTED]  # no duplicates
+    # The list has no duplicates.
+    assert words == ["the oldest in the list: Windows Vista", *LISTED]
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])

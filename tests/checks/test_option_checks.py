@@ -22,7 +22,8 @@ def told(options):
         ({"xmpp_host_names": True}, "xmpp_host_names = true"),
         ({"target_os": "2012R2"}, "target_os = 2012R2"),  # the same value as in every row
         (
-            {"autodiscover_internal_extra_domains": ("contoso.com",)},  # already a SIP domain
+            # The domain is already a SIP domain.
+            {"autodiscover_internal_extra_domains": ("contoso.com",)},
             "autodiscover_internal_extra_domains = contoso.com",
         ),
         (
@@ -40,7 +41,7 @@ def told(options):
         (
             {
                 "shared_certificate": ("edge.contoso.com",)
-            },  # its servers already share a certificate
+            },  # The servers already share a certificate.
             'shared_certificate contains "edge.contoso.com", which does not affect any certificate',
         ),
         (

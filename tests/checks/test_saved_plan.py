@@ -104,7 +104,8 @@ def test_it_reads_like_a_document(tmp_path):
         assert all(name in line for name in certificate.names)
     body = b"".join(first.data.splitlines(keepends=True)[:-2])
     assert hashlib.sha256(body).hexdigest() == json.loads(first.data)["sha256"]
-    assert hashlib.sha256(first.data).hexdigest() == first.sha256  # as sha256sum shows it
+    # The program sha256sum shows this digest.
+    assert hashlib.sha256(first.data).hexdigest() == first.sha256
 
 
 def test_its_own_day_judges_it(tmp_path):
@@ -247,7 +248,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
             read_saved_plan(first.path, reworded=True)
     altered = redigested(document).replace(
         b"nothing to see", b"nothing to fix"
-    )  # the unchanged digest
+    )  # The digest in the file is unchanged.
     first.path.write_bytes(altered)
     with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
@@ -371,7 +372,8 @@ def test_no_tampered_plan_is_taken(tmp_path):
             continue
         tried += 1
         first.path.write_bytes(altered)
-        with contextlib.suppress(PlanError, RulesError):  # also rejected if texts may differ
+        # The plan is also rejected if texts may differ.
+        with contextlib.suppress(PlanError, RulesError):
             reworded = read_saved_plan(first.path, reworded=True).reworded
             words = ("findings", "reasons", "title", "read_me")
             assert (member in words) == bool(reworded), member

@@ -430,7 +430,8 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
     seen = (planner.folder / "seen").read_text()
     assert "SSH_ASKPASS" in seen
     assert PASSPHRASE not in seen
-    assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE  # lyncnb may still read it afterwards
+    # lyncnb may still read the variable afterwards.
+    assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE
 
 
 def test_an_agents_key_signs(planner, monkeypatch):

@@ -206,7 +206,7 @@ def test_not_a_truth_value(shell, value):
 @pytest.mark.parametrize(
     "name",
     [
-        "a..contoso.net",  # empty label
+        "a..contoso.net",  # The name has an empty label.
         ".contoso.net",
         "fe 01.contoso.net",
         "http://fe01.contoso.net",
@@ -223,7 +223,7 @@ def test_not_a_truth_value(shell, value):
         "x" * 64 + ".contoso.net",
         ".".join(["x" * 60] * 5),
         "xn--zz--.contoso.net",
-        "\u2603.contoso.net",  # a snowman is not a letter
+        "\u2603.contoso.net",  # A snowman is not a letter.
         "fe01\x00.contoso.net",
         "admin@contoso.net",
     ],

@@ -254,7 +254,7 @@ def _no_file(path: Path, chance: random.Random) -> None:
         case 1:
             path.symlink_to("nowhere")
         case 2:
-            path.symlink_to(path.name)  # a symbolic link loop
+            path.symlink_to(path.name)  # The path becomes a symbolic link loop.
         case 3:
             os.mkfifo(path)
 

@@ -360,7 +360,8 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
     pexpect = pytest.importorskip("pexpect")
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
     ended = shell.process("request", other, *written[2:], "--dry-run")
-    assert "another deployment" not in ended.err  # nothing was written
+    # No folder exists yet, because nothing was written.
+    assert "another deployment" not in ended.err
     before = _snapshot(shell.folder / "requests")
     child = pexpect.spawn(
         sys.executable,

@@ -157,8 +157,9 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "error in lyncnb" not in ended.err
-    assert "--help for the arguments" not in ended.err  # the file was not read
-    if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # one line for each file
+    assert "--help for the arguments" not in ended.err  # The command did not read the file.
+    # The output has one line for each file.
+    if arguments[:3] == ("receive", "requests", "FILE") and ended.out:
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return
     assert ended.err.startswith("lyncnb: "), ended
@@ -185,9 +186,10 @@ def test_what_is_no_ordinary_file(planner, reader):
     (folder / "folder.ipynb").mkdir()
     (folder / "loop.ipynb").symlink_to("loop.ipynb")
     names = ["pipe.ipynb", "pipe", "zero.ipynb", "/dev/zero", "loop.ipynb", "x" * 300]
-    if reader != "request folder":  # a missing folder is created
+    if reader != "request folder":  # The request command creates a missing folder.
         names += ["dangling.ipynb", "nowhere.ipynb", "nowhere/a.ipynb"]
-        names += ["folder.ipynb"] if reader != "receive files" else []  # this command takes folders
+        # The receive command takes folders.
+        names += ["folder.ipynb"] if reader != "receive files" else []
     for name in names:
         refused(planner, READERS[reader], name)
 

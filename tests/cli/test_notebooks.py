@@ -173,7 +173,7 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
     assert "a.ipynb cell 1" in ended.err
     assert "c.ipynb cell 1" in ended.err
     assert 'cannot read "d.ipynb": No such file' in ended.err
-    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # the rejected file was read
+    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # The rejected notebook was also read.
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
 
 

@@ -47,7 +47,7 @@ def test_one_cycle_needs_no_id(planner):
     assert ended.status == 0, ended.err
     assert "3 renewed" in ended.out
     assert "generation 2 (renewed: renewal)" in ended.out
-    ended = planner("renew", "requests", "--due", *WHY)  # without a passphrase, nothing is written
+    ended = planner("renew", "requests", "--due", *WHY)  # Without a passphrase, nothing is written.
     assert (ended.status, "no certificate is due on" in ended.err) == (0, True), ended
     assert "dry run" not in ended.out
 

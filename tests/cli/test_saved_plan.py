@@ -77,7 +77,8 @@ def test_one_name_for_two_files(planner):
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
-    assert not (planner.folder / "new.json").exists()  # reported before anything is written
+    # The problem is reported before anything is written.
+    assert not (planner.folder / "new.json").exists()
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
@@ -309,7 +310,7 @@ def test_an_entry_that_stands_twice_is_refused(planner):
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 2
     assert "appears twice" in ended.err
-    assert "its digest" not in ended.err  # the right product
+    assert "its digest" not in ended.err  # The digest in the file is right.
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])

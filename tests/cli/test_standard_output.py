@@ -124,7 +124,7 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
     if state == "full":
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     elif state == "cut":
-        reading, writing = os.pipe()  # the lowest free number is 1
+        reading, writing = os.pipe()  # The lowest free descriptor is 1.
         os.dup2(writing, 9)
         os.close(reading)
         os.dup2(9, 1)
@@ -154,7 +154,7 @@ def test_a_command_that_cannot_say_what_it_did(place, command):
                 old, new = ((place / name).read_text() for name in ("passphrase", "new"))
                 (place / "passphrase").write_text(new)
                 (place / "new").write_text(old)
-            for made in place.glob("k.recovery*"):  # this file is never overwritten
+            for made in place.glob("k.recovery*"):  # The command never overwrites a recovery key.
                 made.unlink()
             last = told.splitlines()[-1]
             assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (state, told)

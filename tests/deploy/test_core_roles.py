@@ -301,5 +301,6 @@ def test_a_title_of_a_product_of_ones_own_is_only_text():
     evil = replace(steps(renewal=True), title="<img src=x> | [a](http://x)")
     checklist = to_markdown(evil)
     assert "<img" not in checklist
-    assert checklist.count("&lt;img src=x&gt;") == 2  # heading and summary
+    # The title is in the heading and in the summary.
+    assert checklist.count("&lt;img src=x&gt;") == 2
     assert "<img src=x>" not in to_html(evil)

@@ -52,7 +52,7 @@ CALLS = 150
 FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
     "ReverseProxy": (
         {},
-        {"bindings": {}},  # a product that is set manually
+        {"bindings": {}},  # This product is configured manually.
         {"bindings": {}, "applications": True},
     ),
     "OfficeWebApps": ({}, {"offloads": True}),

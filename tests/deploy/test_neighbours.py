@@ -271,7 +271,8 @@ def test_an_application_without_a_replica_is_asked_about(walk):
     assert (run["code"], after_trust(run), run["harm"]) == (1, [], [])
     assert "You answered No. Not confirmed: the application is configured manually" in unfolded(run)
     assert "before-" not in " ".join(walk.read(pages[0].server))
-    walk.set(pages[0].server, replica=True)  # its administrator provisions it automatically
+    # The application's administrator provisions it automatically.
+    walk.set(pages[0].server, replica=True)
     run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
     assert run["code"] == 0
     assert [change for change in run["changes"] if "Set-CsCertificate" in change]

@@ -78,7 +78,7 @@ def test_every_literal_is_the_text_again(walk):
         assert (syntax.errors, syntax.kinds) == ((), harmless), text
 
 
-COMMANDS = {  # of Windows PowerShell 3 and Windows
+COMMANDS = {  # These commands belong to Windows PowerShell 3 or Windows.
     *("Add-Content", "ConvertFrom-Csv", "ConvertTo-Csv", "ForEach-Object", "Format-List"),
     *("Get-ChildItem", "Get-CimInstance", "Get-Command", "Get-Content", "Get-Date", "Get-Item"),
     *("Get-ItemProperty", "Get-PfxCertificate", "Get-Process", "Import-Module", "Join-Path"),

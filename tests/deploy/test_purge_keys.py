@@ -152,7 +152,7 @@ def test_what_is_in_use_is_never_listed(folder):
     """The key of an expired certificate in use is not listed until its successor is deployed."""
     assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
-    issue(folder, NAMES[2], days=198)  # issued and received into the folder
+    issue(folder, NAMES[2], days=198)  # The certificate is issued and received into the folder.
     assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
     record_deployed(folder, NAMES[2])
     assert listed(purge(folder, today=AFTER))[1:] == [
@@ -285,7 +285,7 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
     key.chmod(0o600)
     rebuild_manifest(folder, PASSPHRASE)
     after = read_manifest(folder).by_id[NAMES[2]]
-    assert len(after.deployments) == 1  # the server still has the certificate
+    assert len(after.deployments) == 1  # The server still has the certificate.
     assert replace(after, deployments=()) == before
 
 

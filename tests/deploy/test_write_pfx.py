@@ -91,7 +91,7 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
             matched[one.request_id].sha256
         )
         assert loaded.key.public_key() == leaf.public_key()
-        assert loaded.additional_certs == []  # the issuer is a root
+        assert loaded.additional_certs == []  # The issuer of the certificate is a root.
 
 
 def test_files_are_for_the_owner_only(issued):

@@ -203,7 +203,7 @@ def _computer(name: str, pool: str) -> Json:
             "ummode": "TCP",
             "routermode": "",  # the mode of the UM call router, if the server has one
             "exchange": {},
-            "bindings": {},  # bindings of IIS: thumbprints
+            "bindings": {},  # IIS bindings with their thumbprints
             "applications": {},  # applications of Web Application Proxy, by ID: url and thumbprint
             "listener": "",  # the certificate that another reverse proxy presents on port 443
             "exchangeversion": "",
@@ -211,7 +211,7 @@ def _computer(name: str, pool: str) -> Json:
             "imread": "",  # the certificate of the override that Exchange has read
             "offloads": False,  # a load balancer decrypts for the farm
             "elliptic": [],
-            "request": [],  # pending requests
+            "request": [],  # Requests that are pending on the computer
             "exportable": True,
             "writes": 3,  # how many lines of a request are written to disk
             "replica": True,  # an application that is configured manually has none

@@ -105,7 +105,7 @@ def test_every_summary_names_it(tmp_path):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested at set-up" in text
         assert "with the deployment wizard when you set up the servers" in text
-        assert not re.search(r"of \d+ (is|are) back", text)  # no request was sent yet
+        assert not re.search(r"of \d+ (is|are) back", text)  # No request was sent yet.
 
 
 def test_the_choice_may_be_taken_back(tmp_path):

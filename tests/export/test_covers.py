@@ -108,7 +108,7 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
     status = ln.folder_status(folder, today=TODAY)
     assert not any(one.revoke for one in status.shown)
-    assert status.exit_status == 1  # the server still has the certificate
+    assert status.exit_status == 1  # The server still has the compromised certificate.
     history = certificate_history(folder, FIRST)
     events = [one.what for part in history.generations for one in part.events]
     assert events.count("revocation requested") == events.count("revoked") == 1
@@ -356,7 +356,7 @@ def test_entries_that_were_edited_are_refused(tmp_path, stands):
 
 def test_a_request_elsewhere_heeds_what_is_covered(folder):
     """The scripts for requests on servers leave out covered certificates too."""
-    plan = make_plan(key=KeyParameters())  # Request-CsCertificate creates no elliptic curve keys
+    plan = make_plan(key=KeyParameters())  # Request-CsCertificate creates no elliptic curve keys.
     with_use = next(one for one in plan.certificates if one.usages)
     found = kept(folder.parent / "other", plan)
     place = folder.parent / "elsewhere"
@@ -410,7 +410,7 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         parse_manifest(broken, reader)
         places = [one.message.partition(" must be ")[0] for one in reader.problems]
         assert places == [f"'{FIRST}.covered.{name}'"]
-    record["covered"]["colour"] = "blue"  # a field of a later lyncnb
+    record["covered"]["colour"] = "blue"  # A later lyncnb may write this field.
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)
     assert ln.open_requests(folder).manifest.by_id[FIRST].covered.others == {"colour": "blue"}

@@ -140,7 +140,7 @@ def test_progress_counts_to_the_end(stored):
 @pytest.mark.parametrize(
     ("count", "fields", "workers", "seconds"),
     [
-        (40, {}, 2, 1.0),  # count / (20 x cores)
+        (40, {}, 2, 1.0),  # The seconds are count / (20 x cores).
         (20, {}, 1, 1.0),
         (20, {"bits": 3072}, 1, 3.3),
         (20, {"bits": 4096}, 1, 9.5),
@@ -161,7 +161,8 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     """
     assert cores() >= 1
     assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / cores())
-    monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on Windows and macOS
+    # Windows and macOS have no such function.
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert cores() == 7
 

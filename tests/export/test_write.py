@@ -329,7 +329,7 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     manifest = write(plan, folder).manifest
     issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
     save_manifest(folder, manifest.with_records([issued]))
-    write(plan, folder)  # the summary reports it
+    write(plan, folder)  # The run reports the certificate in the summary.
     before = snapshot(folder)
     assert write(plan, folder).requests[0].state == "issued"
     assert snapshot(folder) == before
@@ -821,10 +821,10 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(run_preview, "take_survey", take_survey)
-    assert write(plan, folder).counts() == {"kept": 1}  # the other run has finished
+    assert write(plan, folder).counts() == {"kept": 1}  # The other run has finished.
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")
-    assert write(plan, folder).counts() == {"kept": 1}  # the other run is active
+    assert write(plan, folder).counts() == {"kept": 1}  # The other run is active.
     assert len(looks) == 2
     assert not (folder / ".lock.owner").exists()
 

@@ -110,7 +110,7 @@ def test_work_by_month():
     made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
     months = {one.month: one for one in made.months}
     assert list(months) == sorted(months)
-    assert len(months) == 4 * 12 + 2  # 2026-11 to 2030-12, without gaps
+    assert len(months) == 4 * 12 + 2  # The months are 2026-11 to 2030-12, without gaps.
     first = months["2026-11"]
     certificates = planned().certificates
     assert first.orders == len(certificates)
@@ -219,7 +219,7 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
         first, second, *_ = of(made, usage)
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
-        assert not second.restarts  # no server is in use before
+        assert not second.restarts  # No server was in use before.
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
@@ -266,10 +266,11 @@ def test_ca_of_its_own_limits():
         ln.forecast(with_options(other, ca={"public": "Let's Encrypt"})),
     )
     edge = of(pair.second, "AudioVideoAuthentication")
-    assert edge[0].valid_until == date(2027, 2, 22)  # 90 days
-    assert edge[1].issued_on == date(2027, 1, 24)  # after 60
+    assert edge[0].valid_until == date(2027, 2, 22)  # The certificate is valid for 90 days.
+    assert edge[1].issued_on == date(2027, 1, 24)  # The renewal is after 60 days.
     assert edge[1].valid_until == date(2027, 4, 23)
-    assert edge[2].issued_on == date(2027, 3, 25)  # 64 days from 2027-02-10 on
+    # From 2027-02-10 on, a certificate is valid for 64 days.
+    assert edge[2].issued_on == date(2027, 3, 25)
     assert edge[2].valid_until == date(2027, 5, 27)
     # For this CA, a proof is valid for 30 days, and from 2027-02-10 for 10, so each order has a
     # separate proof.

@@ -123,7 +123,8 @@ def test_a_browser_session_leaves_no_passphrase(
         lab.page.keyboard.press("Enter")
         lab.wait_text("Finished.")
         lab.save()
-        kernel(lab, "editor.change_options(xmpp_host_names=True)")  # a next run is then possible
+        # After this edit, the panel can write again.
+        kernel(lab, "editor.change_options(xmpp_host_names=True)")
         expect(first).to_be_enabled()
         first.fill(WRONG)
         first.press("Enter")
@@ -135,7 +136,8 @@ def test_a_browser_session_leaves_no_passphrase(
         saved = {widget["model_name"] for widget in state["state"].values()}
         assert "IntSliderModel" in saved  # the state of a colleague's widget stays
         assert ("AnyModel" in saved) == (not hook)
-        assert "fe02.contoso.com" not in json.dumps(state)  # rows are not traits either
+        # The rows of the table are not traits either.
+        assert "fe02.contoso.com" not in json.dumps(state)
         lab.shut_kernel_down()
         server.stop()
         assert (tmp_path / ".ipynb_checkpoints").is_dir()

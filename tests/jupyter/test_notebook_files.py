@@ -81,7 +81,7 @@ def test_secrets_are_found_by_cell(cell, message):
 @pytest.mark.parametrize(
     "cell",
     [
-        printed("Passphrase: ········\n", "stdin"),  # a getpass prompt in JupyterLab
+        printed("Passphrase: ········\n", "stdin"),  # JupyterLab shows a getpass prompt like this.
         new_code_cell("ln.write_requests(plan, folder, passphrase=ln.ask_passphrase())"),
         new_code_cell('passphrase_file = "secret.txt"'),
         new_code_cell('os.environ.pop("LYNCNB_PASSPHRASE", None)'),
@@ -132,7 +132,8 @@ def test_clean_makes_pictures_png_outputs(tmp_path):
     width, height = re.search(r'width="(\d+)" height="(\d+)"', drawn.svg).groups()
     assert image.startswith(b"\x89PNG\r\n")
     assert struct.unpack(">II", image[16:24]) == (int(width), int(height))
-    assert len(set(zlib.decompress(image_data(image)))) > 40  # neither blank nor black
+    # The picture is neither blank nor black.
+    assert len(set(zlib.decompress(image_data(image)))) > 40
     assert picture.data["text/plain"] == drawn.title
 
 
@@ -209,7 +210,7 @@ def test_page_shows_the_static_form_of_widgets():
     assert "<p>the table</p>" in page
     assert "model_id" not in page
     assert "<title>a &lt;b&gt;</title>" in page
-    assert WIDGET_VIEW in notebook.cells[0].outputs[0].data  # the notebook is unchanged
+    assert WIDGET_VIEW in notebook.cells[0].outputs[0].data  # The original notebook is unchanged.
 
 
 @pytest.mark.parametrize("content", [b"server_fqdn,role\n", b"{}", b"\xff\xfe", b""])

@@ -98,7 +98,7 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     page.get_by_role("alert").get_by_text("bad name").first.wait_for()
     page.get_by_label("Select edge01.contoso.net").wait_for()
     papers = {"light": "rgb(255, 255, 255)", "dark": "rgb(33, 33, 33)"}
-    for scheme, paper in papers.items():  # as set in the system
+    for scheme, paper in papers.items():  # The page follows the color scheme of the system.
         page.emulate_media(color_scheme=scheme)
         # The page receives it with its next frame.
         expect(page.locator(".lc-editor")).to_have_css("background-color", paper)

@@ -142,7 +142,7 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     run = run_notebook(path)
     assert capfd.readouterr() == ("", "")
     text = run.executed.read_text("utf-8")
-    assert text.count("of a cell") == 2  # the source and the output
+    assert text.count("of a cell") == 2  # The text is in the source and in the output.
     assert text.count("of itself") == 1
 
 
@@ -184,7 +184,7 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
                 run_notebook(path)
             assert caught.value.hint.startswith("run the notebook again. The kernel reported: ")
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
-    assert len(found) == min(starts + 1, 3) * 5  # a kernel has five ports
+    assert len(found) == min(starts + 1, 3) * 5  # A kernel has five ports.
     assert capfd.readouterr() == ("", "")
 
 

@@ -414,9 +414,9 @@ def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
     text = pdf_text(pdf)
     for certificate in planned.certificates:
         assert [name for name in certificate.names if name not in text] == []
-    assert "Perimeter,continued" in text  # the second sheet of the picture
+    assert "Perimeter,continued" in text  # The picture continues on a second sheet.
     sizes = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
-    assert "594.96 x 841.92" in sizes.stdout  # seven columns fit in portrait orientation
+    assert "594.96 x 841.92" in sizes.stdout  # Seven columns fit in portrait orientation.
 
 
 def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
@@ -424,7 +424,7 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
 
     Only the sheets of a wide table are in landscape.
     """
-    wide = example()  # with a table of 23 columns
+    wide = example()  # This notebook has a table with 23 columns.
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
     assert "upright" not in notebook_page(narrow, title="Plan")
@@ -436,7 +436,7 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
 def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
     """The text before a picture is not left alone on a landscape sheet."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
-    topology = ln.read_topology(DATA / "contoso.csv")  # fifteen columns
+    topology = ln.read_topology(DATA / "contoso.csv")  # The table has fifteen columns.
     planned = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     notebook = new_notebook(
         cells=[

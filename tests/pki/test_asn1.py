@@ -35,7 +35,7 @@ def vector(name: str) -> bytes:
     ("name", "kind"),
     [
         ("x509/cryptography.io.pem", Kind.CERTIFICATE),
-        ("x509/v1_cert.pem", Kind.CERTIFICATE),  # without the [0] version field
+        ("x509/v1_cert.pem", Kind.CERTIFICATE),  # A version 1 certificate has no [0] version field.
         ("x509/requests/rsa_sha256.der", Kind.REQUEST),
         ("x509/requests/zero-element-attribute.pem", Kind.REQUEST),
         ("x509/custom/crl_all_reasons.pem", Kind.REVOCATION_LIST),
@@ -168,11 +168,11 @@ def test_pem_of_pyca():
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        ("300902010130000400a000", Kind.PRIVATE_KEY),  # PKCS #8
-        ("30090201010400a000a100", Kind.PRIVATE_KEY),  # EC
+        ("300902010130000400a000", Kind.PRIVATE_KEY),  # This is a PKCS #8 key.
+        ("30090201010400a000a100", Kind.PRIVATE_KEY),  # This is an EC key.
         ("3006020101020101", Kind.PUBLIC_KEY),
         ("3003020101", Kind.OTHER),
-        ("3006300030000300", Kind.OTHER),  # signed, but of an unknown type
+        ("3006300030000300", Kind.OTHER),  # The object is signed, but of an unknown type.
         ("0403020100", Kind.OTHER),
     ],
 )

@@ -69,8 +69,8 @@ def test_thumbprint_is_what_windows_shows(ca):
     ("day", "valid"),
     [
         (date(2026, 11, 22), False),
-        (date(2026, 11, 23), True),  # the first day of its validity
-        (date(2026, 12, 2), True),  # the last day of its validity
+        (date(2026, 11, 23), True),  # This is the first day of its validity.
+        (date(2026, 12, 2), True),  # This is the last day of its validity.
         (date(2026, 12, 3), False),
     ],
 )
@@ -86,7 +86,7 @@ def test_names_compare_without_case_and_blanks(ca):
     two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
     assert one.subject_key == two.subject_key
-    assert one.subject_key != three.subject_key  # the order of the components counts
+    assert one.subject_key != three.subject_key  # The order of the components counts.
 
 
 def test_absent_extensions(ca):

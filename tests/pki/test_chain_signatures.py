@@ -77,7 +77,7 @@ def test_other_kind_of_key(ca):
     [
         ("x509/ed25519/root-ed25519.pem", True),
         ("x509/ed448/root-ed448.pem", True),
-        ("x509/custom/dsa_selfsigned_ca.pem", None),  # DSA: no CA uses it
+        ("x509/custom/dsa_selfsigned_ca.pem", None),  # No CA uses DSA keys.
         ("x509/verisign_md2_root.pem", None),
     ],
 )
@@ -109,7 +109,7 @@ def test_web_pki_is_not_asked(ca):
     "changes",
     [
         {"subject": [("CN", "other.contoso.com")]},  # a common name that is not in the SAN
-        {"san": ["*.com.tw"]},  # a wildcard for a public suffix
+        {"san": ["*.com.tw"]},  # The name is a wildcard for a public suffix.
         {"usage": ("key_agreement",)},
         {"crl": ()},
     ],

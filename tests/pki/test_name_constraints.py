@@ -101,4 +101,5 @@ def test_a_ca_that_only_renews_its_key_is_no_name_below():
     leaf, between = (read_certificate(der(one)) for one in (own, renewed))
     assert between.is_self_issued
     assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
-    assert len(list(find_constraint_violations([between], issuer))) == 1  # as a server certificate
+    # The certificate is a server certificate here.
+    assert len(list(find_constraint_violations([between], issuer))) == 1

@@ -144,7 +144,7 @@ def test_any_text_of_twelve_characters_will_do(text):
         WORDS.encode(),
         WORDS.encode() + b"\n",
         WORDS.encode() + b"\r\nanother line\r\n",
-        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # UTF-8 as Notepad writes it
+        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad writes UTF-8 with this mark.
     ],
 )
 def test_the_first_line_of_a_file_is_the_passphrase(tmp_path, data):

@@ -341,7 +341,7 @@ def test_too_many_rounds(ca):
     assert data.count(b"\x02\x02" + rounds) >= 1
     bomb = data.replace(b"\x02\x02" + rounds, b"\x02\x02\x7f\xff")
     with pytest.raises(PfxNotOpened, match="wrong, or the file is damaged"):
-        open_pfx(bomb, "portal")  # 32,767 iterations are accepted
+        open_pfx(bomb, "portal")  # A file with 32,767 iterations is accepted.
     mac = bytes.fromhex("0408") + b"saltsalt" + bytes.fromhex("02047fffffff")
     with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 rounds"):
         open_pfx(b"\x30" + bytes([len(mac)]) + mac, "portal")

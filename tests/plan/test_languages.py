@@ -76,7 +76,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # The format that shows all headings.
+    yield from ("this page", "Notices")  # This format shows all headings.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
@@ -109,7 +109,8 @@ def test_a_column_is_as_wide_as_its_title_in_the_language():
         for lang in LANGUAGES
     }
     assert least["en"]["strict_dns"] == round(8.4 * len("Strict DNS matching")) + 22
-    assert least["zh-TW"]["strict_dns"] == round(8.4 * (4 * 2 + 5)) + 22  # 嚴格 DNS 比對
+    # The Chinese title is 嚴格 DNS 比對.
+    assert least["zh-TW"]["strict_dns"] == round(8.4 * (4 * 2 + 5)) + 22
     assert least["zh-TW"]["autologon"] == 100 < least["en"]["autologon"]
 
 

@@ -240,13 +240,13 @@ class Statement:
         """
         chosen = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
-        everything = {""}  # the key "all" in plan.toml
+        everything = {""}  # An empty key means "all" in plan.toml.
         choices = [
             *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},
             {rule},
         ]
-        return max(next(filter(None, choices)))  # "public" sorts after "internal"
+        return max(next(filter(None, choices)))  # The word "public" sorts after "internal".
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
         """Return all names. With the option, names that allow it are replaced by wildcards."""

@@ -87,7 +87,7 @@ def test_renewals_a_year():
     """The number of renewals in a year depends on the requested validity, and on the limit of the
     issue date for public certificates.
     """
-    rows = front_end(1), edge(1)  # one public certificate of four
+    rows = front_end(1), edge(1)  # One of the four certificates is public.
     asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
     long = ln.PlanOptions(validity_days=730, planned_issue_date=date(2026, 12, 1))
     counted = comparison(plan(*rows, options=long), plan(*rows, options=asked))

@@ -62,7 +62,7 @@ def test_a_picture_runs_and_loads_nothing(kind, sample):
     assert root.find(f"{SVG}title").text == figure.title
     assert root.find(f"{SVG}desc").text == figure.description
     assert not re.search(r"<script|<image|<use|href|url\(|@import|\son\w+=|javascript:", figure.svg)
-    assert figure.svg.count("http") == 1  # the namespace
+    assert figure.svg.count("http") == 1  # The only address is the SVG namespace.
     assert float(root.get("width")) == 1000
 
 
@@ -216,7 +216,7 @@ def test_arrows_end_at_lines_of_the_box_that_says_who():
         float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
         for node in root.iter(f"{SVG}path")
         if (node.get("class") or "").startswith("tip-")
-    } - {44.0}  # the legend
+    } - {44.0}  # The arrowhead in the legend is left out.
     assert heads == spoken
 
 
@@ -468,7 +468,7 @@ def test_the_planned_end_counts_the_first_day():
     rows = [row for row in figure.rows if row[0].startswith("Planned")]
     assert len(rows) == len(told.certificates)
     assert {row[3:5] for row in rows} == {("2026-03-01", "2027-04-02")}
-    assert not any(row[5] for row in rows)  # 398 days are allowed until 2026-03-14
+    assert not any(row[5] for row in rows)  # A validity of 398 days was allowed until 2026-03-14.
 
 
 def test_more_than_the_limit_is_marked():
@@ -513,7 +513,8 @@ def test_a_mark_of_one_day_stands_on_it():
              for day in days]  # fmt: skip
     facts.append(DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of work"))
-    across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]  # after the legend
+    # The first circle belongs to the legend.
+    across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]
     assert len(across) == 3
     assert across[0] == across[2]
 

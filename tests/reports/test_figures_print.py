@@ -31,7 +31,7 @@ SOURCES = {
 # The width of "Perimeter" in points if the small letters of a picture have at least 5.5 points.
 LEGIBLE = 36
 
-# Titles that a connection line crosses.
+# The script returns titles that a connection line crosses.
 CROSSED = """() => {
     const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
         .flatMap(e => {

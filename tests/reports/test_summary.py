@@ -422,7 +422,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     assert asks[4].when == "by 2026-04-01"
     assert (
         asks[4].what == "Issue 4 certificates as requested, with all names."
-    )  # without numbers yet
+    )  # These requests have no numbers yet.
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
@@ -455,7 +455,7 @@ def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
     told = (*findings, one)
     text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
     assert "Domain owners" in text
-    assert text.count("Notices") == 2  # the task and the heading
+    assert text.count("Notices") == 2  # The word is in the task and in the heading.
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
@@ -561,7 +561,8 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
         entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
         assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
     targets = set(re.findall(r'href="#(why-[^"]+)"', page))
-    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))  # both reasons, if there are two
+    # A name with two reasons links to both.
+    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))
     assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
@@ -707,7 +708,7 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
     requests = list(_requests(plan))
     lives = [
         ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, and ends after the next one
-        ("2026-04-01", "2026-07-29"),  # due on 2026-06-20
+        ("2026-04-01", "2026-07-29"),  # This certificate is due on 2026-06-20.
         ("2026-04-01", "2026-07-29"),
         ("2026-03-20", "2026-10-05"),  # due on 2026-07-31, when the first certificate has ended
     ]

@@ -69,7 +69,7 @@ def test_a_generation_on_record_twice_is_reported():
     [
         ("pfx/passwords.pem", True),
         ("returned/deep/a.cer", True),
-        ("pfx", False),  # the request folder itself
+        ("pfx", False),  # The value is the request folder itself.
         ("pfx/", False),
         ("pfx/../keys/a.key", False),
         ("/pfx/a", False),

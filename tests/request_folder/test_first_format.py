@@ -115,7 +115,8 @@ def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
     record = next(one for one in read_manifest(folder).requests if one.issued)
-    assert len(record.issued.judgement.rejected) == 2  # root and issuing CA
+    # The rejected certificates are a root and an issuing CA.
+    assert len(record.issued.judgement.rejected) == 2
 
 
 def test_it_goes_on_with_what_is_written_next(folder):

@@ -194,7 +194,7 @@ def test_what_somebody_wrote_into_gitignore_stays(tmp_path):
     write(numbered(1), folder)
     (folder / ".gitignore").unlink()
     write(numbered(1), folder)
-    assert not (folder / ".gitignore").exists()  # the unchanged plan changes nothing
+    assert not (folder / ".gitignore").exists()  # The unchanged plan changes nothing.
     (folder / ".gitignore").write_text("keys/\n")
     write(numbered(2), folder)
     assert (folder / ".gitignore").read_text() == "keys/\n"

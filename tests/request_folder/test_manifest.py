@@ -151,7 +151,8 @@ def set_id(document):
     ("data", "message"),
     [
         (b"", "is not valid JSON"),
-        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),  # truncated
+        # The document is truncated.
+        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
         (b"[]", "it names no format, which is not one of lyncnb-requests/1"),
@@ -172,7 +173,8 @@ def set_id(document):
             edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
             "csr_sha256. must be a SHA-256",
         ),
-        (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default value is used
+        # A missing value gets its default.
+        (edited(lambda d: d["requests"][0].pop("generation")), None),
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is a different id"),
         (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
@@ -289,7 +291,7 @@ def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
     changed = record(plan=entry, ca="CA\twith a tab")
     packaged = changed.with_package(
         package_record("deliver/a.pfx"), at=AT
-    )  # manifest of an earlier version
+    )  # An earlier version wrote this manifest.
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 

@@ -43,7 +43,7 @@ from lyncnb.request_folder.recovery_key import (
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-OWN = "four random words here"  # the recovery key's own passphrase
+OWN = "four random words here"  # This passphrase protects the recovery key.
 NEW = "wrong mule capacitor"
 
 
@@ -110,7 +110,7 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
     """
     folder, plan = tmp_path / "requests", numbered(3)
     write(plan, folder, recovery=[public(pair)])
-    write(numbered(4), folder)  # a later run with another salt
+    write(numbered(4), folder)  # A later run has another salt.
     write(numbered(4), folder, renew=[plan.certificates[0].id], reason="x")
     before = public_keys_of_keys(folder)
     with pytest.raises(PassphraseError):
@@ -239,7 +239,7 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
     with pytest.raises(BundleError, match="nothing was sealed"):
         rekey(folder, opened(pair), "yet another passphrase")
     rekey(folder, opened(other), "yet another passphrase")
-    rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md describes this
+    rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md describes this case.
     with pytest.raises(BundleError, match='"abc" matches 0 recovery keys'):
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
@@ -338,7 +338,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     assert status.exit_status == 3
     assert not any(opens in note for note in status.notes)
     if damage is _damage_list:
-        (folder / LIST).unlink()  # as the hint says
+        (folder / LIST).unlink()  # The hint says to remove the list.
     name_recovery_key(folder, PASSPHRASE, public(pair))
     assert not folder_status(folder).problems
     rekey(folder, opened(pair), NEW)

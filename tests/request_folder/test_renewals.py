@@ -78,7 +78,8 @@ def test_calendar(folder):
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    assert first["DTEND"].dt == date(2027, 1, 23)  # the first day after the renewal
+    # The event ends on the first day after the renewal.
+    assert first["DTEND"].dt == date(2027, 1, 23)
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(valid until 2027-02-20)")
     renewal = list_renewals(folder, today=TODAY)[0]

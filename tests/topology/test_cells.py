@@ -118,7 +118,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ),
         ),
         ("pool_fqdn", " \u3000", "", None, ()),
-        # Booleans.
+        # Booleans have several spellings.
         *(
             ("autologon", text, "true", True, ())
             for text in ("true", "TRUE", "Yes", "y", "1", "是")
@@ -143,7 +143,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ("contoso.com", "fabrikam.com"),
             ("changed to lowercase", "duplicate removed"),
         ),
-        # Separators from a Chinese keyboard.
+        # A Chinese keyboard writes these separators.
         (
             "sip_domains",
             "contoso.com；fabrikam.com、litwareinc.com",

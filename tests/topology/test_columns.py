@@ -100,7 +100,7 @@ def test_a_column_knows_who_heeds_it():
         ("admn_url", "admin_url"),
         ("sites", "site"),
         ("web_external_fqnd", "web_external_fqdn"),
-        # Headings of columns that users add.
+        # Users add columns with these headings.
         ("notes", None),
         ("rack", None),
         ("owner", None),

@@ -35,7 +35,7 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
         ("", ",", "\r\n", csv.QUOTE_MINIMAL),
         ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
         ("", "\t", "\n", csv.QUOTE_MINIMAL),
-        ("", ",", "\n", csv.QUOTE_ALL),  # The format of Export-Csv in PowerShell.
+        ("", ",", "\n", csv.QUOTE_ALL),  # Export-Csv in PowerShell writes this format.
         ("", ",", "\r", csv.QUOTE_MINIMAL),
     ],
 )

@@ -50,7 +50,7 @@ def problems_of(source) -> list[tuple[int, str]]:
         f"{HEADING}\n{ROW}\n",
         f"{HEADING}\n{ROW}",
         f"{HEADING}\r\n{ROW}\r\n",
-        # Line ends of old Macintosh systems.
+        # Old Macintosh systems end lines like this.
         f"{HEADING}\r{ROW}\r",
         f"{HEADING}\n{ROW}\n".replace(",", ";"),
         f"{HEADING}\n{ROW}\n".replace(",", "\t"),
@@ -297,7 +297,7 @@ def test_a_frame_may_name_its_file():
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
-    frame.attrs["source"] = 5  # An attribute from another program.
+    frame.attrs["source"] = 5  # Another program set this attribute.
     assert read_rows(frame).source == "DataFrame"
 
 
@@ -387,7 +387,7 @@ def test_utf_16_without_a_mark_shows_at_once(encoding):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        # "München" in latin-1.
+        # The name "München" is encoded in latin-1.
         (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: line 2 contains the byte 0xfc"),
         (b"\xff\xfef\0q", "is not UTF-16 text: line 1 contains the byte 0x71"),
         (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: line 2 contains the byte 0xff"),
@@ -450,7 +450,8 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
 
 def test_a_missing_file_is_reported(tmp_path, monkeypatch):
     """A missing file is reported with its path and a hint."""
-    monkeypatch.chdir(tmp_path)  # A message shortens a long path.
+    # A message shortens a long path, so the file is in the current folder.
+    monkeypatch.chdir(tmp_path)
     path = "nowhere.csv"
     with pytest.raises(TopologyError, match=r'nowhere\.csv": No such file or directory') as caught:
         load(path)

@@ -195,7 +195,7 @@ def test_rows_are_added_at_the_end(contoso):
 
 def test_a_new_row_is_checked(contoso):
     """A new row is checked as other rows are, with its future row number."""
-    row = len(contoso.cells) + 2  # After the headings.
+    row = len(contoso.cells) + 2  # The new row follows the headings and the other rows.
     with pytest.raises(
         TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 with the role FrontEnd"
     ):

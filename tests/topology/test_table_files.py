@@ -145,7 +145,8 @@ def test_help_and_choices_of_the_template():
     assert [cell.value for cell in sheet[1]] == [column.title for column in topology_columns()]
     for cell, column in zip(sheet[1], topology_columns()):
         assert cell.comment.text.startswith(f"{column.help}.\n")
-    assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}  # text
+    # The format @ means text.
+    assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}
     listed = {
         sheet.cell(1, next(iter(rule.sqref.ranges)).min_col).value: (
             rule.formula1.strip('"').split(","),

@@ -110,7 +110,8 @@ def test_every_role_is_read_from_its_services(form):
     """Each server and role is one row with its pool and site."""
     topology = read(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
     assert sorted(ROWS) == sorted(cells_of(topology, "server_fqdn", "role", "pool_fqdn", "site"))
-    assert topology.sip_domains == ("contoso.com", "fabrikam.com")  # the default domain first
+    # The default SIP domain is the first.
+    assert topology.sip_domains == ("contoso.com", "fabrikam.com")
 
 
 @pytest.mark.parametrize("form", FORMS)

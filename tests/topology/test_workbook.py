@@ -156,8 +156,8 @@ def formatted(code: str, value: object):
         (1.1, "General", "1.1"),
         (0.1 + 0.2, "General", "0.3"),
         (123456789012, "General", "123456789012"),
-        (1, "0.0", "1.0"),  # a version
-        (7, "000", "007"),  # an extension
+        (1, "0.0", "1.0"),  # The number is a version.
+        (7, "000", "007"),  # The number is a telephone extension.
         (12.5, "0.00", "12.50"),
         (1234.5, "#,##0.0", "1234.5"),
         (True, "General", "TRUE"),
@@ -259,7 +259,7 @@ def test_formulas():
             2, 0, "=B9"
         )  # xlsxwriter writes the result 0 for a formula that is not calculated
         sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
-        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # not a column of lyncnb
+        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # This column is not known to lyncnb.
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
     found = read_rows(xlsx(rows, change))

@@ -113,9 +113,9 @@ def test_everything_by_keyboard(lab, folder):
     keys.press("Enter")
     focused = lab.page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert focused == "Role of dir01.contoso.com"
-    keys.press("Escape")  # closes the list …
+    keys.press("Escape")  # The first Escape closes the list.
     if lab.page.evaluate("document.activeElement.tagName") == "SELECT":
-        keys.press("Escape")  # … and leaves the cell
+        keys.press("Escape")  # The second Escape leaves the cell.
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     keys.press("ArrowRight")
     keys.press("ArrowRight")
@@ -182,7 +182,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     assert [prompt.strip() for prompt in prompts] == ["[1]:", "[2]:", "[3]:"]
     lab.tab("Servers").focus()
     lab.page.keyboard.press("Escape")
-    lab.page.keyboard.press("Control+s")  # saving still works
+    lab.page.keyboard.press("Control+s")  # Saving still works.
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
@@ -213,7 +213,8 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     code = lab.page.get_by_role("region", name="Python code that repeats every choice").inner_text()
     lab.save()
     lab.reload()
-    lab.page.get_by_text("3 changes").first.wait_for()  # the kernel still has the editor
+    # The kernel still has the editor with its changes.
+    lab.page.get_by_text("3 changes").first.wait_for()
     expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
         re.compile("^Kaohsiung"), use_inner_text=True
     )
@@ -526,7 +527,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
-    form.wait_for(state="hidden")  # announced after the row is shown
+    form.wait_for(state="hidden")  # The change is announced after the row is shown.
     lab.page.get_by_label("Select med03.contoso.com").check()
     lab.button("Remove 1 server").click()
     lab.page.get_by_text("5 of 5 servers shown").wait_for()
@@ -672,7 +673,8 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     lab.wait_text("Finished.")
     again.wait_for(state="hidden")
     expect(lab.button("Nothing to write")).to_be_disabled()
-    expect(lab.page.locator(".lc-result")).to_be_focused()  # Tab continues from the written text
+    # Tab continues from the result of the run.
+    expect(lab.page.locator(".lc-result")).to_be_focused()
     (folder / "wrong" / "summary.csv").unlink()
     lab.button("Refresh").click()
     expect(lab.button("Write 6 requests")).to_be_enabled()
@@ -705,7 +707,7 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Refresh").click()
-    kernel(lab, "status")  # the earlier check was answered
+    kernel(lab, "status")  # The earlier check was answered.
     expect(package).to_have_value(chosen)
     lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
@@ -728,7 +730,8 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     assert (folder / answered / "steps").is_dir()
     lab.page.get_by_text("Package the requests for the CA").click()
     lab.button("Package all waiting requests").click()
-    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # no request waits
+    # No request waits for its certificate.
+    lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
 
 
 # -- accessibility

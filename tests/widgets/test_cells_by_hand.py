@@ -50,7 +50,8 @@ def opens_on_its_text(lab: LabBrowser) -> None:
             expect(control).to_be_focused()
             lab.page.keyboard.press("Escape")
             control.wait_for(state="detached")
-            cell_of(lab, "med01.contoso.com", "Server").click()  # another cell is the active one
+            # Another cell is now the active one.
+            cell_of(lab, "med01.contoso.com", "Server").click()
     for server, end, letters in [
         ("med01.contoso.com", "first", "Tainan"),
         ("med02.contoso.com", "last", "Yilan"),

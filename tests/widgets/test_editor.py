@@ -253,7 +253,7 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     """Files that the editor neither loaded nor saved are replaced only with overwrite."""
     editor.save(tmp_path)
     editor.apply(set_cells, ids=[2], column="site", value="A")
-    editor.save(tmp_path)  # a file of the editor
+    editor.save(tmp_path)  # The editor may replace its saved file.
     other = PlanEditor(topology, rules)
     with pytest.raises(LyncnbError, match=r"topology.csv already exists; lyncnb did not change it"):
         other.save(tmp_path)
@@ -305,13 +305,14 @@ def test_ready_is_answered_with_everything(talk):
 
     Rows are not stored in a trait.
     """
-    assert talk.types() == ["start", "rows", "options", "rows", "state"]  # findings are sent later
+    # The findings are sent later.
+    assert talk.types() == ["start", "rows", "options", "rows", "state"]
     rows = talk.rows()
     assert rows[1]["server_fqdn"] == "fe02.contoso.com"
     assert rows[1]["rack"] == "A2"
     assert rows[1]["web_external_fqdn"] == INHERITED + "web.contoso.com"
     assert rows[1]["sip_domains"] == INHERITED + "contoso.com"
-    assert rows[3]["web_external_fqdn"] == ""  # not used for a Mediation Server
+    assert rows[3]["web_external_fqdn"] == ""  # A Mediation Server does not use this column.
     assert rows[3]["target_os"] == INHERITED + "2012R2"
     assert "contoso" not in json.dumps(talk.panel.get_state(), default=str).replace(
         talk.panel._esm, ""
@@ -614,7 +615,8 @@ def test_many_rows_are_seen_before_they_are_planned(rules):
     assert len(talk.rows()) == 1200
     assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
     assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
-    with pytest.raises(OptionsError, match="not a usage or role"):  # not only after planning
+    # The error occurs at once, not only after planning.
+    with pytest.raises(OptionsError, match="not a usage or role"):
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
 
@@ -636,7 +638,8 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
-    talk.say("option", name="accepted", key=code, value="")  # with all its limits
+    # A blank reason also removes all limits.
+    talk.say("option", name="accepted", key=code, value="")
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
     assert editor.live.counts() == before
 
@@ -744,7 +747,7 @@ def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
     editor.change_options(wildcard=False)
     editor.save()
     assert not ln.PlanOptions.beside(path).wildcard
-    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # changed by another person
+    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # Another person changed the file.
     with pytest.raises(FileOccupied, match=r"mine\.csv"):
         editor.save()
     assert "A4" in path.read_text()

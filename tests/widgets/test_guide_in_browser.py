@@ -47,7 +47,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Please answer these questions: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
-    panel.get_by_text("This answer is required.").wait_for()  # the page stays
+    panel.get_by_text("This answer is required.").wait_for()  # The guide stays on the page.
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
@@ -90,7 +90,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_role("alert").get_by_text("already exists; lyncnb did not change it").wait_for()
     replace = panel.get_by_role("button", name="Replace the files")
     replace.wait_for()
-    panel.get_by_label("Folder", exact=True).fill("second")  # without any message
+    panel.get_by_label("Folder", exact=True).fill("second")  # Another folder needs no confirmation.
     replace.wait_for(state="hidden")
     panel.get_by_label("Folder", exact=True).fill("first")
     write.click()

@@ -184,7 +184,7 @@ def test_without_a_table_questions_lead_to_the_same_panels(folder):
     told = Talk(guide.view).say("write", folder="mine", force=False)
     assert told["written"]["words"].startswith("Written: mine/topology.csv")
     assert told["written"]["words"].endswith("The plan is shown below.")
-    assert told["written"]["python"] == ""  # the page has no cells
+    assert told["written"]["python"] == ""  # A page without cells needs no Python.
     assert page.editor.rules.product == "sfbse"
     assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")
     assert len(page.box.children) == 4

@@ -196,7 +196,7 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     look = talk.heard[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
     assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
-    again = RequestPanel(editor, tmp_path / "requests")  # in a later session
+    again = RequestPanel(editor, tmp_path / "requests")  # A later session creates another panel.
     assert "2 requests in" in again._repr_html_()
     assert "The requests are not written to" not in again._repr_html_()
     new_recovery_key(tmp_path / "pair", PASSPHRASE)
@@ -221,7 +221,7 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     refused = [message for message, _ in talk.heard if message["type"] == "refused"]
     assert "passphrase" in " ".join(refused[0]["lines"])
     assert again.job.result is None
-    assert again.bundle.counts() == {}  # the folder is unchanged
+    assert again.bundle.counts() == {}  # The folder is unchanged.
 
 
 def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
@@ -384,7 +384,7 @@ def test_twenty_runs_of_all_cells_keep_the_panels_of_the_last(tmp_path):
         for number in range(20):
             for cell, code in enumerate(RUN_ALL):
                 run(code, f"cell{cell}")
-            if number > 3:  # IPython keeps the last three results
+            if number > 3:  # IPython keeps the last three results.
                 counts.add(run(COUNT, "count"))
         assert len(counts) == 1, counts
         editors, widgets, followers = map(int, counts.pop().split())

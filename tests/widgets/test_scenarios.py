@@ -168,7 +168,7 @@ def test_the_cell_run_again_knows_its_scenario(editor):
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")
     assert again.scenarios.has_changes
-    again.scenarios.keep()  # no other person changed it
+    again.scenarios.keep()  # No other person changed the scenario.
 
 
 def test_another_product_is_switched_to_and_back(editor):

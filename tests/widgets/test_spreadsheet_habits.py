@@ -271,7 +271,7 @@ def test_the_layout_survives_a_reload(lab, folder):
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     assert heading.bounding_box()["width"] == pytest.approx(wider, abs=1)
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    assert "descending" not in path.read_text()  # the notebook contains none of it
+    assert "descending" not in path.read_text()  # The notebook contains none of the layout.
     # The column of servers stays visible while other columns scroll.
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
     lab.page.locator(".lc-grid").evaluate("e => { e.scrollLeft = 300; }")

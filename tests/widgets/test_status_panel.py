@@ -253,7 +253,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         0,
         1,
         1,
-    ]  # certificates of another CA are rejected
+    ]  # Certificates of another CA are rejected.
     needs = [row["needs"] for row in talk.rows().values()]
     good = "The certificate is issued. Package it. Another certificate was refused."
     assert needs.count(good) == 3

@@ -88,7 +88,7 @@ def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
     assert editor.options == before.options
     assert editor.plan.sha256 == before.plan.sha256
     assert drafts.find() is None
-    assert len(files(table)) == 1  # it now belongs to this editor
+    assert len(files(table)) == 1  # The draft now belongs to this editor.
 
 
 def test_draft_is_readable_by_its_owner_alone(table):
