@@ -30,7 +30,7 @@ from ..request_folder.history import HANDED_OVER, Event, recorded
 from ..request_folder.manifest import read_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from .altered_entries import altered_entries
 from .import_requests import unverified_keys
 from .read_plan import folder_origin, options_of_folder
@@ -268,7 +268,7 @@ def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> 
         origin=origin,
     )
     try:
-        rules = rules_on_record(cover.product)
+        rules = load_recorded_rules(cover.product)
     except RulesError:
         return cover
     return replace(

@@ -27,7 +27,7 @@ from ..plan.totals import build_table_origin
 from ..reports.summary.progress import last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
@@ -114,7 +114,7 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
     """
     problems: list[Problem] = []
     # The first version supported only one product and did not record it.
-    rules = rules_on_record(manifest.product or "lync2013")
+    rules = load_recorded_rules(manifest.product or "lync2013")
     certificates = recorded_certificates(_list_entries(manifest), rules, problems)
     if problems:
         raise BundleError(

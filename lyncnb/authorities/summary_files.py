@@ -28,8 +28,8 @@ from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..request_folder.request_record import TableOnRecord
 from ..rules.findings import Finding, Findings
 from ..rules.model import Rules
-from ..rules.returned_rules import every_check
-from ..rules.rule_files import rules_on_record
+from ..rules.returned_rules import list_all_checks
+from ..rules.rule_files import load_recorded_rules
 from .evaluation.evaluation import list_recorded_acceptances
 
 _MADE_OF = "made_of"
@@ -145,7 +145,7 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
     LyncnbError
         If the rules of the product are missing, or the plan is not valid.
     """
-    rules = rules_on_record(manifest.product, sha256=manifest.product_sha256)
+    rules = load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
     plan, findings = read_saved_json(data, source=PLAN_NAME, rules=rules).plan(rules)
     table = manifest.table or TableOnRecord(name=PLAN_NAME)
     plan = replace(
@@ -166,7 +166,7 @@ def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCer
 
 def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
     """Add the title to each finding, and the acceptance reason to each accepted error."""
-    titles = {code: rule.title for code, rule in every_check(rules).items()}
+    titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
     of_plan = {(finding.code, finding.accepted) for finding in findings}
     for one in findings:

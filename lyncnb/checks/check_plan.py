@@ -16,7 +16,7 @@ from ..base.garbage_collection import no_collection
 from ..base.times import day_of
 from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..rules.findings import Finding, Findings, finding_of, sort_findings
+from ..rules.findings import Finding, Findings, create_finding, sort_findings
 from ..rules.model import CheckRule
 from .certificate_checks import (
     CERTIFICATE_TESTS,
@@ -135,7 +135,7 @@ def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterat
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Create a finding. If it has exactly one safe fix, add the fix."""
-    finding = finding_of(rule, about, message)
+    finding = create_finding(rule, about, message)
     fix = FIXES.get(_function_of(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
 

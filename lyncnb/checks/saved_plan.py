@@ -37,7 +37,7 @@ from ..plan.saved_plan_json import (
     read_saved_json,
 )
 from ..rules.findings import Finding, Findings
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from .check_plan import check_plan, judging_day
 
 _HINT_WORDS = (
@@ -232,7 +232,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     path = Path(path)
     data = read_plan_file(path)
     document = read_saved_json(data, source=path.name, whole=False)
-    rules = rules_on_record(document.options.product)
+    rules = load_recorded_rules(document.options.product)
     try:
         plan = plan_certificates(document.topology, rules, options=document.options)
     except LyncnbError as error:

@@ -317,10 +317,10 @@ def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
     # A misspelled code would accept no finding, and the user would not see the cause.
-    from ..rules.returned_rules import every_check
+    from ..rules.returned_rules import list_all_checks
 
     for code in accept:
-        if code not in every_check(plan.rules):
+        if code not in list_all_checks(plan.rules):
             raise click.UsageError(f'--accept: there is no finding with the code "{code}"')
 
 

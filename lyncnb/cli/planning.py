@@ -290,7 +290,7 @@ def finding_command(
     Exit status: 0 success; 2 if there is no such finding.
     """
     from ..errors import UsageProblem
-    from ..rules.finding_page import days_in_words
+    from ..rules.finding_page import format_period
 
     if is_all or output is not None:
         if not (is_all and output is not None and code is None):
@@ -307,7 +307,7 @@ def finding_command(
     rule = _find_rule(code, product)
     write_lines(f"{rule.code} ({rule.severity}): {rule.title}")
     write_lines(f"  {rule.meaning}", f"  hint: {rule.hint}")
-    days = days_in_words(rule)
+    days = format_period(rule)
     if days:
         write_lines(f"  when: {days}")
     if rule.disagreement:
@@ -331,10 +331,10 @@ def _find_rule(code: str, product: str) -> CheckRule:
     import difflib
 
     from ..errors import LyncnbError
-    from ..rules.returned_rules import every_check
+    from ..rules.returned_rules import list_all_checks
     from ..rules.rule_files import load_rules
 
-    known = every_check(load_rules(product))
+    known = list_all_checks(load_rules(product))
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]

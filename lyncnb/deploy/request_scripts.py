@@ -100,7 +100,7 @@ def request_scripts(
         record = records.get(certificate.id)
         if why := _why_not(certificate, record):
             others.append(MissingPackage(request=certificate.id, why=why))
-        elif not procedure.makes_key(str(certificate.key)):
+        elif not procedure.can_create_key(str(certificate.key)):
             no_such_key.append(certificate)
         else:
             generation = record.generation if record else 1
@@ -112,7 +112,7 @@ def request_scripts(
                     role=certificate.role,
                     title=role.title if role else certificate.role,
                     pool=certificate.pool or certificate.id,
-                    shell=procedure.shell_of(certificate.role) or procedure.shells[0],
+                    shell=procedure.find_shell(certificate.role) or procedure.shells[0],
                     packages=(),
                     steps=tuple(
                         filler.filled(step, values)

@@ -39,7 +39,7 @@ def with_calls(
     package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
 ) -> ServerPackage:
     """Split a certificate's usages into calls: those that can roll over have their own call."""
-    rest = tuple(usage for usage in package.usages if procedure.roll_of(usage) is None)
+    rest = tuple(usage for usage in package.usages if procedure.find_roll_over(usage) is None)
     calls = [Call(usages=rest)] if rest else []
     for roll in procedure.rolls:
         rolled = tuple(usage for usage in package.usages if usage in roll.usages)

@@ -25,7 +25,7 @@ from ..request_folder.request_record import (
 )
 from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from .fill_steps import Filler, requested_name
 from .roll_over_times import Effective, chosen_times, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
@@ -108,7 +108,7 @@ def deployment_steps(
             missing.append(_missing(record, found))
     return procedure_of(
         packages,
-        rules_on_record(manifest.product, sha256=manifest.product_sha256),
+        load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
         missing=missing,
         covered=covered,
         at_set_up=[one.plan for one in manifest.requests if _is_at_set_up(one)],

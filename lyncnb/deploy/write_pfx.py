@@ -41,7 +41,7 @@ from ..request_folder.plan_file import find_deployment_name
 from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
 from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
 from ..rules.procedure import Encryption, PackageRules, package_rules
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from .package_passwords import LIST, PasswordList, new_password
 from .pfx_packages import Package, Packages, Task, make_packages
 from .recorded_commands import record_commands
@@ -145,7 +145,7 @@ def write_pfx(
             base, manifest, ready, cipher, passwords, workers, now, progress
         )
         packages += made
-    if "deploy" in rules_on_record(manifest.product, sha256=manifest.product_sha256).settings:
+    if "deploy" in load_recorded_rules(manifest.product, sha256=manifest.product_sha256).settings:
         of_these = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
         steps = deployment_steps(of_these, today=today)
         manifest = record_commands(base, steps, lock_seconds=lock_seconds)
@@ -217,7 +217,7 @@ def _sort_out(
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Separate the packages to make from those that exist or cannot be made."""
-    rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
+    rules = package_rules(load_recorded_rules(manifest.product, sha256=manifest.product_sha256))
     deployment = find_deployment_name(issued.bundle.folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
@@ -385,7 +385,7 @@ def _write(
 ) -> tuple[Manifest, list[Package]]:
     """Make some packages, list their passwords and write them; return the manifest to save."""
     tasks, failed = [], []
-    rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
+    rules = package_rules(load_recorded_rules(manifest.product, sha256=manifest.product_sha256))
     for job in jobs:
         try:
             tasks.append((job, _task(base, job, cipher, rules)))

@@ -48,7 +48,7 @@ from ..request_folder.request_record import (
     Revocation,
     list_current_files,
 )
-from ..rules.findings import Finding, Findings, finding_of, grouped
+from ..rules.findings import Finding, Findings, create_finding, grouped
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
@@ -563,7 +563,7 @@ def _late(plan: CertificatePlan, today: date) -> Finding | None:
     place = next((name for one in plan.certificates for name in one.servers), "")
     message = f"planned_issue_date is {planned}, but new requests are sent on {today} or later"
     hint = f"set planned_issue_date in plan.toml to {today} or later, or remove it"
-    return replace(finding_of(rule, place, message), severity="error", hint=hint)
+    return replace(create_finding(rule, place, message), severity="error", hint=hint)
 
 
 def _wanted(

@@ -269,7 +269,7 @@ class _Schedules:
         """Return the roll-over rule for each usage of a certificate that can roll over."""
         if self.procedure is None:
             return {}
-        found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
+        found = ((usage, self.procedure.find_roll_over(usage)) for usage in certificate.usages)
         return {usage: roll for usage, roll in found if roll is not None}
 
     def validity(

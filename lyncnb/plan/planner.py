@@ -18,7 +18,7 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
-from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
+from ..rules.returned_rules import list_all_checks, may_be_accepted, returned_checks
 from ..rules.rule_files import load_rules, product_titles, products
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
@@ -415,9 +415,9 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 f"{returned_checks()[code].title}",
                 hint=returned_checks()[code].hint,
             )
-        if code not in every_check(rules):
+        if code not in list_all_checks(rules):
             # A misspelled code would accept nothing, and users would not know why.
-            similar_codes = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
+            similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'option accepted contains "{code}", which is not the code of a finding in '
                 f"{rules.title}",

@@ -21,7 +21,7 @@ from ..base.records import SINCE_2, RecordReader
 from ..errors import PlanError, Problem
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
@@ -277,7 +277,7 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
         raise PlanError(
             f"{source} was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
         )
-    rules = rules_on_record(content.product)
+    rules = load_recorded_rules(content.product)
     problems: list[Problem] = []
     reasons = {
         entry.id: {

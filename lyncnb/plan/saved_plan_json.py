@@ -26,7 +26,7 @@ from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_deciding
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from ..topology.topology import Topology, topology_of_rows
 from .acceptances import find_acceptance
 from .model import CertificatePlan, certificate_document
@@ -317,7 +317,7 @@ class SavedDocument:
             raise ValueError("the saved plan was read only in part")
         if not self.is_whole:
             raise PlanAltered(f"{self.source} {ALTERED}", hint=_WAS_ALTERED)
-        rules = rules or rules_on_record(self._document.product)
+        rules = rules or load_recorded_rules(self._document.product)
         problems: list[Problem] = []
         entries = self._document.certificates
         reasons = {entry.id: entry.reasons for entry in entries}
@@ -394,7 +394,7 @@ def read_saved_json(
     problems: list[Problem] = []
     chosen = _read_options(options, reader)
     if chosen is not None and rules is None:
-        rules_on_record(chosen.product)  # A custom product can add its own columns.
+        load_recorded_rules(chosen.product)  # A custom product can add its own columns.
     topology = _read_part(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and content is None):

@@ -22,7 +22,7 @@ from ..base.pasted_text import shown
 from ..base.shown.tables import Table, count_of
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
 from ..rules.model import Rules
-from ..rules.rule_files import load_rules, rules_on_record
+from ..rules.rule_files import load_recorded_rules, load_rules
 from ..topology.topology import Topology, read_topology
 from .model import CertificatePlan
 from .options import DEFAULT_OPTIONS, PlanOptions
@@ -207,7 +207,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
             options = PlanOptions.from_toml(contents[OPTIONS_FILE])
             # The options are read before the table, because a custom product can define additional
             # columns.
-            rules = rules_on_record(options.product)
+            rules = load_recorded_rules(options.product)
     with _collect_problems(problems, TOPOLOGY_FILE):
         if TOPOLOGY_FILE in contents:
             topology = read_topology(contents[TOPOLOGY_FILE])

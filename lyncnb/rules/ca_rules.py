@@ -20,7 +20,7 @@ from ..base.certificate_fields import KEYS
 from ..base.records import RecordReader, named
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
-from .model import ISSUERS, Case, CheckRule, digest_of_deciding
+from .model import ISSUERS, Case, CheckRule, compute_deciding_digest
 from .rule_mistakes import check_codes, check_periods
 
 #: The quantities that can have limits, with their units.
@@ -37,7 +37,7 @@ QUANTITIES: Mapping[str, str] = {
     "age-months": "months after which lyncnb reports the rules as old",
 }
 
-#: The subject of a check: the plan, or an issued certificate.
+#: A check evaluates the plan or an issued certificate.
 JUDGES = ("plan", "returned")
 
 
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSource:
-    """A source that disagrees with the rule."""
+    """A source that disagrees with a rule, and what it says."""
 
     says: str
     source: Source
@@ -66,7 +66,7 @@ class OtherSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaLimit:
-    """A limit that applies from ``effective`` until the day before ``until``.
+    """A CA's limit on a quantity, from ``effective`` until the day before ``until``.
 
     ``applies`` is ``public``, ``internal``, or the id of a root program or a CA. The limit applies
     only to certificates that are valid for more than ``over_days``.
@@ -110,7 +110,7 @@ class ValidationMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootRule:
-    """The clients that do not trust some roots, and from when.
+    """A rule about root certificates that clients do not trust, with the date.
 
     ``roots`` are common names, or organizational units of roots without a specific common name.
     ``code`` is the check of issued certificates that reports the root. ``effective`` is the first
@@ -127,7 +127,7 @@ class RootRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaCheck:
-    """A check in a file of CA rules. :class:`CheckRule` describes the common fields.
+    """A check in a CA rule file. :class:`CheckRule` describes the common fields.
 
     ``judges`` is the subject of the check. ``limit_of`` is a quantity; the smaller of the CA's own
     limit and the general limit applies. The check does not apply to CAs that have their own limit
@@ -182,7 +182,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaRules:
-    """One file of ``cas/``."""
+    """The content of a CA rule file in ``cas/``."""
 
     title: str
     as_of: date
@@ -198,28 +198,28 @@ class CaRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaRuleSet:
-    """All files of CA rules."""
+    """The rules in all CA rule files."""
 
     files: tuple[CaRules, ...]
 
     @property
     def as_of(self) -> date:
-        """The review date of the file that was reviewed the longest time ago."""
+        """The oldest review date of all CA rule files."""
         return min(rules.as_of for rules in self.files)
 
     @property
     def checks(self) -> tuple[CaCheck, ...]:
-        """All checks, regardless of their dates."""
+        """The checks in all CA rule files, regardless of their dates."""
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The group of each check code. Codes without a group are left out."""
+        """The group of each check code, without codes that have no group."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def checks_by_code(self) -> dict[str, CheckRule]:
-        """Return all checks as ``CheckRule``, by code and regardless of their dates."""
-        return {check.code: self.rule_of(check) for check in self.checks}
+        """Return all checks as ``CheckRule`` by code, regardless of their dates."""
+        return {check.code: self.convert_to_check_rule(check) for check in self.checks}
 
     @property
     def methods(self) -> tuple[ValidationMethod, ...]:
@@ -228,7 +228,7 @@ class CaRuleSet:
 
     @property
     def roots(self) -> tuple[RootRule, ...]:
-        """All rules about single roots, regardless of their dates."""
+        """All rules about root certificates, regardless of their dates."""
         return tuple(chain.from_iterable(rules.roots for rules in self.files))
 
     def validates_each_name(self, ca: str) -> bool:
@@ -243,7 +243,7 @@ class CaRuleSet:
     ) -> tuple[tuple[date, CaLimit | None], ...]:
         """Return the smallest limit that applies to a CA, for each date on which it may change.
 
-        None means that no limit applies from this date.
+        None means that no limit applies from the date on.
         """
         limits = self.limits(quantity, issuer=issuer, ca=ca)
         days = {date.min}
@@ -298,25 +298,27 @@ class CaRuleSet:
         for check in self.checks:
             if judges not in check.judges:
                 continue
-            rule = self.rule_of(check)
+            rule = self.convert_to_check_rule(check)
             if on is not None and not rule.holds_on(on):
                 continue
             if not check.limit_of:
-                own = [bound for _, bound in self._limits(check.not_bound_by, on) if bound.names]
+                own = [
+                    bound for _, bound in self._find_limits(check.not_bound_by, on) if bound.names
+                ]
                 names = tuple(name for bound in own for name in bound.names)
                 yield replace(rule, not_cas=(*rule.not_cas, *names))
                 continue
             applicable = [
                 (limit, bound)
-                for limit, bound in self._limits(check.limit_of, on)
-                if bound.issuer == self._scope_of(check.applies).issuer
+                for limit, bound in self._find_limits(check.limit_of, on)
+                if bound.issuer == self._describe_scope(check.applies).issuer
             ]
             general = min(
                 (limit.value for limit, bound in applicable if not bound.names), default=None
             )
             for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
-                    continue  # The limit for all CAs is smaller.
+                    continue  # In this case, the limit for all CAs is smaller.
                 own = (
                     []
                     if bound.names or not on
@@ -331,15 +333,15 @@ class CaRuleSet:
                     disagreement=_format_disagreement(limit.source, limit.conflicts),
                 )
 
-    def _limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
+    def _find_limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
         """Yield the limits on a quantity on a date, each with its scope."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
             if limit.quantity == quantity and (on is None or limit.holds_on(on)):
-                yield limit, self._scope_of(limit.applies)
+                yield limit, self._describe_scope(limit.applies)
 
-    def rule_of(self, check: CaCheck) -> CheckRule:
-        """Convert a check to a ``CheckRule``."""
-        bound = self._scope_of(check.applies)
+    def convert_to_check_rule(self, check: CaCheck) -> CheckRule:
+        """Convert a check in a CA rule file to a ``CheckRule``."""
+        bound = self._describe_scope(check.applies)
         return CheckRule(
             code=check.code,
             severity=check.severity,
@@ -353,7 +355,7 @@ class CaRuleSet:
             usages=check.usages,
             issuers=(bound.issuer,),
             cas=bound.names,
-            not_cas=tuple(n for ca in check.except_cas for n in self._scope_of(ca).names),
+            not_cas=tuple(n for ca in check.except_cas for n in self._describe_scope(ca).names),
             names=check.names,
             limit=check.limit,
             suffixes=check.suffixes,
@@ -367,11 +369,11 @@ class CaRuleSet:
         )
 
     def _applies(self, applies: str, issuer: str, ca: str) -> bool:
-        bound = self._scope_of(applies)
+        bound = self._describe_scope(applies)
         return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
 
-    def _scope_of(self, applies: str) -> Authority:
-        """Return the scope of a rule: all public or internal CAs, or one CA."""
+    def _describe_scope(self, applies: str) -> Authority:
+        """Describe the scope of a rule: all public or internal CAs, or one CA."""
         if applies in ISSUERS:
             return Authority(id=applies, title=applies, issuer=applies)
         known = chain.from_iterable((*rules.programmes, *rules.cas) for rules in self.files)
@@ -379,7 +381,7 @@ class CaRuleSet:
 
 
 def is_named(ca: str, names: Iterable[str]) -> bool:
-    """Return whether a planner's name for a CA contains one of the names, in any letter case."""
+    """Return whether a planner's name for a CA contains a known name, in any letter case."""
     words = f" {' '.join(ca.casefold().split())} "
     return any(f" {name.casefold()} " in words for name in names)
 
@@ -424,7 +426,7 @@ def ca_rules_digest() -> str:
 def ca_rules_deciding() -> str:
     """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
-    return digest_of_deciding({name: parse_toml(text) for name, text in texts})
+    return compute_deciding_digest({name: parse_toml(text) for name, text in texts})
 
 
 def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..base.records import Placed, RecordReader, inside, place_of
-from .model import cited, replace_words
+from .model import replace_documents, replace_words
 
 #: A table in a TOML document.
 Toml: TypeAlias = Mapping[str, object]
 
-# The key that identifies the records of each array.
+# The key that identifies the records in each array.
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     "client": "id",
@@ -35,8 +35,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# Keys with lists of ids of other records, and the kinds of those records. If a list in _WHOLE
-# becomes empty, the record has no remaining subject.
+# The keys with lists of ids of other records, and the types of the other records. If a list in
+# _WHOLE becomes empty, the record has no remaining subject.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -46,7 +46,8 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# Records that depend on roles are removed first, with everything that refers to them.
+# lyncnb first removes records that depend on roles, and then everything that refers to these
+# records.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
@@ -91,7 +92,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
         if key not in _OWN:
             taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A tuple cannot be in a TOML file, so it marks values from this function.
+    # A TOML file cannot contain a tuple, so a tuple marks values that this function created.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -107,7 +108,7 @@ def _read_table(reader: RecordReader, value: object, where: str) -> dict[str, An
     return {}
 
 
-# --- Inherited records.
+# --- Adapt inherited records.
 
 
 @dataclass(slots=True)
@@ -116,20 +117,20 @@ class _Wording:
 
     words: Mapping[str, str]
     sources: Mapping[str, str]
-    title: str  # title of the other product
+    title: str  # The title of the other product.
     used: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
-        """Replace words in a text."""
+        """Replace words of the other product in a text."""
         self.used.update(old for old in self.words if old in text)
         return replace_words(text, self.words)
 
     def source(self, text: str) -> str:
-        """Replace documents in a source. Without a replacement, mark the source as inferred."""
+        """Replace documents about the other product in a source, or mark the source as inferred."""
         return "; ".join(map(self._replace_document, text.split("; ")))
 
     def _replace_document(self, text: str) -> str:
-        source, document = cited(text, self.sources, self.title)
+        source, document = replace_documents(text, self.sources, self.title)
         if document:
             self.used.add(document)
         return source
@@ -158,14 +159,14 @@ def _place_with_source(entry: object, source: str, where: str) -> str:
     return path if ": " in path else f"{source}: {path}"
 
 
-# --- Removed records, and records for a role that is like another role.
+# --- Remove records, and create records for a role that is like another role.
 
 
-def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
-    """Yield each array of tables, such as ``deploy.step``, with its records."""
+def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
+    """Yield each array of tables in a document, such as ``deploy.step``, with the records."""
     for key, value in document.items():
         if isinstance(value, Mapping):
-            yield from ((f"{key}.{name}", records) for name, records in _arrays(value))
+            yield from ((f"{key}.{name}", records) for name, records in _find_arrays(value))
         elif isinstance(value, list) and all(isinstance(item, Placed) for item in value):
             yield key, value
 
@@ -178,7 +179,7 @@ def _remove_records(
     source: str,
 ) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
-    arrays = dict(_arrays(document))
+    arrays = dict(_find_arrays(document))
     reader.among(where, without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
@@ -210,7 +211,7 @@ def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _remove_ids(record: Placed, gone: Mapping[str, set[object]]) -> bool:
-    """Remove ids from the lists in a record, and return whether the record still has a subject."""
+    """Remove ids from the lists in a record. Return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
@@ -224,19 +225,19 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
     roles = extension.get("role", [])
     if not isinstance(roles, list):
         return
-    known = sorted(str(record["id"]) for record in dict(_arrays(document)).get("role", []))
+    known = sorted(str(record["id"]) for record in dict(_find_arrays(document)).get("role", []))
     for index, role in enumerate(roles):
         if not isinstance(role, Mapping) or "like" not in role:
             continue
         where = place_of(role, f"role[{index}]")
         reader.among(f"{where}.like", (str(role["like"]),), known, "role")
-        for _, records in _arrays(document):
+        for _, records in _find_arrays(document):
             for said in (record.get(key) for record in records for key in _COPIED_LISTS):
                 if isinstance(said, list) and role["like"] in said:
                     said.insert(said.index(role["like"]) + 1, role.get("id"))
 
 
-# --- Changed records.
+# --- Apply changes to records.
 
 
 def _apply_changes(base: object, value: object, where: str, reader: RecordReader) -> object:
@@ -266,7 +267,7 @@ def _merge_records(
         if not isinstance(record, Mapping):
             merged.append(
                 record
-            )  # Invalid records are reported later, when objects are created from them.
+            )  # Invalid records are reported later, when lyncnb creates objects from them.
             ids.append(None)
             continue
         identity = record.get(key)

@@ -13,13 +13,13 @@ from .returned_rules import may_be_accepted, returned_checks
 
 _TITLE = "Findings of lyncnb"
 
-#: The name of the page of :func:`finding_page`.
+#: The file name of the page that :func:`finding_page` creates.
 FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": is_page(_TITLE.encode())})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A finding on the page. Periods and examples are text, or "" if there are none."""
+    """A finding on the page about findings. Periods and examples are text, or ""."""
 
     rule: CheckRule
     days: str
@@ -31,7 +31,7 @@ class Entry:
 
 
 def finding_page(rules: Rules) -> str:
-    """Create an HTML page of every finding: for plans, by product and CA, then for certificates.
+    """Create an HTML page that explains every finding about plans and issued certificates.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def finding_page(rules: Rules) -> str:
         code: tuple(_format_root(root) for root in cas.roots if root.code == code)
         for code in dict.fromkeys(root.code for root in cas.roots)
     }
-    of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
+    of_plans = [rules.own(cas.convert_to_check_rule(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
         (f"Plans: rules for {rules.title}", list(rules.checks.values())),
         (f"Plans: rules for CAs (as of {cas.as_of})", of_plans),
@@ -83,7 +83,7 @@ def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) ->
         acceptance = "with a reason" if may else "you cannot accept it"
     return Entry(
         rule=rule,
-        days=days_in_words(rule),
+        days=format_period(rule),
         whom=", ".join((*rule.issuers, *rule.cas, *rule.roles, *rule.usages)),
         fires=_format_case(rule.fires),
         nearest=_format_case(rule.nearest),
@@ -92,7 +92,7 @@ def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) ->
     )
 
 
-def days_in_words(rule: CheckRule) -> str:
+def format_period(rule: CheckRule) -> str:
     """Format the period in which a check applies, or return "" if it always applies."""
     words = [f"from {rule.effective}"] if rule.effective else []
     words += [f"until the day before {rule.until}"] if rule.until else []
@@ -112,7 +112,7 @@ def _format_limits(quantity: str) -> tuple[str, ...]:
 
 
 def _format_root(root: RootRule) -> str:
-    """Format roots with the clients that do not trust them, the date, and the source."""
+    """Format root certificates with the clients that do not trust them, a date, and a source."""
     since = f", {root.effective}" if root.effective else ""
     return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 

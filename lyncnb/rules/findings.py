@@ -24,7 +24,7 @@ from .model import SEVERITIES, CheckRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEdit:
-    """A new text for one cell in the table. ``row`` is an index into ``Topology.cells``."""
+    """A fix that sets a new text in a table cell. ``row`` is an index into ``Topology.cells``."""
 
     row: int
     column: str
@@ -33,7 +33,7 @@ class CellEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionEdit:
-    """A new value for an option, or its default if ``value`` is None.
+    """A fix that sets an option, or resets it to the default if ``value`` is None.
 
     If ``key`` is set (the usage of an issuer, or the code of an acceptance), only this entry of the
     option is removed.
@@ -46,7 +46,7 @@ class OptionEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadingEdit:
-    """The name of a known column that replaces an unknown heading."""
+    """A fix that replaces an unknown heading with the name of a known column."""
 
     heading: str
     column: str
@@ -57,7 +57,7 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Told):
-    """The result of a check for one certificate, one server, or the file.
+    """The result of a check for a certificate, a server, or the file.
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
     ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
@@ -74,7 +74,7 @@ class Finding(Told):
     )
 
     code: str
-    severity: str  # error | warning | notice
+    severity: str  # One of: error | warning | notice
     about: str
     message: str
     hint: str
@@ -85,15 +85,15 @@ class Finding(Told):
 
     @property
     def words(self) -> str:
-        """Return the title and message, because ``the key is RSA 1024`` alone is not clear."""
+        """Return the title and the message, because a message alone may not be clear."""
         return f"{self.title}: {self.message}" if self.title else self.message
 
     def accepted_because(self, reason: str) -> Finding:
-        """Return the notice that replaces this error after it was accepted."""
+        """Return the notice that replaces this error after a user has accepted it."""
         return replace(
             self,
             severity="notice",
-            message=f"{self.message}{accepted_words(reason)}",
+            message=f"{self.message}{format_acceptance(reason)}",
             hint="You do not need to do anything, because the finding is accepted.",
             accepted=reason,
             edits=(),
@@ -104,18 +104,18 @@ class Finding(Told):
         return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
 
 
-def accepted_words(reason: str) -> str:
-    """Return the text that the message of an accepted finding ends with."""
+def format_acceptance(reason: str) -> str:
+    """Return the text at the end of an accepted finding's message, with the reason."""
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # maximum number of messages in one line
+_MESSAGES_SHOWN = 3  # The maximum number of messages in a line.
 _PLACES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingGroup:
-    """Findings that a list shows as one entry, because they have the same code or the same subject.
+    """Findings with the same code or the same subject, which a list shows as one entry.
 
     ``subject`` is "" for findings with one code. ``findings`` contains at least one finding, and
     all have the same severity.
@@ -131,27 +131,27 @@ class FindingGroup:
 
     @property
     def title(self) -> str:
-        """The title of the entry, without a value."""
+        """The title of the findings, without a value."""
         return self.subject or self.findings[0].title
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of the findings, without duplicates."""
+        """The codes of the findings in the group, without duplicates."""
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The certificates and servers of the findings, without duplicates."""
+        """The certificates and servers that the findings are about, without duplicates."""
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:
-        """The entries of a subject, one for each code; empty for findings with one code."""
+        """The groups within a subject, one for each code; empty for findings with one code."""
         return grouped(self.findings, by_subject=False) if self.subject else ()
 
     @property
     def message(self) -> str:
-        """The first three messages, and the number of further messages."""
+        """The first three messages in the group, and the number of further messages."""
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
@@ -159,7 +159,7 @@ class FindingGroup:
 
     @property
     def words(self) -> str:
-        """The title, the number of findings, and the message, in one line."""
+        """The title, the number of findings, and the message of the group, in one line."""
         if not self.title:
             return self.message
         unit = "point" if self.subject else "time"
@@ -169,7 +169,7 @@ class FindingGroup:
 
     @property
     def paragraph(self) -> str:
-        """The text for a document, with every point of the subject."""
+        """The group as text for a document, with every point of the subject."""
         if not self.subject:
             return self.words
         return "\n".join((f"{self.title}:", *(f"- {point.words}" for point in self.points)))
@@ -195,14 +195,14 @@ class FindingGroup:
 
     @property
     def hint(self) -> str:
-        """The hint that says what to do."""
+        """The hint for fixing the findings in the group."""
         if self.subject:
             return "Read each point before you order: lyncnb check -v lists them."
         return self.findings[0].hint
 
     @property
     def source(self) -> str:
-        """The sources of the findings, without duplicates."""
+        """The sources of the findings in the group, without duplicates."""
         return "; ".join(dict.fromkeys(finding.source for finding in self.findings))
 
 
@@ -234,7 +234,7 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
     return tuple(groups)
 
 
-_SHOWN = 60  # maximum number of findings in a repr, so that it fits in a notebook cell
+_SHOWN = 60  # The maximum number of findings in a repr, so that it fits in a notebook cell.
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -251,7 +251,7 @@ class Findings(Table, Sequence[Finding]):
     )
 
     items: tuple[Finding, ...] = ()
-    #: The evaluation date of the plan, or None if no date applies.
+    #: The evaluation date, or None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
     #: The plan that was checked, if there is one.
     plan: Marked | None = field(default=None, compare=False)
@@ -316,8 +316,8 @@ def sort_findings(findings: Iterable[Finding], *, judged_on: date | None = None)
     return Findings(tuple(sorted(set(findings), key=key)), judged_on)
 
 
-def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding of a check, with its subject and a message that contains the value."""
+def create_finding(rule: CheckRule, about: str, message: str) -> Finding:
+    """Create a finding for a check, about an object, with a message that contains the value."""
     if rule.disagreement:
         message = f"{message} ({rule.disagreement})"
     return Finding(

@@ -14,8 +14,8 @@ from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table
 from ..topology.columns import flag_columns, pool_name_columns
 
-#: Placeholders in name templates, with their values. Each name column of a pool is also a
-#: placeholder.
+#: The placeholders in name templates, with a description of their values. Each name column of a
+#: pool is also a placeholder.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
@@ -48,7 +48,7 @@ def placeholders() -> Mapping[str, str]:
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-#: Flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no
+#: The flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no
 #: column of a pool is also a flag.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
@@ -90,8 +90,8 @@ ZONES = ("outside", "perimeter", "inside")
 #: the speaker's site has none.
 REACHES = ("site", "nearest", "deployment")
 
-#: Placeholders that are not allowed on certificates per computer, pool, or deployment, by their
-#: beginning.
+#: The beginnings of placeholders that are not allowed on certificates per computer, pool, or
+#: deployment.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
@@ -108,17 +108,17 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-#: The form of a template: text with at most one placeholder.
+#: A template is text with at most one placeholder.
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
-#: The text that replaces a fact if no document states it.
+#: This text replaces a fact that no document states.
 NOT_DOCUMENTED = "not documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A documented fact. The source of an inferred fact begins with ``Inferred: ``."""
+    """A fact with its source. The source of an inferred fact begins with ``Inferred: ``."""
 
     says: str
     source: str
@@ -127,7 +127,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-#: Keys of texts for people, which do not affect plans or findings.
+#: The keys of texts for people, which do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -136,8 +136,8 @@ _WORDS = frozenset(
 )
 
 
-def digest_of_deciding(value: object) -> str:
-    """Return the SHA-256 of a rule document without texts for people, in any order."""
+def compute_deciding_digest(value: object) -> str:
+    """Return the SHA-256 of a rule document without texts for people, regardless of the order."""
 
     def plain(value: object) -> object:
         if isinstance(value, Mapping):
@@ -150,7 +150,7 @@ def digest_of_deciding(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRule:
-    """A kind of name on certificates, such as ``sip.{sip_domain}``.
+    """A rule for a type of name on certificates, such as ``sip.{sip_domain}``.
 
     ``template`` contains at most one placeholder and produces one name for each of its values. The
     name applies if all flags in ``if_all`` are set, at least one in ``if_any`` (unless empty), and
@@ -172,16 +172,16 @@ class NameRule:
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """The text before the placeholder, the placeholder without braces, and the rest."""
+        """The template as text before the placeholder, the placeholder, and text after it."""
         match = TEMPLATE.fullmatch(self.template)
         return (match[1], match[2] or "", match[3]) if match else (self.template, "", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRule:
-    """A certificate that a role needs.
+    """A rule for a certificate that a server role needs.
 
-    ``issue_per`` is ``computer``, ``pool``, or ``deployment``. The last one means one certificate
+    ``issue_per`` is ``computer``, ``pool``, or ``deployment``. ``deployment`` means one certificate
     for all servers with the roles in ``needed_by``. If a flag in ``per_pool_if`` is set, all
     servers in a pool share one certificate with the names of all servers. ``layout`` is
     ``combined``, ``separate``, or "" (both). The certificate is needed if all flags in ``if_all``
@@ -217,19 +217,19 @@ class RoleRule:
     id: str
     title: str
     source: str
-    traits: frozenset[str] = frozenset()  # such as publishes_web, single_computer
+    traits: frozenset[str] = frozenset()  # Examples: publishes_web, single_computer.
     publish_order: int = (
-        0  # position among the names on a reverse proxy certificate; 0 means not published
+        0  # The position of the role's names on a reverse proxy certificate; 0 means not published.
     )
     zone: str = "inside"  # one of ZONES
     hosted_by: tuple[
         str, ...
-    ] = ()  # roles on whose servers this role needs no separate certificate
+    ] = ()  # The roles on whose servers this role needs no separate certificate.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRule:
-    """A client operating system. ``hashes`` contains its documented hash algorithms."""
+    """A client operating system; ``hashes`` contains the hash algorithms that it supports."""
 
     id: str
     hashes: tuple[str, ...]
@@ -252,21 +252,21 @@ class PartyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRule:
-    """A TLS connection, with the parties that open and accept it and the names that it uses.
+    """A rule for a TLS connection: which roles or parties open and accept it, and by which names.
 
     ``speakers`` are ids of roles or parties, ``listeners`` are ids of roles. The listener presents
     its certificate for ``usage``, or "" for roles whose certificates have no usage. The speaker
     connects by the names of the name rules in ``names``. ``reach`` is one of ``REACHES``. If the
     speaker also presents a certificate, it is the certificate for ``speaker_usage``. ``when``
     describes a condition for the connection that the table does not contain. ``drawn`` means that
-    pictures show it.
+    figures show the connection.
     """
 
     id: str
     speakers: tuple[str, ...]
     listeners: tuple[str, ...]
     names: tuple[str, ...]
-    protocol: str  # such as SIP, HTTPS
+    protocol: str  # Examples: SIP, HTTPS.
     port: int
     why: str
     source: str
@@ -280,7 +280,7 @@ class ConnectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRule:
-    """The trust that some connections, or servers with some roles, need.
+    """A rule for the CA certificates that connections, or servers with a role, need.
 
     For ``connections``, the listener presents a certificate and the speaker needs its root. With
     ``speaker_eku``, the speaker also presents a certificate. With ``listener_eku``, the listener
@@ -302,7 +302,7 @@ class TrustRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A test deployment that causes a finding, or the most similar one that does not.
+    """A test deployment that causes a finding, or a similar deployment that does not.
 
     ``says`` describes the deployment. It is a sample deployment with changes: ``without`` contains
     removed roles, ``rows`` additional rows by server and column, and ``cells`` new texts by role
@@ -343,19 +343,20 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()  # roles and usages to which the check does not apply
-    names: tuple[str, ...] = ()  # ids of name rules, for functions that look for names
-    limit: int = 0  # limit for the number that the function counts
-    suffixes: tuple[str, ...] = ()  # endings of names, for functions that look for them
-    labels: tuple[str, ...] = ()  # labels in names, for functions that look for them
-    keys: tuple[str, ...] = ()  # keys such as "ECDSA 521", for functions that look for them
+    not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
+    names: tuple[str, ...] = ()  # The ids of name rules, for functions that check names.
+    limit: int = 0  # The limit for the number that the function counts.
+    suffixes: tuple[str, ...] = ()  # The endings of names, for functions that check name endings.
+    labels: tuple[str, ...] = ()  # The labels in names, for functions that check labels.
+    keys: tuple[str, ...] = ()  # Keys such as "ECDSA 521", for functions that check keys.
     policies: tuple[
         str, ...
-    ] = ()  # certificate policies (dotted OIDs), of which a certificate must have one
+    ] = ()  # Certificate policies (OIDs). A certificate must have one of them.
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
-    not_cas: tuple[str, ...] = ()  # CAs with a smaller limit, to which the check does not apply
+    # The CAs with a smaller limit, to which the check does not apply.
+    not_cas: tuple[str, ...] = ()
     disagreement: str = ""
     fires: Case | None = None
     nearest: Case | None = None
@@ -368,29 +369,29 @@ class CheckRule:
 
 
 def replace_words(text: str, words: Mapping[str, str]) -> str:
-    """Replace words in a text, the longest matches first."""
+    """Replace words in a text, starting with the longest matches."""
     present = sorted((old for old in words if old in text), key=len, reverse=True)
     pattern = "|".join(map(re.escape, present))
     return re.sub(pattern, lambda match: words[match[0]], text) if present else text
 
 
-def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
+def replace_documents(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
     """Replace documents of another product in a source with the documents of this product.
 
     Parameters
     ----------
     text : str
-        A source that may name a document of the other product.
+        A source, which may contain the name of a document about the other product.
     documents : mapping
-        The documents of this product and their dates, by the document of the other product.
+        The documents about this product and their dates, by the document about the other product.
     title : str
         The title of the other product.
 
     Returns
     -------
     tuple of str
-        The source, marked as inferred if only the other product has the document, and the key in
-        ``documents`` that was found, or "".
+        The source, and the key in ``documents`` that was found, or "". If only the other product
+        has the document, the source is marked as inferred.
     """
     for old in sorted(documents, key=len, reverse=True):
         before, match, detail = text.partition(old)
@@ -416,20 +417,21 @@ class Rules(Table):
     names: Mapping[str, NameRule]
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
-    settings: Mapping[str, object]  # remaining tables in the file: pfx, deploy
+    settings: Mapping[str, object]  # The remaining tables in the product file: pfx, deploy.
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()
-    clients: tuple[ClientRule, ...] = ()  # from the oldest to the newest
+    clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    words: tuple[Mapping[str, str], ...] = ()  # replacements of words in shared texts, in order
-    #: For the sources of shared texts: the title of the other product, and this product's documents
-    #: by the other product's.
+    # The replacements of words in shared texts, in order.
+    words: tuple[Mapping[str, str], ...] = ()
+    #: For the sources of shared texts: the title of the other product, and the documents about this
+    #: product by the other product's documents.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
-        """Return the selected client, or the oldest one in the list by default."""
+        """Return the selected client operating system, or by default the oldest in the list."""
         fitting = (client for client in self.clients if chosen in ("", client.id))
         return next(fitting, None)
 
@@ -442,11 +444,11 @@ class Rules(Table):
     def source(self, text: str) -> str:
         """Replace documents in a source of another product with the documents of this product."""
         for title, documents in self.cited:
-            text, _ = cited(text, documents, title)
+            text, _ = replace_documents(text, documents, title)
         return text
 
     def own(self, check: CheckRule) -> CheckRule:
-        """Return a shared check with the words of this product."""
+        """Return a copy of a shared check with the words of this product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
@@ -459,7 +461,7 @@ class Rules(Table):
 
     @property
     def pool_columns(self) -> frozenset[str]:
-        """The pool columns that names or conditions in the product use."""
+        """The pool columns that name rules or conditions in the product use."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
         for rule in self.certificates:

@@ -1,4 +1,4 @@
-"""The deployment procedure and the packages of a product, as its rules define them.
+"""Read the deployment procedure and the package rules of a product.
 
 This module reads the table ``[deploy]`` of a product; ``deploy/fill_steps.py`` fills it in for a
 server. The table contains:
@@ -80,7 +80,7 @@ QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 #: The types of assignment: immediately, or in addition to the current certificate until a date.
 CALLS = ("assign", "roll")
 
-#: The parts of a checklist to which a step may belong, in addition to what its phase says.
+#: The parts of a checklist to which a step may belong, in addition to the part for its phase.
 PARTS = ("once", "exception")
 
 #: The columns of the summary that show a step's commands.
@@ -225,7 +225,7 @@ class Step:
     caution: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Return whether the step is for a certificate of this role and these usages."""
+        """Return whether the step applies to certificates with this role and these usages."""
         if self.roles and role not in self.roles:
             return False
         if self.without_usages:
@@ -235,7 +235,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An item of a sheet that has several steps, with the result that all of them have."""
+    """An item on a sheet that consists of several steps, with their common result."""
 
     id: str
     title: str
@@ -257,7 +257,7 @@ class RollOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """The shell for a role's commands, and the modules to load first."""
+    """The shell for the commands of server roles, and the modules to load first."""
 
     roles: tuple[str, ...]
     title: str
@@ -269,7 +269,7 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmdlet:
-    """A command in steps, with the parameters that steps use and the page that documents them.
+    """A cmdlet in steps, with the parameters that steps use and the page that documents them.
 
     ``keys`` contains the keys that the command can create, such as ``RSA 2048``. It is empty if the
     command does not create a key.
@@ -283,7 +283,7 @@ class Cmdlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The servers in one stage of the change.
+    """A stage of the change, with the servers that are changed in it.
 
     ``text`` explains the order of the servers in a pool and the effects on users.
     """
@@ -296,7 +296,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """All steps of a product in order, with the data that they need.
+    """The deployment procedure of a product: all steps in order, with the data that they need.
 
     ``folder`` is the folder for packages and scripts on a server.
     """
@@ -311,15 +311,15 @@ class Procedure:
     order: tuple[Stage, ...] = ()
     tasks: tuple[Task, ...] = named("task", default=())
 
-    def roll_of(self, usage: str) -> RollOver | None:
+    def find_roll_over(self, usage: str) -> RollOver | None:
         """Return the rollover rule for a usage, or None if rollover is not supported."""
         return next((roll for roll in self.rolls if usage in roll.usages), None)
 
-    def makes_key(self, key: str) -> bool:
+    def can_create_key(self, key: str) -> bool:
         """Return whether every command that creates keys can create a key of this type and size."""
         return all(key in cmdlet.keys for cmdlet in self.cmdlets if cmdlet.keys)
 
-    def shell_of(self, role: str) -> Shell | None:
+    def find_shell(self, role: str) -> Shell | None:
         """Return the shell in which to run the commands for a role."""
         return next((shell for shell in self.shells if role in shell.roles), None)
 
@@ -333,17 +333,17 @@ def load_procedure(rules: Rules) -> Procedure:
         If the table is missing or has mistakes. The error lists each mistake with its place.
     """
     what = "it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
-    return _read(rules, "deploy", Procedure, what, _check)
+    return _read_table(rules, "deploy", Procedure, what, _check_table)
 
 
-def _read(
+def _read_table(
     rules: Rules,
     name: str,
     kind: type[_Record],
     what: str,
     check: Callable[[RecordReader, _Record, Mapping[str, object]], None] = lambda *_: None,
 ) -> _Record:
-    """Read a product table that other commands need. ``what`` describes the table."""
+    """Read a table in a product's rules, such as ``deploy``. ``what`` describes the table."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
         raise RulesError(
@@ -361,14 +361,14 @@ def _read(
     return record
 
 
-def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
-    """Report values in the table ``deploy`` that are valid but cannot work, with their place."""
+def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
+    """Report values in the table ``deploy`` that have the correct type but cannot work."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         where = place_of(table, "deploy")
         reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
     tasks = {task.id: task for task in procedure.tasks}
-    where_is = {kind: _places(table, kind) for kind in ("step", "check", "place", "task")}
+    where_is = {kind: _list_positions(table, kind) for kind in ("step", "check", "place", "task")}
     for where, step in zip(where_is["step"], procedure.steps):
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
@@ -407,8 +407,8 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
         reader.once(dict(zip(where_is[kind], records)), "id")
 
 
-def _places(table: Mapping[str, object], kind: str) -> list[str]:
-    """Return the positions of the valid steps or checks in the table."""
+def _list_positions(table: Mapping[str, object], kind: str) -> list[str]:
+    """Return the positions of the valid steps or checks in the table ``deploy``."""
     entries = table.get(kind, [])
     assert isinstance(entries, list)
     return [place_of(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
@@ -416,7 +416,7 @@ def _places(table: Mapping[str, object], kind: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """An encryption for PFX files, with the Windows Server versions that support it."""
+    """A type of encryption for PFX files, with the Windows Server versions that support it."""
 
     id: str
     title: str
@@ -471,4 +471,4 @@ def package_rules(rules: Rules) -> PackageRules:
     what = (
         "the table contains the provider and one [[pfx.encryption]] for each Windows Server version"
     )
-    return _read(rules, "pfx", PackageRules, what)
+    return _read_table(rules, "pfx", PackageRules, what)

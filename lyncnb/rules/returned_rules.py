@@ -14,15 +14,15 @@ from ..base.records import RecordReader
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 from .ca_rules import ca_rules, ca_rules_digest
-from .findings import Finding, finding_of
+from .findings import Finding, create_finding
 from .model import CheckRule, Rules
 from .rule_mistakes import check_checks
 
-Difference = tuple[str, str]  # code, message
+Difference = tuple[str, str]  # A pair of a code and a message.
 
 
 class Planned(Protocol):
-    """The values of a planned certificate that the checks need."""
+    """The values of a planned certificate that checks of issued certificates need."""
 
     @property
     def id(self) -> str:
@@ -108,7 +108,7 @@ def returned_checks() -> Mapping[str, CheckRule]:
     )
 
 
-def every_check(rules: Rules) -> Mapping[str, CheckRule]:
+def list_all_checks(rules: Rules) -> Mapping[str, CheckRule]:
     """Return all checks of plans (product and CA rules) and of issued certificates.
 
     Parameters
@@ -136,7 +136,7 @@ def may_be_accepted(code: str) -> bool:
 
 
 @cache
-def rules_identity() -> str:
+def compute_rules_identity() -> str:
     """Return the first digits of the SHA-256 of the rules, which identify their version."""
     path = package_files(__package__) / "returned_rules.toml"
     digest = hashlib.sha256(path.read_bytes() + ca_rules_digest().encode())
@@ -155,7 +155,7 @@ def finding(code: str, about: str, message: str) -> Finding:
     message : str
         The message, which contains the value.
     """
-    return finding_of(returned_checks()[code], about, message)
+    return create_finding(returned_checks()[code], about, message)
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Read the files in ``products/`` as ``Rules``, and reject everything that is not known.
+"""Read the files in ``products/`` as ``Rules``, and reject unknown entries.
 
 The rules of a product are one file, or a folder of files that form one document. lyncnb rejects
 each invalid entry with its place (see ``rule_mistakes``), because a typing error must not become a
@@ -35,7 +35,7 @@ from .model import (
     RoleRule,
     Rules,
     TrustRule,
-    digest_of_deciding,
+    compute_deciding_digest,
 )
 from .procedure import load_procedure, package_rules
 from .rule_mistakes import (
@@ -47,16 +47,16 @@ from .rule_mistakes import (
     check_roles,
     check_trusts,
     check_words,
-    ids_in,
+    list_ids,
 )
 
 #: The environment variable for the folder that contains custom products.
 FOLDER = "LYNCNB_PRODUCTS"
 
-# Custom product files that have been read, by product name.
+# The custom product files that have been read, by product name.
 _custom_products: dict[str, Rules] = {}
 
-# Maximum number of characters that a message shows of an invalid name.
+# The maximum number of characters that a message shows of an invalid name.
 _SHOWN = 100
 
 # A product has about 300 kB, so a much larger file is not a product.
@@ -81,7 +81,7 @@ def _products_folder() -> Traversable:
     return resources.files(__package__.rpartition(".")[0]) / "products"
 
 
-def _files(product: str) -> dict[str, Traversable]:
+def _list_files(product: str) -> dict[str, Traversable]:
     """Return the files of a built-in product by name, for example ``lync2013/roles.toml``."""
     folder = _products_folder() / product
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def _files(product: str) -> dict[str, Traversable]:
 
 def product_texts(product: str) -> Mapping[str, str]:
     """Read the files of a built-in product, and return the texts by file name."""
-    return {name: file.read_text(encoding="utf-8") for name, file in _files(product).items()}
+    return {name: file.read_text(encoding="utf-8") for name, file in _list_files(product).items()}
 
 
 def product_titles() -> Mapping[str, str]:
@@ -104,7 +104,7 @@ def product_titles() -> Mapping[str, str]:
 @cache
 def _read_title(product: str) -> str:
     """Read the title from the top-level keys, which are above the first table in a file."""
-    files = _files(product)
+    files = _list_files(product)
     head = files.get(f"{product}/{_HEAD}") or files[f"{product}.toml"]
     return str(parse_toml(head.read_text(encoding="utf-8").partition("\n[")[0])["title"])
 
@@ -135,7 +135,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     """
     name = os.fspath(product)
     if name in products():
-        return _load(name)
+        return _load_product(name)
     if name.endswith(".toml"):
         return _load_custom(Path(name))
     if name in _custom_products:
@@ -153,7 +153,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     )
 
 
-def rules_on_record(product: str, *, sha256: str = "") -> Rules:
+def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
     """Read the rules of a product whose name is recorded in a file, possibly from another person.
 
     Parameters
@@ -194,20 +194,20 @@ def rules_on_record(product: str, *, sha256: str = "") -> Rules:
 
 
 @cache
-def _load(product: str) -> Rules:
-    return parse_rules(product_texts(product), source=_source(product))
+def _load_product(product: str) -> Rules:
+    return parse_rules(product_texts(product), source=_name_source(product))
 
 
-def _source(product: str) -> str:
+def _name_source(product: str) -> str:
     """Return the file or folder name of a built-in product, for messages."""
-    name, *others = _files(product)
+    name, *others = _list_files(product)
     return product if others else name
 
 
 @cache
 def _read_document(product: str) -> Mapping[str, object]:
     """Return the complete document of a built-in product, including the product that it extends."""
-    reader = RecordReader(_source(product))
+    reader = RecordReader(_name_source(product))
     document = _merge_with_base(_combine_files(product_texts(product), reader), reader)
     if reader.problems:
         raise RulesError(f"{reader.source} has mistakes", problems=tuple(reader.problems))
@@ -263,11 +263,11 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     texts = {source: text} if isinstance(text, str) else text
     document = _merge_with_base(_combine_files(texts, reader), reader)
     _take_columns(reader, document)
-    rules = _rules(reader, document)
+    rules = _build_rules(reader, document)
     if reader.problems:
         put_back(known_before)
         raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
-    return replace(rules, sha256=_digest(document))
+    return replace(rules, sha256=_compute_digest(document))
 
 
 def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
@@ -289,7 +289,7 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
 def _add_table(
     whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader
 ) -> None:
-    """Add a table from another file. Arrays are joined, but a value may be in one file only."""
+    """Add a table from another file of the product. Arrays are joined. Values must be unique."""
     for key, value in table.items():
         path, earlier = inside(where, key), whole.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
@@ -318,7 +318,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, Mapping) and not _is_array(value)
 
 
-# The tables that are not needed for planning.
+# Planning does not need these tables.
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
@@ -327,13 +327,13 @@ _NOT_PLANNED = frozenset(
 )
 
 
-def _digest(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of the values that affect a plan and its findings, in any order.
+def _compute_digest(document: Mapping[str, object]) -> str:
+    """Return the SHA-256 of the values that affect plans and findings, regardless of the order.
 
     The digest excludes texts for people (reasons, meanings, sources) and tables that are not needed
     for planning. If they change, an approved plan stays valid.
     """
-    return digest_of_deciding(
+    return compute_deciding_digest(
         {key: value for key, value in document.items() if key not in _NOT_PLANNED}
     )
 
@@ -357,7 +357,7 @@ def _merge_with_base(document: dict[str, object], reader: RecordReader) -> dict[
             f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend(_read_document(base), _source(base), document, reader)
+    return extend(_read_document(base), _name_source(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,7 +380,7 @@ def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
         )
 
 
-def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
+def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     names = reader.records(NameRule, document.get("name", []), "name")
     certificates = reader.records(CertificateRule, document.get("certificate", []), "certificate")
     roles = reader.records(RoleRule, document.get("role", []), "role")
@@ -391,7 +391,7 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     clients = reader.records(ClientRule, document.get("client", []), "client")
     for records in (names, certificates, roles, parties, connections, trusts, clients):
         reader.once(records, "id")
-    known = {kind: ids_in(document, kind) for kind in ("name", "role", "party", "connection")}
+    known = {kind: list_ids(document, kind) for kind in ("name", "role", "party", "connection")}
     check_names(reader, names)
     check_certificates(reader, certificates, names, known)
     check_connections(reader, connections, known)
@@ -423,15 +423,15 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
-        words=_replacements(reader, document.get("words", {})),
+        words=_list_replacements(reader, document.get("words", {})),
         cited=cited if isinstance(cited, tuple) else (),
     )
     _check_settings(reader, rules)
     return rules
 
 
-def _replacements(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
-    """Return the word replacements of a product, those of the extended product first."""
+def _list_replacements(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
+    """Return the word replacements of a product, after those of the extended product."""
     if isinstance(words, list):
         return tuple(words)  # The reader validated these texts when it merged the two documents.
     return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()

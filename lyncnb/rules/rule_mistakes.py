@@ -1,4 +1,4 @@
-"""Find mistakes in rules, such as unknown names, roles, flags, placeholders, or periods.
+"""Find mistakes in rules, such as unknown names, roles, flags, or placeholders.
 
 All readers of rules use these functions: for products, CAs, and issued certificates. Each mistake
 is reported with its place in the file.
@@ -35,7 +35,7 @@ from .model import (
 
 
 class _HasCode(Protocol):
-    """The attributes that all kinds of checks have."""
+    """The attributes that all types of checks have."""
 
     @property
     def code(self) -> str:
@@ -59,7 +59,7 @@ class _HasPeriod(Protocol):
 
 
 def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
-    """Report mistakes in checks, with their place in the file."""
+    """Report mistakes in checks, with the place in the file."""
     check_codes(reader, checks)
     check_periods(reader, checks)
     for where, check in checks.items():
@@ -130,7 +130,7 @@ def check_words(
             )
 
 
-def ids_in(document: Mapping[str, object], kind: str) -> list[str]:
+def list_ids(document: Mapping[str, object], kind: str) -> list[str]:
     """Return the ids of all records in an array, including invalid records."""
     records = document.get(kind, [])
     ids = (

@@ -1,4 +1,4 @@
-"""The end of a product's support, for the people who decide about its certificates."""
+"""Read the end dates of support for the products."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Support:
     source: str
 
     def words(self, on: date | None) -> str:
-        """Say when support ends, or that it has ended by an evaluation date."""
+        """Return a sentence about the end of support, which may be before the evaluation date."""
         has_ended = on is not None and self.ends < on
         return f"{'ended' if has_ended else 'ends'} on {self.ends} ({self.source})"
 
@@ -39,7 +39,8 @@ def parse_support(text: str) -> tuple[Support, ...]:
     Raises
     ------
     RulesError
-        With every mistake, for example ``support[1].ends``.
+        If the text has mistakes. The error lists each mistake with its place, such as
+        ``support[1].ends``.
     """
     reader = RecordReader(_FILE)
     document = reader.record(_Document, parse_toml(text))
@@ -49,11 +50,11 @@ def parse_support(text: str) -> tuple[Support, ...]:
 
 
 @cache
-def _all_support() -> dict[str, Support]:
+def _load_all_support() -> dict[str, Support]:
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     return {support.product: support for support in parse_support(text)}
 
 
-def support_of(product: str) -> Support | None:
-    """Return the end of a product's support; None if it has no fixed date, or is unknown."""
-    return _all_support().get(product)
+def find_support(product: str) -> Support | None:
+    """Return the end of a product's support; None if there is no fixed date, or it is unknown."""
+    return _load_all_support().get(product)

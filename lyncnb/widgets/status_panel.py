@@ -36,7 +36,7 @@ from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
 from ..rules.findings import grouped
-from ..rules.rule_files import rules_on_record
+from ..rules.rule_files import load_recorded_rules
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
 from .editing.channel import GRID_SCRIPTS, Answers, Channel
@@ -401,7 +401,7 @@ class StatusChannel(Channel[StatusTold]):
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
         summary = folder_summary(self.work.folder, manifest)
-        names = rules_on_record(manifest.product).names if summary else {}
+        names = load_recorded_rules(manifest.product).names if summary else {}
         self.send(of_record(summary, names, request_id, others))
 
     def _hand_over(self, *, out: Text, issuer: Text, requests: tuple[str, ...]) -> None:

@@ -36,7 +36,7 @@ from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.request_record import IssuedRecord, Judgement
-from lyncnb.rules.returned_rules import rules_identity
+from lyncnb.rules.returned_rules import compute_rules_identity
 
 CA = PythonCa()
 
@@ -94,7 +94,7 @@ def test_received(folder, tmp_path):
             chain=tuple(read_certificate(der(one)).sha256 for one in CA.chain),
             chain_complete=True,
             entry_sha256=entry_sha256(record.plan),
-            rules=rules_identity(),
+            rules=compute_rules_identity(),
             judged_at="2026-11-24T00:00:00Z",
         )
         assert int(record.issued.serial, 16) == certificate.serial_number

@@ -62,7 +62,7 @@ def test_what_is_found_says_what_why_and_who(check):
 
 @pytest.mark.parametrize(
     "check",
-    [check for check in OF_PLANS if RULES.rule_of(check).issuers == ("public",)],
+    [check for check in OF_PLANS if RULES.convert_to_check_rule(check).issuers == ("public",)],
     ids=lambda check: check.code,
 )
 def test_rules_of_public_cas_are_never_asked_of_an_internal_one(check):

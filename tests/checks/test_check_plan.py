@@ -54,7 +54,7 @@ from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.findings import Finding, Findings, finding_of, sort_findings
+from lyncnb.rules.findings import Finding, Findings, create_finding, sort_findings
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.topology import read_topology
 
@@ -608,7 +608,7 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
                 words = (CERTIFICATE_TESTS | FEATURE_TESTS)[test](certificate, view, rule)
             elif test in NAME_TESTS:
                 words = (NAME_TESTS[test](name, view, rule) for name in view.names(certificate))
-            told |= {finding_of(rule, certificate.id, word) for word in words if word}
+            told |= {create_finding(rule, certificate.id, word) for word in words if word}
     found = check_certificates(plan, plan.certificates, on=day)
     assert {replace(finding, edits=()) for finding in found} == told
 

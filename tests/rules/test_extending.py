@@ -98,7 +98,7 @@ def test_with_a_role_goes_what_is_about_nothing_else():
     assert not {"pool-to-chat", "chat-to-pool"} & {c.id for c in mine.connections}
     assert not [c.code for c in mine.checks.values() if "PersistentChat" in (*c.roles, *c.not_for)]
     assert not [s.id for s in load_procedure(mine).steps if "PersistentChat" in s.roles]
-    assert load_procedure(mine).shell_of("FrontEnd")
+    assert load_procedure(mine).find_shell("FrontEnd")
 
 
 def test_with_a_certificate_go_the_names_that_only_it_had():
@@ -124,7 +124,9 @@ def test_a_role_like_another():
     assert [s.id for s in steps if "Gateway" in s.roles] == [
         s.id for s in steps if "Mediation" in s.roles
     ]
-    assert load_procedure(mine).shell_of("Gateway") == load_procedure(mine).shell_of("Mediation")
+    assert load_procedure(mine).find_shell("Gateway") == load_procedure(mine).find_shell(
+        "Mediation"
+    )
 
 
 def test_every_mistake_is_reported_with_its_place():

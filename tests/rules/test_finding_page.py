@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lyncnb.rules.finding_page import finding_page
-from lyncnb.rules.returned_rules import every_check
+from lyncnb.rules.returned_rules import list_all_checks
 from lyncnb.rules.rule_files import load_rules
 
 RULES = load_rules("lync2013")
@@ -26,7 +26,7 @@ def text_of(html):
 
 def test_every_code_stands_there_once_or_where_it_judges(page):
     """Each finding has its code as id, and appears at most twice on the page."""
-    for code in every_check(RULES):
+    for code in list_all_checks(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 
 
@@ -35,7 +35,7 @@ def test_each_says_value_why_what_and_who(page):
     from markupsafe import escape
 
     seen = text_of(page)
-    for rule in every_check(RULES).values():
+    for rule in list_all_checks(RULES).values():
         for text in (rule.title, rule.meaning, rule.hint, rule.source):
             assert str(escape(text)) in seen, (rule.code, text)
 

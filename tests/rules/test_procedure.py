@@ -13,7 +13,7 @@ from powershell_kit import SCRIPT_FUNCTIONS, commands, parse
 from lyncnb.deploy.fill_steps import fill
 from lyncnb.errors import RulesError
 from lyncnb.rules.procedure import PLACEHOLDER, QUESTIONS, load_procedure
-from lyncnb.rules.returned_rules import every_check
+from lyncnb.rules.returned_rules import list_all_checks
 from lyncnb.rules.rule_files import load_rules, products
 
 RULES = load_rules("lync2013")
@@ -291,7 +291,7 @@ def test_every_usage_rolls_over_or_does_not(procedure):
     """A/V Authentication and OAuth roll over 8 and 24 hours before the old certificate expires."""
     hours = {usage: roll.lead_hours for roll in procedure.rolls for usage in roll.usages}
     assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
-    assert procedure.roll_of("Default") is None
+    assert procedure.find_roll_over("Default") is None
 
 
 def test_every_command_and_parameter_is_documented(procedure):
@@ -337,7 +337,7 @@ def test_every_source_is_dated(rules, procedure):
         *procedure.rolls,
         *procedure.cmdlets,
         *procedure.order,
-        *every_check(rules).values(),
+        *list_all_checks(rules).values(),
     ]
     without = [
         (record, part)

@@ -8,7 +8,7 @@ import pytest
 
 from lyncnb.errors import RulesError
 from lyncnb.rules.rule_files import products
-from lyncnb.rules.support import parse_support, support_of
+from lyncnb.rules.support import find_support, parse_support
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from lyncnb.rules.support import parse_support, support_of
 )
 def test_end_of_support_has_a_source(product, ends):
     """The text says whether support has ended by the evaluation date, and has a source."""
-    support = support_of(product)
+    support = find_support(product)
     assert product in products()
     assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")
     assert support.words(support.ends).startswith(f"ends on {ends}")
@@ -25,8 +25,8 @@ def test_end_of_support_has_a_source(product, ends):
 
 def test_a_product_without_a_fixed_end_has_none():
     """Subscription Edition has no end of support, and a custom product is not in the list."""
-    assert support_of("sfbse") is None
-    assert support_of("mine") is None
+    assert find_support("sfbse") is None
+    assert find_support("mine") is None
 
 
 def test_a_wrong_file_is_reported():

@@ -17,15 +17,15 @@ from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement, RequestRecord
-from ...rules.findings import Finding, accepted_words
+from ...rules.findings import Finding, format_acceptance
 from ...rules.returned_rules import (
     Difference,
+    compute_rules_identity,
     finding,
     findings,
     may_be_accepted,
     returned_checks,
     returned_rules,
-    rules_identity,
 )
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
@@ -186,7 +186,7 @@ def to_record(
         chain_complete=path.is_complete,
         rejected=tuple(issuer.sha256 for issuer in path.rejected),
         entry_sha256=entry_sha256(entry),
-        rules=rules_identity(),
+        rules=compute_rules_identity(),
         judged_at=at,
         findings=tuple(
             JudgedFinding(code=finding.code, severity=finding.severity, message=finding.message)
@@ -234,7 +234,10 @@ def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
     reasons = {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
     return tuple(
         # The acceptance reason is added again later.
-        (finding.code, finding.message.removesuffix(accepted_words(reasons.get(finding.code, ""))))
+        (
+            finding.code,
+            finding.message.removesuffix(format_acceptance(reasons.get(finding.code, ""))),
+        )
         for finding in judgement.findings
         if finding.code in NOTED
     )

@@ -15,7 +15,7 @@ from ...plan.spellings import spellings
 from ...plan.totals import build_origin, explain_missing_certificate, totals
 from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
-from ...rules.support import support_of
+from ...rules.support import find_support
 from ..figures import figure
 from ..timeline_figure import plan_facts
 from .content import (
@@ -64,7 +64,7 @@ def summarise(
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
     origin = build_origin(plan, judged_on=getattr(findings, "judged_on", None))
-    support = support_of(plan.rules.product)
+    support = find_support(plan.rules.product)
     summary = Summary(
         title=f"{TITLE}{plan.rules.title}",
         product=plan.rules.title,

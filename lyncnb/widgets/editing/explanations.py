@@ -18,7 +18,7 @@ from ...reports.summary.content import Summary
 from ...rules.ca_rules import ca_rules
 from ...rules.findings import Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
-from ...rules.returned_rules import every_check
+from ...rules.returned_rules import list_all_checks
 from ...topology.columns import topology_columns
 from .choices import CHANGE_COLUMNS, change_rows
 from .draft import title
@@ -88,7 +88,7 @@ def finding_groups(
     groups: dict[str, FindingGroup] = {}
     for finding in findings:
         if finding.code not in groups:
-            rule = every_check(plan.rules)[finding.code]
+            rule = list_all_checks(plan.rules)[finding.code]
             groups[finding.code] = {
                 "code": finding.code,
                 "severity": finding.severity,
