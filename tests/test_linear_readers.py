@@ -29,7 +29,7 @@ from lyncnb.authorities.returned.mail_messages import is_mail, mail_parts
 from lyncnb.authorities.returned.returned_files import read_returned
 from lyncnb.authorities.summary_files import plan_on_record
 from lyncnb.base.disk import tar_file
-from lyncnb.base.disk.zip_file import contents_trouble, from_zip
+from lyncnb.base.disk.zip_file import find_archive_problem, read_zip
 from lyncnb.base.json_text import has_its_digest, may_hold_surrogates, parse_json
 from lyncnb.base.toml_text import parse_toml
 from lyncnb.errors import LyncnbError
@@ -98,10 +98,10 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "base.json_text.parse_json": lambda data, _: parse_json(data),
     "base.disk.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
     "base.disk.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
-    "base.disk.tar_file.tar_entries": lambda data, _: list(tar_file.tar_entries(data)),
+    "base.disk.tar_file.read_tar_entries": lambda data, _: list(tar_file.read_tar_entries(data)),
     "base.toml_text.parse_toml": lambda data, _: parse_toml(data),
-    "base.disk.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
-    "base.disk.zip_file.from_zip": lambda data, _: from_zip(data),
+    "base.disk.zip_file.find_archive_problem": lambda data, _: find_archive_problem(data, 1000),
+    "base.disk.zip_file.read_zip": lambda data, _: read_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
     "jupyter.notebook_files.read_notebook": by_file(read_notebook),
     "pki.asn1.list_certificates": lambda data, _: asn1.list_certificates(data),
@@ -144,8 +144,12 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 NO_READERS = {
     *("base.disk.files.write_temp", "base.disk.files.write_new", "base.disk.files.replace"),
     "base.disk.small_folder.write_folder",
-    *("base.disk.outputs.first_line", "base.disk.outputs.mentions", "base.disk.outputs.is_page"),
-    *("base.disk.outputs.write_output", "base.disk.zip_file.to_zip"),
+    *(
+        "base.disk.outputs.first_line",
+        "base.disk.outputs.match_content",
+        "base.disk.outputs.is_page",
+    ),
+    *("base.disk.outputs.write_output", "base.disk.zip_file.write_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),

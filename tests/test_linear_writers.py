@@ -45,7 +45,7 @@ from lyncnb.forecasts.compare_forecasts import (
     forecasts_report,
 )
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
-from lyncnb.jupyter.shared_page import notebook_page
+from lyncnb.jupyter.shared_page import render_notebook
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.scenarios import Scenarios
 from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
@@ -279,7 +279,9 @@ OF_PLANS: dict[str, Writer] = {
     "checks.saved_plan.save_plan": lambda w: partial(
         ln.save_plan, w.plan, w.new().with_suffix(".json"), findings=w.findings
     ),
-    "jupyter.shared_page.notebook_page": lambda w: partial(notebook_page, w.notebook, title="a"),
+    "jupyter.shared_page.render_notebook": lambda w: partial(
+        render_notebook, w.notebook, title="a"
+    ),
     "plan.options.PlanOptions.to_toml": lambda w: (
         PlanOptions(accepted={f"code-{n}": "because" for n in range(len(w.topology.cells))}).to_toml
     ),
@@ -351,7 +353,7 @@ PARTS = {
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
-    # These functions write the input of notebook_page and read_notebook.
+    # These functions write the input of render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     # The panels call the functions above for these outputs.
     *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),

@@ -15,7 +15,7 @@ from places import REPOSITORY
 
 from lyncnb.base.shown.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
-from lyncnb.guide.questions import interview
+from lyncnb.guide.questions import read_interview
 from lyncnb.jupyter.notebook_files import read_notebook
 from lyncnb.topology.columns import topology_columns
 
@@ -159,7 +159,7 @@ def test_python_of_the_commands_page_runs(monkeypatch):
 
 def test_what_the_planning_tool_asked_stands_in_the_page_of_commands(request):
     """docs/commands.md lists, with sources, the questions that the guide leaves out."""
-    rows = [(one.what, one.instead, one.source) for one in interview().left_out]
+    rows = [(one.what, one.instead, one.source) for one in read_interview().left_out]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
     page = REPOSITORY / "docs" / "commands.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- planning tool -->\n")

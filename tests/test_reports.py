@@ -38,7 +38,7 @@ from lyncnb.base.shown.report import (
     report_kind,
     write_report,
 )
-from lyncnb.base.shown.tables import headings_of
+from lyncnb.base.shown.tables import list_headings
 from lyncnb.base.shown.terminal_text import report_lines
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
@@ -220,7 +220,7 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
     )
     read = READERS[suffix](data)
     if suffix == ".csv":
-        assert read == [headings_of(columns_of(CSV))]
+        assert read == [list_headings(columns_of(CSV))]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     check_output(path, PLAN_FILE)
@@ -261,7 +261,7 @@ def test_the_short_form_is_lines(name):
 def test_the_headings_of_a_table_stand_in_one_place():
     """Each heading is defined together with its value, not matched by position."""
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
-    tables |= {tuple(headings_of(columns_of(table))[:3]) for table in range(5)}
+    tables |= {tuple(list_headings(columns_of(table))[:3]) for table in range(5)}
     joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}
     again = []
     for path in sorted((REPOSITORY / "lyncnb").rglob("*.py")):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..base.disk.files import read
-from ..base.disk.outputs import OutputKind, check_output, is_page, packs, write_output
-from ..base.disk.zip_file import to_zip
+from ..base.disk.outputs import OutputKind, check_output, is_page, match_packed_file, write_output
+from ..base.disk.zip_file import write_zip
 from ..base.records import Told
 from ..base.shown.spreadsheets import to_csv
 from ..base.shown.tables import Table, count_of, count_same
@@ -49,7 +49,9 @@ from .submission import (
 )
 
 #: The type of file that :func:`hand_over` writes.
-PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
+PACKAGE = OutputKind(
+    what="a package for a CA", is_ours={".zip": match_packed_file("/README.html", is_page())}
+)
 
 # Every AD CS CA has this template. Its certificates are only for server authentication.
 _BUILT_IN = "WebServer"
@@ -408,7 +410,7 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
             entries[f"{folder_name}/{record.files.csr}"] = _read_csr(folder, record)
     for name, data in entries.items():
         refuse_keys(name, data)
-    return to_zip(dict(sorted(entries.items())))
+    return write_zip(dict(sorted(entries.items())))
 
 
 def _find_config(ca: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..base.disk.files import FileBatch, make_folder, move_no_clobber, read, remove
 from ..base.disk.folder_lock import confirm
 from ..base.planned_entry import PlannedEntry
-from ..base.times import time_text
+from ..base.times import format_time
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
@@ -459,8 +459,8 @@ def _update_record(
         serial=issued.serial_hex,
         thumbprint_sha1=issued.thumbprint,
         sha256=issued.sha256,
-        not_before=time_text(issued.not_before),
-        not_after=time_text(issued.not_after),
+        not_before=format_time(issued.not_before),
+        not_after=format_time(issued.not_after),
         received_at=held.received_at if held else now,
         findings=tuple(sorted({finding.code for finding in issued.findings})),
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.tables import count_of, join_first
 
 _NAMED = 3
 
@@ -82,7 +82,7 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
         names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
             f"Ask the CA to revoke {_name_certificates(chosen)} (serial number "
-            f"{first_of(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
+            f"{join_first(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{quoted_folder} {names} --revoked"
         )
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
@@ -122,9 +122,9 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
         )
         have = "has" if len(servers) == 1 else "have"
         yield (
-            f"{first_of(list(servers), _NAMED)} {have} no valid certificate "
+            f"{join_first(list(servers), _NAMED)} {have} no valid certificate "
             f"({_name_certificates(late)}); the state of the new certificate is "
-            f"{first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
+            f"{join_first(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
 
@@ -142,7 +142,7 @@ def find_stage(row: StatusRow) -> str:
 def _name_certificates(rows: Sequence[StatusRow]) -> str:
     if len(rows) == 1:
         return rows[0].id
-    return f"{count_of(len(rows), 'certificate')} ({first_of([r.id for r in rows], _NAMED)})"
+    return f"{count_of(len(rows), 'certificate')} ({join_first([r.id for r in rows], _NAMED)})"
 
 
 def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:

@@ -112,7 +112,7 @@ class DistinguishedName:
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
 
-    def of_host(self, name: str) -> DistinguishedName:
+    def with_common_name(self, name: str) -> DistinguishedName:
         """Return this subject with another common name, or without a common name if it is blank."""
         return DistinguishedName(
             common_name=name,

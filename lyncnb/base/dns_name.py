@@ -73,7 +73,7 @@ class DnsName(str):
     @property
     def as_written(self) -> str:
         """The name with its A-labels decoded to Unicode (RFC 5891), for display."""
-        return idn.to_unicode(self) if self.is_idn else str(self)
+        return idn.convert_to_unicode(self) if self.is_idn else str(self)
 
     @property
     def has_underscore(self) -> bool:
@@ -124,7 +124,7 @@ class DnsName(str):
         return self.is_wildcard and name.partition(".")[2] == self[2:] and name[:2] != "*."
 
 
-def odd_names(texts: Iterable[str]) -> list[str]:
+def find_unusual_names(texts: Iterable[str]) -> list[str]:
     """Return the texts that :func:`parse_name` must check, in the same order, with duplicates.
 
     A single regular expression finds them. Every other text is a valid name, from which ``DnsName``
@@ -186,7 +186,7 @@ def parse_name(
         return DnsName(text), ()
     bare, cleaned = clean_text(text)
     _reject_other_text(bare)
-    name, mapping = idn.lower_and_map(bare)
+    name, mapping = idn.convert_to_lowercase(bare)
     notes = [*cleaned, *mapping]
     if name.endswith("."):
         name = name[:-1]
@@ -208,7 +208,7 @@ def parse_name(
         )
     if not name.isascii():
         notes.append(f"{INTERNATIONAL} {final}")
-    return DnsName(final), (*notes, *idn.mixed_scripts(labels))
+    return DnsName(final), (*notes, *idn.find_mixed_scripts(labels))
 
 
 def name_libraries() -> dict[str, str]:
@@ -321,7 +321,7 @@ def _to_ascii_label(label: str, written: str) -> str:
         )
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
-        ascii_form = idn.to_a_label(label, written)
+        ascii_form = idn.convert_to_a_label(label, written)
     if len(ascii_form) > 63:
         raise BadName(
             f"a label in {shown(written)} has {len(ascii_form)} characters; the limit is 63",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def pause_garbage_collection() -> Iterator[None]:
     """Turn off the garbage collector while the caller creates many objects without cycles.
 
     The collector runs after every few hundred new objects and checks all older objects each time.

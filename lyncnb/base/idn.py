@@ -26,7 +26,7 @@ _WRITTEN_TOGETHER = (
 _TITLES = {"CJK": "Chinese"}
 
 
-def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
+def convert_to_lowercase(text: str) -> tuple[str, tuple[str, ...]]:
     """Convert text to lowercase and replace compatibility characters, such as full-width digits.
 
     Returns
@@ -48,7 +48,7 @@ def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
     except idna.IDNAError as error:
         raise BadName(
             f"{shown(text)} contains a character that is not allowed in host names: "
-            f"{_reason(error)}",
+            f"{_describe_error(error)}",
             "use letters, digits, and hyphens",
         ) from None
     if mapped == text:
@@ -58,7 +58,7 @@ def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
     return mapped, ("full-width or compatibility characters replaced with standard characters",)
 
 
-def to_a_label(label: str, written: str) -> str:
+def convert_to_a_label(label: str, written: str) -> str:
     """Return the ASCII form of a label (RFC 5891); validate an A-label and return it unchanged.
 
     Raises
@@ -73,12 +73,12 @@ def to_a_label(label: str, written: str) -> str:
         return idna.encode(label, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise BadName(
-            f"{shown(written)} is not a valid international name: {_reason(error)}",
+            f"{shown(written)} is not a valid international name: {_describe_error(error)}",
             "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows",
         ) from None
 
 
-def to_unicode(name: str) -> str:
+def convert_to_unicode(name: str) -> str:
     """Return a host name with all valid A-labels decoded to Unicode."""
     labels = name.split(".")
     for index, label in enumerate(labels):
@@ -90,7 +90,7 @@ def to_unicode(name: str) -> str:
     return ".".join(labels)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     codepoint = getattr(error, "codepoint", None)
     if isinstance(codepoint, int):
         name = unicodedata.name(chr(codepoint), "unnamed character")
@@ -98,7 +98,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
+def find_mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
     """Yield a warning for each A-label that mixes scripts in a way that no language does."""
     for label in labels:
         if not label.startswith("xn--"):

@@ -44,7 +44,7 @@ def parse_json(data: bytes) -> Any:
         first value of a duplicate key, others the last.
     """
     try:
-        plain = json.loads(data, object_pairs_hook=_unique_members)
+        plain = json.loads(data, object_pairs_hook=_reject_duplicate_keys)
         if may_hold_surrogates(data):
             json.dumps(plain, ensure_ascii=False).encode()
     except NotJson:
@@ -54,7 +54,7 @@ def parse_json(data: bytes) -> Any:
     return plain
 
 
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise NotJson("the same key appears twice")

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar
 
 from .dns_name import is_host_name
-from .records import BLANK_IS_NONE, SINCE_2, Check, Line, Text, matching, number_in, others_field
+from .records import (
+    BLANK_IS_NONE,
+    SINCE_2,
+    Check,
+    Line,
+    Text,
+    make_others_field,
+    matching,
+    number_in,
+)
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
 # lyncnb uses the ids as file names, so a changed manifest must not refer to a file outside the
@@ -33,7 +42,7 @@ class PlannedKey:
 
     algorithm: Line
     bits: Bits
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,7 @@ class PlannedEntry:
     shared_by: Line = ""
     exportable: bool = True
     at_set_up: bool = field(default=False, metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     @property
     def common_name(self) -> str:

@@ -30,7 +30,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from ..errors import Problem
 from .pasted_text import shown
-from .times import time_text
+from .times import format_time
 
 _Record = TypeVar("_Record")
 
@@ -45,7 +45,7 @@ SINCE_2 = MappingProxyType({"since": 2})
 _NO_OTHERS: Mapping[str, object] = {}
 
 
-def others_field() -> Any:
+def make_others_field() -> Any:
     """Return the dataclass field ``others``, for keys that a later version wrote."""
     return field(default_factory=lambda: _NO_OTHERS)
 
@@ -86,7 +86,7 @@ Line = Annotated[str, Check("one line of text", is_line)]
 BLANK_IS_NONE = object()
 
 
-def value_words(value: object) -> str:
+def describe_value(value: object) -> str:
     """Describe a value in a TOML document for an error message."""
     if isinstance(value, str):
         return shown(value)
@@ -165,7 +165,7 @@ class RecordReader:
         """
         if not isinstance(table, Mapping):
             if self.is_json:
-                self.problem(f"'{where}' must be an object, not {value_words(table)}")
+                self.problem(f"'{where}' must be an object, not {describe_value(table)}")
             else:
                 self.problem(f"'{where}' is not a table", f"enter [{where}] on a separate line")
             return None
@@ -202,7 +202,7 @@ class RecordReader:
         """
         if not isinstance(entries, list):
             if self.is_json:
-                self.problem(f"'{where}' must be a list, not {value_words(entries)}")
+                self.problem(f"'{where}' must be a list, not {describe_value(entries)}")
             else:
                 self.problem(
                     f"'{where}' is not an array of tables", f"start each table with [[{where}]]"
@@ -238,7 +238,9 @@ class RecordReader:
                 f"did you mean {close[0]}?" if close else f"the known keys are {', '.join(keys)}",
             )
 
-    def among(self, where: str, values: Iterable[str], known: Collection[str], what: str) -> None:
+    def check_allowed(
+        self, where: str, values: Iterable[str], known: Collection[str], what: str
+    ) -> None:
         """Report every value that is not in the list of known values."""
         for value in values:
             if value not in known:
@@ -256,10 +258,10 @@ class RecordReader:
                 self.problem(f"'{where}.{key}' is \"{identity}\", which '{first}' already uses")
 
 
-def plain_record(record: Any) -> dict[str, object]:
+def convert_record(record: Any) -> dict[str, object]:
     """Return the fields of a record by their JSON keys; nested records are not converted.
 
-    ``json.JSONEncoder(default=plain_record)`` writes a record with all nested records.
+    ``json.JSONEncoder(default=convert_record)`` writes a record with all nested records.
     """
     if isinstance(record, Mapping):
         return dict(record)
@@ -288,16 +290,16 @@ class Told:
 
     def to_document(self) -> dict[str, Any]:
         """Return the object as plain JSON values, with dates and times in ISO 8601."""
-        return told_values(self, *self.told)
+        return list_json_values(self, *self.told)
 
 
-def told_values(noun: Any, *told: str) -> dict[str, Any]:
+def list_json_values(noun: Any, *told: str) -> dict[str, Any]:
     """Return values of an object as plain JSON values, with keys in the format of ``Told.told``."""
     kind: Any = type(noun)
-    return {key: json_value(read(noun)) for key, read in _make_document_readers(kind, told)}
+    return {key: convert_to_json(read(noun)) for key, read in _make_document_readers(kind, told)}
 
 
-def json_value(value: object) -> Any:
+def convert_to_json(value: object) -> Any:
     """Convert a value to plain JSON values."""
     # Most values are text, and checking whether a value is a mapping is the slowest step.
     if value is None or type(value) is str or isinstance(value, (bool, int, float)):
@@ -305,13 +307,13 @@ def json_value(value: object) -> Any:
     if isinstance(value, Told):
         return value.to_document()
     if isinstance(value, Mapping):
-        return {str(key): json_value(item) for key, item in value.items()}
+        return {str(key): convert_to_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [json_value(item) for item in value]
+        return [convert_to_json(item) for item in value]
     if is_dataclass(value):
-        return {item.name: json_value(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: convert_to_json(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, datetime):
-        return time_text(value)
+        return format_time(value)
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
@@ -443,7 +445,7 @@ def _make_reader(hint: Any) -> _Read:
 
     def read_mapping(reader: RecordReader, value: object, where: str) -> Any:
         if not isinstance(value, Mapping):
-            reader.problem(f"'{where}' must be a table, not {value_words(value)}")
+            reader.problem(f"'{where}' must be a table, not {describe_value(value)}")
             return None
         keys, values = _make_reader(inner[0]), _make_reader(inner[1])
         result = {
@@ -481,7 +483,7 @@ def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
         )
         if is_kind and (check is None or check.holds(value)):
             return value
-        raise _InvalidValue(f"must be {what}, not {value_words(value)}")
+        raise _InvalidValue(f"must be {what}, not {describe_value(value)}")
 
     return take
 
@@ -501,13 +503,13 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
 
     def take_all(value: object) -> object:
         if not isinstance(value, list):
-            raise _InvalidValue(f"must be a {plain}, not {value_words(value)}")
+            raise _InvalidValue(f"must be a {plain}, not {describe_value(value)}")
         for item in value:
             try:
                 take(item)
             except _InvalidValue:
                 raise _InvalidValue(
-                    f"must be a list {what}, but it contains {value_words(item)}"
+                    f"must be a list {what}, but it contains {describe_value(item)}"
                 ) from None
         return kind(value)
 

@@ -37,13 +37,13 @@ class Days:
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
-        self.freezes = work.freezes_between(begin, end)
+        self.freezes = work.find_freezes(begin, end)
         self.frozen = bytearray(self.count)
         for freeze in self.freezes:
             first, last = self.number(freeze.begins), self.number(freeze.ends)
             for day in range(max(0, first), min(self.count, last + 1)):
                 self.frozen[day] = 1
-        window = work.window_days(begin, end)
+        window = work.list_window_days(begin, end)
         self.windowed = bytearray(
             1 if window is None else begin + number * _DAY in window for number in range(self.count)
         )
@@ -53,9 +53,9 @@ class Days:
         )
         #: For each day, these lists contain the next and the previous day on which changes are
         #: allowed. If changes are allowed on the day itself, they contain the day itself.
-        self.next_change = next_flagged(may_change)
-        self.last_change = last_flagged(may_change)
-        self.next_unfrozen = next_flagged(bytearray(not day for day in self.frozen))
+        self.next_change = find_next_flags(may_change)
+        self.last_change = find_last_flags(may_change)
+        self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))
 
     def number(self, day: date) -> int:
         """Return the number of a day in the table. The first day has the number 0."""
@@ -66,12 +66,12 @@ class Days:
         ordinal = self.begin.toordinal() + number
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
-    def up_to(self, deadline: int) -> int:
+    def find_last_change(self, deadline: int) -> int:
         """Return the last day up to `deadline` on which changes are allowed; -1 if none."""
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
-def next_flagged(flags: Sequence[int]) -> list[int]:
+def find_next_flags(flags: Sequence[int]) -> list[int]:
     """Return, for each day, the day itself or the next day that has a flag.
 
     If there is no such day, the value is the number of days.
@@ -82,7 +82,7 @@ def next_flagged(flags: Sequence[int]) -> list[int]:
     return days
 
 
-def last_flagged(flags: Sequence[int]) -> list[int]:
+def find_last_flags(flags: Sequence[int]) -> list[int]:
     """Return, for each day, the day itself or the previous day that has a flag; -1 if none."""
     days, last = [], -1
     for day, flag in enumerate(flags):
@@ -91,14 +91,16 @@ def last_flagged(flags: Sequence[int]) -> list[int]:
     return days
 
 
-class Ways(NamedTuple):
+class IssueDays(NamedTuple):
     """The days on which a certificate can be issued: the next and the previous one for each day."""
 
     next: list[int]
     last: list[int]
 
 
-def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) -> int | None:
+def choose_issue_day(
+    days: Days, ways: IssueDays, *, renew: int, first: int, deadline: int
+) -> int | None:
     """Return the day on which the CA must issue the renewed certificate.
 
     The renewed certificate is installed on the first allowed day on or after `renew`, and issued as
@@ -121,7 +123,7 @@ def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) 
     int or None
         None if no day is possible, or if the day is after the end of the table.
     """
-    last = days.up_to(deadline)
+    last = days.find_last_change(deadline)
     if last < first:
         return None
     renew = min(renew, days.count)
@@ -136,7 +138,7 @@ def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) 
     return ways.last[last] if ways.last[last] >= first else None
 
 
-class Renewing(NamedTuple):
+class RenewalDates(NamedTuple):
     """The date to order a renewed certificate, and the date to install it on the servers."""
 
     order_on: date
@@ -158,20 +160,20 @@ class RenewalTerms:
     lead_days: Mapping[str, int]
     work: WorkDays
     _days: dict[int, Days] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _ways: dict[tuple[int, int], Ways] = field(
+    _ways: dict[tuple[int, int], IssueDays] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _renewals: dict[tuple[date, date, date, int], Renewing] = field(
+    _renewals: dict[tuple[date, date, date, int], RenewalDates] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def lead_of(self, issuer: str) -> int:
+    def find_lead_time(self, issuer: str) -> int:
         """Return the lead time of a CA in days."""
         return self.lead_days.get(issuer, self.lead_days.get("", 0))
 
-    def renewing(
+    def plan_renewal(
         self, begins: datetime, ends: datetime, issuer: str, *, share: float = EXPIRING_SHARE
-    ) -> Renewing:
+    ) -> RenewalDates:
         """Return when to order and when to install the renewed certificate.
 
         Parameters
@@ -183,43 +185,45 @@ class RenewalTerms:
         share : float, optional
             The last share of the validity period, in which the certificate must be replaced.
         """
-        renew = renewal_day(begins, ends, share)
-        key = begins.date(), renew, last_whole_day(ends), self.lead_of(issuer)
+        renew = find_renewal_day(begins, ends, share)
+        key = begins.date(), renew, find_last_whole_day(ends), self.find_lead_time(issuer)
         if key not in self._renewals:
             self._renewals[key] = self._find_renewal(*key)
         return self._renewals[key]
 
-    def _find_renewal(self, begins: date, renew: date, last: date, lead: int) -> Renewing:
+    def _find_renewal(self, begins: date, renew: date, last: date, lead: int) -> RenewalDates:
         if not (self.work.freezes or self.work.windows):
             change = min(max(renew, begins + _DAY), max(last, renew))
-            return Renewing(_earlier(change, lead), change)
-        days = self._days_around(renew.year)
+            return RenewalDates(_subtract_days(change, lead), change)
+        days = self._make_days_around(renew.year)
         ways = self._find_issue_dates(renew.year, lead)
         number = days.number
         first = max(number(begins) + 1, 0)
-        issue = issue_day(days, ways, renew=number(renew), first=first, deadline=number(last))
+        issue = choose_issue_day(
+            days, ways, renew=number(renew), first=first, deadline=number(last)
+        )
         if issue is None:
-            return Renewing(_earlier(renew, lead), renew)
-        return Renewing(days.date(issue - lead), days.date(days.next_change[issue]))
+            return RenewalDates(_subtract_days(renew, lead), renew)
+        return RenewalDates(days.date(issue - lead), days.date(days.next_change[issue]))
 
-    def _days_around(self, year: int) -> Days:
+    def _make_days_around(self, year: int) -> Days:
         if year not in self._days:
             begin = date(max(year - _YEARS, date.min.year), 1, 1)
             until = date(min(year + _YEARS, date.max.year), 12, 31)
             self._days[year] = Days(begin, until, self.work)
         return self._days[year]
 
-    def _find_issue_dates(self, year: int, lead: int) -> Ways:
+    def _find_issue_dates(self, year: int, lead: int) -> IssueDays:
         """Return the days on which a CA can issue a certificate in time for the installation."""
         if (year, lead) not in self._ways:
-            days = self._days_around(year)
+            days = self._make_days_around(year)
             good = bytearray(
                 issue >= lead
                 and not days.frozen[issue - lead]
                 and days.next_change[issue] < days.count
                 for issue in range(days.count)
             )
-            self._ways[year, lead] = Ways(next_flagged(good), last_flagged(good))
+            self._ways[year, lead] = IssueDays(find_next_flags(good), find_last_flags(good))
         return self._ways[year, lead]
 
 
@@ -227,17 +231,17 @@ class RenewalTerms:
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
-def renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
+def find_renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
     """Return the first day in the last share of a validity period, on which the renewal is due."""
     end = later(ends, _SECOND)
     return (end - (end - begins) * share).date()
 
 
-def last_whole_day(ends: datetime) -> date:
+def find_last_whole_day(ends: datetime) -> date:
     """Return the last date on which a certificate is valid for the whole day."""
     day = ends.date()
     return day if ends.time() >= _LAST_SECOND or day == date.min else day - _DAY
 
 
-def _earlier(day: date, days: int) -> date:
+def _subtract_days(day: date, days: int) -> date:
     return date.fromordinal(max(1, day.toordinal() - days))

@@ -27,7 +27,7 @@ def later(moment: datetime, span: timedelta) -> datetime:
         return limit.replace(tzinfo=moment.tzinfo)
 
 
-def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
+def convert_to_zone(moment: datetime, zone: tzinfo | None) -> datetime:
     """Convert a time to a time zone; at the limits of Python's range, return the time in UTC."""
     try:
         return moment.astimezone(zone)
@@ -35,7 +35,7 @@ def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
         return moment.astimezone(UTC)
 
 
-def time_text(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """Return a time as text in the format of request folders: ISO 8601, UTC, in seconds."""
     # Some certificates begin before the year 1000, and strftime omits the leading zeros of such
     # years.

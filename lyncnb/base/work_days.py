@@ -77,7 +77,7 @@ class WorkDays:
     freezes: tuple[tuple[str, tuple[Span, ...]], ...] = ()
     windows: tuple[tuple[str, tuple[Span | Weekday, ...]], ...] = ()
 
-    def freezes_between(self, begin: date, end: date) -> tuple[Period, ...]:
+    def find_freezes(self, begin: date, end: date) -> tuple[Period, ...]:
         """Return the freezes that overlap a period, sorted by their first day."""
         periods = [
             period
@@ -87,7 +87,7 @@ class WorkDays:
         ]
         return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
-    def window_days(self, begin: date, end: date) -> frozenset[date] | None:
+    def list_window_days(self, begin: date, end: date) -> frozenset[date] | None:
         """Return the days in a period that are in a window; None if there are no windows."""
         if not self.windows:
             return None

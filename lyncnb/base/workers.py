@@ -157,7 +157,7 @@ def serve(start: Start) -> None:
         answers.flush()
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return the number of processor cores that this process can use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from .plan_lookups import PlanView
@@ -26,17 +26,17 @@ OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
 
-def san_bytes(names: tuple[str, ...]) -> int:
+def count_san_bytes(names: tuple[str, ...]) -> int:
     """Return the size in bytes of the DER value of a subjectAltName extension (RFC 5280 4.2.1.6).
 
     The function calculates the size without encoding, so that checking 100,000 certificates takes
     no noticeable time. A test compares the result with the encoder.
     """
-    content = sum(len(name) + _header_bytes(len(name)) for name in names)
-    return content + _header_bytes(content)
+    content = sum(len(name) + _count_header_bytes(len(name)) for name in names)
+    return content + _count_header_bytes(content)
 
 
-def _header_bytes(length: int) -> int:
+def _count_header_bytes(length: int) -> int:
     return 2 if length < 0x80 else 2 + (length.bit_length() + 7) // 8
 
 
@@ -57,7 +57,7 @@ def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names exceed the size limit of AD CS."""
-    size = _size_over_limit(c, rule.limit)
+    size = _find_size_over_limit(c, rule.limit)
     if size:
         yield (
             f"{len(c.subject_alt_name)} names need {size:,} bytes; AD CS stores {rule.limit:,} "
@@ -69,7 +69,7 @@ def san_nearly_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names almost reach the size limit of AD CS."""
-    size = _size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
+    size = _find_size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
             f"{len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes that AD CS "
@@ -77,13 +77,13 @@ def san_nearly_too_large_for_ad_cs(
         )
 
 
-def _size_over_limit(c: PlannedCertificate, limit: int) -> int:
+def _find_size_over_limit(c: PlannedCertificate, limit: int) -> int:
     """Return the size of a certificate's alternative names if it exceeds a limit; otherwise, 0."""
     entries = c.subject_alt_name
     # A name has at most 253 bytes, so most certificates are clearly below the limit.
     if len(entries) * (253 + 3) < limit:
         return 0
-    size = san_bytes(tuple(entry.name for entry in entries))
+    size = count_san_bytes(tuple(entry.name for entry in entries))
     return size if size > limit else 0
 
 
@@ -158,13 +158,13 @@ def wildcard_does_not_cover(
     """Find a certificate with a required name that none of its wildcards covers."""
     wildcards = view.wildcards(c)
     if wildcards:
-        for name in view.uncovered(c, rule.names):
+        for name in view.find_uncovered_names(c, rule.names):
             yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover it'
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate on which no name covers a required name."""
-    for name in view.uncovered(c, rule.names):
+    for name in view.find_uncovered_names(c, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
@@ -212,7 +212,7 @@ def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRul
 
 def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate for which the table specifies different issuers."""
-    requested = view.requested_issuers(c)
+    requested = view.list_requested_issuers(c)
     if len(set().union(*requested.values())) > 1:
         words = (
             f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(requested.items())
@@ -280,7 +280,7 @@ def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate with client authentication as an extended key usage."""
     if "clientAuth" in c.extended_key_usage:
-        yield f"{view.label(c)} has client authentication; its names are {first_of(c.names, 3)}"
+        yield f"{view.label(c)} has client authentication; its names are {join_first(c.names, 3)}"
 
 
 def unit_on_public_certificate(

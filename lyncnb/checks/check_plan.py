@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 
 from ..base.arguments import require
 from ..base.dns_name import DnsName
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..base.times import day_of
 from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -69,9 +69,9 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     Each finding has a source from the rules of the product or of the CAs.
     """
     require("check_plan: plan", plan, CertificatePlan)
-    day = judging_day(plan, on)
+    day = choose_evaluation_date(plan, on)
     view = PlanView(plan, on=day)
-    with no_collection():
+    with pause_garbage_collection():
         findings = [
             *_check_each_certificate(view, plan.certificates),
             *_check_whole_deployment(view),
@@ -80,7 +80,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     return replace(sort_findings(findings, judged_on=day), plan=plan)
 
 
-def judging_day(
+def choose_evaluation_date(
     plan: CertificatePlan, on: date | None = None, *, today: date | None = None
 ) -> date:
     """Return the evaluation date: the requested date, the planned issue date, or today (UTC).
@@ -95,9 +95,9 @@ def judging_day(
     return planned or datetime.now(UTC).date()
 
 
-def present_day(plan: CertificatePlan) -> date:
+def choose_present_date(plan: CertificatePlan) -> date:
     """Return the evaluation date for new requests: the planned issue date, or today if later."""
-    return judging_day(plan, today=datetime.now(UTC).date())
+    return choose_evaluation_date(plan, today=datetime.now(UTC).date())
 
 
 def check_certificates(
@@ -108,13 +108,13 @@ def check_certificates(
     After a change to one pool, an editor checks only the certificates of that pool with this
     function, and the deployment with ``check_deployment``.
     """
-    with no_collection():
+    with pause_garbage_collection():
         return tuple(_check_each_certificate(PlanView(plan, on=on), certificates))
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
     """Run the checks that examine the deployment as a whole."""
-    with no_collection():
+    with pause_garbage_collection():
         return tuple(_check_whole_deployment(PlanView(plan, on=on)))
 
 
@@ -128,15 +128,15 @@ def check_acceptances(
 def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
     known = tuple(findings)
     for rule in view.checks:
-        if view.plan.options.accepted and _function_of(rule) in LAST_TESTS:
-            for about, message in LAST_TESTS[_function_of(rule)](view, rule, known):
+        if view.plan.options.accepted and _find_function(rule) in LAST_TESTS:
+            for about, message in LAST_TESTS[_find_function(rule)](view, rule, known):
                 yield _make_finding(view, rule, about, message)
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Create a finding. If it has exactly one safe fix, add the fix."""
     finding = create_finding(rule, about, message)
-    fix = FIXES.get(_function_of(rule))
+    fix = FIXES.get(_find_function(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
 
 
@@ -155,7 +155,7 @@ def _check_each_certificate(
         if features is not None:
             key = (kind, features)
             if key not in alike:
-                alike[key] = tests.without_silent_checks(certificate, view)
+                alike[key] = tests.select_reporting_checks(certificate, view)
             tests = alike[key]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
@@ -183,18 +183,18 @@ class _CheckSet:
             for rule in view.checks
             if _is_for_one_certificate(rule) and view.applies(rule, certificate)
         ]
-        tests = [(rule, _function_of(rule)) for rule in rules]
+        tests = [(rule, _find_function(rule)) for rule in rules]
         return cls(
             [(rule, _OF_ONE[test]) for rule, test in tests if test in _OF_ONE],
             [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
         )
 
-    def without_silent_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
+    def select_reporting_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
         """Return the checks that report something about this certificate, or that may do so."""
         reporting = [
             (rule, test)
             for rule, test in self.of_certificate
-            if _function_of(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
+            if _find_function(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
         ]
         return replace(self, of_certificate=reporting)
 
@@ -207,17 +207,17 @@ class _CheckSet:
 
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
-        if _function_of(rule) not in LAST_TESTS and not _is_for_one_certificate(rule):
-            for about, message in _WHOLE_TESTS[_function_of(rule)](view, rule):
+        if _find_function(rule) not in LAST_TESTS and not _is_for_one_certificate(rule):
+            for about, message in _WHOLE_TESTS[_find_function(rule)](view, rule):
                 yield _make_finding(view, rule, about, message)
 
 
-def _function_of(rule: CheckRule) -> str:
+def _find_function(rule: CheckRule) -> str:
     return rule.test or rule.code.replace("-", "_")
 
 
 def _is_for_one_certificate(rule: CheckRule) -> bool:
-    name = _function_of(rule)
+    name = _find_function(rule)
     is_of_one = name in _OF_ONE or name in NAME_TESTS
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..base.arguments import require
-from ..base.garbage_collection import no_collection
-from ..base.shown.tables import Table, cell_text, count_of, folded, rows_to_html
+from ..base.garbage_collection import pause_garbage_collection
+from ..base.shown.tables import Table, count_of, folded, format_cell, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import find_acceptance
 from ..plan.options import OPTIONS, shown
@@ -21,7 +21,7 @@ from ..reports.compare import PlanDifference, compare_plans
 from ..reports.comparison_report import Comparison, plan_counts
 from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
-from .check_plan import check_plan, judging_day
+from .check_plan import check_plan, choose_evaluation_date
 
 #: This mark appears in front of each value that differs from the first scenario.
 MARK = "≠ "
@@ -58,7 +58,7 @@ class ScenarioFact:
     def marked(self) -> tuple[object, ...]:
         """Return the values, with ``MARK`` in front of each one that differs from the first."""
         return tuple(
-            value if value == self.values[0] else f"{MARK}{cell_text(value) or 'blank'}"
+            value if value == self.values[0] else f"{MARK}{format_cell(value) or 'blank'}"
             for value in self.values
         )
 
@@ -138,7 +138,7 @@ class ScenarioComparison(Table):
         return "\n".join(parts)
 
 
-@no_collection()
+@pause_garbage_collection()
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
@@ -216,18 +216,18 @@ def _list_facts(
         servers = tuple(item[role] for item in roles)
         yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
     for name, option in OPTIONS.items():
-        chosen = tuple(_option_fact(item, name) for item in scenarios)
+        chosen = tuple(_make_option_fact(item, name) for item in scenarios)
         yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
 
 
 def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
-    day = judging_day(scenario.plan, findings.judged_on)
+    day = choose_evaluation_date(scenario.plan, findings.judged_on)
     options = scenario.plan.options
     accepted = sum(bool(find_acceptance(finding, options, on=day)) for finding in findings)
     return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
 
 
-def _option_fact(scenario: Scenario, name: str) -> object:
+def _make_option_fact(scenario: Scenario, name: str) -> object:
     value = shown(getattr(scenario.plan.options, name))
     if value is None or isinstance(value, (bool, int, tuple)):
         return value

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from ..base.pasted_text import shown
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import find_hosted_pools, find_unsupported_roles
 from ..plan.model import PlannedCertificate
@@ -27,7 +27,7 @@ Pairs = Iterator[tuple[str, str]]
 def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an external web services name that several pools share."""
     owners: dict[str, list[Pool]] = defaultdict(list)
-    for pool in view.pools_with("publishes_web"):
+    for pool in view.find_pools_with_trait("publishes_web"):
         if pool.web_external_fqdn:
             owners[pool.web_external_fqdn].append(pool)
     for name, pools in owners.items():
@@ -39,10 +39,10 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an external web services name that is not on any reverse proxy certificate."""
-    published = view.names_on("reverse_proxy")
-    if not view.pools_with("reverse_proxy"):
+    published = view.list_names_on("reverse_proxy")
+    if not view.find_pools_with_trait("reverse_proxy"):
         return
-    for pool in view.pools_with("publishes_web"):
+    for pool in view.find_pools_with_trait("publishes_web"):
         name = pool.web_external_fqdn
         if name and name not in published:
             yield (
@@ -53,25 +53,27 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     """Find external web services names in a deployment that has no reverse proxy."""
-    if view.pools_with("reverse_proxy"):
+    if view.find_pools_with_trait("reverse_proxy"):
         return
-    pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
+    pools = [pool for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn]
     names = sorted({pool.web_external_fqdn for pool in pools if pool.web_external_fqdn})
     if names:
-        yield view.place(pools[0]), f"no reverse proxy publishes {first_of(names, 5)}"
+        yield view.place(pools[0]), f"no reverse proxy publishes {join_first(names, 5)}"
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a reverse proxy in a site that has no external web services names."""
-    sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
-    for proxy in view.pools_with("reverse_proxy"):
+    sites = {
+        pool.site for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn
+    }
+    for proxy in view.find_pools_with_trait("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
             yield view.place(proxy), f'site "{proxy.site}" has no pool with an external web name'
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an overridden internal web services name on a server that must use its own name."""
-    for pool in view.pools_with("single_computer"):
+    for pool in view.find_pools_with_trait("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
             yield view.place(pool), f'web_internal_fqdn is "{name}", but the server is {pool.fqdn}'
@@ -87,7 +89,7 @@ def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs
 
 def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an internal web services name that another server, pool, or web service has."""
-    pools = view.pools_with("publishes_web")
+    pools = view.find_pools_with_trait("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
     if not named:
         return
@@ -100,7 +102,7 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
         name = pool.web_internal_fqdn or pool.fqdn
         if name in external and external[name] is not pool:
             what = f"the external web name of {external[name].fqdn}"
-        elif any(other.fqdn == name for other in view.pools_named(name)):
+        elif any(other.fqdn == name for other in view.find_pools_by_name(name)):
             what = "the name of another pool"
         elif name in members and (members[name] is not pool or len(pool.computers) > 1):
             what = f"a server of {members[name].fqdn}"
@@ -113,7 +115,7 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
 
 def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool whose internal and external web services have the same name."""
-    for pool in view.pools_with("publishes_web"):
+    for pool in view.find_pools_with_trait("publishes_web"):
         inside = pool.web_internal_fqdn or pool.fqdn
         if inside == pool.web_external_fqdn:
             what = "which is also its internal web name"
@@ -122,7 +124,7 @@ def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
 
 def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool with several servers whose web services have no separate internal name."""
-    for pool in view.pools_with("publishes_web"):
+    for pool in view.find_pools_with_trait("publishes_web"):
         if len(pool.computers) > 1 and pool.web_internal_fqdn in (None, pool.fqdn):
             yield (
                 view.place(pool),
@@ -135,7 +137,7 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
-    for certificate in view.certificates_for(rule):
+    for certificate in view.find_certificates(rule):
         if cas and (certificate.issuer, certificate.ca) not in cas:
             own = certificate.ca or f"a CA of type {certificate.issuer}"
             yield (
@@ -146,7 +148,7 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
 
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a single-server pool whose name differs from the server name."""
-    for pool in view.pools_with("single_computer"):
+    for pool in view.find_pools_with_trait("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
             yield (
@@ -158,7 +160,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several certificates that the rules require to be one shared certificate."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
-    for certificate in view.certificates_for(rule):
+    for certificate in view.find_certificates(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
     for (_, pool, usages), certificates in seen.items():
         if len(certificates) > 1:
@@ -170,7 +172,7 @@ def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool whose internal name is also one of its external names."""
-    for pool in view.pools_with("perimeter"):
+    for pool in view.find_pools_with_trait("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
             name = getattr(pool, column)
             if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
@@ -182,7 +184,7 @@ def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
 
 def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without a name that its external certificate needs."""
-    for pool in view.pools_with("perimeter"):
+    for pool in view.find_pools_with_trait("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
                 yield view.place(pool), f"{column} is blank in every row of {pool.fqdn}"
@@ -190,14 +192,14 @@ def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without an A/V Edge name."""
-    for pool in view.pools_with("perimeter"):
+    for pool in view.find_pools_with_trait("perimeter"):
         if pool.av_edge_fqdn is None:
             yield view.place(pool), f"av_edge_fqdn is blank in every row of {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that has web services but no external web services name."""
-    for pool in view.pools_with("publishes_web"):
+    for pool in view.find_pools_with_trait("publishes_web"):
         if pool.web_external_fqdn is None:
             yield view.place(pool), f"web_external_fqdn is blank in every row of {pool.fqdn}"
 
@@ -205,7 +207,7 @@ def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
 def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an XMPP domain that is not a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
-    for pool in view.pools_with("perimeter"):
+    for pool in view.find_pools_with_trait("perimeter"):
         others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
         if others:
             yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_join_names(others)}"
@@ -213,14 +215,16 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find automatic sign-in on several pools that are not a pool and its backup pool."""
-    pools = [pool for pool in view.pools_with("heeds_autologon") if "autologon" in pool.flags]
+    pools = [
+        pool for pool in view.find_pools_with_trait("heeds_autologon") if "autologon" in pool.flags
+    ]
     counted: list[Pool] = []
     for pool in pools:
         if not any(_are_paired(pool, other) for other in counted):
             counted.append(pool)
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
-        listed = first_of(names, 8)
+        listed = join_first(names, 8)
         yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
 
 
@@ -232,7 +236,7 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a key that is neither a usage nor a role in the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
-    for (_, key), servers in view.issuer_keys().items():
+    for (_, key), servers in view.list_issuer_keys().items():
         if key.lower() not in known:
             yield (
                 servers[0],
@@ -251,7 +255,7 @@ def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str
     """Yield the role, usage, and servers for each issuer of a usage that the role does not have."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
-    for (role, key), servers in view.issuer_keys().items():
+    for (role, key), servers in view.list_issuer_keys().items():
         here = {
             name.lower()
             for certificate in rules.certificates
@@ -291,9 +295,11 @@ def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that is marked as stand-alone but shares servers with another role."""
     topology = view.plan.topology
-    for pool, names in collocation_switches(view):
+    for pool, names in find_collocation_switches(view):
         rows = [
-            computer.row for beside in view.pools_named(pool.fqdn) for computer in beside.computers
+            computer.row
+            for beside in view.find_pools_by_name(pool.fqdn)
+            for computer in beside.computers
         ]
         for name in names:
             if name not in topology.columns:
@@ -306,7 +312,7 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
+def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
     """Yield collocated pools, each with the columns that mark the pool as stand-alone."""
     rules = view.plan.rules
     switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
@@ -393,7 +399,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
 
 def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
     """Find columns that lyncnb does not read, except for similar names of known columns."""
-    near = {heading for heading, _ in nearly_known_columns(view)}
+    near = {heading for heading, _ in find_similar_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:
         yield view.place(view.plan.topology.pools[0]), ", ".join(unread)
@@ -401,12 +407,12 @@ def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
 
 def column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a heading that is almost the name of a known column."""
-    for heading, name in nearly_known_columns(view):
+    for heading, name in find_similar_columns(view):
         place = view.place(view.plan.topology.pools[0])
         yield place, f"{shown(heading)} is not a known column; did you mean {name}?"
 
 
-def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
+def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:
     """Yield headings that resemble a known column that is missing from the table."""
     topology = view.plan.topology
     for heading in topology.unread_columns if topology.pools else ():
@@ -430,7 +436,7 @@ def list_pools(pools: Sequence[Pool]) -> str:
 
 
 def _join_names(names: Sequence[str]) -> str:
-    return first_of(names, 3)
+    return join_first(names, 3)
 
 
 DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {

@@ -111,14 +111,14 @@ def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
-        places = {_edited_place(edit): edit for edit in finding.edits}
+        places = {_find_edited_place(edit): edit for edit in finding.edits}
         if all(edit_at.get(key, edit) == edit for key, edit in places.items()):
             edit_at |= places
             chosen.append(finding)
     return chosen
 
 
-def _edited_place(edit: Edit) -> tuple[object, str]:
+def _find_edited_place(edit: Edit) -> tuple[object, str]:
     if isinstance(edit, CellEdit):
         return edit.row, edit.column
     if isinstance(edit, HeadingEdit):
@@ -130,7 +130,7 @@ def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     """Return the plan after several fixes, or None if a fix has no effect or causes a finding."""
     edits = [edit for finding in wanted for edit in finding.edits]
     try:
-        plan = with_edits(before.plan, edits)
+        plan = apply_edits(before.plan, edits)
     except (TopologyError, OptionsError, PlanError):
         return None  # The new value contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
@@ -144,7 +144,7 @@ def _count_findings(findings: Findings) -> Counter[tuple[str, str]]:
     return Counter((finding.code, finding.about) for finding in findings)
 
 
-def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
+def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
     """Make a new plan with changed cells and options.
 
     Raises
@@ -164,11 +164,11 @@ def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
             options.append(edit)
     topology = plan.topology.with_headings(headings) if headings else plan.topology
     topology = topology.with_cells(cells) if cells else topology
-    chosen = with_option_edits(plan.options, options)
+    chosen = apply_option_edits(plan.options, options)
     return plan_certificates(topology, plan.rules, options=chosen)
 
 
-def with_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:
+def apply_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:
     """Return options with changed values."""
     values: dict[str, object] = {}
     for edit in edits:

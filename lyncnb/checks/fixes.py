@@ -15,10 +15,10 @@ from ..rules.findings import CellEdit, Edit, HeadingEdit, OptionEdit
 from ..rules.model import CheckRule
 from ..topology.model import Pool
 from .deployment_checks import (
-    collocation_switches,
+    find_collocation_switches,
+    find_similar_columns,
     find_unused_columns,
     find_unused_issuer_keys,
-    nearly_known_columns,
 )
 from .option_checks import (
     format_expired_acceptance,
@@ -35,7 +35,7 @@ def web_internal_fqdn_overridden(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear the internal web name of a server that must use its own name."""
-    pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
+    pools = [p for p in view.find_pools_with_trait("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     return tuple(_clear_cells(view, rows, "web_internal_fqdn"))
 
@@ -47,9 +47,9 @@ def pool_name_differs_from_server(
 
     Other pool names may be intended.
     """
-    pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
+    pools = [p for p in view.find_pools_with_trait("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
-    servers = {_cell_text(view, row, "server_fqdn").casefold() for row in rows}
+    servers = {_get_cell_text(view, row, "server_fqdn").casefold() for row in rows}
     return tuple(_clear_cells(view, rows, "pool_fqdn")) if len(servers) == 1 else ()
 
 
@@ -86,7 +86,7 @@ def column_nearly_known(
     """Change a heading to the name of the similar column."""
     return tuple(
         HeadingEdit(heading=heading, column=name)
-        for heading, name in nearly_known_columns(view)
+        for heading, name in find_similar_columns(view)
         if message.startswith(f"{shown(heading)} is ")
     )
 
@@ -95,7 +95,7 @@ def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -
     """Mark a role as collocated in the table, if the table has a column for it."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
-        for pool, names in collocation_switches(view)
+        for pool, names in find_collocation_switches(view)
         if view.place(pool) == about and message.startswith(f"{pool.role} uses ")
         for name in names
         if name in view.plan.topology.columns
@@ -109,12 +109,12 @@ def stand_alone_and_collocated(
     """Set the columns that mark a collocated role as stand-alone to false."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
-        for pool, names in collocation_switches(view)
+        for pool, names in find_collocation_switches(view)
         if view.place(pool) == about
         for name in names
         if name in view.plan.topology.columns
         for row in _find_rows(view, pool)
-        if _cell_text(view, row, name) == "true"
+        if _get_cell_text(view, row, name) == "true"
     )
 
 
@@ -134,7 +134,7 @@ def av_edge_name_on_certificate(
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
         for row in _find_rows(view, pool)
-        if _cell_text(view, row, "extra_san")
+        if _get_cell_text(view, row, "extra_san")
     )
 
 
@@ -185,19 +185,19 @@ def acceptance_counts_for_nothing(
 
 def _find_rows(view: PlanView, pool: Pool) -> Iterator[int]:
     """Yield the table rows of a pool and of its collocated roles, which use the same values."""
-    for other in view.pools_named(pool.fqdn):
+    for other in view.find_pools_by_name(pool.fqdn):
         for computer in other.computers:
             yield computer.row
 
 
-def _cell_text(view: PlanView, row: int, column: str) -> str:
+def _get_cell_text(view: PlanView, row: int, column: str) -> str:
     topology = view.plan.topology
     return topology.cells[row][topology.columns.index(column)]
 
 
 def _clear_cells(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]:
     for row in dict.fromkeys(rows):
-        if _cell_text(view, row, column):
+        if _get_cell_text(view, row, column):
             yield CellEdit(row=row, column=column, text="")
 
 

@@ -56,7 +56,7 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 def format_option(name: str, options: PlanOptions) -> str:
     """Format an option and its value for a message."""
-    return f"{OPTIONS[name].key or name} = {_value_text(getattr(options, name))}"
+    return f"{OPTIONS[name].key or name} = {_format_value(getattr(options, name))}"
 
 
 def format_unused_key(name: str, key: str) -> str:
@@ -105,7 +105,7 @@ def _list_contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
 
-def _value_text(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -31,7 +31,7 @@ _NO_REQUIRED_NAMES: _RequiredNames = MappingProxyType({})
 _Scope = tuple[tuple[str, ...], ...]
 
 
-def _scope_of(rule: CheckRule) -> _Scope:
+def _find_scope(rule: CheckRule) -> _Scope:
     return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas, rule.not_cas
 
 
@@ -99,7 +99,7 @@ class PlanView:
             self._pools = {(pool.role, pool.fqdn): pool for pool in self.plan.topology.pools}
         return self._pools.get((certificate.role, certificate.pool))
 
-    def pools_named(self, name: str) -> list[Pool]:
+    def find_pools_by_name(self, name: str) -> list[Pool]:
         """Return all pools that have this name. There are several if roles are collocated."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
@@ -121,7 +121,7 @@ class PlanView:
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
 
-    def pools_with(self, trait: str) -> list[Pool]:
+    def find_pools_with_trait(self, trait: str) -> list[Pool]:
         """Return the pools whose role has a trait, in the order of the topology."""
         if trait not in self._with_trait:
             roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
@@ -140,9 +140,9 @@ class PlanView:
             and not (rule.not_cas and is_named(certificate.ca, rule.not_cas))
         )
 
-    def certificates_for(self, rule: CheckRule) -> list[PlannedCertificate]:
+    def find_certificates(self, rule: CheckRule) -> list[PlannedCertificate]:
         """Return the certificates that a check applies to, in the order of the plan."""
-        scope = _scope_of(rule)
+        scope = _find_scope(rule)
         if not any(scope):
             return list(self.certificates)
         if scope not in self._asked:
@@ -162,7 +162,9 @@ class PlanView:
         subject = DnsName(certificate.subject.common_name)
         return names if not subject or subject in names else [subject, *names]
 
-    def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
+    def find_uncovered_names(
+        self, certificate: PlannedCertificate, rules: tuple[str, ...]
+    ) -> list[DnsName]:
         """Return the names that the rules require on a certificate, but no name on it covers."""
         here = self._load_names(certificate)
         if not here.lacks:
@@ -244,7 +246,7 @@ class PlanView:
             known = self._parts[id(resolved)] = (finders, fixed)
         return known
 
-    def names_on(self, trait: str) -> set[str]:
+    def list_names_on(self, trait: str) -> set[str]:
         """Return every name on the certificates for roles with a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
@@ -268,24 +270,24 @@ class PlanView:
             ).is_internal
         return known
 
-    def domains_of(self, rule: CheckRule) -> list[str]:
+    def list_domains(self, rule: CheckRule) -> list[str]:
         """Return the registered domains of all names in the scope of a check.
 
         A name without a registered domain is returned itself.
         """
-        scope = _scope_of(rule)
+        scope = _find_scope(rule)
         if scope not in self._domains:
-            names = {e.name for c in self.certificates_for(rule) for e in c.subject_alt_name}
+            names = {e.name for c in self.find_certificates(rule) for e in c.subject_alt_name}
             self._domains[scope] = sorted({name.registrable or name for name in names})
         return self._domains[scope]
 
-    def pool_and_server_names(self) -> set[str]:
+    def list_pool_and_server_names(self) -> set[str]:
         """Return the FQDNs of all pools and servers."""
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
     # -- Look up issuers.
-    def requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
+    def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
         """Return the requested issuers from the options or, by default, from the servers' rows.
 
         Returns
@@ -303,7 +305,7 @@ class PlanView:
                  for role in roles)  # fmt: skip
         return {fqdn: find_settings_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
-    def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
+    def list_issuer_keys(self) -> dict[tuple[str, str], list[str]]:
         """Return the usages and roles in the issuer column.
 
         Returns
@@ -330,18 +332,18 @@ class PlanView:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())
 
-    def web_sites(self) -> Iterator[Site]:
+    def list_web_sites(self) -> Iterator[Site]:
         """Return the sites that have a pool with web services."""
-        names = {pool.site for pool in self.pools_with("publishes_web")}
+        names = {pool.site for pool in self.find_pools_with_trait("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
-    def first_server_of_site(self, site: Site) -> str:
+    def find_first_server(self, site: Site) -> str:
         """Return the first server in a site, which represents the site in a finding."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.traits(pool)]
         return self.place((web or pools or self.plan.topology.pools)[0])
 
-    def site_words(self, site: Site) -> str:
+    def format_site(self, site: Site) -> str:
         """Format the name of a site for use in a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 

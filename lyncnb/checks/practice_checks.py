@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..base.dns_name import DnsName
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs, list_pools
@@ -12,14 +12,14 @@ from .plan_lookups import PlanView
 
 def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a deployment without a pool for automatic sign-in."""
-    pools = view.pools_with("heeds_autologon")
+    pools = view.find_pools_with_trait("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
         yield view.place(pools[0]), f"autologon is blank or false for {list_pools(pools)}"
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
     """Find SIP domains that the pool name does not match, if the certificate has no sip names."""
-    for pool in view.pools_with("heeds_autologon"):
+    for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
         others = [d for d in view.plan.topology.sip_domains if not _is_within(pool.fqdn, d)]
@@ -33,7 +33,10 @@ def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
 
 def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     """Find names that clients use and that are not in any SIP domain."""
-    web, edges = view.pools_with("publishes_web"), view.pools_with("perimeter")
+    web, edges = (
+        view.find_pools_with_trait("publishes_web"),
+        view.find_pools_with_trait("perimeter"),
+    )
     met = [name for p in web for name in (p.fqdn, p.web_internal_fqdn, p.web_external_fqdn)]
     met += [pool.access_edge_fqdn for pool in edges]
     domains = view.plan.topology.sip_domains
@@ -45,14 +48,16 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
         if name and name.partition(".")[2] not in covered and name not in domains
     )
     if outside:
-        message = f"{first_of([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
+        message = f"{join_first([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
         yield view.place((web or edges)[0]), message
 
 
 def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several Edge pools whose certificates contain the sip names of all SIP domains."""
     pools = [
-        p for p in view.pools_with("perimeter") if p.flags & {"federation", "client_autoconfig"}
+        p
+        for p in view.find_pools_with_trait("perimeter")
+        if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
         yield view.place(pools[0]), list_pools(pools)
@@ -60,8 +65,8 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a backup pool that is not in the table, has no web services, or is the pool itself."""
-    known = {pool.fqdn for pool in view.pools_with("publishes_web")}
-    for pool in view.pools_with("publishes_web"):
+    known = {pool.fqdn for pool in view.find_pools_with_trait("publishes_web")}
+    for pool in view.find_pools_with_trait("publishes_web"):
         for name in pool.names_in(BACKUP_POOL):
             if name == pool.fqdn or name not in known:
                 yield view.place(pool), f"backup_pool of {pool.fqdn} is {name}"
@@ -69,7 +74,7 @@ def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool with public instant messaging with AOL."""
-    for pool in view.pools_with("perimeter"):
+    for pool in view.find_pools_with_trait("perimeter"):
         if "aol_pic" in pool.flags:
             yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
 

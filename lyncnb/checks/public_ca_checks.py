@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.tables import count_of, join_first
 from ..rules.ca_rules import ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
@@ -25,7 +25,7 @@ _AHEAD = timedelta(days=366)
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days a domain control validation is valid."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     if certificates:
         domains = _join_names(_names_to_validate(view, rule))
         message = f"a validation of {domains} is valid for {count_of(rule.limit, 'day')}"
@@ -36,15 +36,15 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
     """List the domains to validate, or every name if all CAs validate each name separately."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
-        return view.domains_of(rule)
+        return view.list_domains(rule)
     return sorted({entry.name for c in certificates for entry in c.subject_alt_name})
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days the verification of the organization is valid."""
-    certificates = [c for c in view.certificates_for(rule) if c.subject.organization]
+    certificates = [c for c in view.find_certificates(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
         yield certificates[0].id, f'the verification of "{name}" is valid for {rule.limit} days'
@@ -52,7 +52,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the validation methods that have ended or end within a year."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
@@ -74,7 +74,7 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
     """Find names on public certificates that a file on a web server cannot validate."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
-    for certificate in view.certificates_for(rule):
+    for certificate in view.find_certificates(rule):
         affected = [
             name
             for name in view.names(certificate)
@@ -89,16 +89,16 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
 
 def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the zones in which CAs look for CAA records, and the tags that CAs read."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
         tags = "the tags issue and issuewild" if wild else "the tag issue"
-        yield certificates[0].id, f"CAs read {tags} in {_join_names(view.domains_of(rule))}"
+        yield certificates[0].id, f"CAs read {tags} in {_join_names(view.list_domains(rule))}"
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the names that will be visible in public logs."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     if certificates:
         names = [name for c in certificates for name in view.names(c)]
         count = len(set(names))
@@ -108,7 +108,7 @@ def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the public CAs whose certificates may have no CRL distribution point."""
-    certificates = view.certificates_for(rule)
+    certificates = view.find_certificates(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
         whose = f"of {_join_names(cas)}" if cas else "of a public CA"
@@ -118,13 +118,13 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
 
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find CA rules that were last reviewed too long ago."""
-    certificates, as_of = view.certificates_for(rule), ca_rules().as_of
-    if certificates and view.on > _months_later(as_of, rule.limit):
+    certificates, as_of = view.find_certificates(rule), ca_rules().as_of
+    if certificates and view.on > _add_months(as_of, rule.limit):
         age = f"more than {rule.limit} months before the evaluation date"
         yield certificates[0].id, f"the last review was on {as_of}, {age}"
 
 
-def _months_later(day: date, months: int) -> date:
+def _add_months(day: date, months: int) -> date:
     """Return the same day in a later month, or the last day of a shorter month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
@@ -133,7 +133,7 @@ def _months_later(day: date, months: int) -> date:
 
 
 def _join_names(names: Iterable[str]) -> str:
-    return first_of(list(dict.fromkeys(names)), _SHOWN)
+    return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
 # These messages belong to checks that report only the domains or the number of certificates.
@@ -154,12 +154,12 @@ def _make_check(message: str) -> DeploymentTest:
     """Create a check that reports one message for all certificates to which it applies."""
 
     def report(view: PlanView, rule: CheckRule) -> Pairs:
-        certificates = view.certificates_for(rule)
+        certificates = view.find_certificates(rule)
         if certificates:
             yield (
                 certificates[0].id,
                 message.format(
-                    domains=_join_names(view.domains_of(rule)),
+                    domains=_join_names(view.list_domains(rule)),
                     certificates=count_of(len(certificates), "certificate"),
                     limit=rule.limit,
                 ),

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from ..base.disk.outputs import check_output, write_output
 from ..base.dns_name import name_libraries
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import find_acceptance
@@ -38,7 +38,7 @@ from ..plan.saved_plan_json import (
 )
 from ..rules.findings import Finding, Findings
 from ..rules.rule_files import load_recorded_rules
-from .check_plan import check_plan, judging_day
+from .check_plan import check_plan, choose_evaluation_date
 
 _HINT_WORDS = (
     "only texts differ: the file is from another version of lyncnb, or somebody changed the "
@@ -100,7 +100,7 @@ class SavedPlan(Table):
     @property
     def judged_on(self) -> date:
         """The evaluation date, which stays the same each time that the file is read."""
-        return judging_day(self.plan, self.findings.judged_on)
+        return choose_evaluation_date(self.plan, self.findings.judged_on)
 
     @property
     def open_errors(self) -> tuple[Finding, ...]:
@@ -145,7 +145,7 @@ class SavedPlan(Table):
         return self._summary()
 
 
-@no_collection()
+@pause_garbage_collection()
 def save_plan(
     plan: CertificatePlan,
     path: str | os.PathLike[str],
@@ -184,7 +184,7 @@ def save_plan(
     """
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
-    day = judging_day(plan, checked.judged_on)
+    day = choose_evaluation_date(plan, checked.judged_on)
     data = encode_saved_plan(build_saved_plan_values(plan, checked, judged_on=day))
     write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
     return _make_saved_plan(Path(path), plan, Findings(checked.items, day), data)
@@ -200,7 +200,7 @@ def _make_saved_plan(
     return SavedPlan(path=path, plan=plan, findings=findings, data=data, reworded=reworded)
 
 
-@no_collection()
+@pause_garbage_collection()
 def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
     """Read a saved plan, plan again from its table and options, and refuse differences.
 
@@ -255,7 +255,10 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     findings = check_plan(plan, on=document.judged_on)
     # A different version of a library does not matter if it produces the same plan.
     again = build_saved_plan_values(
-        plan, findings, judged_on=document.judged_on, libraries=_library_versions(document.values)
+        plan,
+        findings,
+        judged_on=document.judged_on,
+        libraries=_read_library_versions(document.values),
     )
     written = encode_saved_plan(again)
     if written != data:
@@ -264,9 +267,9 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         is_only_words = (
             document.is_whole
             and encode_saved_plan(document.values) == data
-            and json.dumps(_without_texts(document.values))
+            and json.dumps(_remove_texts(document.values))
             # The comparison includes the order of the entries.
-            == json.dumps(_without_texts(again))
+            == json.dumps(_remove_texts(again))
         )
         if document.is_whole and document.values["rules"] != again["rules"]:
             raise _report_outdated(path, document.values, again)
@@ -305,7 +308,7 @@ def _report_outdated(
     )
 
 
-def _library_versions(values: Mapping[str, Any]) -> dict[str, str]:
+def _read_library_versions(values: Mapping[str, Any]) -> dict[str, str]:
     """Return the versions of libraries in a saved plan, or no versions if they are not valid."""
     libraries = values.get("libraries")
     if not isinstance(libraries, dict) or not all(
@@ -318,7 +321,7 @@ def _library_versions(values: Mapping[str, Any]) -> dict[str, str]:
 def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Report the libraries whose installed version differs from the version in a saved plan."""
     installed = name_libraries()
-    for library, version in _library_versions(values).items():
+    for library, version in _read_library_versions(values).items():
         if version != installed.get(library):
             now = installed.get(library, "not installed")
             yield Problem(
@@ -329,7 +332,7 @@ def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
 _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
-def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+def _remove_texts(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a saved plan without the texts that only people read."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
@@ -347,16 +350,17 @@ def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ite
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
             words = "; ".join(
-                f"“{_text(old.get(key))}”, now “{_text(new[key])}”" for key in changed
+                f"“{_describe(old.get(key))}”, now “{_describe(new[key])}”" for key in changed
             )
             yield f"finding {old['code']} about {old.get('about') or 'the deployment'} says {words}"
     for old, new in zip(before["reasons"], after["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
-                yield f"rule {old['rule']} says “{_text(old.get(key))}”, now “{_text(new[key])}”"
+                was, now = _describe(old.get(key)), _describe(new[key])
+                yield f"rule {old['rule']} says “{was}”, now “{now}”"
     for key in ("title", "read_me"):
         if before[key] != after[key]:
-            yield f"{key} says “{_text(before[key])}”, now “{_text(after[key])}”"
+            yield f"{key} says “{_describe(before[key])}”, now “{_describe(after[key])}”"
 
 
 def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
@@ -423,9 +427,13 @@ def _compare_values(what: str, before: object, after: object) -> Iterator[Proble
         added = [item for item in before if str(item) not in new]
         missing = [item for item in after if str(item) not in old]
         for item in added:
-            yield Problem(message=f"{what}: {_text(item)} is in the file, but not in the new plan")
+            yield Problem(
+                message=f"{what}: {_describe(item)} is in the file, but not in the new plan"
+            )
         for item in missing:
-            yield Problem(message=f"{what}: {_text(item)} is in the new plan, but not in the file")
+            yield Problem(
+                message=f"{what}: {_describe(item)} is in the new plan, but not in the file"
+            )
         if not added and not missing:
             yield Problem(message=f"{what}: the order differs, or there are duplicates")
     elif isinstance(before, dict) and isinstance(after, dict):
@@ -436,11 +444,11 @@ def _compare_values(what: str, before: object, after: object) -> Iterator[Proble
             yield Problem(message=f"{what}: the order differs")
     else:
         yield Problem(
-            message=f"{what}: the file has {_text(before)}, the new plan has {_text(after)}"
+            message=f"{what}: the file has {_describe(before)}, the new plan has {_describe(after)}"
         )
 
 
-def _text(value: object) -> str:
+def _describe(value: object) -> str:
     if value in (None, "", [], {}):
         return "nothing"
     return str(value)[:200]
@@ -479,8 +487,8 @@ def _compare_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
         for column, was, now in zip(after["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
-                    message=f"table row {number}, column {column}: {_text(was)} is not in the "
-                    f"form that lyncnb stores ({_text(now)})"
+                    message=f"table row {number}, column {column}: {_describe(was)} is not in the "
+                    f"form that lyncnb stores ({_describe(now)})"
                 )
     if before["columns"] != after["columns"]:
         yield Problem(

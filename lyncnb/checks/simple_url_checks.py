@@ -23,7 +23,7 @@ _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
 
 
-def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
+def _list_urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
     for url in site.meet_urls:
         yield "meet_urls", url
     if site.dialin_url:
@@ -34,21 +34,21 @@ def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
 
 def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Meet URL."""
-    for site in view.web_sites():
+    for site in view.list_web_sites():
         if not site.meet_urls:
-            yield view.first_server_of_site(site), f"{view.site_words(site)} has no Meet URL"
+            yield view.find_first_server(site), f"{view.format_site(site)} has no Meet URL"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Dial-in URL."""
-    for site in view.web_sites():
+    for site in view.list_web_sites():
         if site.dialin_url is None:
-            yield view.first_server_of_site(site), f"{view.site_words(site)} has no Dial-in URL"
+            yield view.find_first_server(site), f"{view.format_site(site)} has no Dial-in URL"
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that overrides only some of the simple URLs."""
-    sites = list(view.web_sites())
+    sites = list(view.list_web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
         # The check ignores missing URLs. The Admin URL is optional, and other checks report a
@@ -58,27 +58,27 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         if own and len(own) < len(given):
             shared = " and ".join(kind for kind in given if kind not in own)
             words = f"has its own {' and '.join(own)} and shares {shared} with another site"
-            yield view.first_server_of_site(site), f"{view.site_words(site)} {words}"
+            yield view.find_first_server(site), f"{view.format_site(site)} {words}"
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has another number of Meet URLs than SIP domains."""
     domains = len(view.plan.topology.sip_domains)
-    for site in view.web_sites():
+    for site in view.list_web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
             counts = f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains"
-            yield view.first_server_of_site(site), f"{counts} in {view.site_words(site)}"
+            yield view.find_first_server(site), f"{counts} in {view.format_site(site)}"
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL with a port, a query, or a character that is not allowed."""
     for site in view.sites():
-        for column, url in _urls(site):
+        for column, url in _list_urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
-                yield view.first_server_of_site(site), f'{column} "{url.url}" has a port'
+                yield view.find_first_server(site), f'{column} "{url.url}" has a port'
             elif not _ALLOWED.fullmatch(url.url):
                 yield (
-                    view.first_server_of_site(site),
+                    view.find_first_server(site),
                     f'{column} "{url.url}" contains a character that is not allowed',
                 )
 
@@ -86,25 +86,25 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL with a hyphen, which Microsoft's documentation does not mention."""
     for site in view.sites():
-        for column, url in _urls(site):
+        for column, url in _list_urls(site):
             if "-" in url.url:
-                yield view.first_server_of_site(site), f'{column} "{url.url}" has a hyphen'
+                yield view.find_first_server(site), f'{column} "{url.url}" has a hyphen'
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL that is the same as another one, or the beginning of another one."""
     for site in view.sites():
-        urls = [(column, url.url.lower().rstrip("/")) for column, url in _urls(site)]
+        urls = [(column, url.url.lower().rstrip("/")) for column, url in _list_urls(site)]
         for number, (column, url) in enumerate(urls):
             for other_column, other in urls[:number] + urls[number + 1 :]:
                 if other == url and urls.index((other_column, other)) < number:
                     yield (
-                        view.first_server_of_site(site),
+                        view.find_first_server(site),
                         f'{column} and {other_column} are both "{url}"',
                     )
                 elif other.startswith(url + "/"):
                     yield (
-                        view.first_server_of_site(site),
+                        view.find_first_server(site),
                         f'{column} "{url}" is the beginning of {other_column} "{other}"',
                     )
 
@@ -112,37 +112,37 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
 def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
-    for site in view.web_sites():
-        for name, url in _urls(site):
+    for site in view.list_web_sites():
+        for name, url in _list_urls(site):
             if url.host in domains:
                 yield (
-                    view.first_server_of_site(site),
+                    view.find_first_server(site),
                     f"{name} {url.url} has the SIP domain {url.host} as its host",
                 )
 
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the name of a pool or server."""
-    taken = view.pool_and_server_names()
+    taken = view.list_pool_and_server_names()
     for site in view.sites():
-        for column, url in _urls(site):
+        for column, url in _list_urls(site):
             if url.host in taken:
                 yield (
-                    view.first_server_of_site(site),
+                    view.find_first_server(site),
                     f'{column} "{url.url}" uses the name of {url.host}',
                 )
 
 
 def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the web services name of a pool."""
-    pools = view.pools_with("publishes_web")
+    pools = view.find_pools_with_trait("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
-    taken -= view.pool_and_server_names()
+    taken -= view.list_pool_and_server_names()
     for site in view.sites():
-        for column, url in _urls(site):
+        for column, url in _list_urls(site):
             if url.host in taken:
                 yield (
-                    view.first_server_of_site(site),
+                    view.find_first_server(site),
                     f'{column} "{url.url}" uses the web name {url.host}',
                 )
 

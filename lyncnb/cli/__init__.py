@@ -44,7 +44,7 @@ def _print_help_or_version(given: Sequence[str]) -> int:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         from .failures import report
-        from .output import standard_output_error
+        from .output import make_output_error
 
-        return report(standard_output_error(error), as_json=False)
+        return report(make_output_error(error), as_json=False)
     return 0

@@ -14,7 +14,7 @@ from .failures import report
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .forecasting import COMMANDS as FORECASTING_COMMANDS
 from .guiding import COMMANDS as GUIDING_COMMANDS
-from .help import overview, summary_of
+from .help import find_summary, overview
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import finish_output, prepare_streams, write
@@ -96,7 +96,7 @@ COMMANDS = (
 )
 
 for _command in COMMANDS:
-    _command.short_help = summary_of(_command.name or "")
+    _command.short_help = find_summary(_command.name or "")
     _add_help(_command)
     _group.add_command(_command)
 _add_help(_group)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option
+from .inputs import add_force_option, add_json_option
 from .output import note, write_json, write_lines, write_next
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ _LINES_SHOWN = 200
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own rules, if the plan uses them."
 )
-@force_option
-@json_option
+@add_force_option
+@add_json_option
 def approve_command(
     saved_plan: str,
     key: str,

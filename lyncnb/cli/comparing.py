@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import (
-    day_of,
-    expanded,
-    force_option,
-    json_option,
+    add_force_option,
+    add_json_option,
+    add_on_option,
+    ask_pfx_password,
+    expand_patterns,
     make_plan,
-    on_option,
-    pfx_password,
+    parse_date,
     plan_arguments,
     read_from,
 )
 from .output import (
-    line_width,
+    find_line_width,
     note,
     show_report,
     write,
@@ -48,15 +48,15 @@ _FILES_SHOWN = 200
 @click.option("--old-options", metavar="plan.toml", help="Planning options for OLD only.")
 @click.option("--new-options", metavar="plan.toml", help="Planning options for NEW only.")
 @click.option("--product", metavar="NAME", help="Product whose rules apply to the tables.")
-@json_option
+@add_json_option
 @click.option(
     "-o",
     "output",
     metavar="FILE",
     help="Write the comparison to a .html, .csv, .md, .json or .svg file.",
 )
-@on_option
-@force_option
+@add_on_option
+@add_force_option
 def compare_command(
     old: str,
     new: str,
@@ -155,7 +155,7 @@ def plan_of(
 @click.command("compare-topology")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
-@json_option
+@add_json_option
 def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     """Show where A and B disagree: servers, roles, pools and names, value by value.
 
@@ -187,7 +187,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     help="The date on which the certificates must be valid, e.g. 2027-03-15 (default: the "
          "planned issue date or today, whichever is later).",
 )  # fmt: skip
-@json_option
+@add_json_option
 @click.option("-o", "output", metavar="FILE", help="Write the table to a .csv, .xlsx or .md file.")
 @click.option(
     "--save",
@@ -199,7 +199,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     help="Request folder. If it records a key as compromised, the certificate of that key does "
          "not cover a planned certificate.",
 )  # fmt: skip
-@force_option
+@add_force_option
 def asis_command(
     paths: tuple[str, ...],
     topology: str,
@@ -228,14 +228,14 @@ def asis_command(
     from ..base.shown.report import write_report
     from ..base.shown.terminal_text import report_lines
 
-    given = expanded(paths)
+    given = expand_patterns(paths)
     inputs = read_from(topology, options_file, *given)
     outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
     for name, kind in outputs:
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
     plan, _ = make_plan(topology, product, options_file)
-    as_is = compare_as_is(plan, *given, on=day_of(on), password=pfx_password, folder=folder)
+    as_is = compare_as_is(plan, *given, on=parse_date(on), password=ask_pfx_password, folder=folder)
     for name, kind in outputs:
         if name is not None:
             data = write_report(as_is_report(as_is, kind), Path(name).suffix.lower())
@@ -244,7 +244,7 @@ def asis_command(
         write_bytes_out(as_is.to_json())
         return as_is.exit_status
     if output is None:
-        write_lines(*report_lines(as_is_report(as_is), width=line_width()))
+        write_lines(*report_lines(as_is_report(as_is), width=find_line_width()))
     write_lines(*as_is.notes)
     for finding in as_is.files[:_FILES_SHOWN]:
         note(f"{finding.severity}: {finding.about}: {finding.message} [{finding.code}]")

@@ -63,7 +63,7 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
         earlier = "" if output_error is known else f"; earlier error: {known.message}"
         note(f"lyncnb: {output_error.message}{earlier}")
         return output_error.exit_status
-    note("\n".join(message_lines(known)))
+    note("\n".join(format_message(known)))
     if status == FAULT and os.environ.get(DEBUG_VARIABLE):
         note("".join(traceback.format_exception(error)))
     return status
@@ -84,7 +84,7 @@ def _write_error_output(
     return None
 
 
-def message_lines(error: LyncnbError) -> list[str]:
+def format_message(error: LyncnbError) -> list[str]:
     """Return an error as lines of text: the message, each problem, and the hint."""
     lines = [f"lyncnb: {error.message}"]
     for problem in error.problems[:_PROBLEMS_SHOWN]:
@@ -101,9 +101,9 @@ def _build_error_document(error: LyncnbError, code: str) -> dict[str, Any]:
     """Return an error as JSON values: code, message, hint, and problems if there are several."""
     document: dict[str, Any] = {"code": code, "message": error.message, "hint": error.hint}
     if error.problems:
-        from ..base.records import json_value
+        from ..base.records import convert_to_json
 
-        document["problems"] = json_value(error.problems)
+        document["problems"] = convert_to_json(error.problems)
     return document
 
 

@@ -37,7 +37,7 @@ class Changes:
     by_hand: tuple[str, ...] = ()
 
 
-def changes_of(
+def find_changes(
     plan: CertificatePlan, fixed_plan: FixedPlan, *, topology: str, options_file: str | None
 ) -> Changes:
     """Return the changes to the table file and to the options file.

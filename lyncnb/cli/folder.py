@@ -16,20 +16,20 @@ import click
 from ..base.shown.tables import count_same
 from .failures import INTERRUPTED
 from .inputs import (
-    day_of,
-    force_option,
+    add_force_option,
+    add_json_option,
+    add_passphrase_option,
     get_passphrase,
-    json_option,
     load_product,
     make_plan,
-    passphrase_option,
+    parse_date,
     plan_arguments,
     reasons,
 )
 from .output import (
     is_terminal,
+    make_progress_bar,
     note,
-    progress_bar,
     stop_on_interrupt,
     write,
     write_folder_next,
@@ -74,7 +74,7 @@ _NEEDS_ATTENTION = 3
 @click.option(
     "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
 )
-@json_option
+@add_json_option
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N",
     help="Number of threads or processes. With --cluster: number of requests at the same time.",
@@ -125,7 +125,7 @@ _NEEDS_ATTENTION = 3
     help="Connect to --cluster without TLS. Anybody on the network path can then read the "
          "requests and run programs on the workers.",
 )  # fmt: skip
-@passphrase_option
+@add_passphrase_option
 def request_command(
     topology: str,
     product: str | None,
@@ -189,7 +189,7 @@ def request_command(
     shown = _warn_about_location(folder)
     _agree_to_other_deployment(plan, folder)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
-    progress, finish = progress_bar("requests")
+    progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
         try:
             bundle = write_requests(
@@ -267,9 +267,9 @@ def _note_new_errors(saved: SavedPlan) -> None:
 
     The plan's evaluation date still decides whether lyncnb writes requests.
     """
-    from ..checks.check_plan import check_plan, present_day
+    from ..checks.check_plan import check_plan, choose_present_date
 
-    today = present_day(saved.plan)
+    today = choose_present_date(saved.plan)
     if today == saved.judged_on:
         return
     before = {(error.code, error.about) for error in saved.findings.of("error")}
@@ -360,11 +360,11 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
 )
-@json_option
+@add_json_option
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Number of threads or processes."
 )
-@passphrase_option
+@add_passphrase_option
 def renew_command(
     folder: str,
     names: tuple[str, ...],
@@ -397,7 +397,7 @@ def renew_command(
     if dry_run or not ahead.changes:
         return _show_changes(replace(ahead, dry_run=dry_run), as_json=as_json)
     secret = get_passphrase(passphrase_file)
-    progress, finish = progress_bar("requests")
+    progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel:
         making = Making(workers=workers, progress=progress, cancel=cancel)
         try:
@@ -527,7 +527,7 @@ def _describe_change(change: Change) -> tuple[str, str]:
     "--on", metavar="DATE",
     help="Show which certificates the servers of NAME, or all servers, had on this date.",
 )  # fmt: skip
-@json_option
+@add_json_option
 @click.option(
     "--rebuild", is_flag=True,
     help="Open every key, and rebuild the manifest from the keys and requests.",
@@ -545,8 +545,8 @@ def _describe_change(change: Change) -> tuple[str, str]:
     is_flag=True,
     help="List superseded generations too, and certificates that are no longer in the plan.",
 )
-@force_option
-@passphrase_option
+@add_force_option
+@add_passphrase_option
 def status_command(
     folder: str,
     names: tuple[str, ...],
@@ -607,7 +607,7 @@ def status_command(
 def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_json: bool) -> int:
     from ..authorities.certificate_history import certificate_history
 
-    history = certificate_history(folder, *names, on=day_of(on))
+    history = certificate_history(folder, *names, on=parse_date(on))
     if as_json:
         write_json({"format": "lyncnb-history/1", **history.to_document()})
     else:
@@ -656,7 +656,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
 
 @click.command("rekey")
 @click.argument("folder", metavar="FOLDER")
-@passphrase_option
+@add_passphrase_option
 @click.option(
     "--new-passphrase-file", metavar="FILE", help="File whose first line is the new passphrase."
 )
@@ -675,7 +675,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
     help="Open FOLDER with this recovery key and the recovery key's passphrase, instead of the "
          "folder's passphrase.",
 )  # fmt: skip
-@json_option
+@add_json_option
 def rekey_command(
     folder: str,
     passphrase_file: str | None,
@@ -727,7 +727,7 @@ def rekey_command(
         note("Enter the folder's new passphrase.")
     # The environment variable contains the current passphrase, not the new one.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
-    progress, finish = progress_bar("files")
+    progress, finish = make_progress_bar("files")
     try:
         done = rekey(folder, old, new, take_out=without_recovery, progress=progress)
     finally:
@@ -762,8 +762,8 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
 @click.option(
     "--confirm", metavar="TOKEN", help="Remove exactly the files that an earlier run listed."
 )
-@json_option
-@passphrase_option
+@add_json_option
+@add_passphrase_option
 def purge_command(
     folder: str,
     deployed: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .comparing import plan_of
-from .inputs import day_of, force_option, json_option, plan_arguments, read_from
+from .inputs import add_force_option, add_json_option, parse_date, plan_arguments, read_from
 from .output import show_report
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     help="The first date on which you can order (default: the order date for the planned issue "
          "date; for a request folder, today).",
 )  # fmt: skip
-@json_option
+@add_json_option
 @click.option(
     "-o", "output", metavar="FILE",
     help="Write the forecast to a .csv, .xlsx, .md, .html, .svg, .ics or .json file.",
 )  # fmt: skip
-@force_option
+@add_force_option
 def forecast_command(
     topology: str,
     other: str | None,
@@ -102,7 +102,7 @@ def _make_forecast(
     from ..plan.options import PlanOptions
     from ..rules.rule_files import load_rules
 
-    last, start = day_of(until) or DEFAULT_UNTIL, day_of(on)
+    last, start = parse_date(until) or DEFAULT_UNTIL, parse_date(on)
     if not is_record(path):
         plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)

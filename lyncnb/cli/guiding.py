@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import json_option
+from .inputs import add_json_option
 from .output import note, write, write_json, write_lines, write_next, write_table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _HELP, _BACK, _REST = "?", "<", ">"
     "--answers", "answers_file", metavar="FILE.toml",
     help="Read the answers from a file such as guide.toml, instead of asking.",
 )  # fmt: skip
-@json_option
+@add_json_option
 @click.option(
     "--force", is_flag=True,
     help="Replace an existing topology.csv, plan.toml or guide.toml.",
@@ -149,10 +149,10 @@ def _note_problem(problem: str, hint: str) -> None:
 
 def _ask_question(asked: Asked) -> str:
     """Ask one question. Return the answer, or the sign for going back or accepting the rest."""
-    from ..guide.answer_values import choices_of
+    from ..guide.answer_values import list_choices
 
     question = asked.question
-    for number, (word, meaning) in enumerate(choices_of(question).items(), 1):
+    for number, (word, meaning) in enumerate(list_choices(question).items(), 1):
         note(f"  {number} {word}: {meaning}")
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""

@@ -69,7 +69,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def summary_of(command: str) -> str:
+def find_summary(command: str) -> str:
     """Return a command's one-line summary, or an empty text if there is no such command."""
     return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
 

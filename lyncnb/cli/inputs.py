@@ -45,7 +45,7 @@ def plan_arguments(command: _Command) -> _Command:
     return click.argument("topology", metavar="TOPOLOGY")(command)
 
 
-def on_option(command: _Command) -> _Command:
+def add_on_option(command: _Command) -> _Command:
     """Add the option ``--on``, the evaluation date, to a command."""
     return click.option(
         "--on", metavar="DATE",
@@ -55,14 +55,14 @@ def on_option(command: _Command) -> _Command:
     )(command)  # fmt: skip
 
 
-def json_option(command: _Command) -> _Command:
+def add_json_option(command: _Command) -> _Command:
     """Add the option ``--json`` to a command."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
     )(command)
 
 
-def force_option(command: _Command) -> _Command:
+def add_force_option(command: _Command) -> _Command:
     """Add the option ``--force`` to a command."""
     return click.option(
         "--force", is_flag=True,
@@ -71,7 +71,7 @@ def force_option(command: _Command) -> _Command:
     )(command)  # fmt: skip
 
 
-def passphrase_option(command: _Command) -> _Command:
+def add_passphrase_option(command: _Command) -> _Command:
     """Add the option ``--passphrase-file`` to a command."""
     return click.option(
         "--passphrase-file",
@@ -109,17 +109,17 @@ def make_plan(
     LyncnbError
         If the date is not valid, or if the topology, options or rules cannot be read.
     """
-    from ..checks.check_plan import check_plan, present_day
+    from ..checks.check_plan import check_plan, choose_present_date
     from ..plan.options import PlanOptions
     from ..plan.planner import plan_certificates
     from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
     from ..topology.topology import read_topology
 
-    day = day_of(on)
+    day = parse_date(on)
     if is_scenario(topology):
         plan = _plan_scenario(topology, product, options_file)
-        return plan, check_plan(plan, on=day or present_day(plan))
+        return plan, check_plan(plan, on=day or choose_present_date(plan))
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
     if chosen:
@@ -131,7 +131,7 @@ def make_plan(
         _note_unused_options(topology)
     note_clean_ups(table)
     plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
-    return plan, check_plan(plan, on=day or present_day(plan))
+    return plan, check_plan(plan, on=day or choose_present_date(plan))
 
 
 def _plan_scenario(folder: str, product: str | None, options_file: str | None) -> CertificatePlan:
@@ -171,7 +171,7 @@ def _find_document_product(table: Topology) -> str:
     return table.product
 
 
-def day_of(text: str | None) -> date | None:
+def parse_date(text: str | None) -> date | None:
     """Return the date in a text such as ``2027-03-15``, or None for None.
 
     Raises
@@ -256,14 +256,14 @@ def read_from(*paths: str | None) -> tuple[str | Path, ...]:
     return (*given, *(file for path in given for file in scenario_files(path)))
 
 
-def expanded(files: tuple[str, ...]) -> list[str]:
+def expand_patterns(files: tuple[str, ...]) -> list[str]:
     """Expand the patterns in file names, because the shells of Windows do not expand them."""
     if os.name != "nt":
         return list(files)
     return [path for name in files for path in (glob.glob(name) or [name])]
 
 
-def pfx_password(name: str) -> Secret | None:
+def ask_pfx_password(name: str) -> Secret | None:
     """Ask for the password of a PFX file from a CA's portal. Return None without a terminal."""
     from ..pki.passphrase import Secret
 

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import count_same, first_of
+from ..base.shown.tables import count_same, join_first
 from .inputs import (
-    day_of,
-    expanded,
-    force_option,
+    add_force_option,
+    add_json_option,
+    add_passphrase_option,
+    ask_pfx_password,
+    expand_patterns,
     get_passphrase,
-    json_option,
     load_product,
     make_plan,
-    passphrase_option,
-    pfx_password,
+    parse_date,
     reasons,
 )
 from .output import (
     is_terminal,
+    make_progress_bar,
     note,
-    progress_bar,
     write_folder_next,
     write_json,
     write_lines,
@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     help="The date by which you need the certificates, e.g. 2026-12-01 (default: the planned "
     "issue date).",
 )
-@force_option
-@json_option
+@add_force_option
+@add_json_option
 def handover_command(
     folder: str,
     out: str,
@@ -114,7 +114,7 @@ def handover_command(
     metavar="NAME",
     help="With --request: the computer that stores the key, if the request does not name it.",
 )
-@json_option
+@add_json_option
 def receive_command(
     folder: str,
     files: tuple[str, ...],
@@ -149,7 +149,7 @@ def receive_command(
     from ..authorities.import_certificates import receive
     from ..rules.returned_rules import may_be_accepted
 
-    issued = receive(folder, *expanded(files), password=pfx_password, accept=accept)
+    issued = receive(folder, *expand_patterns(files), password=ask_pfx_password, accept=accept)
     if as_json:
         write_json(issued.to_document())
     else:
@@ -172,7 +172,9 @@ def _receive_requests(
     """Add the request files that ``receive FOLDER --request FILE.req`` names to the folder."""
     from ..authorities.import_requests import receive_requests
 
-    received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
+    received = receive_requests(
+        folder, *expand_patterns(requests), computer=computer, accept=accept
+    )
     if as_json:
         write_json(received.to_document())
     else:
@@ -205,8 +207,8 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
 )
-@passphrase_option
-@json_option
+@add_passphrase_option
+@add_json_option
 def pfx_command(
     folder: str,
     target_os: str,
@@ -234,7 +236,7 @@ def pfx_command(
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
-    progress, finish = progress_bar("packages")
+    progress, finish = make_progress_bar("packages")
     try:
         packages = write_pfx(
             issued,
@@ -333,8 +335,8 @@ def _show_until_enter(password: str) -> None:
     help="With --request-on-server: request ID again although nothing changed. Requires --reason.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
-@force_option
-@json_option
+@add_force_option
+@add_json_option
 def steps_command(
     folder: str,
     output: str | None,
@@ -443,7 +445,7 @@ def _show_steps(
     left_out = [(f"{missing} ({gap.why})", gap.request) for gap in steps.missing]
     left_out += [(f"not requested ({gap.why})", gap.request) for gap in steps.covered]
     write_lines(*count_same("certificate", left_out))
-    write_lines(steps.summary(), f"written: {first_of([*map(str, written)], 1)}")
+    write_lines(steps.summary(), f"written: {join_first([*map(str, written)], 1)}")
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
@@ -486,7 +488,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
     help="Record that the CA revoked the certificates of NAME, after you requested the "
          "revocation.",
 )  # fmt: skip
-@json_option
+@add_json_option
 def deployed_command(
     folder: str,
     names: tuple[str, ...],
@@ -511,7 +513,7 @@ def deployed_command(
     from ..request_folder.bundle import open_requests
 
     deployments = deployed(
-        folder, *names, on=day_of(on), reports=expanded(reports), revoked=revoked
+        folder, *names, on=parse_date(on), reports=expand_patterns(reports), revoked=revoked
     )
     if as_json:
         write_json({"format": "lyncnb-deployed/1", **deployments.to_document()})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, get_passphrase, passphrase_option
-from .output import note, progress_bar, write
+from .inputs import add_force_option, add_passphrase_option, get_passphrase
+from .output import make_progress_bar, note, write
 
 if TYPE_CHECKING:
     from ..jupyter.notebook_files import Notebook
@@ -43,8 +43,8 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
 @click.command("run")
 @click.argument("notebook", metavar="[NOTEBOOK]", required=False)
-@force_option
-@passphrase_option
+@add_force_option
+@add_passphrase_option
 def run_command(notebook: str | None, force: bool, passphrase_file: str | None) -> int:
     """Run NOTEBOOK from top to bottom without a browser.
 
@@ -56,7 +56,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     from ..jupyter.run_notebook import run_notebook
     from ..jupyter.workspace import lay_out
 
-    progress, finish = progress_bar("cells")
+    progress, finish = make_progress_bar("cells")
     try:
         done = run_notebook(
             notebook or lay_out(),
@@ -118,8 +118,8 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     help="First run the notebook file in a new kernel, so that all outputs show the same plan. "
          "The page does not include unsaved edits. No request is written.",
 )  # fmt: skip
-@passphrase_option
-@force_option
+@add_passphrase_option
+@add_force_option
 def share_command(
     notebook: str,
     output: str | None,
@@ -164,7 +164,7 @@ def share_command(
 def _rerun(notebook: str, passphrase_file: str | None) -> Notebook:
     from ..jupyter.run_notebook import rerun_notebook
 
-    progress, finish = progress_bar("cells")
+    progress, finish = make_progress_bar("cells")
     try:
         return rerun_notebook(
             notebook, passphrase=lambda: get_passphrase(passphrase_file), progress=progress

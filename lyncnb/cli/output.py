@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..base.shown.terminal_text import printable, report_lines, table_lines, wrap
+from ..base.shown.terminal_text import escape_controls, format_table, report_lines, wrap
 from ..errors import StandardOutputError
 from .help import SECTIONS
 
@@ -68,7 +68,7 @@ def write(text: str = "") -> None:
     """
     with _convert_output_errors():
         if sys.stdout is not None:
-            sys.stdout.write(printable(text) + "\n")
+            sys.stdout.write(escape_controls(text) + "\n")
 
 
 def note(text: str) -> None:
@@ -78,7 +78,7 @@ def note(text: str) -> None:
     """
     try:
         if sys.stderr is not None:
-            lines = printable(text).split("\n")
+            lines = escape_controls(text).split("\n")
             if is_terminal(sys.stderr):
                 lines = [part for line in lines for part in _wrap_line(line)]
             sys.stderr.write("\n".join(lines) + "\n")
@@ -142,7 +142,7 @@ def show_report(
     if as_json:
         write_bytes_out(write_report(report, ".json"))
     elif output is None:
-        write_lines(*report_lines(report, width=line_width()))
+        write_lines(*report_lines(report, width=find_line_width()))
     else:
         write_lines(report.summary)
 
@@ -156,12 +156,12 @@ def finish_output() -> None:
         If standard output is closed or cannot be written.
     """
     if sys.stdout is None:
-        raise standard_output_error(None)
+        raise make_output_error(None)
     with _convert_output_errors():
         sys.stdout.flush()
 
 
-def standard_output_error(cause: Exception | None) -> StandardOutputError:
+def make_output_error(cause: Exception | None) -> StandardOutputError:
     """Return the error for standard output that is closed (None) or cannot be written."""
     reason = getattr(cause, "strerror", None) or str(cause or "the stream is closed")
     return StandardOutputError(
@@ -176,7 +176,7 @@ def _convert_output_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise standard_output_error(error) from None
+        raise make_output_error(error) from None
 
 
 def abandon(stream: TextIO | None) -> None:
@@ -202,7 +202,7 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def line_width() -> int:
+def find_line_width() -> int:
     """Return the width of the terminal in columns, or the default width for a pipe or a file."""
     return shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns
 
@@ -210,7 +210,7 @@ def line_width() -> int:
 def _wrap_line(line: str) -> Iterator[str]:
     """Wrap a line, but not inside a command, because users copy commands."""
     held = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
-    for part in wrap(held, line_width()):
+    for part in wrap(held, find_line_width()):
         yield part.replace(_NO_BREAK, " ")
 
 
@@ -223,7 +223,7 @@ def write_lines(*lines: str) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table that fits the terminal."""
-    for line in table_lines(columns, list(rows), width=line_width()):
+    for line in format_table(columns, list(rows), width=find_line_width()):
         write(line)
 
 
@@ -239,7 +239,7 @@ def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> Non
     write_next(*list_steps_on_record(folder, manifest))
 
 
-def progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
+def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
     """Return a progress callback that draws a bar, if standard error is a terminal.
 
     Parameters

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import force_option, json_option, make_plan, on_option, plan_arguments, read_from
+from .inputs import (
+    add_force_option,
+    add_json_option,
+    add_on_option,
+    make_plan,
+    plan_arguments,
+    read_from,
+)
 from .output import (
     note,
     write,
@@ -37,7 +44,7 @@ _SERVERS_SHOWN = 20
 
 @click.command("plan")
 @plan_arguments
-@json_option
+@add_json_option
 @click.option(
     "-o", "output", metavar="FILE",
     help="Write the plan to a .csv, .xlsx, .html, .md, .json, .svg or .docx file (.docx needs"
@@ -58,8 +65,8 @@ _SERVERS_SHOWN = 20
     "-v", "--verbose", is_flag=True,
     help="Show the names on each certificate, and each notice with its hint and source.",
 )  # fmt: skip
-@on_option
-@force_option
+@add_on_option
+@add_force_option
 def plan_command(
     topology: str,
     product: str | None,
@@ -167,8 +174,8 @@ def _note_saved(saved: SavedPlan) -> None:
 
 @click.command("check")
 @plan_arguments
-@json_option
-@on_option
+@add_json_option
+@add_on_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
     help="Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes and "
@@ -233,14 +240,14 @@ def _apply_fixes(
     """Apply the safe fixes to the plan's files, and list the remaining findings."""
     from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
-    from .fixing import changes_of, is_agreed, show, write_changes
+    from .fixing import find_changes, is_agreed, show, write_changes
 
     fixed_plan = fix_plan(plan, on=findings.judged_on)
     if as_json:
         fixed = fixed_plan.fixed
         write_bytes_out(plan_json(plan, findings, certificates=False, fixed=fixed))
         return 1 if findings.has_errors else 0
-    changes = changes_of(plan, fixed_plan, topology=topology, options_file=options_file)
+    changes = find_changes(plan, fixed_plan, topology=topology, options_file=options_file)
     if not fixed_plan.fixed:
         note("None of the findings has exactly one safe fix, so lyncnb changed nothing.")
     else:
@@ -281,7 +288,7 @@ def explain_command(
     "--product", metavar="NAME", default="lync2013", show_default=True,
     help="Product whose rules apply, or FILE.toml with your own rules.",
 )  # fmt: skip
-@force_option
+@add_force_option
 def finding_command(
     code: str | None, is_all: bool, output: str | None, product: str, force: bool
 ) -> int:
@@ -372,9 +379,9 @@ def _build_plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
 
 
 def _describe_names(planned: PlannedCertificate) -> str:
-    from ..base.shown.tables import first_of
+    from ..base.shown.tables import join_first
 
-    servers = first_of([*map(str, planned.servers)], _SERVERS_SHOWN)
+    servers = join_first([*map(str, planned.servers)], _SERVERS_SHOWN)
     types = f"{', '.join(planned.usages)} on " if planned.usages else ""
     names = ", ".join(map(str, planned.names)) or "no subject alternative names"
     return f"{types}{servers}: {names}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .inputs import get_passphrase, json_option
+from .inputs import add_json_option, get_passphrase
 from .output import write_json, write_lines, write_next
 
 
@@ -18,7 +18,7 @@ from .output import write_json, write_lines, write_next
     "of a folder). By default, lyncnb uses the environment variable LYNCNB_PASSPHRASE, or "
     "asks.",
 )
-@json_option
+@add_json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
     """Create a recovery key: FILE is the private half, FILE.pub the public half.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .inputs import force_option, note_clean_ups
+from .inputs import add_force_option, note_clean_ups
 from .output import note, write, write_next
 
 _product_option = click.option(
@@ -28,7 +28,7 @@ def _load_product_columns(product: str | None) -> None:
 @click.argument("topology", metavar="IN")
 @click.argument("output", metavar="OUT")
 @_product_option
-@force_option
+@add_force_option
 def convert_command(topology: str, output: str, product: str | None, force: bool) -> int:
     """Convert any topology to a table: IN is a table, workbook or document, OUT is .csv or .xlsx.
 
@@ -39,7 +39,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     """
     from ..base.disk.outputs import check_output, write_output
     from ..base.pasted_text import shown
-    from ..base.shown.spreadsheets import formula_cells
+    from ..base.shown.spreadsheets import find_formula_cells
     from ..base.shown.tables import count_of
     from ..topology.table_files import table_file
     from ..topology.topology import read_topology
@@ -52,7 +52,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     data = table.to_csv() if is_csv else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
     note_clean_ups(table)
-    formulas = formula_cells(table.columns, table.cells) if is_csv else []
+    formulas = find_formula_cells(table.columns, table.cells) if is_csv else []
     if formulas:
         row, heading, value = formulas[0]
         note(
@@ -68,7 +68,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
 @click.command("template")
 @click.argument("output", metavar="OUT")
 @_product_option
-@force_option
+@add_force_option
 def template_command(output: str, product: str | None, force: bool) -> int:
     """Write an empty table of servers to fill in: OUT is .xlsx, with drop-downs and notes, or .csv.
 

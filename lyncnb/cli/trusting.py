@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .comparing import plan_of
-from .inputs import force_option, json_option, plan_arguments, read_from
+from .inputs import add_force_option, add_json_option, plan_arguments, read_from
 from .output import show_report
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     help="Request folder. If it contains the CA certificates, lyncnb names each root by "
          "subject and thumbprint.",
 )  # fmt: skip
-@json_option
+@add_json_option
 @click.option(
     "-o",
     "output",
     metavar="FILE",
     help="Write the report to a .csv, .xlsx, .html, .md or .json file.",
 )
-@force_option
+@add_force_option
 def trust_command(
     topology: str,
     product: str | None,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..base.disk import outputs
 from ..base.disk.file_names import file_name
 from ..base.shown.html_page import render
-from ..base.shown.tables import escape_markdown, first_of, linked_markdown
+from ..base.shown.tables import escape_markdown, format_source, join_first
 from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet
 from .fill_steps import store_of
@@ -126,11 +126,11 @@ def to_markdown(steps: DeploymentSteps) -> str:
     for note in notes_of(steps):
         wizard = f" Wizard: {note.wizard}" if note.wizard else ""
         lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
-        lines += [f"Source: {linked_markdown(note.source)}"]
+        lines += [f"Source: {format_source(note.source)}"]
     lines += ["", "## Where each command is documented", ""]
     for cmdlet in used_cmdlets(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
-        lines.append(f"- `{names}`: {linked_markdown(cmdlet.source)}")
+        lines.append(f"- `{names}`: {format_source(cmdlet.source)}")
     return "\n".join(lines) + "\n"
 
 
@@ -178,7 +178,7 @@ def together(missing: Sequence[MissingPackage]) -> tuple[MissingPackage, ...]:
         MissingPackage(
             request=names[0]
             if len(names) == 1
-            else f"{len(names):,} certificates ({first_of(names, _NAMED)})",
+            else f"{len(names):,} certificates ({join_first(names, _NAMED)})",
             why=why,
         )
         for why, names in requests.items()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..base import workers
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_same
-from ..base.workers import WorkerProcesses, cores
+from ..base.workers import WorkerProcesses, count_cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
 from ..pki.pkcs12 import PfxContent, build_pfx
@@ -149,7 +149,7 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
     PackageError
         If a key is not that of its certificate.
     """
-    count = cores() if workers is None else workers
+    count = count_cores() if workers is None else workers
     if count < 2 or len(tasks) < _PROCESSES_FROM:
         return [_make(_values(task)) for task in tasks]
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]

@@ -21,7 +21,7 @@ from ..base.disk import files
 from ..base.disk.folder_lock import confirm
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
-from ..base.shown.tables import Table, columns, count_of, first_of
+from ..base.shown.tables import Table, columns, count_of, join_first
 from ..errors import BundleError
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -126,7 +126,7 @@ class PurgeList(Table, Told):
             yield f"{LIST}: {number} of packages that are no longer needed"
         if self.unopened:
             yield (
-                f"not opened, so not removed: {first_of(self.unopened, 1)}. Such a file may hold "
+                f"not opened, so not removed: {join_first(self.unopened, 1)}. Such a file may hold "
                 "a key. Give the passphrase, or check the file and remove it yourself."
             )
         if not self.is_empty:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..authorities.submission import check_template
 from ..base.arguments import require
 from ..base.disk import files, outputs
-from ..base.disk.folder_access import sharing
+from ..base.disk.folder_access import share_folder
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.totals import build_origin
@@ -234,7 +234,7 @@ def write_request_scripts(
     contents = dict(_contents(steps))
     outputs.refuse_own_place(place / _PAGE)
     if outputs.is_request_folder(place):
-        with sharing(place):
+        with share_folder(place):
             files.make_folder(place / FOLDER, 0o755)
             for name, data in contents.items():
                 files.replace(place / FOLDER / name, data, 0o644)
@@ -255,7 +255,9 @@ def write_request_scripts(
 def _is_request_script(path: Path) -> bool:
     try:
         with files.open_plain(path, follow=False) as file:
-            return outputs.mentions(b"\r\n$Server = ''\r\n", b"Request-CsCertificate -New ")(file)
+            return outputs.match_content(b"\r\n$Server = ''\r\n", b"Request-CsCertificate -New ")(
+                file
+            )
     except (OSError, BundleError):
         return False  # an unreadable file may not be lyncnb's
 

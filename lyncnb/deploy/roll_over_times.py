@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ..base.times import in_zone, later
+from ..base.times import convert_to_zone, later
 from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
@@ -79,10 +79,10 @@ def _effective(
         # Nothing can roll over to a certificate that is not valid yet.
         return latest if latest > now and latest >= package.not_before else None
     # A naive time is read in this computer's time zone; the server checks it again.
-    moment = in_zone(said, UTC)
+    moment = convert_to_zone(said, UTC)
     names = ", ".join(roll.usages)
     if end is not None and later(moment, lead) > end:
-        latest = in_zone(later(end, -lead), said.tzinfo)
+        latest = convert_to_zone(later(end, -lead), said.tzinfo)
         raise PackageError(
             f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
             f"{end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} hours",

@@ -112,8 +112,8 @@ def _is_script_of(stem: str) -> outputs.Test:
     # script for the computer with a key names no server.
     server = "" if stem.endswith(FINISH) else stem.replace("~", "", 1)[:150]
     if not server:
-        return outputs.mentions(b"\r\n$Server = ''\r\n")
-    return outputs.mentions(f"\r\n$Server = '{server}".encode())
+        return outputs.match_content(b"\r\n$Server = ''\r\n")
+    return outputs.match_content(f"\r\n$Server = '{server}".encode())
 
 
 def _has_thumbprint(stem: str) -> outputs.Test:

@@ -16,7 +16,7 @@ from datetime import date
 
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.tables import count_of
-from ..checks.check_plan import judging_day
+from ..checks.check_plan import choose_evaluation_date
 from ..checks.option_checks import LATE
 from ..errors import (
     ApprovalError,
@@ -508,7 +508,7 @@ def make_order(
     _check_reasons({**plan.options.accepted, **accept})
     errors = [finding for finding in findings if finding.severity == "error"]
     today = date.fromisoformat(now[:10]) if now else None
-    day = judging_day(plan, getattr(findings, "judged_on", None), today=today)
+    day = choose_evaluation_date(plan, getattr(findings, "judged_on", None), today=today)
     why_each = {
         finding: accept.get(finding.code) or find_acceptance(finding, plan.options, on=day)
         for finding in errors
@@ -634,7 +634,7 @@ def _check_reasons(reasons: Mapping[str, str]) -> None:
 
 def covering_day(plan: CertificatePlan, now: str) -> date:
     """Return the day on which a covering certificate must be valid: the issue date or today."""
-    today = date.fromisoformat(now[:10]) if now else judging_day(plan)
+    today = date.fromisoformat(now[:10]) if now else choose_evaluation_date(plan)
     return max(plan.options.planned_issue_date or today, today)
 
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from ..authorities.evaluation.evaluation import entry_sha256
 from ..authorities.survey.as_is import STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..errors import OptionsError, ReturnedFileError
 from ..pki.certificates import convert_to_time
 from ..plan.model import CertificatePlan, planned_entry
@@ -101,7 +101,7 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
         },
     }
     said = "; ".join(
-        f"{words} {first_of(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
+        f"{words} {join_first(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
     )
     if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
         return  # Check both, because a person who edits the entries may not change the digest.

@@ -19,7 +19,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..base.workers import cores
+from ..base.workers import count_cores
 from ..errors import BundleError, LyncnbError
 from ..pki.hpke import RunKey
 from ..pki.pkcs8 import FolderCipher
@@ -70,7 +70,7 @@ class Exported(NamedTuple):
 def estimate(certificates: Iterable[PlannedCertificate], *, workers: int | None = None) -> float:
     """Estimate the seconds that making keys and requests will take on this machine."""
     seconds = sum(_seconds(certificate) for certificate in certificates)
-    return seconds / (workers or cores())
+    return seconds / (workers or count_cores())
 
 
 def _seconds(certificate: PlannedCertificate) -> float:
@@ -133,7 +133,7 @@ def run(
     if making.executor is not None:
         job.run_elsewhere(items, making.executor, making.workers or _REMOTE_TASKS)
         return job.result()
-    width = making.workers or cores()
+    width = making.workers or count_cores()
     rsa = [item for item in items if item[1].key.algorithm == "RSA"]
     other = [item for item in items if item[1].key.algorithm != "RSA"]
     if rsa:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import open_requests
@@ -72,5 +72,5 @@ def _domain(servers: tuple[str, ...]) -> str:
 
 
 def _described(servers: tuple[str, ...]) -> str:
-    named = first_of(list(servers), _NAMED)
+    named = join_first(list(servers), _NAMED)
     return f"{_domain(servers)} ({count_of(len(servers), 'server')}: {named})"

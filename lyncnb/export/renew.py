@@ -17,7 +17,7 @@ from ..authorities.kept_approval import approved_plan
 from ..authorities.named_requests import named_requests
 from ..authorities.summary_files import plan_on_record
 from ..base.arguments import require
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..checks.check_plan import check_plan
 from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, PlanRejected
 from ..pki.passphrase import Secret
@@ -227,12 +227,12 @@ _ELSEWHERE = (
 
 
 def _on_other_computers(records: Sequence[RequestRecord]) -> str:
-    ids = first_of([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
+    ids = join_first([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
     return f"lyncnb does not have the key of {ids}, so it cannot renew the certificate here"
 
 
 def _holder(record: RequestRecord) -> str:
-    return record.key_holder or first_of(record.plan.servers, 1)
+    return record.key_holder or join_first(record.plan.servers, 1)
 
 
 def _order(

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..authorities.evaluation.compare_request import compare_request
 from ..authorities.summary_files import is_current
 from ..base.disk import files
-from ..base.disk.folder_access import TEAM_MODE, is_the_team, team_of
+from ..base.disk.folder_access import TEAM_MODE, find_team, is_group_of_team
 from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.csr import list_content_differences
@@ -232,8 +232,8 @@ def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
 
 def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
     """Refuse an existing folder that is not for the team that the order names."""
-    group = team_of(survey.folder)
-    if order.team and survey.exists and not (group and is_the_team(survey.folder, order.team)):
+    group = find_team(survey.folder)
+    if order.team and survey.exists and not (group and is_group_of_team(survey.folder, order.team)):
         yield Problem(
             message=f"is not a folder of the group {order.team} with mode {TEAM_MODE:o}",
             file=str(survey.folder),

@@ -24,8 +24,8 @@ from ..base.disk import files, system_calls
 from ..base.disk.folder_access import give_to_team, group_number
 from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.shown.tables import first_of
-from ..checks.check_plan import check_plan, judging_day
+from ..base.shown.tables import join_first
+from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..checks.saved_plan import SavedPlan
 from ..errors import (
     ApprovalError,
@@ -274,7 +274,7 @@ def _plan_and_findings(
     if not isinstance(plan, SavedPlan):
         if findings is None:
             today = date.fromisoformat(now[:10])
-            findings = check_plan(plan, on=judging_day(plan, today=today))
+            findings = check_plan(plan, on=choose_evaluation_date(plan, today=today))
         return plan, findings, b""
     if findings is not None:
         raise ArgumentError(
@@ -566,7 +566,7 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     if left := manifest.left_out_of_approved:
         notes.append(
             "approved, but not requested because you stated that an installed certificate "
-            f"covers it: {first_of(left, _NAMED)}"
+            f"covers it: {join_first(left, _NAMED)}"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

@@ -14,7 +14,7 @@ from ..base.shown.report import (
     Report,
     ReportTable,
     Sentence,
-    parts_html,
+    render_parts,
     report_document,
     report_kind,
 )
@@ -102,7 +102,7 @@ class ForecastComparison(Table):
         )
 
     def _repr_html_(self) -> str:
-        return "".join(parts_html(self.parts()))
+        return "".join(render_parts(self.parts()))
 
     def lines(self) -> list[str]:
         """Return a line of text about each forecast."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from ..base.records import told_values
+from ..base.records import list_json_values
 from ..base.shown.report import (
     Part,
     Picture,
     Report,
     ReportTable,
     Sentence,
-    lines_left,
+    describe_hidden_rows,
     report_kind,
 )
 from ..base.shown.tables import columns
@@ -121,7 +121,7 @@ def _values(forecast: Forecast) -> dict[str, object]:
     told = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
     months = [month._asdict() for month in forecast.months]
     entries = [*map(_entry, forecast.entries)]
-    return {**told_values(forecast, *told), "months": months, "certificates": entries}
+    return {**list_json_values(forecast, *told), "months": months, "certificates": entries}
 
 
 def _entry(entry: ForecastEntry) -> dict[str, object]:
@@ -137,7 +137,7 @@ def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportT
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
     problems = [[*problem.lines()] for problem in forecast.problems[:shown]]
     if problems:
-        problems[-1] += lines_left(len(forecast.problems) - shown)
+        problems[-1] += describe_hidden_rows(len(forecast.problems) - shown)
     yield from problems
     yield ReportTable(columns=YEARS, items=forecast.years, formats={"": ""})
     yield ReportTable(

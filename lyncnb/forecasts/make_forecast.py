@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..authorities.read_plan import folder_origin, options_of_folder, plan_of_manifest, read_plan
 from ..base.arguments import require
-from ..base.renewal_days import Days, RenewalTerms, last_whole_day, renewal_day
+from ..base.renewal_days import Days, RenewalTerms, find_last_whole_day, find_renewal_day
 from ..base.shown.origin import Origin
 from ..base.shown.tables import count_of
 from ..base.times import day_of, later
@@ -115,7 +115,7 @@ def forecast(
         until=until,
         entries=tuple(_add_validations(entries, schedules)),
         problems=problems,
-        freezes=terms.work.freezes_between(begin, until),
+        freezes=terms.work.find_freezes(begin, until),
         limits=tuple(
             fact
             for fact in dict.fromkeys(
@@ -186,7 +186,7 @@ def _find_start(read: _ForecastInput, options: PlanOptions, start: date | None) 
             "2027-01-15",
         )
     issuers = {certificate.issuer for certificate in read.plan.certificates}
-    lead = max(map(options.renewal_terms.lead_of, issuers), default=0)
+    lead = max(map(options.renewal_terms.find_lead_time, issuers), default=0)
     return date.fromordinal(max(1, issue.toordinal() - lead))
 
 
@@ -257,7 +257,7 @@ class _Schedules:
         terms = Terms(
             validity=self.validity(certificate.issuer, ca, asked, source),
             reuse=self.reuse(ca) if public else (),
-            order_days=self.terms.lead_of(certificate.issuer),
+            order_days=self.terms.find_lead_time(certificate.issuer),
             lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
             earliest=self.begin,
         )
@@ -429,9 +429,9 @@ class _Schedule:
         # A day counts as valid if the certificate does not expire on it. The validity includes
         # notAfter.
         last, deadline = (
-            number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
+            number(find_last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
-        renew = number(renewal_day(held.begins, held.ends))
+        renew = number(find_renewal_day(held.begins, held.ends))
         hold = Hold(number(held.begins.date()), last, deadline, renew, is_planned=False)
         self.on_record[hold] = held
         return hold
@@ -454,7 +454,7 @@ class _Schedule:
             ca=self.ca,
             number=number,
             valid_until=self.days.date(hold.last),
-            renew_from=self.of.terms.renewing(begins, ends, certificate.issuer).order_on,
+            renew_from=self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
         )
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:

@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.report import ReportTable, Sentence, parts_html
-from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of
+from ..base.shown.report import ReportTable, Sentence, render_parts
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, join_first
 from ..base.work_days import Period
 from ..reports.timeline_figure import DatedFact
 
@@ -122,7 +122,7 @@ class ForecastProblem:
 
     def lines(self) -> Iterator[str]:
         """Yield the problem as lines of text."""
-        yield f"problem: {first_of(self.certificates, 3)}: {self.what}"
+        yield f"problem: {join_first(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
             yield f"    {rule.source}"
@@ -160,7 +160,7 @@ def _format_change(ones: list[ForecastEntry]) -> str:
 
 def _list_owners(ones: list[ForecastEntry]) -> Iterator[str]:
     for entry in ones[:_OWNERS]:
-        yield f"{entry.owner}: {first_of(entry.usages or (entry.role,), 1)}"
+        yield f"{entry.owner}: {join_first(entry.usages or (entry.role,), 1)}"
     if len(ones) > _OWNERS:
         yield f"and {len(ones) - _OWNERS:,} more"
 
@@ -362,7 +362,7 @@ class Forecast(Table):
     def _repr_html_(self) -> str:
         notes = (Sentence(f"Note: {note}.") for note in self.notes)
         work = self.work_table(self.summary())
-        return "".join(parts_html((*self.problem_tables(), self.changes_table(), work, *notes)))
+        return "".join(render_parts((*self.problem_tables(), self.changes_table(), work, *notes)))
 
     def problem_tables(self) -> Iterator[ReportTable]:
         """Yield a table of the problems and their rules, if there are problems."""

@@ -19,10 +19,10 @@ from typing import NamedTuple
 from ..base.renewal_days import (
     EXPIRING_SHARE,
     Days,
-    Ways,
-    issue_day,
-    last_flagged,
-    next_flagged,
+    IssueDays,
+    choose_issue_day,
+    find_last_flags,
+    find_next_flags,
 )
 
 
@@ -114,7 +114,7 @@ class Timetable:
             and change[issue] <= self.lasts[issue]
             for issue in range(count)
         )
-        self._toward: dict[int, Ways] = {}
+        self._toward: dict[int, IssueDays] = {}
 
     def _compute_last_days(self) -> list[int]:
         days, found = self.days, []
@@ -137,38 +137,40 @@ class Timetable:
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
     @cached_property
-    def issue_days_to_end(self) -> Ways:
+    def issue_days_to_end(self) -> IssueDays:
         """Return the issue days from which a schedule covers every day to the end."""
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
             ends_later = self.lasts[issue] >= self.days.goal
             if self.usable[issue] and (
-                ends_later or following <= self.days.up_to(self.deadlines[issue])
+                ends_later or following <= self.days.find_last_change(self.deadlines[issue])
             ):
                 good[issue] = 1
                 following = issue
-        return Ways(next_flagged(good), last_flagged(good))
+        return IssueDays(find_next_flags(good), find_last_flags(good))
 
-    def _find_successors(self, target: int) -> Ways:
+    def _find_successors(self, target: int) -> IssueDays:
         if target not in self._toward:
             good = bytearray(self.days.count)
             good[target], following = 1, target
             for issue in range(target - 1, -1, -1):
-                if self.usable[issue] and following <= self.days.up_to(self.deadlines[issue]):
+                if self.usable[issue] and following <= self.days.find_last_change(
+                    self.deadlines[issue]
+                ):
                     good[issue], following = 1, issue
-            self._toward[target] = Ways(next_flagged(good), last_flagged(good))
+            self._toward[target] = IssueDays(find_next_flags(good), find_last_flags(good))
         return self._toward[target]
 
     def _find_furthest_issue_day(self, hold: Hold) -> int | None:
         """Return the reachable issue day whose schedule covers the longest period."""
-        target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
+        target, best, reach = None, hold.deadline, self.days.find_last_change(hold.deadline)
         issue = max(hold.issued + 1, 0)
         while issue <= reach:
             if self.usable[issue]:
                 if self.deadlines[issue] > best:
                     target, best = issue, self.deadlines[issue]
-                reach = max(reach, self.days.up_to(self.deadlines[issue]))
+                reach = max(reach, self.days.find_last_change(self.deadlines[issue]))
             issue += 1
         return target
 
@@ -192,7 +194,7 @@ class Timetable:
         early as possible.
         """
         if hold is None:
-            issue = first if first is not None else next_flagged(self.usable)[0]
+            issue = first if first is not None else find_next_flags(self.usable)[0]
             if issue >= self.days.count:
                 return
             hold = self.hold(issue)
@@ -200,7 +202,7 @@ class Timetable:
         goal = self.days.goal
         while True:
             ways, target = self.issue_days_to_end, None
-            low, high = max(hold.issued + 1, 0), self.days.up_to(hold.deadline)
+            low, high = max(hold.issued + 1, 0), self.days.find_last_change(hold.deadline)
             leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
                 target = self._find_furthest_issue_day(hold)
@@ -209,7 +211,9 @@ class Timetable:
             found = (
                 self._find_issue_after(hold)
                 if is_late
-                else issue_day(self.days, ways, renew=hold.renew, first=low, deadline=hold.deadline)
+                else choose_issue_day(
+                    self.days, ways, renew=hold.renew, first=low, deadline=hold.deadline
+                )
             )
             if found is None or self.days.next_change[found] > goal:
                 return
@@ -218,7 +222,7 @@ class Timetable:
 
     def _find_issue_after(self, hold: Hold) -> int | None:
         """Return the issue day of the first certificate that is installed after the due day."""
-        first = max(hold.issued, self.days.up_to(hold.deadline), -1) + 1
+        first = max(hold.issued, self.days.find_last_change(hold.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:
                 change = self.days.next_change[issue]
@@ -226,9 +230,9 @@ class Timetable:
         return None
 
     def _build_turn(
-        self, issue: int, hold: Hold, before: Hold | None, ways: Ways, *, is_late: bool = False
+        self, issue: int, hold: Hold, before: Hold | None, ways: IssueDays, *, is_late: bool = False
     ) -> Turn:
-        high = self.days.up_to(before.deadline) if before else -1
+        high = self.days.find_last_change(before.deadline) if before else -1
         is_known = before is not None and before.deadline < self.days.count
         is_due = is_known and not is_late and high >= 0
         order_days = self.terms.order_days

@@ -13,7 +13,7 @@ from ..rules.ca_rules import ca_rules
 from ..rules.rule_files import load_rules, product_titles
 from ..topology.columns import column
 from .name_patterns import LABEL, read_pattern
-from .questions import Question, interview
+from .questions import Question, read_interview
 
 #: The value of an answer has one of these types.
 Value = str | bool | int | tuple[str, ...] | tuple[int, ...]
@@ -64,7 +64,7 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
         raise BadName(error.message, error.hint or question.help) from None
 
 
-def choices_of(question: Question) -> Mapping[str, str]:
+def list_choices(question: Question) -> Mapping[str, str]:
     """Return the choices of a question with their meanings; empty if any answer is possible."""
     if question.kind == "product":
         return product_titles()
@@ -74,7 +74,7 @@ def choices_of(question: Question) -> Mapping[str, str]:
 
 
 def _read_choice(question: Question, text: str) -> str:
-    return _find_choice(text, choices_of(question))
+    return _find_choice(text, list_choices(question))
 
 
 def _find_choice(text: str, choices: Mapping[str, str]) -> str:
@@ -97,7 +97,7 @@ def _normalize(text: str) -> str:
 
 
 def _read_product(question: Question, text: str) -> str:
-    known = choices_of(question)
+    known = list_choices(question)
     titles = {title.casefold(): product for product, title in known.items()}
     if text.casefold() in titles:
         return titles[text.casefold()]
@@ -218,13 +218,13 @@ def _read_label(question: Question, text: str) -> str:
 
 
 def _read_name_pattern(question: Question, text: str) -> str:
-    read_pattern(text, knows=question.knows, kinds=kinds_of(question), default="")
+    read_pattern(text, knows=question.knows, kinds=list_kinds(question), default="")
     return text
 
 
-def kinds_of(question: Question) -> tuple[str, ...]:
+def list_kinds(question: Question) -> tuple[str, ...]:
     """Return the kinds of servers or services that can have a separate name pattern."""
-    parts = interview().part
+    parts = read_interview().part
     if "service" not in question.knows:
         return tuple(part.word for part in parts)
     return tuple(
@@ -247,7 +247,7 @@ _READERS: Mapping[str, Callable[[Question, str], Value]] = {
 }
 
 
-def answer_text(value: Value) -> str:
+def format_answer(value: Value) -> str:
     """Convert a value to the text of an answer. :func:`read_answer` converts the text back."""
     if isinstance(value, bool):
         return "yes" if value else "no"

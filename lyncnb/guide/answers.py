@@ -18,15 +18,15 @@ from typing import Any, ClassVar
 
 from ..base.disk.files import read_named
 from ..base.pasted_text import BadName, shown
-from ..base.records import RecordReader, Told, value_words
+from ..base.records import RecordReader, Told, describe_value
 from ..base.shown.tables import Table, columns
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
 from ..plan.options import PlanOptions
 from ..rules.model import Rules
 from ..rules.rule_files import load_rules
-from .answer_values import Value, answer_text, is_yes, read_answer
-from .questions import Question, interview
+from .answer_values import Value, format_answer, is_yes, read_answer
+from .questions import Question, read_interview
 
 #: This type contains the answers during an interview, by site ("" for the deployment) and key.
 Texts = Mapping[tuple[str, str], str]
@@ -91,7 +91,7 @@ class GuideAnswers(Table, Told):
     _columns: ClassVar = columns(
         ("Site", "site"),
         ("Question", "question.words"),
-        ("Answer", lambda one: "" if one.value is None else answer_text(one.value)),
+        ("Answer", lambda one: "" if one.value is None else format_answer(one.value)),
     )
 
     asked: tuple[Asked, ...] = field(compare=False)
@@ -167,12 +167,12 @@ class GuideAnswers(Table, Told):
         for asked in self.asked:
             if asked.question.key == "sites" or asked.value is None:
                 continue
-            if in_full or answer_text(asked.value) != asked.default:
+            if in_full or format_answer(asked.value) != asked.default:
                 value = list(asked.value) if isinstance(asked.value, tuple) else asked.value
                 (sites[asked.site] if asked.site else document)[asked.question.key] = value
         return {**document, _SITES: list(sites.values())}
 
-    def product_from(self, folder: str | os.PathLike[str]) -> str:
+    def find_product_for(self, folder: str | os.PathLike[str]) -> str:
         """Return the product as a file in a folder names it.
 
         The path of a custom product is relative to the folder.
@@ -192,7 +192,7 @@ class GuideAnswers(Table, Told):
         folder : path, optional
             The folder of the file. The path of a custom product is relative to this folder.
         """
-        return _format_toml(self.asked, self.sites, product=self.product_from(folder))
+        return _format_toml(self.asked, self.sites, product=self.find_product_for(folder))
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ class GuideAnswers(Table, Told):
     def text(self, key: str, site: str = "") -> str:
         """Return the text of an answer, or "" if the interview does not ask the question."""
         value = self.value(key, site)
-        return "" if value is None else answer_text(value)
+        return "" if value is None else format_answer(value)
 
     def is_yes(self, key: str) -> bool:
         """Return whether an answer is yes, more than 0, or not empty for any site."""
@@ -253,7 +253,9 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     sites: dict[str, str] = {}  # This mapping contains the short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
     outside = _has_external_access(texts, only_given=only_given)
-    for is_of_site, group in itertools.groupby(interview().question, lambda one: one.is_of_site):
+    for is_of_site, group in itertools.groupby(
+        read_interview().question, lambda one: one.is_of_site
+    ):
         for site, question in itertools.product([*sites] if is_of_site else [""], group):
             if question.key in unknown or not _is_asked(question, site, values):
                 continue
@@ -264,13 +266,13 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
             if question.key == "product":
                 unknown = _list_missing_parts(asked.value)
             elif question.key == "sites" and isinstance(asked.value, tuple):
-                sites = short_names([*map(str, asked.value)])
+                sites = make_short_names([*map(str, asked.value)])
     return tuple(walked)
 
 
 def _has_external_access(texts: Texts, *, only_given: bool) -> bool:
-    for key in interview().outside:
-        question = interview().find(key)
+    for key in read_interview().outside:
+        question = read_interview().find(key)
         is_given = ("", key) in texts or not only_given
         text = texts.get(("", key), "").strip() or (question.default if is_given else "")
         try:
@@ -320,7 +322,7 @@ def _list_missing_parts(product: Value | None) -> frozenset[str]:
         rules = load_rules(str(product)) if product is not None else load_rules()
     except LyncnbError:
         return frozenset()
-    table = interview()
+    table = read_interview()
     parts = {part.count for part in table.part if part.role not in rules.roles}
     columns = rules.pool_columns
     return frozenset(
@@ -356,13 +358,13 @@ def _find_default(
 def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -> bool:
     keys = [
         question.key
-        for question in interview().question
+        for question in read_interview().question
         if question.is_of_site and question.kind == "names"
     ]
     return any(is_yes(values.get((site, key))) for site in sites for key in keys)
 
 
-def short_names(names: Sequence[str]) -> dict[str, str]:
+def make_short_names(names: Sequence[str]) -> dict[str, str]:
     """Create a short name for each name from its first letters. Similar names get more letters.
 
     Parameters
@@ -394,7 +396,7 @@ def _split_document(
     document: Mapping[str, Any], reader: RecordReader
 ) -> dict[tuple[str, str], str]:
     """Split the content of an answers file into texts of answers, and report unknown entries."""
-    questions = [item for item in interview().question if item.key != "sites"]
+    questions = [item for item in read_interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
@@ -404,7 +406,7 @@ def _split_document(
         for key in [key for key in table if key in known]:
             text = _convert_to_text(table[key])
             if text is None:
-                what = f"is {value_words(table[key])}, which is not a valid answer"
+                what = f"is {describe_value(table[key])}, which is not a valid answer"
                 reader.problem(f"'{f'{where}.{key}'.lstrip('.')}' {what}", known[key].help)
             else:
                 texts[site, key] = text
@@ -433,9 +435,9 @@ def _split_document(
 def _read_site_name(value: object) -> str:
     """Read a site's name in the same way as an answer, so that equal names have the same form."""
     if not isinstance(value, str) or not value.strip():
-        raise BadName(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
+        raise BadName(f"is {describe_value(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
-        names = read_answer(interview().find("sites"), value)
+        names = read_answer(read_interview().find("sites"), value)
     except BadName as error:
         raise BadName(f"is not valid: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
@@ -445,7 +447,7 @@ def _read_site_name(value: object) -> str:
 
 def _convert_to_text(value: object) -> str | None:
     if isinstance(value, (str, bool)) or type(value) is int:
-        return answer_text(value)
+        return format_answer(value)
     if isinstance(value, (list, tuple)) and all(
         isinstance(v, str) or type(v) is int for v in value
     ):

@@ -22,7 +22,7 @@ from ..base.disk.outputs import (
     refuse_own_place,
     write_output,
 )
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..base.records import Told
 from ..base.shown.tables import Table
 from ..checks.check_plan import check_plan
@@ -36,7 +36,7 @@ from ..topology.columns import column
 from ..topology.topology import Topology
 from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
-from .questions import LeftOut, interview
+from .questions import LeftOut, read_interview
 
 #: The answers file has this name. It is next to the table and the options.
 ANSWERS_FILE = "guide.toml"
@@ -90,12 +90,12 @@ class FirstPlan(Table, Told):
     @property
     def python(self) -> str:
         """Python code that makes the same plan from the answers."""
-        return python_of(self.answers)
+        return format_python(self.answers)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The features of Microsoft's Planning Tool that the guide does not have."""
-        return interview().left_out
+        return read_interview().left_out
 
     @property
     def totals(self) -> str:
@@ -120,7 +120,7 @@ class FirstPlan(Table, Told):
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Return the content of each file to write, by file name."""
-        options = replace(self.plan.options, product=self.answers.product_from(folder))
+        options = replace(self.plan.options, product=self.answers.find_product_for(folder))
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
             OPTIONS_FILE: options.to_toml().encode(),
@@ -156,7 +156,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
         If the answers contradict each other.
     """
     topology = guided_topology(answers)
-    with no_collection():
+    with pause_garbage_collection():
         plan = plan_certificates(topology, answers.rules, options=answers.options)
         findings = check_plan(plan)
     return FirstPlan(
@@ -168,7 +168,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
     )
 
 
-def python_of(answers: GuideAnswers) -> str:
+def format_python(answers: GuideAnswers) -> str:
     """Return Python code that makes a plan from the same answers, without the defaults."""
     lines = ["import lyncnb as ln", "", "answers = ln.GuideAnswers.of({"]
     for key, value in answers.to_document(in_full=False).items():

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from ..errors import AnswersError, Problem
 from ..topology.columns import topology_columns
 from ..topology.topology import Topology, topology_of_rows
-from .answer_values import LONGEST_NAME, Value, answer_text, is_yes, kinds_of
-from .answers import GuideAnswers, place_words, short_names
+from .answer_values import LONGEST_NAME, Value, format_answer, is_yes, list_kinds
+from .answers import GuideAnswers, make_short_names, place_words
 from .name_patterns import LABEL, fill_pattern, read_pattern
-from .questions import Part, interview
+from .questions import Part, read_interview
 
 #: Messages show this name as the source of a generated table.
 SOURCE = "guide"
@@ -144,7 +144,7 @@ def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
         asked.question.key: read_pattern(
             answers.text(asked.question.key),
             knows=asked.question.knows,
-            kinds=kinds_of(asked.question),
+            kinds=list_kinds(asked.question),
             default=asked.default,
         )
         for asked in answers.asked
@@ -186,7 +186,7 @@ def _check_external_access(layout: Layout) -> None:
     answers = layout.answers
     asked = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
     if asked and not answers.is_yes("edge_servers"):
-        why = next(key for key in interview().outside if answers.is_yes(key))
+        why = next(key for key in read_interview().outside if answers.is_yes(key))
         layout.problems.append(
             LayoutProblem(
                 site=asked[0].site,
@@ -200,7 +200,7 @@ def _check_external_access(layout: Layout) -> None:
 
 def _list_sites_with_pools(layout: Layout) -> Iterator[tuple[str, Part, Value]]:
     for site in layout.answers.sites:
-        for part in interview().part:
+        for part in read_interview().part:
             value = layout.answers.value(part.count, site)
             if value is not None and is_yes(value):
                 yield site, part, value
@@ -216,7 +216,7 @@ def _plan_pools(layout: Layout) -> Iterator[_Pool]:
         if isinstance(name, str)
     ]
     _check_branches(layout, branches)
-    codes = short_names(list(dict.fromkeys([*answers.sites, *branches])))
+    codes = make_short_names(list(dict.fromkeys([*answers.sites, *branches])))
     serving_all = _find_only_sites(answers)
     for site, part, value in _list_sites_with_pools(layout):
         code = answers.text("code", site)
@@ -271,7 +271,7 @@ def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
     This pool serves all sites, so its rows have no site.
     """
     site_by_part = {}
-    for part in interview().part:
+    for part in read_interview().part:
         having = [site for site in answers.sites if is_yes(answers.value(part.count, site))]
         if part.all_sites and 0 < len(having) < len(answers.sites):
             site_by_part[part.count] = having[0]
@@ -324,7 +324,7 @@ def _fill_cells(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: b
             is_true = any(map(answers.is_yes, cell.true_if)) and (is_first or not cell.first_only)
             row[cell.column] = "true" if is_true else "false"
         elif is_first or not cell.first_only:
-            row[cell.column] = answer_text(answers.value(cell.answer) or "")
+            row[cell.column] = format_answer(answers.value(cell.answer) or "")
 
 
 def _make_name(

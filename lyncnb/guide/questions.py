@@ -98,7 +98,7 @@ class Interview:
 
 
 @cache
-def interview() -> Interview:
+def read_interview() -> Interview:
     """Return the interview from the file ``questions.toml`` in the package."""
     reader = RecordReader(_FILE)
     data = (package_files(__package__) / _FILE).read_bytes()

@@ -33,6 +33,6 @@ TASKS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
-def help_rows() -> list[list[str]]:
+def list_help_rows() -> list[list[str]]:
     """Return the table of tasks for a panel's page, with the headings in the first row."""
     return [list(HEADINGS), *map(list, TASKS)]

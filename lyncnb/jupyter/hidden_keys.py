@@ -68,7 +68,7 @@ _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 _DEPTH = 2
 
 
-def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
+def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
     """Return whether a text is, contains or encodes a private key.
 
     Parameters
@@ -92,7 +92,7 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
         return True
     return depth > 0 and any(
         _KEY_BYTES.search(data) is not None
-        or (_is_text(data) and holds_key(data.decode("latin-1"), depth=depth - 1))
+        or (_is_text(data) and contains_key(data.decode("latin-1"), depth=depth - 1))
         or (b"\0" in data and _is_key_in_utf16(data))
         for form in forms
         for data in _decode_base64(form)

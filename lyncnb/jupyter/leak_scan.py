@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import NotebookError, Problem
-from .hidden_keys import holds_key
-from .written_secrets import cells_with_secrets
+from .hidden_keys import contains_key
+from .written_secrets import find_cells_with_secrets
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
@@ -101,7 +101,7 @@ def scan_notebook(
         )
     forms = tuple(form for secret in known for form in _encode_secret(secret.reveal()))
     code = (cell.source if cell.cell_type == "code" else "" for cell in notebook.cells)
-    with_secrets = cells_with_secrets(code)
+    with_secrets = find_cells_with_secrets(code)
     for number, cell in enumerate(notebook.cells, start=1):
         secrets = [*_find_cell_secrets(cell), *_find_known_secrets(cell, forms)]
         if number - 1 in with_secrets:
@@ -112,7 +112,7 @@ def scan_notebook(
             Problem(file=f"{name} cell {number}", message=message, hint=hint)
             for message, hint in dict.fromkeys(secrets)
         ]
-    if not problems and _holds_key(notebook.metadata):
+    if not problems and _contains_key(notebook.metadata):
         problems.append(
             Problem(
                 file=name,
@@ -142,7 +142,7 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
         )
 
 
-def without_paths(notebook: Notebook) -> bool:
+def replace_paths(notebook: Notebook) -> bool:
     """In a notebook's outputs, replace home folders with ``~`` and temporary folders with a word.
 
     Returns
@@ -170,7 +170,7 @@ def _replace_paths(node: Any) -> bool:
 
 
 def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
-    if _holds_key(cell):
+    if _contains_key(cell):
         yield (
             "the cell contains a private key",
             "delete the cell or its output, and create a new key",
@@ -223,8 +223,8 @@ def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
             yield f"the output contains a path in a {kind} folder", clean
 
 
-def _holds_key(node: Any) -> bool:
-    return any(map(holds_key, _list_texts(node)))
+def _contains_key(node: Any) -> bool:
+    return any(map(contains_key, _list_texts(node)))
 
 
 def _list_texts(node: Any) -> Iterator[str]:

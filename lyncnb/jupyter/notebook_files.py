@@ -12,14 +12,14 @@ from typing import Any
 from ..base.disk import files, outputs
 from ..base.shown.browser_print import draw_picture
 from ..errors import UnreadableNotebook
-from .leak_scan import refuse, scan_notebook, without_paths
+from .leak_scan import refuse, replace_paths, scan_notebook
 from .png_pictures import split_pictures
 
 #: A saved output has this MIME type if it shows a live widget.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 #: :func:`clean_notebook` replaces files of this kind.
-CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.mentions()})
+CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.match_content()})
 
 _WIDGET_GONE = (
     "<p><em>This output is interactive. To use it, open the notebook in JupyterLab and run its "
@@ -157,7 +157,7 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
-    changed |= without_paths(notebook)
+    changed |= replace_paths(notebook)
     refuse(scan_notebook(notebook, name=path.name), path)
     if png:
         changed |= split_pictures(notebook, draw_picture)

@@ -130,7 +130,7 @@ def run_notebook(
     notebook = read_notebook(path)
     for left in reversed(range(_STARTS)):
         try:
-            with asyncio.Runner(loop_factory=_Loop) as runner:
+            with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
                 failure = runner.run(_execute(notebook, path, passphrase, progress))
             break
         except KernelPortTaken:
@@ -166,7 +166,7 @@ def rerun_notebook(
     """
     path = Path(path)
     notebook = read_notebook(path)
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
         failure = runner.run(_execute(notebook, path, passphrase, progress, unattended=False))
     if failure is not None:
         raise failure
@@ -183,7 +183,7 @@ def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
     )
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class _InterruptibleLoop(asyncio.SelectorEventLoop):
     """An event loop in which Ctrl-C ends the notebook's run, because nbclient's handler fails."""
 
     def add_signal_handler(
@@ -217,7 +217,7 @@ async def _execute(
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     client = _make_client(notebook, path)
-    answers = _Answers(client, passphrase)
+    answers = _PassphraseAnswers(client, passphrase)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def starts(cell_index: int, **_: Any) -> None:
@@ -303,7 +303,7 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
     )
 
 
-class _Answers:
+class _PassphraseAnswers:
     """Answer ``getpass`` in the kernel with the passphrase, and stop at any other question."""
 
     def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:

@@ -34,8 +34,8 @@ def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
     except (AttributeError, KeyError, TypeError):
         # The notebook has no widget state, or none in the format in which JupyterLab saves it.
         return
-    parts = {id_ for panel in panels for id_ in _references(widgets[panel])}
-    used = {id_ for other in widgets.keys() - panels for id_ in _references(widgets[other])}
+    parts = {id_ for panel in panels for id_ in _list_references(widgets[panel])}
+    used = {id_ for other in widgets.keys() - panels for id_ in _list_references(widgets[other])}
     for id_ in panels | (parts - used):
         widgets.pop(id_, None)
     if not widgets:
@@ -46,7 +46,7 @@ def _is_panel(widget: dict[str, Any]) -> bool:
     return str(widget["state"].get("_anywidget_id", "")).startswith("lyncnb.")
 
 
-def _references(widget: dict[str, Any]) -> set[str]:
+def _list_references(widget: dict[str, Any]) -> set[str]:
     """Return the ids of the models to which a widget refers, such as its layout."""
     values = [value for value in widget["state"].values() if isinstance(value, str)]
     return {value.removeprefix(_REFERENCE) for value in values if value.startswith(_REFERENCE)}

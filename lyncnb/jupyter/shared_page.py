@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
-from ..base.shown.html_page import to_page
-from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, first_of, shown_plans
+from ..base.shown.html_page import make_page
+from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first
 from ..errors import NotebookError
-from .leak_scan import refuse, scan_notebook, without_paths
+from .leak_scan import refuse, replace_paths, scan_notebook
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 from .outdated_outputs import DRAFT_FOLDER, read_outdated
 
@@ -48,10 +48,11 @@ PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
 #: The printed page and the cleaned notebook are files of these kinds.
 PRINTED = outputs.OutputKind(
-    what="a page that Chromium printed", is_ours={".pdf": outputs.mentions(b"%PDF-", b"Skia/PDF")}
+    what="a page that Chromium printed",
+    is_ours={".pdf": outputs.match_content(b"%PDF-", b"Skia/PDF")},
 )
 CLEAN_COPY = outputs.OutputKind(
-    what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
+    what="a cleaned notebook", is_ours={".ipynb": outputs.match_content(b'"lyncnb"', b'"cleaned"')}
 )
 
 # A table with more columns is printed in landscape. Pictures, and the text before them, then get
@@ -288,9 +289,9 @@ def share_notebook(
         _refuse_other_plans(notebook, path)
     if clean:
         strip_widgets(notebook)
-        without_paths(notebook)
+        replace_paths(notebook)
     refuse(scan_notebook(notebook, name=path.name, known=known, paths=for_others), path)
-    text = notebook_page(notebook, title=path.stem, code=code)
+    text = render_notebook(notebook, title=path.stem, code=code)
     printed = print_page(text) if pdf else b""
     outputs.write_output(page, text.encode(), PAGE, force=force, inputs=(path,))
     if clean:
@@ -309,16 +310,16 @@ def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
     outdated = read_outdated(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
-        for digest in dict.fromkeys(shown_plans("\n".join(map(str, pages)))):
+        for digest in dict.fromkeys(find_shown_plans("\n".join(map(str, pages)))):
             cells.setdefault(digest, []).append(str(number))
     if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
         raise NotebookError(
-            f"{path.name} shows an earlier plan in cell {first_of(old, 6)}. You edited the plan "
+            f"{path.name} shows an earlier plan in cell {join_first(old, 6)}. You edited the plan "
             "after you reloaded the page in the browser",
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
     if len(cells) > 1:
-        shown = "; ".join(f"cell {first_of(numbers, 6)}" for numbers in cells.values())
+        shown = "; ".join(f"cell {join_first(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
             f"{path.name} shows {len(cells)} different plans: {shown}. Readers would think that "
             "they are the same plan",
@@ -326,7 +327,7 @@ def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
         )
 
 
-def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
+def render_notebook(notebook: Notebook, *, title: str, code: bool = True) -> str:
     """Return a notebook as a self-contained HTML page.
 
     Parameters
@@ -369,7 +370,7 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
     # Add the styles of lyncnb's tables and pictures, because the <style> tags in outputs were
     # removed.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
-    return to_page(
+    return make_page(
         title,
         [styles, _make_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
     )

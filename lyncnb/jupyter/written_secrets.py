@@ -29,7 +29,7 @@ _POSITIONS: Mapping[str, tuple[int, ...]] = {
 _KEYWORDS = frozenset(("passphrase", "password", "old", "new"))
 
 
-def cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
+def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
     """Return the indices of the cells that contain a secret as a string literal.
 
     The literal is an argument of one of these functions, or the value of a variable that any

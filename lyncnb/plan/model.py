@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
-from ..base.shown.languages import translator
+from ..base.shown.languages import make_translator
 from ..base.shown.tables import (
     ROWS_SHOWN,
     Chip,
@@ -465,7 +465,7 @@ class CertificatePlan(Table):
             rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
         )
         table = rows_to_html(
-            tuple(map(translator(self.options.lang), _SHOWN_COLUMNS)),
+            tuple(map(make_translator(self.options.lang), _SHOWN_COLUMNS)),
             rows,
             caption=f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}",
             limit=ROWS_SHOWN,

@@ -16,7 +16,7 @@ from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.disk import files
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
-from ..base.records import RecordReader, value_words
+from ..base.records import RecordReader, describe_value
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
 from ..base.shown.tables import Table, count_of, folded, paragraph, rows_to_html
@@ -609,7 +609,7 @@ _LARGEST = 1_000_000
 
 
 def _reject_value(name: str, value: object, allowed: str) -> NoReturn:
-    raise OptionsError(f"option {name} is {value_words(value)}", hint=f"it must be {allowed}")
+    raise OptionsError(f"option {name} is {describe_value(value)}", hint=f"it must be {allowed}")
 
 
 def _check_flag(name: str, value: object) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..base.certificate_fields import KeyParameters
-from ..base.records import RecordReader, value_words
+from ..base.records import RecordReader, describe_value
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
@@ -158,7 +158,7 @@ def read_option_values(
     for top, value in document.items():
         before = len(reader.problems)
         if top in sections and not isinstance(value, Mapping):
-            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a separate line")
+            reader.problem(f"{top} is {describe_value(value)}", f"write [{top}] on a separate line")
         elif ("", top) in by_place:
             keep(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):

@@ -15,7 +15,7 @@ from operator import attrgetter
 from ..base.arguments import require
 from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
 from ..rules.returned_rules import list_all_checks, may_be_accepted, returned_checks
@@ -127,7 +127,7 @@ def _make_shared_row(resolved: ResolvedRule, pool: Pool, context: PlanContext) -
     server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
-        context.subject.of_host(resolved.common_name(pool, server)),
+        context.subject.with_common_name(resolved.common_name(pool, server)),
         resolved.entries(resolved.names(pool, server), pool, server),
         # The server with the oldest Windows version must be able to import the package.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
@@ -153,9 +153,9 @@ def _make_rows(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iter
             if server in names:
                 sans[at] = resolved.entries(resolved.names(pool, server), pool, server)
     common_name = resolved.common_name(pool, _SERVER)
-    subjects: Iterable[DistinguishedName] = map(context.subject.of_host, servers)
+    subjects: Iterable[DistinguishedName] = map(context.subject.with_common_name, servers)
     if common_name is not _SERVER:
-        subjects = repeat(context.subject.of_host(common_name))
+        subjects = repeat(context.subject.with_common_name(common_name))
     system = context.options.target_os
     systems: Iterable[str] = repeat(system) if system else map(_SYSTEM_OF, pool.computers)
     return zip(zip(servers), subjects, sans, systems)
@@ -208,7 +208,7 @@ def plan_certificates(
     """
     options = validate_options(topology, rules, options)
     context = plan_context(topology, rules, options)
-    with no_collection():
+    with pause_garbage_collection():
         parts = [plan_pool(pool, context) for pool in topology.pools]
         return _assemble_plan(topology, context, parts)
 
@@ -290,7 +290,7 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
         for pool in group:
             kept.pop(id(pool), None)  # Another role on the same server may have been removed.
     context = plan_context(topology, rules, previous.options)
-    with no_collection():
+    with pause_garbage_collection():
         parts = [
             kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
             for pool in topology.pools

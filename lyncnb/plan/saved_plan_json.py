@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ..base.disk.outputs import OutputKind, mentions
+from ..base.disk.outputs import OutputKind, match_content
 from ..base.dns_name import name_libraries
 from ..base.json_text import NotJson, has_its_digest, parse_json
 from ..base.planned_entry import SavedEntry
@@ -48,7 +48,7 @@ SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
 #: The file name of a saved plan ends with this text.
 SAVED_PLAN_FILE = OutputKind(
-    what="a saved plan", is_ours={".json": mentions(b'"format": "lyncnb-saved-plan/')}
+    what="a saved plan", is_ours={".json": match_content(b'"format": "lyncnb-saved-plan/')}
 )
 
 _WHAT_IT_PROVES = (
@@ -389,7 +389,7 @@ def read_saved_json(
     content = reader.record(_Document, rest) if whole else None
     if content is not None:
         severities = [finding.severity for finding in content.findings]
-        reader.among("findings: severity", severities, SEVERITIES, "severity")
+        reader.check_allowed("findings: severity", severities, SEVERITIES, "severity")
     day = _parse_date(rest.get("judged_on"), reader)
     problems: list[Problem] = []
     chosen = _read_options(options, reader)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from ..base.dns_name import DnsName
-from ..base.shown.origin import Origin, source_date
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.origin import Origin, read_source_date
+from ..base.shown.tables import count_of, join_first
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from .model import CertificatePlan
@@ -56,7 +56,7 @@ def build_table_origin(
         deployment=options.title or stem or (domains[0] if domains else table),
         planner=options.planner,
         table=table,
-        made_on=made_on or source_date(),
+        made_on=made_on or read_source_date(),
         judged_on=judged_on,
     )
 
@@ -102,7 +102,7 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     if not without:
         return text
     roles = Counter(explain_missing_certificate(plan.rules, role) for _, role in without)
-    named = first_of([f"{server} ({role})" for server, role in without], _NAMED)
+    named = join_first([f"{server} ({role})" for server, role in without], _NAMED)
     why = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"
     why = why.replace("this role", "its role" if len(without) == 1 else "their roles")

@@ -13,8 +13,8 @@ from typing import ClassVar, NamedTuple
 
 from ..base.arguments import require
 from ..base.certificate_fields import SanEntry
-from ..base.shown.report import ReportTable, parts_html
-from ..base.shown.tables import ROWS_SHOWN, Table, cell_text, columns, count_of
+from ..base.shown.report import ReportTable, render_parts
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, format_cell
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
 from ..rules.model import Rules
@@ -198,7 +198,7 @@ class PlanDifference(Table):
             formats={".html": self._summary()},
             limit=ROWS_SHOWN,
         )
-        return "".join(parts_html([table]))
+        return "".join(render_parts([table]))
 
     def _summary(self) -> str:
         counts = [
@@ -427,7 +427,7 @@ class _Comparison:
                 yield self._of_name(blank, entry, self.old.rules, False)
         stayed = [name for name in old.names if name in after]
         if stayed != [name for name in new.names if name in before]:
-            names = cell_text(old.names), cell_text(new.names)
+            names = format_cell(old.names), format_cell(new.names)
             yield self._of_field(blank, _NAME_ORDER, *names, new)
 
     def _fields(
@@ -437,7 +437,7 @@ class _Comparison:
         for name, facts in self._fields_known.items():
             before, after = getattr(old, name), getattr(new, name)
             if before != after:
-                yield self._of_field(blank, facts, cell_text(before), cell_text(after), new)
+                yield self._of_field(blank, facts, format_cell(before), format_cell(after), new)
 
     def _of_field(
         self, blank: PlanChange, facts: _Field, before: str, after: str, new: PlannedCertificate

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from ..base.records import told_values
+from ..base.records import list_json_values
 from ..base.shown.report import (
     Part,
     Picture,
     Report,
     ReportTable,
     Sentence,
-    lines_left,
+    describe_hidden_rows,
     report_kind,
 )
-from ..base.shown.tables import ROWS_SHOWN, columns, count_of, first_of
+from ..base.shown.tables import ROWS_SHOWN, columns, count_of, join_first
 from ..plan.model import CertificatePlan, PlannedCertificate, certificate_document
 from ..plan.recorded_plan import RecordedPlan
 from ..plan.totals import build_origin
@@ -245,11 +245,11 @@ def _values(comparison: Comparison) -> dict[str, object]:
     """
     side = ("source=topology.source", "product=rules.product", "plan_sha256=sha256")
     return {
-        "old": told_values(comparison.difference.old, *side),
-        "new": told_values(comparison.difference.new, *side),
-        **told_values(comparison, "summary", "counts", "notes"),
+        "old": list_json_values(comparison.difference.old, *side),
+        "new": list_json_values(comparison.difference.new, *side),
+        **list_json_values(comparison, "summary", "counts", "notes"),
         "certificates": [*map(_changed, comparison.difference.certificates)],
-        **told_values(comparison, "findings_gone", "findings_new"),
+        **list_json_values(comparison, "findings_gone", "findings_new"),
     }
 
 
@@ -281,12 +281,12 @@ def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
     groups = comparison.difference.groups()
     yield from ([*_group_lines(group)] for group in groups[:shown])
     if len(groups) > shown:
-        yield lines_left(len(groups) - shown)
+        yield describe_hidden_rows(len(groups) - shown)
     for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
         entries = grouped(findings)
         lines = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
         if len(lines) > shown:
-            lines[shown - 1] += lines_left(len(lines) - shown)
+            lines[shown - 1] += describe_hidden_rows(len(lines) - shown)
         yield from lines[:shown]
 
 
@@ -306,7 +306,7 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return first_of(names, _OWNERS_SHOWN)
+    return join_first(names, _OWNERS_SHOWN)
 
 
 def _before_and_after(group: ChangeGroup) -> object:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..base.shown.svg import Drawing, fit, text_width
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.svg import Drawing, fit, measure_text
+from ..base.shown.tables import count_of, join_first
 from ..plan.model import CertificatePlan, PlannedCertificate
 
 COLUMNS = (
@@ -173,8 +173,8 @@ def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
             names[rule][row.name] = None
     words = []
     for rule, given in names.items():
-        text = f"{rule}: {first_of([*given], 1)}"
-        is_short = text_width(text, 12) <= _NAMES_WIDTH - 12
+        text = f"{rule}: {join_first([*given], 1)}"
+        is_short = measure_text(text, 12) <= _NAMES_WIDTH - 12
         words.append(text if is_short else f"{rule}: {count_of(len(given), 'name')}")
     return words
 
@@ -219,7 +219,7 @@ def _draw_legend(drawing: Drawing) -> None:
     ):
         _draw_mark(drawing, x, 44, mark, room=0)
         drawing.text(x + 12, 48, words, "small")
-        x += 34 + text_width(words, 11)
+        x += 34 + measure_text(words, 11)
     drawing.text(x, 48, "2/3: on 2 of 3 certificates, each counted once", "small quiet")
 
 
@@ -234,7 +234,7 @@ def _draw_mark(drawing: Drawing, x: float, y: float, mark: _Mark, *, room: float
         drawing.disc(x, y, 5.5, "open")
     if room and number < mark.of:
         words = f"{number}/{mark.of}"
-        if text_width(words, 9) > room:
+        if measure_text(words, 9) > room:
             words = f"{max(1, number * 100 // mark.of)}%"
-        size = "small" if text_width(words, 11) <= room else "tiny"
+        size = "small" if measure_text(words, 11) <= room else "tiny"
         drawing.text(x + 9, y + 4, words, f"{size} quiet")

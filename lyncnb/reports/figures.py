@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from ..base.arguments import require
-from ..base.disk.outputs import OutputKind, mentions
+from ..base.disk.outputs import OutputKind, match_content
 from ..base.shown.figure import Figure
 from ..base.shown.tables import count_of
 from ..errors import PlanError
@@ -25,7 +25,7 @@ from .topology_boxes import Changes, site_words
 DEFAULT = "topology"
 
 #: What ``lyncnb plan -o FILE.svg`` writes.
-FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": mentions(*Figure.MARKS)})
+FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": match_content(*Figure.MARKS)})
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
-from ..base.shown.tables import cell_text, first_of
+from ..base.shown.tables import format_cell, join_first
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import OPTIONS, PlanOptions, shown
@@ -184,7 +184,7 @@ def _of_option(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
 def _option_text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()  # as in plan.toml
-    return cell_text(shown(value)) or "blank"
+    return format_cell(shown(value)) or "blank"
 
 
 class _TableCauses:
@@ -207,7 +207,7 @@ class _TableCauses:
         found = [*dict.fromkeys(one.words for one in self._of(item, change))]
         if not found:
             return "the table"
-        return first_of(found, _CELLS_TOLD, separator="; ")
+        return join_first(found, _CELLS_TOLD, separator="; ")
 
     def _of(self, item: ChangedCertificate, change: PlanChange) -> list[TableChange]:
         planned = item.planned

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ..base.shown.svg import Drawing, fit, text_width
+from ..base.shown.svg import Drawing, fit, measure_text
 from ..plan.model import CertificatePlan
 from ..rules.ca_rules import ca_rules
 
@@ -247,7 +247,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
             label = f"from {begins}"
         else:
             label = f"{begins} to {ends}"
-        width = text_width(label, 11)
+        width = measure_text(label, 11)
         if right + width + 4 <= _RIGHT + 20:
             drawing.text(right + 4, y + 4, label, "small quiet over")
         elif left - width - 4 >= _LEFT:

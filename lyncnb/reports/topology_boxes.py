@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..base.shown.languages import translated
-from ..base.shown.svg import fit, text_width
+from ..base.shown.languages import translate_title
+from ..base.shown.svg import fit, measure_text
 from ..base.shown.tables import count_of
 from ..plan.connections import Connection, certificates_by_pool
 from ..plan.model import NO_TYPE, CertificatePlan, PlannedCertificate
@@ -252,7 +252,7 @@ def _bands(
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
-            title = translated(_band_title(cell[0], groups, site), plan.options.lang)
+            title = translate_title(_band_title(cell[0], groups, site), plan.options.lang)
             bands[cell[0]] = Band(title=title, boxes=[], is_far=cell[0] == "*")
         band = bands[cell[0]]
         band.boxes.append(boxes[cell])
@@ -271,7 +271,7 @@ def _bands(
     return [
         Band(title="", boxes=parties),
         *bands.values(),
-        *([Band(title=translated(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
+        *([Band(title=translate_title(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
         *_gone(changes),
     ]
 
@@ -317,7 +317,7 @@ def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) ->
     kind = "other sites" if site else "sites"
     names = [name or "(none named)" for name in sites]
     words = f"{len(sites):,} {kind}: "
-    room = BAND_TITLE - text_width(words, 12 * BOLD)
+    room = BAND_TITLE - measure_text(words, 12 * BOLD)
     return words + listed(names, room, 12 * BOLD)
 
 
@@ -333,7 +333,7 @@ def _pool_box(
     if len(pools) == 1:
         lines = [str(pools[0].fqdn)]
         if servers != lines:
-            names = listed(servers, WIDTHS[role.zone] - 2 * PAD - text_width(count, 12) - 12, 12)
+            names = listed(servers, WIDTHS[role.zone] - 2 * PAD - measure_text(count, 12) - 12, 12)
             lines.append(count if "…" in names else f"{count}: {names}")
     else:
         sites = len({pool.site for pool in pools})
@@ -342,7 +342,7 @@ def _pool_box(
     certificates = [c for pool in pools for c in by_pool.get((pool.fqdn, pool.role), ())]
     return Box(
         zone=role.zone,
-        title=translated(role.title, plan.options.lang),
+        title=translate_title(role.title, plan.options.lang),
         lines=lines,
         speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
         shown=kinds_of(certificates),
@@ -353,7 +353,7 @@ def _pool_box(
 
 def _party_box(party: PartyRule) -> Box:
     title, _, rest = party.title.partition(" ")  # outside, only one word fits
-    narrow = text_width(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
+    narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
         zone=party.zone,
         title=title if narrow else party.title,
@@ -482,9 +482,9 @@ def listed(names: Sequence[str], width: float, size: float) -> str:
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more
-        if text_width(text, size) <= width:
+        if measure_text(text, size) <= width:
             return text
-    return fit(names[0], width - text_width(more, size), size) + more
+    return fit(names[0], width - measure_text(more, size), size) + more
 
 
 def wrapped(usages: Sequence[str], width: float) -> list[str]:
@@ -492,7 +492,7 @@ def wrapped(usages: Sequence[str], width: float) -> list[str]:
     lines = [""]
     for usage in usages or (NO_TYPE,):
         longer = f"{lines[-1]}, {usage}" if lines[-1] else usage
-        if text_width(longer, 12) * BOLD > width and lines[-1]:
+        if measure_text(longer, 12) * BOLD > width and lines[-1]:
             lines[-1] += ","
             lines.append(usage)
         else:

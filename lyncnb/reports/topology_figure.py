@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from ..base.shown.languages import translator
-from ..base.shown.svg import Drawing, fit, text_width
+from ..base.shown.languages import make_translator
+from ..base.shown.svg import Drawing, fit, measure_text
 from ..base.shown.tables import count_of
 from ..plan.connections import Connection, certificates_by_pool
 from ..plan.model import CertificatePlan
@@ -155,7 +155,7 @@ def draw_topology(
     """
     layout = lay_out(plan, connections, site=site, changes=changes)
     drawing = Drawing(WIDTH)
-    say = translator(plan.options.lang)
+    say = make_translator(plan.options.lang)
     _draw_zones(drawing, layout, title, say, is_compared=changes is not None)
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
@@ -172,14 +172,14 @@ def _draw_zones(
         drawing.path([(x, 44), (x + 34, 44)], kind)
         drawing.tip(x + 40, 44, 1, kind)
         drawing.text(x + 46, 48, words, "small")
-        x += 60 + text_width(words, 11)
+        x += 60 + measure_text(words, 11)
     for kind, words in (("open", "certificate, internal CA"), ("mark", "certificate, public CA")):
         drawing.disc(x + 6, 44, 5, kind)
         drawing.text(x + 16, 48, words, "small")
-        x += 30 + text_width(words, 11)
+        x += 30 + measure_text(words, 11)
     if is_compared:
         drawing.text(x, 48, "± changed", "small warn")
-        x += 18 + text_width("± changed", 11) * BOLD
+        x += 18 + measure_text("± changed", 11) * BOLD
     words = "an arrow ends at the name of the listener"
     drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
@@ -297,7 +297,7 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
         for arrival in shown.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
-            said = listed(arrival.said, inner - text_width(words, 12), 12)
+            said = listed(arrival.said, inner - measure_text(words, 12), 12)
             words += said if "…" not in said else count_of(len(arrival.said), "role")
             drawing.text(x, arrival.y + 4, words)
             names = listed(tuple(arrival.names), inner, 11)

@@ -110,11 +110,11 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     if not os.path.lexists(folder):
         return Survey(folder=folder)
     files.check_folder(folder, reading=reading)
-    is_team = bool(folder_access.team_of(folder))
+    is_team = bool(folder_access.find_team(folder))
     names: dict[str, Mapping[str, int]] = {}
     problems = [*_find_links(folder), *_find_manifest_copies(folder)]
     opened: list[Problem] = []
-    stale = list(files.stale_temps(folder))
+    stale = list(files.find_stale_files(folder))
     for directory in OWN_FOLDERS:
         inside = folder / directory
         if not os.path.lexists(inside):
@@ -123,7 +123,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
         opened += _find_folder_problems(inside, directory, is_team=is_team)
         if directory in ("csr", "keys", "archive"):
             names[directory] = _list_files(inside)
-        stale += files.stale_temps(inside)
+        stale += files.find_stale_files(inside)
     is_open = bool(opened) or any(
         mode & _forbidden_bits(is_team=is_team)
         for directory in names.values()

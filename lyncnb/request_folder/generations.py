@@ -51,7 +51,7 @@ class Generations:
         if self.held is None:
             return None
         issuer = self.record.plan.issuer
-        return terms.renewing(self.held.begins, self.held.ends, issuer).order_on
+        return terms.plan_renewal(self.held.begins, self.held.ends, issuer).order_on
 
     @property
     def stage(self) -> str:
@@ -311,7 +311,7 @@ def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
-    return terms.renewing(newest.begins, newest.ends, record.plan.issuer).order_on <= on
+    return terms.plan_renewal(newest.begins, newest.ends, record.plan.issuer).order_on <= on
 
 
 def find_state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:

@@ -22,8 +22,8 @@ from typing import Annotated, NamedTuple
 from ..base.disk import files
 from ..base.disk.folder_lock import lock, writer
 from ..base.json_text import NotJson, parse_json
-from ..base.records import Line, RecordReader, Text, number_in, others_field, plain_record
-from ..base.shown.tables import count_of, first_of
+from ..base.records import Line, RecordReader, Text, convert_record, make_others_field, number_in
+from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
 from .manifest import FORMAT, NAME, Manifest, timestamp, watch_manifests
@@ -86,7 +86,7 @@ class _Member:
     not_before: TimeOrBlank = ""
     not_after: TimeOrBlank = ""
     server: Line = ""
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "not_after", "server")
@@ -101,7 +101,7 @@ class _Group:
     note: Text = ""
     at: TimeOrBlank = ""
     of: tuple[_Member, ...]
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class HistoryLine:
     changes: tuple[_Group, ...] = ()
     state: Sha256OrBlank = ""
     before: Sha256OrBlank = ""
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     def events(self) -> Iterator[Event]:
         """Yield the events of each generation."""
@@ -193,7 +193,7 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     reader = RecordReader(HISTORY_NAME, is_json=True)
     line = reader.record(HistoryLine, document)
     if line is None:
-        wrong = first_of([problem.message for problem in reader.problems], 1)
+        wrong = join_first([problem.message for problem in reader.problems], 1)
         notes.append(f"{HISTORY_NAME}: line {number} is damaged: {wrong}")
     return line
 
@@ -408,7 +408,7 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
     are = "is" if len(named) == 1 else "are"
     note = (
         f"{count_of(len(named), 'received certificate')} {are} no longer on record "
-        f"({first_of(named, _NAMED)}). Receive the files in returned/ again: lyncnb receive "
+        f"({join_first(named, _NAMED)}). Receive the files in returned/ again: lyncnb receive "
         "FOLDER. For certificates in other files, run: lyncnb receive FOLDER FILE"
     )
     return (note,)
@@ -627,7 +627,7 @@ def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
 
 def _list_filled_fields(record: object) -> dict[str, object]:
     """Return the fields of a line that are not empty."""
-    return {key: value for key, value in plain_record(record).items() if value}
+    return {key: value for key, value in convert_record(record).items() if value}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
 from ..base.planned_entry import ID_PATTERN, PlannedEntry
 from ..base.records import RecordReader
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, LyncnbError
 from .history import (
     DEPLOYED,
@@ -273,13 +273,13 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
     if kept.requests:
         yield (
             "recovered from the damaged manifest: no request is needed for "
-            f"{first_of([record.id for record in kept.requests], _IDS_SHOWN)}, because an "
+            f"{join_first([record.id for record in kept.requests], _IDS_SHOWN)}, because an "
             "installed certificate covers it"
         )
     if left := [name for name in covered if name not in kept.by_id]:
         yield (
             "lost: the record of which installed certificate covers "
-            f"{first_of(left, _IDS_SHOWN)}. The next run would request a certificate; to "
+            f"{join_first(left, _IDS_SHOWN)}. The next run would request a certificate; to "
             "prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )

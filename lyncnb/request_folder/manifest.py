@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 from ..base.disk import files, folder_access
 from ..base.disk.folder_lock import confirm
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_hold_surrogates
 from ..base.pasted_text import shown
-from ..base.records import SINCE_2, Line, RecordReader, others_field, plain_record
+from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_others_field
 from ..errors import BundleError, NewerManifest, SharedFolder
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
@@ -93,7 +93,7 @@ class Manifest:
     plan_json_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     table: TableOnRecord | None = field(default=None, metadata=SINCE_2)
     requests: tuple[RequestRecord, ...] = ()
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
     format: Line = field(default=FORMAT, compare=False)
 
     @cached_property
@@ -153,9 +153,9 @@ class Manifest:
 
 
 def _list_lines(manifest: Manifest, form: str) -> Iterator[str]:
-    head = plain_record(manifest)
+    head = convert_record(manifest)
     del head["requests"], head["format"]
-    dump = json.JSONEncoder(ensure_ascii=False, default=plain_record).encode
+    dump = json.JSONEncoder(ensure_ascii=False, default=convert_record).encode
     yield "{\n" + dump("format") + ": " + dump(form)
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
@@ -219,7 +219,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     return True
 
 
-@no_collection()
+@pause_garbage_collection()
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a request folder.
 
@@ -332,8 +332,8 @@ def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
     """Reject a folder to which a group can write that is not the recorded team."""
-    group = folder_access.team_of(folder)
-    if group and not folder_access.is_the_team(folder, manifest.team):
+    group = folder_access.find_team(folder)
+    if group and not folder_access.is_group_of_team(folder, manifest.team):
         expected = f'names the group "{manifest.team}"' if manifest.team else "names no group"
         raise SharedFolder(
             f'the group "{group}" can write to {folder}, but the manifest {expected}',

@@ -18,7 +18,7 @@ from ..base.disk.folder_lock import confirm
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.json_text import NotJson, has_its_digest, parse_json
 from ..base.planned_entry import SavedEntry
-from ..base.records import Line, RecordReader, others_field
+from ..base.records import Line, RecordReader, make_others_field
 from ..base.renewal_days import ANY_DAY, RenewalTerms
 from ..base.work_days import read_work_days
 from ..errors import BundleError, OptionsError, Problem
@@ -40,7 +40,7 @@ class PlanOnDisk:
     product: Line
     plan_sha256: Sha256
     certificates: tuple[SavedEntry, ...]
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class _WorkOptions:
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 # The options end before the next key, which starts on a new line.

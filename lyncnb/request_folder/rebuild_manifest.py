@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_access import team_of
+from ..base.disk.folder_access import find_team
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
@@ -247,7 +247,7 @@ def rebuild_manifest(
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
         refuse(path, tuple(report_shared_keys(manifest)))
-        manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or team_of(path))
+        manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or find_team(path))
         if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
             convert_old_lists(path, cipher, manifest)
             manifest = add_bindings(manifest, cipher)

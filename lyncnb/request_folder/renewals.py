@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, overload
 
-from ..base.disk.outputs import OutputKind, check_output, mentions, write_output
+from ..base.disk.outputs import OutputKind, check_output, match_content, write_output
 from ..base.renewal_days import EXPIRING_SHARE, RenewalTerms
 from ..base.shown.calendars import DayEntry, write_calendar
 from ..base.shown.tables import Table, columns
@@ -28,7 +28,7 @@ _PRODUCT = "-//lyncnb//certificate renewals//EN"
 #: The type of file that :func:`write_renewals` writes.
 CALENDAR = OutputKind(
     what="a calendar of renewals",
-    is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
+    is_ours={".ics": match_content(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
 )
 
 
@@ -201,7 +201,9 @@ def _build_renewal(life: Generations, held: Held, terms: RenewalTerms, share: fl
         usages=plan.usages,
         issuer=plan.issuer,
         serial=held.serial,
-        renew_from=terms.renewing(held.begins, held.ends, record.plan.issuer, share=share).order_on,
+        renew_from=terms.plan_renewal(
+            held.begins, held.ends, record.plan.issuer, share=share
+        ).order_on,
         not_after=held.ends,
         recorded_at=read_time(came),
         key_holder=record.key_holder,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from ..base.planned_entry import Id, PlannedEntry
-from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, others_field
+from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, make_others_field
 from .field_forms import (
     Computer,
     Day,
@@ -92,7 +92,7 @@ class Acceptance:
 
     code: Line
     reason: Text
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class JudgedFinding:
     code: Line
     severity: Line
     message: Text
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Judgement:
     judged_at: TimeOrBlank = ""
     findings: tuple[JudgedFinding, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 class _ValidOnRecord:
@@ -168,7 +168,7 @@ class IssuedRecord(_ValidOnRecord):
     chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     judgement: Judgement | None = field(default=None, metadata=SINCE_2)
     issuer: Line = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class PackageRecord:
     certificate: Sha256
     sha256: Sha256
     packaged_at: Time
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class NameNote:
     name: Text
     written: Text
     note: Text
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ class TableNote:
     written: Text
     requested: Text
     what: Text
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,7 @@ class TableOnRecord:
     name: Text
     lang: Line = "en"
     notes: tuple[TableNote, ...] = ()
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,7 @@ class Deployment(_ValidOnRecord):
     not_after: Time
     recorded_at: Time
     seen_in: Line = ""
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 def build_deployments(
@@ -283,7 +283,7 @@ class Revocation:
     reason: Line
     asked_at: Time
     revoked_at: TimeOrBlank = ""
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +313,7 @@ class ArchivedGeneration:
     deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
@@ -342,7 +342,7 @@ class CoveringCertificate(_ValidOnRecord):
     recorded_at: Time
     servers: tuple[Line, ...] = ()
     revocation: Revocation | None = None
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     def is_in_force(self, at: datetime) -> bool:
         """Return whether the certificate is valid at a UTC time."""
@@ -406,7 +406,7 @@ class RequestRecord:
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
     number: Number = field(default=0, metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     @property
     def is_to_write(self) -> bool:
@@ -580,7 +580,7 @@ class LogEntry:
     at: Time
     event: Line
     about: Text
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -589,7 +589,7 @@ class RecoveryKey:
 
     fingerprint: Line
     added_at: Time
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -603,7 +603,7 @@ class BindingKey:
     rounds: Rounds
     hash: Hash
     length: KeyBytes
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -613,7 +613,7 @@ class KeptFile:
     file: ReturnedFile
     sha256: Sha256
     received_at: Time
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -624,7 +624,7 @@ class ApprovalOnRecord:
     key: Line
     signature_sha256: Sha256
     verified_at: Time
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     def is_same(self, other: ApprovalOnRecord) -> bool:
         """Return whether both approvals have the same signature and the same key."""
@@ -647,7 +647,7 @@ class PlanOnRecord:
     approvals: tuple[ApprovalOnRecord, ...] = ()
     reason: Text = field(default="", metadata=SINCE_2)
     file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = others_field()
+    others: Mapping[str, object] = make_others_field()
 
     @property
     def shown_sha256(self) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.outputs import OWN_PLACES
-from ..base.shown.tables import count_of, first_of
+from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
@@ -96,7 +96,7 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
         inside = [path for path in inside if files.TEMP_PREFIX not in path]
         if inside:
             number = count_of(len(inside), "file")
-            yield f"{directory}/ contains {number} without a record: {first_of(inside, 1)}"
+            yield f"{directory}/ contains {number} without a record: {join_first(inside, 1)}"
 
 
 def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:

@@ -470,26 +470,26 @@ def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> No
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
         for number, authority in enumerate(listed):
             where = f"{kind}[{number}]"
-            reader.among(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
+            reader.check_allowed(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
             if (kind == "ca") != bool(authority.names):
                 reader.problem(f"'{where}.names' is allowed only for a CA, not for a root program")
     limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):
-        reader.among(f"method[{number}].applies", (method.applies,), known, "authority")
+        reader.check_allowed(f"method[{number}].applies", (method.applies,), known, "authority")
     codes = [check.code for other in rule_set.files for check in other.checks]
     for number, root in enumerate(rules.roots):
-        reader.among(f"root[{number}].code", (root.code,), codes, "check")
+        reader.check_allowed(f"root[{number}].code", (root.code,), codes, "check")
     for where, limit in limits.items():
-        reader.among(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
-        reader.among(f"{where}.applies", (limit.applies,), known, "authority")
+        reader.check_allowed(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
+        reader.check_allowed(f"{where}.applies", (limit.applies,), known, "authority")
     check_periods(reader, {**limits, **checks})
     check_codes(reader, checks)
     for where, check in checks.items():
-        reader.among(f"{where}.applies", (check.applies,), known, "authority")
-        reader.among(f"{where}.except_cas", check.except_cas, known, "authority")
-        reader.among(f"{where}.judges", check.judges, JUDGES, "kind")
-        reader.among(f"{where}.keys", check.keys, KEYS, "key")
+        reader.check_allowed(f"{where}.applies", (check.applies,), known, "authority")
+        reader.check_allowed(f"{where}.except_cas", check.except_cas, known, "authority")
+        reader.check_allowed(f"{where}.judges", check.judges, JUDGES, "kind")
+        reader.check_allowed(f"{where}.keys", check.keys, KEYS, "key")
         for key, quantity in (("limit_of", check.limit_of), ("not_bound_by", check.not_bound_by)):
             if quantity:
-                reader.among(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")
+                reader.check_allowed(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")

@@ -180,11 +180,11 @@ def _remove_records(
 ) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_find_arrays(document))
-    reader.among(where, without, _IDENTITY, "kind of record")
+    reader.check_allowed(where, without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
-        reader.among(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}")
+        reader.check_allowed(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}")
         gone[kind] |= known.intersection(ids)
     before = _find_used_names(arrays)
     certificates = arrays.get("certificate", [])
@@ -230,7 +230,7 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
         if not isinstance(role, Mapping) or "like" not in role:
             continue
         where = place_of(role, f"role[{index}]")
-        reader.among(f"{where}.like", (str(role["like"]),), known, "role")
+        reader.check_allowed(f"{where}.like", (str(role["like"]),), known, "role")
         for _, records in _find_arrays(document):
             for said in (record.get(key) for record in records for key in _COPIED_LISTS):
                 if isinstance(said, list) and role["like"] in said:
@@ -275,7 +275,9 @@ def _merge_records(
         after = table.pop("after", None)
         table.pop("like", None)
         if after is not None:
-            reader.among(f"{table.place}.after", (str(after),), [str(i) for i in ids], where)
+            reader.check_allowed(
+                f"{table.place}.after", (str(after),), [str(i) for i in ids], where
+            )
         if identity in ids and identity not in own:
             at = ids.index(identity)
             before = merged[at]

@@ -14,7 +14,7 @@ from ..base.shown.tables import (
     Table,
     columns,
     count_of,
-    first_of,
+    join_first,
     marked,
     rows_to_html,
 )
@@ -155,7 +155,7 @@ class FindingGroup:
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
-        return first_of(messages, _MESSAGES_SHOWN, separator="; ")
+        return join_first(messages, _MESSAGES_SHOWN, separator="; ")
 
     @property
     def words(self) -> str:
@@ -177,7 +177,7 @@ class FindingGroup:
     @property
     def places(self) -> str:
         """The first five certificates or servers, and the number of further ones."""
-        return first_of(self.about, _PLACES_SHOWN)
+        return join_first(self.about, _PLACES_SHOWN)
 
     def to_text(self) -> str:
         """Format the entry for a terminal: the finding, the affected places, and what to do."""

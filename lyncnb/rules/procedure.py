@@ -370,38 +370,40 @@ def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str,
     tasks = {task.id: task for task in procedure.tasks}
     where_is = {kind: _list_positions(table, kind) for kind in ("step", "check", "place", "task")}
     for where, step in zip(where_is["step"], procedure.steps):
-        reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
-        reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
-        reader.among(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
-        reader.among(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
+        reader.check_allowed(f"{where}.scope", (step.scope,), SCOPES, "scope")
+        reader.check_allowed(f"{where}.phase", (step.phase,), PHASES, "phase")
+        reader.check_allowed(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
+        reader.check_allowed(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
         for key in ("when_asked", "confirmed_by"):
-            reader.among(f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch")
-        reader.among(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
-        reader.among(f"{where}.part", (step.part,), ("", *PARTS), "part")
-        reader.among(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
-        reader.among(f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place")
+            reader.check_allowed(f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch")
+        reader.check_allowed(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.check_allowed(f"{where}.part", (step.part,), ("", *PARTS), "part")
+        reader.check_allowed(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
+        reader.check_allowed(
+            f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place"
+        )
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         texts += [step.expected, step.caution]
         for key in QUESTIONS:
-            reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
+            reader.check_allowed(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
                 texts += [check.text, check.command, check.shows, check.when]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         given = _GIVEN.get(step.scope, tuple(used))
         if step.phase == "finish":
             given = (*given, *_CERTIFICATE)
-        reader.among(where, sorted(used), given, "placeholder")
+        reader.check_allowed(where, sorted(used), given, "placeholder")
     for where, check in zip(where_is["check"], procedure.checks):
-        reader.among(f"{where}.after", (check.after,), {"": None, **checks}, "check")
+        reader.check_allowed(f"{where}.after", (check.after,), {"": None, **checks}, "check")
     for where, place in zip(where_is["place"], procedure.places):
-        reader.among(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
+        reader.check_allowed(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
         texts = [place.title, place.each, place.read, place.new, place.set, place.roll]
         texts += [place.clear, place.staged, place.outside]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
-        reader.among(where, sorted(used), _GIVEN["usage"], "placeholder")
+        reader.check_allowed(where, sorted(used), _GIVEN["usage"], "placeholder")
     for where, task in zip(where_is["task"], procedure.tasks):
         used = set(PLACEHOLDER.findall(task.title + task.expected))
-        reader.among(where, sorted(used), _SERVER, "placeholder")
+        reader.check_allowed(where, sorted(used), _SERVER, "placeholder")
     for kind in where_is:
         records: tuple[Step | Check | Place | Task, ...] = getattr(procedure, f"{kind}s")
         reader.once(dict(zip(where_is[kind], records)), "id")

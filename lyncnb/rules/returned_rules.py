@@ -90,7 +90,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     }
     codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
     for name in ("never_accepted", "accepted_for_a_ca"):
-        reader.among(name, lists[name], codes, "check")
+        reader.check_allowed(name, lists[name], codes, "check")
     if reader.problems:
         raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
     return ReturnedRules(

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TypeGuard
 
 from ..base.disk.files import read_named
-from ..base.records import Placed, RecordReader, inside, named, place_of, value_words
+from ..base.records import Placed, RecordReader, describe_value, inside, named, place_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError
 from ..topology.columns import Column, Role, check_column, further, put_back, register_further
@@ -353,7 +353,7 @@ def _merge_with_base(document: dict[str, object], reader: RecordReader) -> dict[
         known = [name for name in products() if name != document.get("product")]
         reader.problem(
             f"'{inside(place_of(document, ''), 'extends')}' must be another built-in product, "
-            f"not {value_words(base)}",
+            f"not {describe_value(base)}",
             f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}

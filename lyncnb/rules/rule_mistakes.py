@@ -12,7 +12,7 @@ from datetime import date
 from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
-from ..base.records import RecordReader, value_words
+from ..base.records import RecordReader, describe_value
 from .model import (
     ISSUERS,
     LAYOUTS,
@@ -63,14 +63,14 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
     check_codes(reader, checks)
     check_periods(reader, checks)
     for where, check in checks.items():
-        reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+        reader.check_allowed(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
 
 
 def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
     """Report duplicate or invalid codes, and unknown severities."""
     reader.once(checks, "code")
     for where, check in checks.items():
-        reader.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
+        reader.check_allowed(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
                 f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
@@ -98,9 +98,9 @@ def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
                 hint="use lowercase letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
-            reader.among(f"{where}.template", (match[2],), known, "placeholder")
+            reader.check_allowed(f"{where}.template", (match[2],), known, "placeholder")
         for condition in ("if_all", "if_any", "unless"):
-            reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
+            reader.check_allowed(f"{where}.{condition}", getattr(name, condition), flags, "flag")
 
 
 # Product names, roles, and usages become parts of file names and scripts, so a path is not allowed.
@@ -117,7 +117,7 @@ def check_words(
     """Report a product name, role, or usage that is not a single word."""
     if product and not PRODUCT_NAME.fullmatch(product):
         reader.problem(
-            f"'product' is {value_words(product)}", "use only letters, digits, '-' and '_'"
+            f"'product' is {describe_value(product)}", "use only letters, digits, '-' and '_'"
         )
     words = {f"{where}.id": role.id for where, role in roles.items()}
     for where, rule in certificates.items():
@@ -126,7 +126,7 @@ def check_words(
     for where, word in words.items():
         if not _WORD.fullmatch(word):
             reader.problem(
-                f"'{where}' is {value_words(word)}", "use one word of letters and digits"
+                f"'{where}' is {describe_value(word)}", "use one word of letters and digits"
             )
 
 
@@ -168,7 +168,7 @@ def check_certificates(
             ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
             ("per_pool_if", rule.per_pool_if, flags, "flag"),
         ):
-            reader.among(f"{where}.{key}", values, words, what)
+            reader.check_allowed(f"{where}.{key}", values, words, what)
         _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
 
 
@@ -197,11 +197,11 @@ def check_connections(
     """Report connections with unknown roles, parties, or names."""
     roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
     for where, rule in connections.items():
-        reader.among(f"{where}.speakers", rule.speakers, speakers, "role or party")
-        reader.among(f"{where}.listeners", rule.listeners, roles, "role")
-        reader.among(f"{where}.names", rule.names, known["name"], "name")
-        reader.among(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.among(f"{where}.if_all", rule.if_all, flags, "flag")
+        reader.check_allowed(f"{where}.speakers", rule.speakers, speakers, "role or party")
+        reader.check_allowed(f"{where}.listeners", rule.listeners, roles, "role")
+        reader.check_allowed(f"{where}.names", rule.names, known["name"], "name")
+        reader.check_allowed(f"{where}.reach", (rule.reach,), REACHES, "reach")
+        reader.check_allowed(f"{where}.if_all", rule.if_all, flags, "flag")
 
 
 def check_trusts(
@@ -209,14 +209,16 @@ def check_trusts(
 ) -> None:
     """Report trust entries with unknown references, or with both connections and roles."""
     for where, rule in trusts.items():
-        reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
-        reader.among(f"{where}.roles", rule.roles, known["role"], "role")
+        reader.check_allowed(
+            f"{where}.connections", rule.connections, known["connection"], "connection"
+        )
+        reader.check_allowed(f"{where}.roles", rule.roles, known["role"], "role")
         if bool(rule.connections) == bool(rule.roles):
             reader.problem(
                 f"'{where}' must have either connections or roles", "keep only one of the two keys"
             )
         for key in ("speaker_eku", "listener_eku"):
-            reader.among(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
+            reader.check_allowed(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
 
 
 def check_roles(
@@ -227,8 +229,8 @@ def check_roles(
 ) -> None:
     """Report roles with an unknown zone, or with an unknown role in hosted_by."""
     for where, role in roles.items():
-        reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
+        reader.check_allowed(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
     zones = {where: role.zone for where, role in roles.items()}
     zones |= {where: party.zone for where, party in parties.items()}
     for where, zone in zones.items():
-        reader.among(f"{where}.zone", (zone,), ZONES, "zone")
+        reader.check_allowed(f"{where}.zone", (zone,), ZONES, "zone")

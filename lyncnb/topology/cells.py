@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..base.dns_name import DnsName, odd_names, parse_name
+from ..base.dns_name import DnsName, find_unusual_names, parse_name
 from ..base.pasted_text import BadName, clean_text, shown
 from ..errors import Problem
 from .columns import (
@@ -368,7 +368,7 @@ def _read_column(
         # Nearly all names need no correction. A single search finds the others, and fast C code
         # converts the rest.
         clean = list(map(DnsName, distinct))
-        difficult = odd_names(distinct)
+        difficult = find_unusual_names(distinct)
     read: dict[str, str] = {}
     values: dict[str, object] = {}
     notes_of: dict[str, tuple[str, ...]] = {}

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.records import RecordReader, named, value_words
-from ..base.shown.languages import LANGUAGES, translated
+from ..base.records import RecordReader, describe_value, named
+from ..base.shown.languages import LANGUAGES, translate_title
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
@@ -224,10 +224,10 @@ def check_column(reader: RecordReader, where: str, facts: Column) -> None:
     # Rules use the column name as a placeholder, so it must be a valid identifier.
     if not re.fullmatch(r"[a-z][a-z_]*", facts.name):
         reader.problem(
-            f"'{where}.name' is {value_words(facts.name)}", "use only lowercase letters and '_'"
+            f"'{where}.name' is {describe_value(facts.name)}", "use only lowercase letters and '_'"
         )
-    reader.among(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
-    reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
+    reader.check_allowed(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
+    reader.check_allowed(f"{where}.kind", (facts.kind,), _KINDS, "kind")
 
 
 # The columns and roles that custom products add, by product.
@@ -262,10 +262,10 @@ def register_further(
     }
     for index, facts in enumerate(columns):
         path = f"topology.column[{index}]"
-        reader.among(
+        reader.check_allowed(
             f"{path}.scope", (facts.scope,), ("pool",), "scope for a column that a product adds"
         )
-        reader.among(
+        reader.check_allowed(
             f"{path}.roles", facts.roles, [r.id for r in (*_list_roles().values(), *roles)], "role"
         )
     new: list[tuple[str, str, tuple[str, ...]]] = [
@@ -349,7 +349,7 @@ def _column_keys() -> dict[str, str]:
 
 def _translate_title(title: str) -> list[str]:
     """Return a title in all languages, so that lyncnb can read the tables that it shows."""
-    return [translated(title, language) for language in LANGUAGES]
+    return [translate_title(title, language) for language in LANGUAGES]
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ..base.dns_name import DnsName
-from ..base.garbage_collection import no_collection
+from ..base.garbage_collection import pause_garbage_collection
 from ..base.pasted_text import shown
 from ..base.shown.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html, to_frame
 from . import edits
@@ -193,7 +193,7 @@ class Topology(Table):
         notes = (*self.notes, *made.notes)
         return replace(made, notes=notes, product=self.product, path=self.path)
 
-    @no_collection()
+    @pause_garbage_collection()
     def _update_parts(
         self,
         columns: tuple[str, ...],
@@ -360,7 +360,7 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
     TopologyError
         If the table has problems. The error lists each problem with row, column, value, and hint.
     """
-    with no_collection():
+    with pause_garbage_collection():
         topology = _derive_topology(read_rows(source))
     if isinstance(source, (str, os.PathLike)):
         return replace(topology, path=os.fspath(source))
@@ -391,7 +391,7 @@ def topology_of_rows(
     TopologyError
         As for :func:`read_topology`.
     """
-    with no_collection():
+    with pause_garbage_collection():
         texts = [Texts.of(column) for column in zip(*rows, strict=True)]
         texts = texts or [Texts.of(()) for _ in columns]
         numbers = range(2, len(rows) + 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base.pasted_text import shown
 from ..base.records import RecordReader, named
-from ..base.shown.tables import first_of
+from ..base.shown.tables import join_first
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import column
@@ -371,7 +371,7 @@ def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) ->
 
 
 def _join_names(names: Iterable[str]) -> str:
-    return first_of([shown(name[:253]) for name in dict.fromkeys(names)], 3)
+    return join_first([shown(name[:253]) for name in dict.fromkeys(names)], 3)
 
 
 def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from ..base.disk.zip_file import Archive, BadArchive
 from ..base.pasted_text import shown, visible
-from ..base.shown.spreadsheets import column_letters
-from ..base.shown.tables import first_of
+from ..base.shown.spreadsheets import format_column
+from ..base.shown.tables import join_first
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .excel_sheets import excel_sheets
@@ -177,7 +177,7 @@ def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def _join_names(sheets: Sequence[Sheet]) -> str:
-    return first_of([shown(sheet.name) for sheet in sheets], _LISTED)
+    return join_first([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
 # --- Convert the sheet to a table.
@@ -245,7 +245,7 @@ class _Sheet:
             grid=Grid(
                 sheet=visible(sheet.name),
                 heading_row=sheet.heading_row,
-                letters=tuple(map(column_letters, columns)),
+                letters=tuple(map(format_column, columns)),
             ),
         )
 
@@ -269,7 +269,8 @@ class _Sheet:
             areas.append(_format_area(area))
         if areas:
             self.notes.append(
-                f"lyncnb used the value of the merged cells {first_of(areas, _LISTED)} for each row"
+                f"lyncnb used the value of the merged cells {join_first(areas, _LISTED)} "
+                "for each row"
             )
 
     def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
@@ -309,7 +310,7 @@ class _Sheet:
                     Problem(
                         file=self.source,
                         sheet=visible(self.sheet.name),
-                        cell=f"{column_letters(column)}{row}",
+                        cell=f"{format_column(column)}{row}",
                         row=row,
                         column=name,
                         value=value,
@@ -330,7 +331,7 @@ class _Sheet:
             self.notes.append(f"lyncnb also read the hidden rows {_format_runs(hidden)}")
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
-            f"{column_letters(column)} ({visible(name)})"
+            f"{format_column(column)} ({visible(name)})"
             for column, name in names.items()
             if column in unseen
         ]
@@ -339,12 +340,12 @@ class _Sheet:
 
 
 def _format_runs(runs: Sequence[tuple[int, int]]) -> str:
-    return first_of([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
+    return join_first([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
 
 
 def _format_area(area: Area) -> str:
-    first = f"{column_letters(area.first_column)}{area.first_row}"
-    return f"{first}:{column_letters(area.last_column)}{area.last_row}"
+    first = f"{format_column(area.first_column)}{area.first_row}"
+    return f"{first}:{format_column(area.last_column)}{area.last_row}"
 
 
 def _make_note(text: str) -> Note:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import LyncnbError
 from ..export.executors import Progress
-from .editing.channel import error_lines, unexpected_lines
+from .editing.channel import describe_unexpected_error, format_error
 from .messages import JobProgress
 
 Result = TypeVar("Result")
@@ -113,9 +113,9 @@ class Job(Generic[Result]):
         try:
             result = work(self._progress, self._stop)
         except LyncnbError as error:
-            self._change(name=FAILED, lines=tuple(error_lines(error)))
+            self._change(name=FAILED, lines=tuple(format_error(error)))
         except Exception as error:  # Every failure of the work is reported to the user.
-            self._change(name=FAILED, lines=tuple(unexpected_lines(error)))
+            self._change(name=FAILED, lines=tuple(describe_unexpected_error(error)))
         else:
             self.result = result
             stopped = getattr(result, "cancelled", False)
@@ -135,7 +135,7 @@ class Job(Generic[Result]):
             self._tell(self.state)
 
 
-def progress_message(state: JobState) -> JobProgress:
+def make_progress_message(state: JobState) -> JobProgress:
     """Return the message that reports a job's progress or end to a page."""
     done, total, *_ = state.progress
     return {
@@ -144,11 +144,11 @@ def progress_message(state: JobState) -> JobProgress:
         "busy": state.is_busy,
         "done": done,
         "total": total,
-        "words": progress_words(state),
+        "words": describe_progress(state),
     }
 
 
-def progress_words(state: JobState) -> str:
+def describe_progress(state: JobState) -> str:
     """Describe the progress of a job, with the rate and the remaining time."""
     name, (done, total, rate, left) = state.name, state.progress
     words = _WORDS[name]

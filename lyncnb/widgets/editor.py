@@ -22,8 +22,8 @@ from .editing.plan_editing import PlanEditing
 from .editing.plan_views import overview
 from .editing.scenarios import EditorScenarios
 from .editing.unsaved import UnsavedEdits
-from .notebook_cells import PlansShown, cell_id, has_kernel, restore
-from .panel import Panel, ShownAsPanel, panel_cells
+from .notebook_cells import PlansShown, find_cell_id, has_kernel, restore
+from .panel import Panel, ShownAsPanel, list_panel_cells
 
 
 class EditorView(Panel):
@@ -45,7 +45,7 @@ class EditorView(Panel):
         stop = editor.follow(lambda _: shown.changed(editor.state))
         channel = EditorChannel(editor, scenarios)
         channel.older_cells = lambda: [
-            cell for cell in shown.older(editor) if cell not in panel_cells()
+            cell for cell in shown.older(editor) if cell not in list_panel_cells()
         ]
         super().__init__(channel)
         channel.at_end += (stop, editor.follow(lambda _: self._follow()))
@@ -126,5 +126,5 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         if "view" not in vars(self):  # The notebook shows the editor for the first time.
             restored = restore(self)
             self.view.channel.restored = restored
-            self.keep_drafts(cell_id())
+            self.keep_drafts(find_cell_id())
         super()._ipython_display_()

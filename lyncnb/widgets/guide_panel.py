@@ -10,12 +10,12 @@ from pathlib import Path
 from ..base.records import Text
 from ..base.shown import tables
 from ..errors import AnswersError, LyncnbError
-from ..guide.answer_values import choices_of
+from ..guide.answer_values import list_choices
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
 from ..guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
-from ..guide.questions import interview
-from ..guide.what_you_can_do import help_rows
+from ..guide.questions import read_interview
+from ..guide.what_you_can_do import list_help_rows
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import figure
 from ..topology.topology import Topology
@@ -40,18 +40,18 @@ class GuideChannel(Channel[GuideTold]):
         }
         super().__init__(answers, "Questions for a first plan:")
 
-    def static_form(self) -> tuple[str, str, bool]:
+    def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.guide._repr_html_(), repr(self.guide), False
 
     def _start(self) -> None:
-        left_out = [[item.what, item.instead, item.source] for item in interview().left_out]
+        left_out = [[item.what, item.instead, item.source] for item in read_interview().left_out]
         self.send(
             {
                 "type": "start",
                 "folder": str(self.guide.folder),
                 "left_out": left_out,
-                "help": help_rows(),
+                "help": list_help_rows(),
             }
         )
         self._tell()
@@ -82,9 +82,9 @@ class GuideChannel(Channel[GuideTold]):
     def _tell(self) -> None:
         guide = self.guide
         asked = guide.asked
-        fields = [_field(question) for question in asked]
+        fields = [_make_field(question) for question in asked]
         problems = [
-            _problem(asked.question.words, asked.site, asked.question.key, asked.problem)
+            _make_problem(asked.question.words, asked.site, asked.question.key, asked.problem)
             for asked in guide.wrong
         ]
         lines: list[str] = []
@@ -97,14 +97,14 @@ class GuideChannel(Channel[GuideTold]):
                 place = problem.site, problem.key
                 facts = next(f for f in fields if (f["site"], f["key"]) == place)
                 facts.update({"problem": problem.message, "hint": problem.hint})
-                problems.append(_problem(facts["label"], *place, problem.message))
+                problems.append(_make_problem(facts["label"], *place, problem.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
         # A question that has no answer yet is not an error.
         waiting = [asked for asked in guide.wrong if not asked.text]
-        words = _words(first, waiting, problems)
+        words = _describe_state(first, waiting, problems)
         if len(waiting) == len(problems):
             problems = []
         self.send(
@@ -145,7 +145,9 @@ def _picture(first: FirstPlan | None) -> str:
     return figure(first.plan).svg
 
 
-def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]) -> str:
+def _describe_state(
+    first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]
+) -> str:
     if first is not None:
         return f"{first.totals} The certificates have {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
@@ -154,14 +156,14 @@ def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[Gui
     return "lyncnb cannot make a plan from these answers yet. Correct the errors below."
 
 
-def _problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
+def _make_problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
     where = f" (site {site})" if site else ""
     return {"words": f"{words}{where}: {problem}.", "site": site, "key": key}
 
 
-def _field(asked: Asked) -> GuideField:
+def _make_field(asked: Asked) -> GuideField:
     question = asked.question
-    choices = [[key, words] for key, words in choices_of(question).items()]
+    choices = [[key, words] for key, words in list_choices(question).items()]
     if choices and asked.text and asked.text not in dict(choices):
         choices.append([asked.text, asked.text])
     is_missing = bool(asked.problem) and not asked.text
@@ -214,7 +216,7 @@ class GuidePanel(ShownAsPanel):
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""
             self._texts[asked.place] = "" if text == asked.default else text
-        self._sites = self._sites_of_answers()  # The last valid topology and plan.
+        self._sites = self._list_sites()  # The last valid topology and plan.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
         """Answer a question with a text. A blank text selects the default.
@@ -224,7 +226,7 @@ class GuidePanel(ShownAsPanel):
         AnswersError
             If the question does not exist.
         """
-        if key not in {question.key for question in interview().question}:
+        if key not in {question.key for question in read_interview().question}:
             raise AnswersError(
                 f'there is no question with the key "{key}"', hint="see the fields of GuideAnswers"
             )
@@ -234,14 +236,14 @@ class GuidePanel(ShownAsPanel):
 
     def _rename_sites(self) -> None:
         """Keep the answers for a site whose name changed."""
-        before, after = self._sites, self._sites_of_answers()
+        before, after = self._sites, self._list_sites()
         for old, new in zip(before, after, strict=False):
             if old not in after and new not in before:
                 for key in [key for site, key in self._texts if site == old]:
                     self._texts[new, key] = self._texts.pop((old, key))
         self._sites = after or before
 
-    def _sites_of_answers(self) -> tuple[str, ...]:
+    def _list_sites(self) -> tuple[str, ...]:
         sites = next((item.value for item in self.asked if item.question.key == "sites"), ())
         return tuple(map(str, sites)) if isinstance(sites, tuple) else ()
 

@@ -18,7 +18,7 @@ from IPython.core.getipython import get_ipython
 
 from ..base.shown.tables import count_of
 from ..errors import LyncnbError
-from .editing.choices import change_rows
+from .editing.choices import list_change_rows
 from .editing.draft import State
 from .editing.plan_editing import PlanEditing
 
@@ -35,7 +35,7 @@ def has_kernel() -> bool:
     return hasattr(get_ipython(), "kernel")
 
 
-def cell_id() -> str:
+def find_cell_id() -> str:
     """Return the ID of the running cell, or "" if no cell is running."""
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
@@ -50,7 +50,7 @@ def execution_count() -> int:
     return 0 if shell is None else int(shell.execution_count)
 
 
-def running_cell() -> int:
+def find_running_cell() -> int:
     """Return the number of the running cell as its prompt shows it; 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else len(shell.user_ns.get("In", ())) - 1
@@ -71,7 +71,7 @@ def forget_result(result: object) -> None:
 _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 
-def after_changes(method: Callable[[], object]) -> None:
+def call_after_changes(method: Callable[[], object]) -> None:
     """Call a method after each cell and each write by a panel, while its object exists."""
     if (shell := get_ipython()) is not None:
         _follow_cells(shell)
@@ -97,7 +97,7 @@ def _call_after_changes() -> None:
             method()
 
 
-def cells_showing(thing: object) -> list[int]:
+def find_cells_showing(thing: object) -> list[int]:
     """Return the execution counts of the cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
@@ -105,10 +105,10 @@ def cells_showing(thing: object) -> list[int]:
     names = {
         name for name, value in shell.user_ns.items() if value is thing and not name.startswith("_")
     }
-    return dependent_cells(shell.user_ns.get("In", ()), names)
+    return find_dependent_cells(shell.user_ns.get("In", ()), names)
 
 
-def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
+def find_dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
     """Return the cells that depend on names, directly or through other cells.
 
     Parameters
@@ -126,7 +126,7 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
     following = set(names)
     cells: list[int] = []
     for count, source in enumerate(sources):
-        for statement in _statements(source):
+        for statement in _parse_statements(source):
             if not statement.read & following:
                 following -= statement.bound - names
                 continue
@@ -137,16 +137,16 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
 
 
 @lru_cache(maxsize=1000)
-def _statements(source: str) -> tuple[StatementNames, ...]:
+def _parse_statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError):
         # Statements that Python cannot parse are skipped, such as a magic command.
         return ()
-    return tuple(map(_names, statements))
+    return tuple(map(_find_names, statements))
 
 
-def _names(statement: ast.stmt) -> StatementNames:
+def _find_names(statement: ast.stmt) -> StatementNames:
     used = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
     return StatementNames(
         frozenset(node.id for node in used if isinstance(node.ctx, ast.Load)),
@@ -170,13 +170,17 @@ class PlansShown:
     def older(self, thing: object) -> list[int]:
         """Return the execution counts of the cells that show an earlier state of the editor."""
         now = self._since[-1][1]
-        return [count for count in cells_showing(thing) if not _same_plan(self._at(count), now)]
+        return [
+            count
+            for count in find_cells_showing(thing)
+            if not _is_same_plan(self._find_state(count), now)
+        ]
 
-    def _at(self, count: int) -> State:
+    def _find_state(self, count: int) -> State:
         return [state for since, state in self._since if since <= count][-1]
 
 
-def _same_plan(state: State, other: State) -> bool:
+def _is_same_plan(state: State, other: State) -> bool:
     # Undo restores the same topology object, so identities are compared. Comparing 100,000 rows
     # would be slow.
     return state.topology is other.topology and state.options == other.options
@@ -203,14 +207,14 @@ def restore(editor: PlanEditing) -> list[str]:
     list of str
         Lines that describe what was restored, or why nothing was. Empty if there were no edits.
     """
-    cell = cell_id()
+    cell = find_cell_id()
     if not cell:
         return []
     place = cell, editor.topology.source
     earlier, _shown[place] = _shown.get(place), editor
     if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
         return []
-    count = count_of(len(change_rows(earlier.loaded, earlier.state)), "change")
+    count = count_of(len(list_change_rows(earlier.loaded, earlier.state)), "change")
     source = PurePath(editor.topology.source).name
     try:
         is_same_file = editor.take_over(earlier)

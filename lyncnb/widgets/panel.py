@@ -12,12 +12,12 @@ import anywidget
 from IPython.display import DisplayHandle, display
 
 from ..base.shown import tables
-from ..base.shown.tables import NEEDS_CLASS, shown_plans
+from ..base.shown.tables import NEEDS_CLASS, find_shown_plans
 from ..errors import LyncnbError
 from ..jupyter.outdated_outputs import record_outdated
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
-from .notebook_cells import cell_id, forget_result, running_cell
+from .notebook_cells import find_cell_id, find_running_cell, forget_result
 
 _HERE = Path(__file__).parent
 _REST = 0.6  # The panel waits this number of seconds before it updates the static output.
@@ -82,16 +82,16 @@ class Panel(anywidget.AnyWidget):
         text = self.channel.text
         words = {"text/plain": text, "text/html": tables.paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        form = _bundle(*self.channel.first_form())
+        form = _make_bundle(*self.channel.make_first_form())
         self._set_shown(form)
         self.channel.reset_page()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self.channel.work_ahead()
+        self.channel.prepare_content()
 
-    def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def make_whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the panel and its static output as one MIME bundle."""
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
-        page, text, _ = self.channel.static_form()
+        page, text, _ = self.channel.make_static_form()
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def update_static(self) -> None:
@@ -101,7 +101,7 @@ class Panel(anywidget.AnyWidget):
     def _update_static(self) -> None:
         if self._handle is None:
             return
-        form = _bundle(*self.channel.static_form())
+        form = _make_bundle(*self.channel.make_static_form())
         if self.channel.is_reloaded:  # JupyterLab would ignore an update of the output.
             self._record(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
@@ -114,7 +114,7 @@ class Panel(anywidget.AnyWidget):
 
     def _record(self, shown: str, current: str) -> None:
         """Record whether the static output shows an earlier plan than the panel."""
-        plans = shown_plans(shown)[:1] + shown_plans(current)[:1]
+        plans = find_shown_plans(shown)[:1] + find_shown_plans(current)[:1]
         if len(plans) == 2:
             with suppress(LyncnbError):
                 # If the record cannot be written, the message in the panel must be enough.
@@ -133,7 +133,7 @@ class ShownAsPanel:
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.whole_bundle()
+        return self.view.make_whole_bundle()
 
     def _ipython_display_(self) -> None:
         close_earlier(self)
@@ -159,7 +159,7 @@ def close_earlier(panel: ShownAsPanel) -> None:
     ipywidgets keeps every widget that is not closed. IPython keeps every result of a cell: those
     of the closed panels are removed from its history, so a panel's table does not stay in memory.
     """
-    cell, count = cell_id(), running_cell()
+    cell, count = find_cell_id(), find_running_cell()
     if not cell:
         return
     before, earlier = _in_cells.get(cell, (count, []))
@@ -172,12 +172,12 @@ def close_earlier(panel: ShownAsPanel) -> None:
     _in_cells[cell] = (count, [*earlier, panel])
 
 
-def panel_cells() -> set[int]:
+def list_panel_cells() -> set[int]:
     """Return the numbers of the cells that show panels, which always show the current plan."""
     return {count for count, _ in _in_cells.values()}
 
 
-def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:
+def _make_bundle(page: str, text: str, visible: bool) -> dict[str, str]:
     kind = "lyncnb-result" if visible else "lyncnb-static"
     needs = f'<p class="{NEEDS_CLASS}">{_NEEDS}</p>'
     return {"text/html": f'<div class="{kind}">{needs}{page}</div>', "text/plain": text}

@@ -41,11 +41,11 @@ def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> d
     for request in requests:
         given = attempts.get(request.id, [])
         if request.refused and given and request.id not in described:
-            described[request.id] = _refusal(request, given)
+            described[request.id] = _describe_refusal(request, given)
     return described
 
 
-def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> Refusal:
+def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> Refusal:
     last = max(attempts, key=lambda certificate: certificate.not_before)
     errors = [finding for finding in last.findings if finding.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
@@ -104,7 +104,7 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
     return f"{words} Another certificate was refused." if request.refused else words
 
 
-def next_step(status: FolderStatus, last: object) -> NextStep:
+def find_next_step(status: FolderStatus, last: object) -> NextStep:
     """Return the next step for a request folder, with the step in the panel.
 
     Parameters
@@ -121,36 +121,38 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     faulty = count_of(len(again), "certificate")
     waits = [row.id for row in again if find_stage(row) == "waiting"]
     if status.problems:
-        return _step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
+        return _make_step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
     if any(row.revoke for row in rows):
-        return _step(status.next_steps[0], "")
+        return _make_step(status.next_steps[0], "")
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
         elsewhere = all(row.key_holder for row in due)
-        return _step(status.next_steps[0], "" if elsewhere else "renew")
+        return _make_step(status.next_steps[0], "" if elsewhere else "renew")
     if waits and not isinstance(last, Handover):
-        return _step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
+        return _make_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
     if again:
-        return _step(f"When the CA has issued {faulty} again, match the files.", "receive")
+        return _make_step(f"When the CA has issued {faulty} again, match the files.", "receive")
     if number := stages["planned"]:
         words = f"Write {count_of(number, 'missing request')} with the request panel."
-        return _step(words, "")
+        return _make_step(words, "")
     if number := stages["issued"]:
-        return _step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
+        return _make_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
     if stages["waiting"] and isinstance(last, Handover):
         words = f"Send {last.path.name} to the CA. Match the files that it returns."
-        return _step(words, "receive")
+        return _make_step(words, "receive")
     if number := stages["waiting"]:
-        return _step(f"Package {count_of(number, 'request')} for the CA.", "handover")
+        return _make_step(f"Package {count_of(number, 'request')} for the CA.", "handover")
     if stages["packaged"] and isinstance(last, DeploymentSteps):
-        return _step(status.next_steps[-1], "deployed")
+        return _make_step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
-        return _step("Write the deployment steps. Then import and assign the packages.", "steps")
-    return _step("All requests are complete. There is nothing to do.", "")
+        return _make_step(
+            "Write the deployment steps. Then import and assign the packages.", "steps"
+        )
+    return _make_step("All requests are complete. There is nothing to do.", "")
 
 
-def unwritten_step() -> NextStep:
+def find_unwritten_step() -> NextStep:
     """Return the next step for a folder that has no requests yet."""
-    return _step("Write the requests with the request panel. Then refresh this panel.", "look")
+    return _make_step("Write the requests with the request panel. Then refresh this panel.", "look")
 
 
 def _is_due(request: RequestStatus) -> bool:
@@ -169,5 +171,5 @@ _LABELS = {
 }
 
 
-def _step(words: str, step: str, *, requests: Sequence[str] = ()) -> NextStep:
+def _make_step(words: str, step: str, *, requests: Sequence[str] = ()) -> NextStep:
     return {"words": words, "step": step, "label": _LABELS[step], "requests": list(requests)}

@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from ..base.records import Text
 from ..base.shown import tables
 from ..base.shown.tables import count_of
-from ..checks.check_plan import judging_day
+from ..checks.check_plan import choose_evaluation_date
 from ..errors import LyncnbError, PassphraseError
-from ..guide.what_you_can_do import help_rows
+from ..guide.what_you_can_do import list_help_rows
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
 from ..plan.acceptances import has_expired
 from ..plan.model import CertificatePlan
 from ..plan.totals import totals
 from ..request_folder.bundle import RequestBundle
-from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_message
+from .background_job import CANCELLED, FAILED, FINISHED, JobState, make_progress_message
 from .editing.channel import Answers, Channel
-from .editing.explanations import finding_groups, of_name, of_request
+from .editing.explanations import explain_request, group_findings, of_name
 from .editing.plan_editing import PlanEditing
 from .messages import Look, RequestResult, RequestTold
 from .notebook_cells import tell_change
@@ -55,14 +55,14 @@ class RequestChannel(Channel[RequestTold]):
         if panel.editor is not None:
             self.at_end.append(panel.editor.follow(lambda _: self.plan_changed()))
 
-    def static_form(self) -> tuple[str, str, bool]:
+    def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel, and whether the panel shows them."""
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
     # -- Send messages to the page.
     def _start(self) -> None:
-        self.send({"type": "start", "folder": str(self.panel.folder), "help": help_rows()})
+        self.send({"type": "start", "folder": str(self.panel.folder), "help": list_help_rows()})
         self._look()
         self._send_recovery()
         self.job_changed(self.panel.job.state)
@@ -75,8 +75,8 @@ class RequestChannel(Channel[RequestTold]):
 
     def _send_findings(self) -> None:
         panel, accepted, limits = self.panel, self.panel.accepted, self.panel.acceptance_limits
-        day = judging_day(panel.plan, panel.findings.judged_on)
-        groups = finding_groups(
+        day = choose_evaluation_date(panel.plan, panel.findings.judged_on)
+        groups = group_findings(
             panel.findings,
             panel.plan,
             accepted=accepted,
@@ -120,11 +120,11 @@ class RequestChannel(Channel[RequestTold]):
 
     def job_changed(self, state: JobState) -> None:
         """Send the progress of the run, and the result when it ends."""
-        self.send(progress_message(state))
+        self.send(make_progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
         if state.name in (CANCELLED, FINISHED) and self.panel.job.result is not None:
-            self.send(_result(self.panel.job.result))
+            self.send(_describe_result(self.panel.job.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._look()
             self.update_static()
@@ -136,7 +136,7 @@ class RequestChannel(Channel[RequestTold]):
     # -- Answer messages from the page.
     def _send_reasons(self, *, name: str) -> None:
         """Send the reasons for a name, or for all names of the request with this ID."""
-        of_it = of_name if "." in name else of_request
+        of_it = of_name if "." in name else explain_request
         self.send(of_it(self.panel.plan, name))
 
     def _name_recovery_key(self, *, file: Text) -> None:
@@ -215,7 +215,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
         message["notes"].append(tables.left_out(_ROWS_LISTED, len(changes)))
 
 
-def _result(bundle: RequestBundle) -> RequestResult:
+def _describe_result(bundle: RequestBundle) -> RequestResult:
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     return {
         "type": "result",

@@ -15,7 +15,7 @@ from IPython.display import DisplayHandle, display
 from ..authorities.summary_files import folder_summary
 from ..base.shown import tables
 from ..base.shown.tables import count_of
-from ..checks.check_plan import check_plan, judging_day
+from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
@@ -64,7 +64,7 @@ class NothingWritten:
         if handle is not None:
             self._handles.append(handle)
 
-    def becomes(self, bundle: RequestBundle) -> None:
+    def replace_placeholders(self, bundle: RequestBundle) -> None:
         """Replace every displayed placeholder with the table of the written requests."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
@@ -93,7 +93,7 @@ class RequestRun:
                 f"a {type(self).__name__} takes an editor or a plan, not {_describe(source)}",
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
-        self.folder = folder_path(folder, type(self).__name__)
+        self.folder = parse_folder_path(folder, type(self).__name__)
         self._accepted_here = dict(accept or {})
         self._checked: tuple[CertificatePlan, Findings] | None = None
         self.workers = workers
@@ -128,7 +128,7 @@ class RequestRun:
     def accepted(self) -> dict[str, str]:
         """The reasons for accepted errors by code, from the plan's options and this panel."""
         findings, options = self.findings, self.plan.options
-        day = judging_day(self.plan, findings.judged_on)
+        day = choose_evaluation_date(self.plan, findings.judged_on)
         together = {**list_accepted_codes(findings, options, on=day), **self._accepted_here}
         return {code: reason for code, reason in together.items() if reason}
 
@@ -188,13 +188,13 @@ class RequestRun:
         """
         bundle = self.bundle
         if isinstance(bundle, RequestBundle):
-            return self._summary_of(bundle)
+            return self._make_summary(bundle)
         text = (
             f"The requests are not written to {self.folder} yet: {totals(self.plan, self.findings)}"
         )
         return SummaryTable(summarise(self.plan, self.findings), text, shown=self._summaries.append)
 
-    def _summary_of(self, bundle: RequestBundle) -> SummaryTable:
+    def _make_summary(self, bundle: RequestBundle) -> SummaryTable:
         summary = folder_summary(bundle.folder, bundle.manifest) or summarise(
             self.plan, self.findings
         )
@@ -313,9 +313,9 @@ class RequestRun:
                 recovery=recovery,
                 making=Making(workers=self.workers, progress=progress, cancel=stop),
             )
-            self._nothing.becomes(written)
+            self._nothing.replace_placeholders(written)
             for handle in self._summaries:
-                handle.update(self._summary_of(written).bundle(), raw=True)  # type: ignore[no-untyped-call]
+                handle.update(self._make_summary(written).bundle(), raw=True)  # type: ignore[no-untyped-call]
             return written
 
         self.job.start(work)
@@ -416,7 +416,7 @@ class RequestRun:
         return f"{name}({count}, {str(self.folder)!r})"
 
 
-def folder_path(folder: object, panel: str) -> Path:
+def parse_folder_path(folder: object, panel: str) -> Path:
     """Return the folder of a panel as a path.
 
     Raises

@@ -20,7 +20,7 @@ from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
 from ..base.records import Text
 from ..base.shown import tables
-from ..checks.check_plan import judging_day
+from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
 from ..deploy.server_steps import DeploymentSteps
@@ -30,7 +30,7 @@ from ..deploy.write_pfx import write_pfx
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Making, Progress
 from ..export.renew import renew
-from ..guide.what_you_can_do import help_rows
+from ..guide.what_you_can_do import list_help_rows
 from ..pki.passphrase import Secret, check_passphrase
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
@@ -38,16 +38,16 @@ from ..request_folder.manifest import read_manifest
 from ..rules.findings import grouped
 from ..rules.rule_files import load_recorded_rules
 from ..topology.columns import column
-from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
+from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, make_progress_message
 from .editing.channel import GRID_SCRIPTS, Answers, Channel
-from .editing.explanations import of_record
+from .editing.explanations import explain_recorded_request
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
 from .messages import Refusal, StatusTold, StepResult
-from .notebook_cells import after_changes, tell_change
+from .notebook_cells import call_after_changes, tell_change
 from .panel import ShownAsPanel
-from .request_needs import next_step, refusals, sentence, unwritten_step
-from .request_run import RequestRun, folder_path
+from .request_needs import find_next_step, find_unwritten_step, refusals, sentence
+from .request_run import RequestRun, parse_folder_path
 
 # The following class runs the steps on a request folder in the background, without a browser. Each
 # step calls a function of the package. One step runs at a time, and its result is kept.
@@ -76,7 +76,7 @@ class FolderWork:
                 f"a {type(self).__name__} needs a folder, or an editor and a folder",
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
-        self.folder = folder_path(place, type(self).__name__)
+        self.folder = parse_folder_path(place, type(self).__name__)
         self.answers = answers
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
@@ -87,7 +87,7 @@ class FolderWork:
     def status(self) -> FolderStatus:
         """All requests and their current states; None before the editor's plan is written."""
         if self.editor is not None and self.is_missing:
-            day = self.today or judging_day(self.editor.plan)
+            day = self.today or choose_evaluation_date(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
         return folder_status(self.folder, today=self.today)
 
@@ -243,7 +243,8 @@ class FolderWork:
         return tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
             [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
-            caption=f"Request folder {self.folder}. Next step: {next_step(status, None)['words']}",
+            caption=f"Request folder {self.folder}. "
+            f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
         )
 
@@ -271,18 +272,18 @@ _Refusals = Mapping[str, Refusal]
 # Each column has a heading, a minimum width in pixels, a share of the remaining width, and a
 # function that returns the text of a request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
-    "id": ("Request", 140, 2, lambda one, _: _generation(one)),
+    "id": ("Request", 140, 2, lambda one, _: _format_generation(one)),
     "state": ("State", 80, 1, lambda one, _: one.state),
     "needs": ("Next step", 300, 6, lambda one, why: sentence(one, why.get(one.id))),
     "not_after": ("Valid until", 90, 1, lambda one, _: one.not_after[:10]),
-    "days_left": ("Days left", 80, 1, lambda one, _: tables.cell_text(one.days_left)),
+    "days_left": ("Days left", 80, 1, lambda one, _: tables.format_cell(one.days_left)),
     "servers": ("Servers", 140, 2, lambda one, _: "; ".join(one.servers)),
     "usages": ("Type", 110, 2, lambda one, _: "; ".join(one.usages) or one.role),
     "subject": ("Subject name", 140, 2, lambda one, _: one.subject),
 }
 
 
-def _generation(one: RequestStatus) -> str:
+def _format_generation(one: RequestStatus) -> str:
     is_over = one.generation and one.state in ("superseded", "retired")
     return f"{one.id} ({one.generation})" if is_over else one.id
 
@@ -310,12 +311,12 @@ class StatusChannel(Channel[StatusTold]):
         super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
         self._shown_time = 0  # The page shows the manifest that was written at this time.
-        after_changes(self._files_may_differ)
+        call_after_changes(self._files_may_differ)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
             self.at_end.append(stop)
 
-    def static_form(self) -> tuple[str, str, bool]:
+    def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.work._repr_html_(), repr(self.work), False
 
@@ -324,12 +325,12 @@ class StatusChannel(Channel[StatusTold]):
         """Update the page if a cell or another panel changed the folder."""
         if (
             self._shown_time
-            and self._shown_time != self._time()
+            and self._shown_time != self._read_time()
             and not self.work.job.state.is_busy
         ):
-            self.in_turn("look", self._send_status)
+            self.run_in_turn("look", self._send_status)
 
-    def _time(self) -> int:
+    def _read_time(self) -> int:
         with suppress(OSError):
             return (self.work.folder / MANIFEST).stat().st_mtime_ns
         return 1
@@ -345,7 +346,7 @@ class StatusChannel(Channel[StatusTold]):
                     for name, (heading, least, share, _) in _COLUMNS.items()
                 ],
                 "systems": ["", *column("target_os").choices],
-                "help": help_rows(),
+                "help": list_help_rows(),
                 "returned": str(self.work.answers or folder / "returned"),
                 "out": f"{folder.name}-handover.zip",
             }
@@ -354,7 +355,7 @@ class StatusChannel(Channel[StatusTold]):
         self.job_changed(self.work.job.state)
 
     def _send_status(self) -> None:
-        self._shown_time = self._time()
+        self._shown_time = self._read_time()
         status = self.work.status
         ids = range(len(status.requests))
         why = self.work.refusals(status)
@@ -373,9 +374,9 @@ class StatusChannel(Channel[StatusTold]):
                 "notes": list(status.notes),
                 "behind": self.work.behind(),
                 "packaged": packaged,
-                "next": unwritten_step()
+                "next": find_unwritten_step()
                 if self.work.is_missing
-                else next_step(status, self.work.result),
+                else find_next_step(status, self.work.result),
                 "refusals": [*why.values()][:_REFUSALS_LISTED],
                 "more_refusals": max(len(why) - _REFUSALS_LISTED, 0),
             }
@@ -383,11 +384,11 @@ class StatusChannel(Channel[StatusTold]):
 
     def job_changed(self, state: JobState) -> None:
         """Send the progress of the step, and the result when it ends."""
-        self.send(progress_message(state))
+        self.send(make_progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
-            self.send(_step_result(self.work.result))
+            self.send(_describe_step_result(self.work.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._send_status()
             self.update_static()
@@ -402,7 +403,7 @@ class StatusChannel(Channel[StatusTold]):
         others = record.plan.san if record and record.plan else ()
         summary = folder_summary(self.work.folder, manifest)
         names = load_recorded_rules(manifest.product).names if summary else {}
-        self.send(of_record(summary, names, request_id, others))
+        self.send(explain_recorded_request(summary, names, request_id, others))
 
     def _hand_over(self, *, out: Text, issuer: Text, requests: tuple[str, ...]) -> None:
         out = out.strip()
@@ -472,7 +473,7 @@ class StatusChannel(Channel[StatusTold]):
         self.work.write_steps(effective=moment)
 
 
-def _step_result(result: Any) -> StepResult:
+def _describe_step_result(result: Any) -> StepResult:
     """Describe the result of a step: a sentence, and a table of findings or other notes."""
     rows: Iterable[tuple[str, ...]] = ()
     headings: tuple[str, ...] = ()
@@ -493,7 +494,7 @@ def _step_result(result: Any) -> StepResult:
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why it is not in the steps")
         rows = [(one.request, one.why) for one in result.missing]
-    shown = [list(map(tables.cell_text, row)) for row in list(rows)[:_ROWS_LISTED]]
+    shown = [list(map(tables.format_cell, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)
     return {"type": "result", "words": words, "headings": list(headings), "rows": shown}
 

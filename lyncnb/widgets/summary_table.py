@@ -15,7 +15,7 @@ from ..reports.summary.columns import CSV, NOTEBOOK, columns_of
 from ..reports.summary.content import Line, Summary
 
 #: A notebook shows these columns: the servers, the certificate, its names and its issuer.
-SHOWN = tables.headings_of(columns_of(NOTEBOOK))
+SHOWN = tables.list_headings(columns_of(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):

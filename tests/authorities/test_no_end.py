@@ -12,7 +12,7 @@ from openssl_authority import Authority, make_root, openssl
 from shell_kit import make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.base.times import in_zone, later
+from lyncnb.base.times import convert_to_zone, later
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -90,5 +90,5 @@ def test_arithmetic_ends_at_the_limits_of_the_calendar(hours):
     assert later(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
     assert later(first, span) == (first + span if hours >= 0 else first)
     zone = timezone(timedelta(hours=14 if hours > 0 else -12))
-    assert in_zone(NO_END, zone) == in_zone(NO_END, UTC) == NO_END
-    assert in_zone(first, zone) == first
+    assert convert_to_zone(NO_END, zone) == convert_to_zone(NO_END, UTC) == NO_END
+    assert convert_to_zone(first, zone) == first

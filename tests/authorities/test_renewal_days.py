@@ -74,7 +74,9 @@ def test_all_views_name_the_same_day(tmp_path):
                     ["issued", "expiring"], ["issued", "expired"], ["expired", "expired"],
                 ), f"seed {seed}, {name}"  # fmt: skip
         plain = {
-            record.id: ANY_DAY.renewing(record.issued.begins, record.issued.ends, "public").order_on
+            record.id: ANY_DAY.plan_renewal(
+                record.issued.begins, record.issued.ends, "public"
+            ).order_on
             for record in bundle.requests
         }
         tried |= {days[name] != plain[name] for name in days}
@@ -93,7 +95,7 @@ def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
     ends = (
         begins + 111 * DAY - SECOND
     )  # valid until 2027-01-19, so the last third begins on 2026-12-14
-    found = [terms.renewing(begins, ends, issuer) for issuer in ("public", "internal")]
+    found = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
     assert [(str(one.order_on), str(one.change_on)) for one in found] == [
         ("2026-12-17", "2027-01-09"),
         ("2027-01-09", "2027-01-09"),

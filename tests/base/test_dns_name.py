@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base.dns_name import DnsName, odd_names, parse_name
+from lyncnb.base.dns_name import DnsName, find_unusual_names, parse_name
 from lyncnb.base.pasted_text import BadName
 
 LONGEST_LABEL = "a" * 63
@@ -209,7 +209,7 @@ def test_a_name_read_is_a_name(text):
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
     """The fast search leaves out only valid names, and returns the others in order."""
-    odd = odd_names(texts)
+    odd = find_unusual_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
         (t, ()) for t in texts if t not in odd
@@ -218,8 +218,10 @@ def test_the_fast_scan_finds_every_odd_text(texts):
 
 def test_the_fast_scan_passes_ordinary_names():
     """The fast search leaves out usual names, and returns long and unusual names."""
-    assert odd_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
-    assert odd_names(["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]) == [
+    assert find_unusual_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
+    assert find_unusual_names(
+        ["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]
+    ) == [
         LONGEST_NAME,
         "FE.contoso.com",
         "a.contoso.com\n",

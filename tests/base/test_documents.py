@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lyncnb
-from lyncnb.base.shown.documents import document_addresses, linked_parts, parse_documents
+from lyncnb.base.shown.documents import linked_parts, list_document_addresses, parse_documents
 from lyncnb.errors import RulesError
 
 # The publishers' hosts are the only ones allowed.
@@ -88,10 +88,10 @@ def test_the_longest_title_counts():
 
 def test_every_address_is_of_a_known_host():
     """Addresses use TLS and the hosts of known publishers. /zh-tw/ only replaces /en-us/."""
-    for title, url in document_addresses().items():
+    for title, url in list_document_addresses().items():
         host = url.removeprefix("https://").partition("/")[0]
         assert host in HOSTS, title
-        chinese = document_addresses("zh-TW")[title]
+        chinese = list_document_addresses("zh-TW")[title]
         assert chinese in (url, url.replace("/en-us/", "/zh-tw/")), title
 
 

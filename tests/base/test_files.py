@@ -30,7 +30,7 @@ def mode(path) -> int:
 
 
 def temps(folder) -> list[str]:
-    return [path.name for path in files.stale_temps(folder)]
+    return [path.name for path in files.find_stale_files(folder)]
 
 
 @given(st.binary(max_size=5000))
@@ -417,7 +417,7 @@ def test_nothing_has_a_name_before_commit(tmp_path):
     with FileBatch() as batch:
         fill(tmp_path, batch)
         assert len(batch) == 10
-        assert len(files.stale_temps(tmp_path)) == len(os.listdir(tmp_path)) == 10
+        assert len(files.find_stale_files(tmp_path)) == len(os.listdir(tmp_path)) == 10
         batch.commit()
         assert len(batch) == 0
     assert sorted(os.listdir(tmp_path)) == sorted(

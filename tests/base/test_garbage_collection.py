@@ -6,15 +6,15 @@ import gc
 
 import pytest
 
-from lyncnb.base.garbage_collection import no_collection
+from lyncnb.base.garbage_collection import pause_garbage_collection
 
 
 def test_the_collector_waits():
     """The garbage collector is on again after the block, even after an error."""
-    with no_collection():
+    with pause_garbage_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
-    with pytest.raises(ValueError), no_collection():
+    with pytest.raises(ValueError), pause_garbage_collection():
         raise ValueError
     assert gc.isenabled()
 
@@ -23,7 +23,7 @@ def test_a_collector_that_was_off_stays_off():
     """If the application turned off the garbage collector, it stays off."""
     gc.disable()
     try:
-        with no_collection():
+        with pause_garbage_collection():
             pass
         assert not gc.isenabled()
     finally:
@@ -34,7 +34,7 @@ def test_what_the_application_froze_stays_frozen():
     """Objects that the application froze stay frozen."""
     gc.freeze()
     try:
-        with no_collection():
+        with pause_garbage_collection():
             pass
         assert gc.get_freeze_count() > 0
     finally:

@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from lyncnb.base.shown import tables
-from lyncnb.base.shown.html_page import breakable, render, to_page
+from lyncnb.base.shown.html_page import breakable, make_page, render
 
 HOSTILE = "</title><script>alert('1')</script>\x00\"'&"
 
@@ -30,7 +30,7 @@ class _Page(HTMLParser):
 
 def test_page_stands_alone():
     """A page contains its styles, and loads and runs nothing."""
-    text = to_page(HOSTILE, [tables.paragraph(HOSTILE)])
+    text = make_page(HOSTILE, [tables.paragraph(HOSTILE)])
     assert text.startswith("<!DOCTYPE html>")
     assert "<script" not in text
     assert "http://" not in text

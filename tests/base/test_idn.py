@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.base.idn import lower_and_map, mixed_scripts, to_a_label
+from lyncnb.base.idn import convert_to_a_label, convert_to_lowercase, find_mixed_scripts
 from lyncnb.base.pasted_text import BadName
 
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # All letters except the last one are Cyrillic.
@@ -38,13 +38,13 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for
 )
 def test_mapping_follows_uts46(written, mapped, notes):
     """Letter case and compatibility characters are replaced, with a note."""
-    assert lower_and_map(written) == (mapped, notes)
+    assert convert_to_lowercase(written) == (mapped, notes)
 
 
 def test_a_character_of_no_name_is_named():
     """A character that UTS 46 does not allow is rejected with its Unicode name."""
     with pytest.raises(BadName, match=r"U\+E000 unnamed character"):
-        lower_and_map("a\ue000.contoso.com")
+        convert_to_lowercase("a\ue000.contoso.com")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_character_of_no_name_is_named():
 )
 def test_labels_become_a_labels(label, a_label):
     """A Unicode label is encoded with IDNA 2008, and an A-label is not changed."""
-    assert to_a_label(label, label) == a_label
+    assert convert_to_a_label(label, label) == a_label
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_labels_become_a_labels(label, a_label):
 def test_bad_labels_are_refused(label, reason):
     """A label that IDNA 2008 does not allow is rejected with the reason."""
     with pytest.raises(BadName, match=reason) as caught:
-        to_a_label(label, f"{label}.contoso.com")
+        convert_to_a_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (
         "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows"
     )
@@ -86,20 +86,20 @@ def test_bad_labels_are_refused(label, reason):
     ("label", "warnings"),
     [
         ("contoso", []),
-        (to_a_label("分公司", ""), []),
+        (convert_to_a_label("分公司", ""), []),
         # Chinese, Japanese, and Korean text can contain Latin letters.
-        (to_a_label("日本語カナabc", ""), []),
-        (to_a_label("한국abc", ""), []),
+        (convert_to_a_label("日本語カナabc", ""), []),
+        (convert_to_a_label("한국abc", ""), []),
         (
-            to_a_label(PAYPAL, ""),
+            convert_to_a_label(PAYPAL, ""),
             [MIXED],
         ),
         (
-            to_a_label("α分", ""),
+            convert_to_a_label("α分", ""),
             ['"α分" mixes Chinese and Greek letters, so it can be mistaken for another name'],
         ),
     ],
 )
 def test_mixed_scripts_are_reported(label, warnings):
     """Scripts that no language uses together result in a warning."""
-    assert [*mixed_scripts(["www", label])] == warnings
+    assert [*find_mixed_scripts(["www", label])] == warnings

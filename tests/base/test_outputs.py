@@ -69,10 +69,18 @@ def _zip(**members: bytes) -> io.BytesIO:
     ("test", "yes", "no"),
     [
         (outputs.first_line(b"a", b"z"), b"a.z\r\nb", b"a.y\nz"),
-        (outputs.mentions(b"a", b"z"), b"..z.a", b"..a"),
-        (outputs.mentions(b"a"), b" " * 4_000_000 + b"a", b" " * 5_000_000 + b"a"),
-        (outputs.packs("x", outputs.mentions(b"a")), _zip(x=b"a").read(), _zip(x=b"b").read()),
-        (outputs.packs("x", outputs.mentions(b"a")), _zip(ax=b"a").read(), b"PK\3\4a"),
+        (outputs.match_content(b"a", b"z"), b"..z.a", b"..a"),
+        (outputs.match_content(b"a"), b" " * 4_000_000 + b"a", b" " * 5_000_000 + b"a"),
+        (
+            outputs.match_packed_file("x", outputs.match_content(b"a")),
+            _zip(x=b"a").read(),
+            _zip(x=b"b").read(),
+        ),
+        (
+            outputs.match_packed_file("x", outputs.match_content(b"a")),
+            _zip(ax=b"a").read(),
+            b"PK\3\4a",
+        ),
     ],
 )
 def test_marks(test, yes, no):
@@ -84,7 +92,7 @@ def test_marks(test, yes, no):
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
     """A damaged archive is not recognized, regardless of which byte changed."""
-    is_ours = outputs.packs("/core.xml", outputs.mentions(b"not in it"))
+    is_ours = outputs.match_packed_file("/core.xml", outputs.match_content(b"not in it"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("docProps/core.xml", bytes(range(256)) * 4)

@@ -76,7 +76,7 @@ def test_what_is_there_is_never_written_over(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"mine"
     assert os.listdir(tmp_path / "empty") == []
     assert read(tmp_path / "full") == OLD
-    assert files.stale_temps(tmp_path) == ()
+    assert files.find_stale_files(tmp_path) == ()
 
 
 def test_other_files_stay(tmp_path):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lyncnb.base.shown import spreadsheets
 from lyncnb.base.shown.origin import Origin
-from lyncnb.base.shown.spreadsheets import Form, Sheet, fitting, neutralise, to_csv, to_xlsx
+from lyncnb.base.shown.spreadsheets import Form, Sheet, escape_formula, fitting, to_csv, to_xlsx
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
@@ -25,7 +25,7 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 @pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_neutralise_formula_starts(start):
     """A cell that would start a formula gets an apostrophe."""
-    assert neutralise(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
+    assert escape_formula(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_neutralise_formula_starts(start):
 )
 def test_neutralise_leaves_the_rest(value, text):
     """Other text is not changed."""
-    assert neutralise(value) == text
+    assert escape_formula(value) == text
 
 
 def test_csv_bytes():
@@ -184,7 +184,7 @@ def test_xlsx_without_rows():
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=3))
 def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
     """A line without special characters is written at once, with the same bytes as cell by cell."""
-    cells = [[fitting(neutralise(cell)).replace('"', '""') for cell in row] for row in rows]
+    cells = [[fitting(escape_formula(cell)).replace('"', '""') for cell in row] for row in rows]
     expected = "".join('"' + '","'.join(row) + '"\r\n' for row in [["a", "b"], *cells])
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from lyncnb.base.shown.svg import Drawing, fit, text_width
+from lyncnb.base.shown.svg import Drawing, fit, measure_text
 
 
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
@@ -14,8 +14,8 @@ from lyncnb.base.shown.svg import Drawing, fit, text_width
 def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
     """A text is never wider than its space, and is complete if it fits."""
     short = fit(text, width, 12)
-    assert text_width(short, 12) <= width
-    if text_width(text, 12) <= width:
+    assert measure_text(short, 12) <= width
+    if measure_text(text, 12) <= width:
         assert short == text
     else:
         head, _, tail = short.partition("…")

@@ -84,7 +84,7 @@ def test_frame_refuses_ragged_rows():
 )
 def test_cell_text(value, text):
     """A cell shows blanks, booleans, numbers and lists as plain text."""
-    assert tables.cell_text(value) == text
+    assert tables.format_cell(value) == text
 
 
 def test_is_frame():
@@ -156,7 +156,7 @@ def test_html_shows_several_values_as_chips():
     assert '<tr id="row-1">' in text
     assert 'href="#why-1" title="&lt;because&gt;">a&quot;b</a>' in text
     assert '<span class="lyncnb-chip">c</span>' in text
-    assert tables.cell_text((chip, "c")) == 'a"b; c'
+    assert tables.format_cell((chip, "c")) == 'a"b; c'
 
 
 def test_html_folds_many_chips_under_a_count():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.base.shown.terminal_text import table_lines, wrap
+from lyncnb.base.shown.terminal_text import format_table, wrap
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_wrap(text, width, lines):
 def test_table_shares_the_width():
     """Narrow columns keep their width, wide columns share the rest, and words are not split."""
     rows = [("a", "one two three four", "alpha beta gamma delta")]
-    assert list(table_lines(("X", "Y", "Z"), rows, width=30)) == [
+    assert list(format_table(("X", "Y", "Z"), rows, width=30)) == [
         "X  Y             Z",
         "a  one two       alpha beta",
         "   three four    gamma delta",
@@ -43,7 +43,7 @@ def test_table_shares_the_width():
 def test_wide_characters_line_up():
     """A column after East Asian text begins at the same position in every line."""
     rows = [("台北", "RSA 2048"), ("Taipei", "RSA 4096")]
-    assert list(table_lines(("Site", "Key"), rows, width=30)) == [
+    assert list(format_table(("Site", "Key"), rows, width=30)) == [
         "Site    Key",
         "台北    RSA 2048",
         "Taipei  RSA 4096",
@@ -53,7 +53,7 @@ def test_wide_characters_line_up():
 def test_a_table_that_is_too_narrow_keeps_its_words():
     """If the longest words do not fit, each row is a paragraph without blank values."""
     rows = [("1", "eepool01.contoso.net", "", "public")]
-    assert list(table_lines(("No.", "Server", "Site", "Issuer"), rows, width=24)) == [
+    assert list(format_table(("No.", "Server", "Site", "Issuer"), rows, width=24)) == [
         "1: Server",
         "  eepool01.contoso.net;",
         "  Issuer public",

@@ -30,7 +30,7 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
 )  # fmt: skip
 def test_freezes(text, days):
     """A freeze is a period in one year or in each year, including its first and last date."""
-    found = read_work_days({"f": text}, {}).freezes_between(BEGIN, END)
+    found = read_work_days({"f": text}, {}).find_freezes(BEGIN, END)
     assert [(f"{one.begins}", f"{one.ends}") for one in found] == days
     assert all(one.name == "f" for one in found)
 
@@ -49,16 +49,16 @@ def test_freezes(text, days):
 )
 def test_windows(text, days):
     """A maintenance window is a day of the week, a day in each month, or a period like a freeze."""
-    found = read_work_days({}, {"w": text}).window_days(BEGIN, date(2026, 12, 31))
+    found = read_work_days({}, {"w": text}).list_window_days(BEGIN, date(2026, 12, 31))
     assert sorted(map(str, found)) == days
 
 
 def test_every_day_is_in_one_week_of_its_month():
     """The words first to fourth and last select a weekday in a month. A fifth one is only "last"."""
     for which, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
-        found = read_work_days({}, {"w": f"{which} monday"}).window_days(BEGIN, END)
+        found = read_work_days({}, {"w": f"{which} monday"}).list_window_days(BEGIN, END)
         assert {day.day for day in found} <= set(range(first, first + 7))
-    last = read_work_days({}, {"w": "last monday"}).window_days(BEGIN, END)
+    last = read_work_days({}, {"w": "last monday"}).list_window_days(BEGIN, END)
     assert len(last) == 16
     assert all((day + timedelta(days=7)).month != day.month for day in last)
 
@@ -68,8 +68,8 @@ def test_without_windows_there_are_none():
 
     Windows that contain no date are different.
     """
-    assert read_work_days({}, {}).window_days(BEGIN, END) is None
-    assert read_work_days({}, {"w": "2020-01-01"}).window_days(BEGIN, END) == set()
+    assert read_work_days({}, {}).list_window_days(BEGIN, END) is None
+    assert read_work_days({}, {"w": "2020-01-01"}).list_window_days(BEGIN, END) == set()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from lyncnb.base.workers import cores
+from lyncnb.base.workers import count_cores
 from lyncnb.deploy.package_passwords import new_password
 from lyncnb.deploy.pfx_packages import Task, make_packages
 from lyncnb.pki.keys import to_pkcs8
@@ -95,9 +95,9 @@ def main(count: int) -> None:
         many_wall, _ = timed(lambda: make_packages(work))
         cpu_ratios.append(one_cpu / bare_cpu)
         wall_ratios.append(one_wall / many_wall)
-    print(f"{count} packages, {cores()} cores, {ROUNDS} rounds, medians")
+    print(f"{count} packages, {count_cores()} cores, {ROUNDS} rounds, medians")
     print(f"CPU against the bare serialisation: {statistics.median(cpu_ratios):.2f}")
-    print(f"one process against {cores()}: {statistics.median(wall_ratios):.2f} x")
+    print(f"one process against {count_cores()}: {statistics.median(wall_ratios):.2f} x")
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ from lyncnb.checks.certificate_checks import (
     CERTIFICATE_TESTS,
     FEATURE_TESTS,
     NAME_TESTS,
-    san_bytes,
+    count_san_bytes,
 )
 from lyncnb.checks.check_plan import (
     check_certificates,
     check_deployment,
     check_plan,
-    judging_day,
-    present_day,
+    choose_evaluation_date,
+    choose_present_date,
 )
 from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
 from lyncnb.checks.option_checks import LAST_TESTS, OPTION_TESTS
@@ -646,9 +646,9 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
     assert since.of("error").judged_on == since[:1].judged_on == date(2026, 3, 15)
     today = datetime.now(UTC).date()
     assert check_plan(plan_of()).judged_on in (today, today - timedelta(days=1))
-    days = [judging_day(plan, today=date(2026, 3, day)) for day in (13, 14, 15)]
+    days = [choose_evaluation_date(plan, today=date(2026, 3, day)) for day in (13, 14, 15)]
     assert days == [date(2026, 3, 14), date(2026, 3, 14), date(2026, 3, 15)]
-    assert present_day(plan) in (today, today - timedelta(days=1))
+    assert choose_present_date(plan) in (today, today - timedelta(days=1))
 
 
 def test_a_check_ends_on_its_day():
@@ -699,7 +699,7 @@ def test_hostile_text_is_escaped_in_the_table():
 def test_counted_size_is_the_encoded_size(names):
     """The calculated size of a SAN extension matches the encoded size."""
     san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    assert san_bytes(tuple(names)) == len(san.public_bytes())
+    assert count_san_bytes(tuple(names)) == len(san.public_bytes())
 
 
 @pytest.mark.parametrize(
@@ -714,7 +714,7 @@ def test_published_limit_of_ad_cs_is_met(count, name, fits):
     """The number of names that Microsoft's wiki states for AD CS fits exactly into 4096 bytes."""
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
-    assert (san_bytes(names) <= 4096) is fits
+    assert (count_san_bytes(names) <= 4096) is fits
 
 
 def test_repr_shows_the_first_sixty_findings():

@@ -24,7 +24,7 @@ from good_deployment import (
 )
 
 from lyncnb.checks.check_plan import check_plan
-from lyncnb.checks.fix_plan import fix_plan, with_edits
+from lyncnb.checks.fix_plan import apply_edits, fix_plan
 from lyncnb.checks.fixes import FIXES
 from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
@@ -253,6 +253,6 @@ def test_edits_say_what_they_are():
         OptionEdit(option="wildcard"),
         OptionEdit(option="validity_days", value=200),
     ]
-    again = with_edits(plan, edits)
+    again = apply_edits(plan, edits)
     assert again.options == replace(plan.options, wildcard=False, validity_days=200)
     assert {pool.site for pool in again.topology.pools if pool.role == "Mediation"} == {"Taipei"}

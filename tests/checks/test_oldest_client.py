@@ -9,7 +9,7 @@ from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.rule_files import load_rules
-from lyncnb.widgets.editing.forms import option_groups
+from lyncnb.widgets.editing.forms import describe_option_groups
 
 LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2008 R2",
           "Lync Phone Edition")  # fmt: skip
@@ -25,7 +25,7 @@ def test_the_clients_are_those_of_the_page():
     """The rules list the five clients in Microsoft's page, and the form offers them."""
     rules = load_rules("lync2013")
     assert tuple(client.id for client in rules.clients) == LISTED
-    (group,) = [one for one in option_groups(rules) if one["title"] == "Key and hash"]
+    (group,) = [one for one in describe_option_groups(rules) if one["title"] == "Key and hash"]
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]

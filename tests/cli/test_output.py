@@ -113,6 +113,6 @@ def test_control_characters_do_not_reach_a_terminal(capsys):
 
 def test_progress_is_silent_without_a_terminal():
     """If standard error is not a terminal, there is no progress bar."""
-    progress, finish = output.progress_bar("requests")
+    progress, finish = output.make_progress_bar("requests")
     assert progress is None
     finish()

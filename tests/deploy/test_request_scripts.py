@@ -13,7 +13,7 @@ from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.shown.documents import document_addresses
+from lyncnb.base.shown.documents import list_document_addresses
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.server_script import import_script
@@ -108,7 +108,7 @@ def test_pages_link_the_page_that_they_follow(contoso):
     """On HTML and Markdown pages, a source is a link to its document."""
     steps = request_scripts(contoso)
     title = "Request certificates in advance (optional) for Lync Server 2013"
-    address = document_addresses()[title]
+    address = list_document_addresses()[title]
     assert f'<a href="{address}" rel="noreferrer">{title}</a>' in to_html(steps)
     assert f"](<{address}>)" in to_markdown(steps)
 

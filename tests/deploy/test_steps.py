@@ -33,7 +33,7 @@ from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.disk.folder_lock import lock
-from lyncnb.base.shown.documents import document_addresses
+from lyncnb.base.shown.documents import list_document_addresses
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge
@@ -474,7 +474,7 @@ def test_page_stands_alone_and_escapes(steps):
     """The HTML checklist loads nothing from the network, escapes text, and has a box for each step."""
     page = to_html(steps)
     assert not re.search(r"src=|<link|@import|url\(", page)
-    known = {*document_addresses().values()}
+    known = {*list_document_addresses().values()}
     for address in re.findall(
         r'href="([^#][^"]*)"', page
     ):  # a document that the reader opens with a click

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from folders import planned
 
-from lyncnb.base.workers import cores
+from lyncnb.base.workers import count_cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
 from lyncnb.export.executors import Exported, Making, Progress, estimate, run
@@ -159,12 +159,12 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     """The default number of threads is the number of cores that this process may use, and at least
     one.
     """
-    assert cores() >= 1
-    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / cores())
+    assert count_cores() >= 1
+    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / count_cores())
     # Windows and macOS have no such function.
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
-    assert cores() == 7
+    assert count_cores() == 7
 
 
 def ways():

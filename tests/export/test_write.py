@@ -871,5 +871,5 @@ def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
     assert "free some space" in caught.value.hint
     write(plan, folder)
     assert_complete(folder, plan)
-    assert files.stale_temps(folder) == ()
+    assert files.find_stale_files(folder) == ()
     assert public_keys_of_keys(folder) == public_keys_of_requests(folder)

@@ -16,9 +16,9 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.errors import AnswersError
 from lyncnb.guide.answer_values import read_answer
-from lyncnb.guide.answers import short_names, walk
+from lyncnb.guide.answers import make_short_names, walk
 from lyncnb.guide.lay_out import guided_topology, lay_out
-from lyncnb.guide.questions import interview
+from lyncnb.guide.questions import read_interview
 from lyncnb.rules import rule_files
 from lyncnb.rules.rule_files import products
 from lyncnb.topology import columns
@@ -127,7 +127,7 @@ def test_any_interview_plans_without_errors():
 def test_every_answer_is_used():
     """If the answer to any question changes, the table or its rules change."""
     chance = random.Random(1)
-    unused = {one.key for one in interview().question}
+    unused = {one.key for one in read_interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
     for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
         texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
@@ -311,7 +311,9 @@ def test_short_names():
     """A site's short name has three letters, more letters if two sites begin alike, and a number if
     it has no letters.
     """
-    made = short_names(["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"])
+    made = make_short_names(
+        ["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"]
+    )
     assert made == {
         "Taipei": "tai", "Tainan": "tain", "Main": "main", "台北": "site4", "Zürich": "zur",
         "New York": "new", "Tai": "tai7", "東京": "site8",
@@ -322,7 +324,7 @@ def test_the_questions_are_whole():
     """Every question has a text, help and a source, and every component has a role that tables
     know.
     """
-    table = interview()
+    table = read_interview()
     from lyncnb.topology.columns import topology_columns, topology_roles
 
     roles = {role.id for role in topology_roles()}

@@ -11,7 +11,7 @@ from places import REPOSITORY
 
 import lyncnb as ln
 from lyncnb.cli.help import SECTIONS
-from lyncnb.guide.what_you_can_do import HEADINGS, TASKS, help_rows
+from lyncnb.guide.what_you_can_do import HEADINGS, TASKS, list_help_rows
 
 PAGE = REPOSITORY / "docs" / "what-you-can-do.md"
 _BEGINNING = """# What you can do
@@ -59,5 +59,5 @@ def test_every_panel_offers_the_list(tmp_path):
         ln.GuidePanel(),
     )
     for panel in panels:
-        assert Talk(panel.view).say("ready")["start"]["help"] == help_rows()
+        assert Talk(panel.view).say("ready")["start"]["help"] == list_help_rows()
         assert "help_dialog.js" in panel.view.channel.scripts

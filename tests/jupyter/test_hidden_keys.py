@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from growth import faster_than_linear
 
-from lyncnb.jupyter.hidden_keys import holds_key
+from lyncnb.jupyter.hidden_keys import contains_key
 
 KEYS = {
     "RSA": rsa.generate_private_key(public_exponent=65537, key_size=2048),
@@ -88,7 +88,7 @@ def _pem(key: str, form: str) -> bytes:
 def test_a_key_as_text(form, wrap):
     """A PEM key is found as text, as entities, between tags and escaped."""
     for key in KEYS:
-        assert holds_key(f"<pre>{WRAPS[wrap](_pem(key, form).decode())}</pre>"), key
+        assert contains_key(f"<pre>{WRAPS[wrap](_pem(key, form).decode())}</pre>"), key
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -96,10 +96,10 @@ def test_a_key_as_text(form, wrap):
 def test_a_key_as_base64(form, code):
     """A PEM or DER key is found in base64, wherever it starts and however its lines are broken."""
     for key in KEYS:
-        assert holds_key(f"it is: {CODES[code](_pem(key, form))}."), key
+        assert contains_key(f"it is: {CODES[code](_pem(key, form))}."), key
         if code != "UTF-16":
             der = KEYS[key].private_bytes(Encoding.DER, *FORMS[form])
-            assert holds_key(f"it is: {CODES[code](der)}."), key
+            assert contains_key(f"it is: {CODES[code](der)}."), key
 
 
 def test_a_package_as_base64():
@@ -108,7 +108,7 @@ def test_a_package_as_base64():
         data = pkcs12.serialize_key_and_certificates(
             b"x", key, _certificate(key), None, BestAvailableEncryption(b"secret")
         )
-        assert holds_key(CODES["base64"](data))
+        assert contains_key(CODES["base64"](data))
 
 
 def _certificate(key) -> x509.Certificate:
@@ -133,8 +133,10 @@ def test_public_things_are_no_keys(key):
         *(request.public_bytes(form) for form in (Encoding.PEM, Encoding.DER)),
         public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     ):
-        assert not any(holds_key(code(data)) for name, code in CODES.items() if name != "UTF-16")
-    assert not holds_key("<td>PRIVATE KEY</td> keys/FrontEnd-pool.key -----BEGIN CERTIFICATE-----")
+        assert not any(contains_key(code(data)) for name, code in CODES.items() if name != "UTF-16")
+    assert not contains_key(
+        "<td>PRIVATE KEY</td> keys/FrontEnd-pool.key -----BEGIN CERTIFICATE-----"
+    )
 
 
 def test_a_long_output_takes_no_longer_than_its_length():
@@ -147,7 +149,7 @@ def test_a_long_output_takes_no_longer_than_its_length():
             "a plain line of text, and another\n" * 4_000 * times,
             "&amp;<b>%41" * 7_000 * times,
         )
-        return lambda: any(map(holds_key, texts))
+        return lambda: any(map(contains_key, texts))
 
     assert not search(1)()
     assert faster_than_linear(search, size=1, most=1 << 10) is None

@@ -19,7 +19,7 @@ from places import REPOSITORY
 from topologies import edge, front_end, plan
 
 import lyncnb as ln
-from lyncnb.jupyter.leak_scan import scan_notebook, without_paths
+from lyncnb.jupyter.leak_scan import replace_paths, scan_notebook
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW, read_notebook, strip_widgets
 from lyncnb.pki.passphrase import Secret
 
@@ -195,11 +195,11 @@ def test_paths_are_taken_out_of_outputs_and_left_in_code():
             new_code_cell(f'open("{HOME}/x")'),
         ]
     )
-    assert without_paths(notebook)
+    assert replace_paths(notebook)
     assert notebook.cells[0].outputs[0].text == "~/a/b and (temporary)/keys\n"
     assert notebook.cells[1].outputs[0].data["text/html"] == "<td>~\\b</td>"
     assert HOME in notebook.cells[2].source
-    assert not without_paths(notebook)
+    assert not replace_paths(notebook)
 
 
 def test_a_view_alone_is_no_leak():

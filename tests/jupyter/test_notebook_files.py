@@ -17,7 +17,7 @@ import lyncnb as ln
 from lyncnb.errors import NotebookError
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW, clean_notebook, read_notebook
-from lyncnb.jupyter.shared_page import notebook_page, share_notebook
+from lyncnb.jupyter.shared_page import render_notebook, share_notebook
 
 # Not a real key: the search looks only for the form.
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIA\n-----END PRIVATE KEY-----\n"
@@ -117,7 +117,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 def test_clean_makes_pictures_png_outputs(tmp_path):
     """With the option png, cleaning replaces the picture of an editor by a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
-    page, text, _ = editor.view.channel.static_form()
+    page, text, _ = editor.view.channel.make_static_form()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
     path = save(tmp_path / "a.ipynb", new_code_cell("editor", outputs=[saved]))
 
@@ -206,7 +206,7 @@ def test_page_shows_the_static_form_of_widgets():
     data = {WIDGET_VIEW: {"model_id": "a"}, "text/html": "<p>the table</p>"}
     cell = new_code_cell("1", outputs=[new_output("display_data", data=data)])
     notebook = new_notebook(cells=[cell])
-    page = notebook_page(notebook, title="a <b>")
+    page = render_notebook(notebook, title="a <b>")
     assert "<p>the table</p>" in page
     assert "model_id" not in page
     assert "<title>a &lt;b&gt;</title>" in page

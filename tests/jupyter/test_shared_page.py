@@ -33,7 +33,7 @@ from lyncnb.base.shown.tables import count_of
 from lyncnb.errors import NotebookError, OutputError
 from lyncnb.jupyter import shared_page
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
-from lyncnb.jupyter.shared_page import CLEAN_COPY, notebook_page, share_notebook
+from lyncnb.jupyter.shared_page import CLEAN_COPY, render_notebook, share_notebook
 
 shell = pytest.fixture(make_shell)
 
@@ -104,7 +104,7 @@ def test_what_runs_or_loads_is_taken_out():
             shown("text/markdown", HOSTILE),
         ]
     )
-    page = notebook_page(notebook, title="x")
+    page = render_notebook(notebook, title="x")
     assert not re.search(r"<script|<iframe|<form|<input|<link|onerror|alert|javascript:", page)
     assert "example.com" not in page
     assert page.count('<b style="color:red">bold</b>') == 3
@@ -115,7 +115,7 @@ def test_an_attached_picture_is_in_the_page(name):
     """An attached picture is embedded in the page, also if the link writes its name in another way."""
     picture = {name: {"image/png": "QUJD"}}
     cell = new_markdown_cell(f"![x](<attachment:{name}>)", attachments=picture)
-    assert "data:image/png;base64,QUJD" in notebook_page(new_notebook(cells=[cell]), title="x")
+    assert "data:image/png;base64,QUJD" in render_notebook(new_notebook(cells=[cell]), title="x")
 
 
 #: Fragments that are used to bypass sanitizers.
@@ -207,7 +207,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(what):
     def make(count):
         cells = [new_markdown_cell(GROWING[what](count))]
         notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[what](count))])
-        return lambda: notebook_page(notebook, title="Plan")
+        return lambda: render_notebook(notebook, title="Plan")
 
     make(1)()  # nbconvert imports modules when it is first used
     assert faster_than_linear(make, size=1_000, most=16_000) is None
@@ -218,7 +218,7 @@ def test_a_page_has_contents_and_folded_code():
 
     Code is folded or omitted.
     """
-    page = notebook_page(example(), title="plan")
+    page = render_notebook(example(), title="plan")
     assert "<title>Plan of contoso</title>" in page
     assert page.count("<h1") == 1
     links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>', page)
@@ -226,7 +226,7 @@ def test_a_page_has_contents_and_folded_code():
     assert all(f'id="{anchor}"' in page for anchor, _ in links)
     assert page.count("<summary>Code</summary>") == 5
     assert "a &lt; b" in page
-    bare = notebook_page(example(), title="plan", code=False)
+    bare = render_notebook(example(), title="plan", code=False)
     assert "print(1)" in page
     assert "<summary>Code" not in bare
     assert "print(1)" not in bare
@@ -244,7 +244,7 @@ def test_what_is_for_the_author_stays_out():
         ]
     )
     before = nbformat.writes(notebook)
-    page = notebook_page(notebook, title="plan")
+    page = render_notebook(notebook, title="plan")
     assert nbformat.writes(notebook) == before
     assert "For all." in page
     assert "Last." in page
@@ -256,7 +256,7 @@ def test_what_is_for_the_author_stays_out():
 def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
     """The pages of lyncnb's notebooks do not ask the reader to click, run or type anything."""
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
-    page = notebook_page(notebook, title=name, code=False)
+    page = render_notebook(notebook, title=name, code=False)
     words = words_in_page(page)
     told = (
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
@@ -272,7 +272,7 @@ def words_in_page(page: str) -> str:
 def test_the_same_notebook_gives_the_same_page():
     """The same notebook gives the same page, independent of time and random values."""
     notebook = example()
-    assert notebook_page(notebook, title="x") == notebook_page(notebook, title="x")
+    assert render_notebook(notebook, title="x") == render_notebook(notebook, title="x")
 
 
 def test_clean_writes_the_notebook_too(tmp_path):
@@ -354,7 +354,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
     """
     notebook = example() if name == "example" else read_notebook(REPOSITORY / "notebooks" / name)
     path = tmp_path / "page.html"
-    path.write_text(notebook_page(notebook, title="Plan"), encoding="utf-8")
+    path.write_text(render_notebook(notebook, title="Plan"), encoding="utf-8")
     context = chromium.new_context(offline=True, java_script_enabled=False)
     page = context.new_page()
     asked, told = [], []
@@ -426,8 +426,8 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
     """
     wide = example()  # This notebook has a table with 23 columns.
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
-    assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
-    assert "upright" not in notebook_page(narrow, title="Plan")
+    assert ".lyncnb-figure{page:upright}" in render_notebook(wide, title="Plan")
+    assert "upright" not in render_notebook(narrow, title="Plan")
 
 
 @pytest.mark.browser

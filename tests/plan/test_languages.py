@@ -17,7 +17,7 @@ from panel_kit import Talk
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.base.shown.languages import LANGUAGES, translated
+from lyncnb.base.shown.languages import LANGUAGES, translate_title
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError
 from lyncnb.plan import spellings
@@ -29,7 +29,7 @@ from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.from_plan import summarise
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
-from lyncnb.widgets.editing.forms import column_facts
+from lyncnb.widgets.editing.forms import describe_columns
 from lyncnb.widgets.editor import PlanEditor
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
@@ -105,7 +105,7 @@ def test_a_column_is_as_wide_as_its_title_in_the_language():
     """A column with a short Chinese title is narrower, which leaves space for pool names."""
     topology, rules = planned("en").topology, load_rules("lync2013")
     least = {
-        lang: {fact["name"]: fact["least"] for fact in column_facts(topology, rules, lang)}
+        lang: {fact["name"]: fact["least"] for fact in describe_columns(topology, rules, lang)}
         for lang in LANGUAGES
     }
     assert least["en"]["strict_dns"] == round(8.4 * len("Strict DNS matching")) + 22
@@ -124,15 +124,15 @@ def test_every_party_with_a_task_is_named_in_chinese():
 
 def test_every_title_has_its_text():
     """Only names that are the same in both languages have no translation."""
-    assert {title for title in titles() if translated(title, "zh-TW") == title} == SAME
+    assert {title for title in titles() if translate_title(title, "zh-TW") == title} == SAME
 
 
 def test_no_word_of_another_region_is_written():
     """The translations use Microsoft's terms for Taiwan."""
-    text = "\n".join(translated(title, "zh-TW") for title in titles())
+    text = "\n".join(translate_title(title, "zh-TW") for title in titles())
     assert not [word for word in NEVER if word in text]
-    assert translated("Import", "zh-TW") == "匯入"
-    assert translated("no such title", "zh-TW") == "no such title"
+    assert translate_title("Import", "zh-TW") == "匯入"
+    assert translate_title("no such title", "zh-TW") == "no such title"
 
 
 def test_digest_json_and_csv_stay():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from random_plans import random_plan
 from topologies import edge, front_end, plan, row, table, topology
 
-from lyncnb.base.records import plain_record
+from lyncnb.base.records import convert_record
 from lyncnb.errors import PlanError
 from lyncnb.plan.model import (
     EXPLANATION_COLUMNS,
@@ -293,5 +293,5 @@ def test_the_entry_on_record_is_the_one_of_the_document():
     """The folder, the saved plan, and the plan document record the same values."""
     chance = random.Random(37)
     for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
-        entry = json.loads(json.dumps(planned_entry(certificate), default=plain_record))
+        entry = json.loads(json.dumps(planned_entry(certificate), default=convert_record))
         assert entry == json.loads(json.dumps(certificate_document(certificate)))

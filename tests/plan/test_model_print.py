@@ -9,7 +9,7 @@ from lab_driver import CHROMIUM
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
 
 import lyncnb as ln
-from lyncnb.base.shown.html_page import to_page
+from lyncnb.base.shown.html_page import make_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -25,7 +25,7 @@ def shown(data, tmp_path_factory):
         ln.read_topology(data / "litwareinc-global.csv"), ln.load_rules("lync2013")
     )
     path = tmp_path_factory.mktemp("page") / "plan.html"
-    path.write_text(to_page("Plan", [plan._repr_html_()]), "utf-8")
+    path.write_text(make_page("Plan", [plan._repr_html_()]), "utf-8")
     return plan, path
 
 

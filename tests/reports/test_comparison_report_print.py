@@ -11,7 +11,7 @@ from places import DATA
 from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, pdf_text, words_in
 
 import lyncnb as ln
-from lyncnb.base.shown.html_page import to_page
+from lyncnb.base.shown.html_page import make_page
 from lyncnb.base.shown.report import write_report
 from lyncnb.base.shown.tables import rows_to_html
 from lyncnb.reports.compare import compare_plans
@@ -51,7 +51,7 @@ def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_
         rows_to_html(("Heading",), [("row\n" * (n * 7 % 9 + 1),), ("row",)], caption="Caption")
         for n in range(80)
     ]
-    path.write_text(to_page("Tables", tables), encoding="utf-8")
+    path.write_text(make_page("Tables", tables), encoding="utf-8")
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     words = [word.text for word in words_in(pdf)]

@@ -19,7 +19,7 @@ from places import DATA
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.base.shown.svg import text_width
+from lyncnb.base.shown.svg import measure_text
 from lyncnb.errors import PlanError
 from lyncnb.plan.connections import list_connections
 from lyncnb.reports import coverage_figure
@@ -530,7 +530,7 @@ def test_words_end_where_the_days_begin(needs_a_look):
     ]
     for node, size in zip(words, (13, 12), strict=True):
         bold = 1.12 if node.get("class") in ("head", "warn") else 1
-        assert float(node.get("x")) + text_width(node.text, size) * bold <= 322
+        assert float(node.get("x")) + measure_text(node.text, size) * bold <= 322
 
 
 @pytest.mark.parametrize("needs_a_look", [False, True])

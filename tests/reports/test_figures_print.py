@@ -11,7 +11,7 @@ from places import DATA
 from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text, words_in
 
 import lyncnb as ln
-from lyncnb.base.shown.html_page import to_page
+from lyncnb.base.shown.html_page import make_page
 from lyncnb.base.shown.svg import sheets
 from lyncnb.reports.figures import KINDS
 
@@ -88,7 +88,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
     path = tmp_path / "page.html"
     figures = [ln.figure(plan, kind) for kind in KINDS]
     parts = [figure._repr_html_() for figure in figures]
-    path.write_text(to_page("Pictures", parts), encoding="utf-8")
+    path.write_text(make_page("Pictures", parts), encoding="utf-8")
     with opened(chromium, path, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
         images = sum(len(sheets(figure.svg)) for figure in figures)
@@ -112,7 +112,7 @@ def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
     """
     path = tmp_path / "page.html"
     figure = ln.figure(plan if of == "plan" else changed(plan))
-    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
+    path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
@@ -124,7 +124,7 @@ def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromiu
     """On landscape sheets, a topology is rotated, as large as in portrait, and not cut off."""
     path = tmp_path / "page.html"
     figure = ln.figure(plan)
-    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
+    path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), format="A4", landscape=True)

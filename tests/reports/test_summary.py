@@ -20,7 +20,7 @@ import openpyxl
 import pytest
 
 from lyncnb.base.dns_name import DnsName
-from lyncnb.base.shown.tables import headings_of, rows_of
+from lyncnb.base.shown.tables import list_headings, rows_of
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan import spellings
@@ -76,7 +76,7 @@ def hostile():
 def _rows(plan, findings, requests=None):
     made = columns_of(CSV)
     rows = rows_of(made, with_requests(summarise(plan, findings), requests).lines())
-    return [dict(zip(headings_of(made), row, strict=True)) for row in rows]
+    return [dict(zip(list_headings(made), row, strict=True)) for row in rows]
 
 
 def test_one_row_per_certificate_with_every_column(plan):

@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refused)
-    monkeypatch.setattr("lyncnb.base.disk.files.stale_temps", lambda folder: ())
+    monkeypatch.setattr("lyncnb.base.disk.files.find_stale_files", lambda folder: ())
     with pytest.raises(BundleError, match="cannot list the folder: Permission denied"):
         take_survey(tmp_path / "r")
 

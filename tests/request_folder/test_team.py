@@ -21,7 +21,7 @@ from folders import PASSPHRASE, certify, numbered, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.disk.folder_access import team_of
+from lyncnb.base.disk.folder_access import find_team
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
@@ -265,5 +265,5 @@ def test_a_rebuilt_manifest_knows_the_team(tmp_path):
     write(numbered(1), folder, team=str(TEAM))
     (folder / NAME).unlink()
     rebuild_manifest(folder, PASSPHRASE)
-    assert read_manifest(folder).team == team_of(folder) == str(TEAM)
+    assert read_manifest(folder).team == find_team(folder) == str(TEAM)
     assert problems(folder) == []

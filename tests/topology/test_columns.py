@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base.shown.languages import translated
+from lyncnb.base.shown.languages import translate_title
 from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     column,
@@ -258,9 +258,9 @@ def test_headings_in_traditional_chinese(heading, name):
 def test_what_the_grid_shows_in_chinese_is_read_back():
     """Each Traditional Chinese title of a column or role is recognized."""
     for facts in topology_columns():
-        assert name_headings([translated(facts.title, "zh-TW")]) == (facts.name,)
+        assert name_headings([translate_title(facts.title, "zh-TW")]) == (facts.name,)
     for role in topology_roles():
-        assert find_role(translated(role.title, "zh-TW")) == role.id
+        assert find_role(translate_title(role.title, "zh-TW")) == role.id
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from topologies import FIVE_SERVERS
 
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
-from lyncnb.widgets.editing.plan_views import by_name, certificates, folded_names
+from lyncnb.widgets.editing.plan_views import by_name, certificates, combine_names
 from lyncnb.widgets.editor import PlanEditor
 
 
@@ -73,4 +73,4 @@ def test_same_certificates_of_a_pool_are_folded(editor):
 )
 def test_neighbours_become_one_word(names, wanted):
     """Names with consecutive numbers in one domain are combined, and no others."""
-    assert folded_names(names) == wanted
+    assert combine_names(names) == wanted

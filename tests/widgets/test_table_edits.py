@@ -12,9 +12,9 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
 from lyncnb.widgets.editing.cell_blocks import (
     CellText,
-    copied_rows,
+    copy_rows,
     next_name,
-    pool_moves,
+    plan_pool_moves,
     take_block,
 )
 from lyncnb.widgets.editing.edits import duplicate, leave_pool, new_pool, set_cells
@@ -111,11 +111,11 @@ def test_what_belongs_to_a_pool_stays_with_it(topology):
     """If the server with the pool's values leaves the pool, another server of the pool gets the
     values.
     """
-    changes = pool_moves(topology, {0: "other.contoso.com"})
+    changes = plan_pool_moves(topology, {0: "other.contoso.com"})
     moved = topology.with_cells(changes)
     assert column(moved, "web_external_fqdn")[:2] == ["", "web.contoso.com"]
     assert column(moved, "autologon")[:2] == ["", "true"]
-    whole = topology.with_cells(pool_moves(topology, {0: "n.contoso.com", 1: "n.contoso.com"}))
+    whole = topology.with_cells(plan_pool_moves(topology, {0: "n.contoso.com", 1: "n.contoso.com"}))
     assert column(whole, "web_external_fqdn")[0] == "web.contoso.com"
 
 
@@ -123,7 +123,7 @@ def test_a_server_joins_another_pool_without_contradiction(topology):
     """If a server joins another pool, it gets that pool's values."""
     rows = FIVE_SERVERS + "fe09.contoso.com,FrontEnd,,Taipei,,,,nine.contoso.com,,\n"
     topology = read_topology(rows.encode())
-    joined = topology.with_cells(pool_moves(topology, {5: "pool.contoso.com"}))
+    joined = topology.with_cells(plan_pool_moves(topology, {5: "pool.contoso.com"}))
     assert column(joined, "web_external_fqdn")[5] == ""
     assert len([p for p in joined.pools if p.role == "FrontEnd"]) == 1
 
@@ -154,7 +154,7 @@ def test_a_new_pool_wants_a_free_name(editor):
 
 def test_copies_take_the_next_free_number(topology, editor):
     """Two copies of a server in one pool are fe03 and fe04, and the pool's values are not repeated."""
-    rows = copied_rows(topology, [0, 1])
+    rows = copy_rows(topology, [0, 1])
     assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
     assert rows[0]["pool_fqdn"] == "pool.contoso.com"
     assert "web_external_fqdn" not in rows[0]

@@ -16,8 +16,8 @@ from io import BytesIO
 from pathlib import Path
 
 from ...base.disk.files import read
-from ...base.disk.tar_file import GZIP, BadTar, TarEntry, gunzip, is_tar, tar_entries
-from ...base.disk.zip_file import READ_ERRORS, archive_reason, contents_trouble
+from ...base.disk.tar_file import GZIP, BadTar, TarEntry, gunzip, is_tar, read_tar_entries
+from ...base.disk.zip_file import READ_ERRORS, describe_archive_problem, find_archive_problem
 from ...base.pasted_text import visible
 from ...errors import BundleError, ReturnedFileError
 from ...pki.certificates import Certificate
@@ -233,7 +233,7 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
             )  # The file is a single compressed file, not an archive.
             return
         is_empty = True
-        for number, entry in enumerate(tar_entries(data), 1):
+        for number, entry in enumerate(read_tar_entries(data), 1):
             entry_name = f"{name}: {visible(entry.name)}"
             if number > MAX_ARCHIVE_ENTRIES:
                 message = (
@@ -292,7 +292,7 @@ def _password_prompt(name: str, password: Password) -> AskPassword | None:
 
 
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    trouble = contents_trouble(data, MAX_ARCHIVE_ENTRIES)
+    trouble = find_archive_problem(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
         yield _add_remark_to_file(name, "file-unreadable", trouble)
         return
@@ -300,7 +300,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         archive = zipfile.ZipFile(BytesIO(data))
     except READ_ERRORS as error:
         yield _add_remark_to_file(
-            name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}"
+            name, "file-unreadable", f"the archive is damaged: {describe_archive_problem(error)}"
         )
         return
     left, empty = MAX_UNPACKED_BYTES, True
@@ -344,7 +344,9 @@ def _read_entry(
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
         return _add_remark_to_file(
-            name, "file-unreadable", f"the archive entry is damaged: {archive_reason(error)}"
+            name,
+            "file-unreadable",
+            f"the archive entry is damaged: {describe_archive_problem(error)}",
         )
     if data.startswith(_ZIP):
         return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")

@@ -12,14 +12,14 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import ClassVar
 
-from ...base.records import Told, told_values
+from ...base.records import Told, list_json_values
 from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.report import (
     Report,
     ReportKind,
     ReportTable,
     Sentence,
-    lines_left,
+    describe_hidden_rows,
     report_kind,
     write_report,
 )
@@ -270,7 +270,7 @@ def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
 
 
 def _add_digest(found: AsIs) -> dict[str, object]:
-    told = told_values(
+    told = list_json_values(
         found, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )
     told["files"] = [
@@ -287,4 +287,4 @@ def _format_lines(found: AsIs) -> Iterator[str]:
     for item in items[:_SHOWN]:
         yield str(item)
         yield from (f"  {line}" for line in item.lines())
-    yield from lines_left(len(items) - _SHOWN)
+    yield from describe_hidden_rows(len(items) - _SHOWN)

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path as FilePath
 
 from ...base.planned_entry import PlannedEntry
-from ...base.times import time_text
+from ...base.times import format_time
 from ...errors import ReturnedFileError
 from ...pki.certificates import Certificate, convert_to_time, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
@@ -150,8 +150,8 @@ class _InstalledCertificates:
             serial=certificate.serial_hex,
             subject=format_name(certificate.subject) or ", ".join(certificate.dns_names[:1]),
             issuer=format_name(certificate.issuer),
-            not_before=time_text(certificate.not_before),
-            not_after=time_text(certificate.not_after),
+            not_before=format_time(certificate.not_before),
+            not_after=format_time(certificate.not_after),
             files=self.files[certificate.sha256],
             servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
         )

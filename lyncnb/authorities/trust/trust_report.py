@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from ...base.records import told_values
+from ...base.records import list_json_values
 from ...base.shown.report import Part, Report, ReportTable, Sentence, report_kind
-from ...base.shown.tables import Chip, Folded, columns, count_of, first_of
+from ...base.shown.tables import Chip, Folded, columns, count_of, join_first
 from .trust_tables import (
     INSTALL,
     SHOWN,
@@ -266,7 +266,7 @@ def _build_document(trust: TrustPlan) -> dict[str, object]:
     }
     index = {key: number for number, key in enumerate(groups)}
     return {
-        **told_values(trust, "product", "source", "plan_sha256"),
+        **list_json_values(trust, "product", "source", "plan_sha256"),
         "certificate_groups": list(groups.values()),
         "presentations": [
             {**presentation.to_document(), "certificates": index[id(presentation.certificates)]}
@@ -303,7 +303,9 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
 
 def _format_who(requirement: RequiredCa) -> str:
     who = f"{requirement.title} {requirement.pool}".rstrip()
-    return f"{who}: {first_of(requirement.servers, _SERVERS_SHOWN)}" if requirement.servers else who
+    return (
+        f"{who}: {join_first(requirement.servers, _SERVERS_SHOWN)}" if requirement.servers else who
+    )
 
 
 def _format_client_line(shown: Presentation) -> str:

@@ -57,7 +57,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         If the folder cannot be created, or :func:`check_folder` rejects the existing folder.
     """
     path = Path(path)
-    mode = folder_access.folder_mode(path.parent, mode)
+    mode = folder_access.choose_folder_mode(path.parent, mode)
     try:
         system_calls.mkdir(path, mode)
         folder_access.hand_over_path(path, is_folder=True)
@@ -109,9 +109,9 @@ def sync(path: str | os.PathLike[str], flags: int) -> None:
 
 def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
     """Write `data` to a temporary file next to `path`; if this fails, remove the file."""
-    temp = path.with_name(temp_name())
+    temp = path.with_name(make_temp_name())
     try:
-        mode = folder_access.file_mode(path.parent, mode)
+        mode = folder_access.choose_file_mode(path.parent, mode)
         descriptor = system_calls.open(temp, system_calls.NEW, mode)
         try:
             folder_access.hand_over(descriptor, path.parent)
@@ -130,7 +130,7 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
     return temp
 
 
-def temp_name() -> str:
+def make_temp_name() -> str:
     """Return a unique name by which later runs recognize a temporary file."""
     return TEMP_PREFIX + secrets.token_hex(8)
 
@@ -141,7 +141,7 @@ def discard(temp: Path) -> None:
         system_calls.unlink(temp)
 
 
-def give_name(temp: Path, path: Path) -> None:
+def set_final_name(temp: Path, path: Path) -> None:
     """Give a complete temporary file its final name, without overwriting another file."""
     try:
         if system_calls.link is None or system_calls.WINDOWS:
@@ -197,7 +197,7 @@ def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
     path = Path(path)
     temp = write_temp(path, data, mode, sync=True)
     try:
-        give_name(temp, path)
+        set_final_name(temp, path)
     except BaseException:
         discard(temp)
         raise
@@ -439,7 +439,7 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
     return data
 
 
-def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+def find_stale_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     """Return the temporary files that interrupted runs left in a folder.
 
     The caller must lock the folder.
@@ -516,7 +516,7 @@ class FileBatch:
             self._sync_all()
             for stage in sorted(self._files):
                 for temp, path in self._files[stage]:
-                    give_name(temp, path)
+                    set_final_name(temp, path)
                 for folder in {path.parent for _, path in self._files[stage]}:
                     sync_folder(folder)
             self._files.clear()

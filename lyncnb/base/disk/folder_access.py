@@ -121,7 +121,7 @@ def _is_open_to_all(folder: Path) -> bool:
 
 
 @contextmanager
-def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
+def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     """In a ``with`` block, give new files in a folder the owner and group of the folder."""
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
@@ -137,13 +137,13 @@ def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
         _rules.update(before)
 
 
-def file_mode(folder: str | os.PathLike[str], mode: int) -> int:
+def choose_file_mode(folder: str | os.PathLike[str], mode: int) -> int:
     """Return the mode for a new file in a folder."""
     rule = _find_rule(folder)
     return TEAM_FILE if rule is not None and rule.is_team else mode
 
 
-def folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
+def choose_folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
     """Return the mode for a new subfolder in a folder."""
     rule = _find_rule(folder)
     return TEAM_MODE if rule is not None and rule.is_team else mode
@@ -240,7 +240,7 @@ def group_number(group: str) -> int:
     )
 
 
-def team_of(folder: str | os.PathLike[str]) -> str:
+def find_team(folder: str | os.PathLike[str]) -> str:
     """Return the group whose members can write to a team folder; "" if the folder has no team."""
     try:
         status = system_calls.lstat(folder)
@@ -254,7 +254,7 @@ def team_of(folder: str | os.PathLike[str]) -> str:
         return str(status.st_gid)
 
 
-def is_the_team(folder: str | os.PathLike[str], group: str) -> bool:
+def is_group_of_team(folder: str | os.PathLike[str], group: str) -> bool:
     """Return whether a team folder belongs to the group with a name or number."""
     status = system_calls.lstat(folder)
     try:

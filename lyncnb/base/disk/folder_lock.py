@@ -67,12 +67,12 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     for path in (*paths, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
-    mode = folder_access.TEAM_FILE if folder_access.team_of(folder) else 0o600
+    mode = folder_access.TEAM_FILE if folder_access.find_team(folder) else 0o600
     guards = {path: filelock.FileLock(path, mode=mode, thread_local=False) for path in paths}
-    token, key = files.temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
+    token, key = files.make_temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
     deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
-        with folder_access.sharing(folder):
+        with folder_access.share_folder(folder):
             while not _acquire_lock(folder, guards, token, deadline):
                 time.sleep(_LOOK_EVERY)
             _held[key] = token
@@ -201,7 +201,7 @@ def _write_note(note: Path, token: str, *, over: bool) -> bool:
         if over:
             system_calls.replace(temp, note)
         else:
-            files.give_name(temp, note)
+            files.set_final_name(temp, note)
     except FileNotFoundError:
         return False  # Another process locked the folder and removed the temporary file.
     except OSError as error:

@@ -92,7 +92,7 @@ def first_line(start: bytes, end: bytes = b"") -> Test:
     return is_ours
 
 
-def mentions(*marks: bytes) -> Test:
+def match_content(*marks: bytes) -> Test:
     """Return a function that checks whether a file's first 4 MiB contain all of these marks."""
 
     def is_ours(file: IO[bytes]) -> bool:
@@ -104,10 +104,10 @@ def mentions(*marks: bytes) -> Test:
 
 def is_page(*marks: bytes) -> Test:
     """Return a function that checks whether a file is a page from lyncnb with all marks."""
-    return mentions(*_PAGE_POLICY, *marks)
+    return match_content(*_PAGE_POLICY, *marks)
 
 
-def packs(member: str, content: Test) -> Test:
+def match_packed_file(member: str, content: Test) -> Test:
     """Return a function that applies a check to a ZIP archive's first file with an extension."""
 
     def is_ours(file: IO[bytes]) -> bool:

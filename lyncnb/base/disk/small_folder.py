@@ -37,7 +37,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     BundleError
         If the name exists, or the system reports an error.
     """
-    staged = folder.with_name(files.temp_name())
+    staged = folder.with_name(files.make_temp_name())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         system_calls.mkdir(staged, _FOLDER_MODE)
@@ -115,7 +115,7 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
     BundleError
         If the folder contains other files, or the system reports an error. Nothing is then removed.
     """
-    gone = folder.with_name(files.temp_name())
+    gone = folder.with_name(files.make_temp_name())
     try:
         others = sorted({*os.listdir(folder)} - {*names})
         others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]

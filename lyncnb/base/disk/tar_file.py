@@ -60,7 +60,7 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     return unpacked
 
 
-def tar_entries(data: bytes) -> Iterator[TarEntry]:
+def read_tar_entries(data: bytes) -> Iterator[TarEntry]:
     """Yield all entries in a tar archive except folders, in the order of the archive.
 
     Raises

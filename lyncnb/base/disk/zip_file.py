@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 _CREATED = (2000, 1, 1, 0, 0, 0)
 
 
-def to_zip(entries: Mapping[str, bytes]) -> bytes:
+def write_zip(entries: Mapping[str, bytes]) -> bytes:
     """Create a ZIP archive from files.
 
     Parameters
@@ -35,7 +35,7 @@ def to_zip(entries: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def from_zip(data: bytes) -> dict[str, bytes]:
+def read_zip(data: bytes) -> dict[str, bytes]:
     """Unpack a ZIP archive from lyncnb or a library that lyncnb uses.
 
     Returns
@@ -71,7 +71,7 @@ class BadArchive(ValueError):
     """The error for an archive that lyncnb cannot read or must reject, with the reason."""
 
 
-def contents_trouble(data: bytes, most: int) -> str:
+def find_archive_problem(data: bytes, most: int) -> str:
     """Return why lyncnb must reject a ZIP archive, based on its list of entries; "" if valid.
 
     ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
@@ -96,7 +96,7 @@ def contents_trouble(data: bytes, most: int) -> str:
     return ""
 
 
-def archive_reason(error: Exception) -> str:
+def describe_archive_problem(error: Exception) -> str:
     """Return a sentence that explains why an archive cannot be read."""
     text = str(error)
     if "CRC" in text:
@@ -130,13 +130,13 @@ class Archive:
 
     def __init__(self, data: bytes, *, max_entries: int = 10_000, max_unpacked: int = 200_000_000):
         self._left = max_unpacked
-        trouble = contents_trouble(data, max_entries)
+        trouble = find_archive_problem(data, max_entries)
         if trouble:
             raise BadArchive(trouble)
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except READ_ERRORS as error:
-            raise BadArchive(f"the archive is damaged: {archive_reason(error)}") from None
+            raise BadArchive(f"the archive is damaged: {describe_archive_problem(error)}") from None
         # Some programs write backslashes, and letter case does not matter in the names (ECMA-376
         # part 2, section 6.2.2.3).
         self._parts = {_normalize_path(entry.filename): entry for entry in self._zip.infolist()}
@@ -183,7 +183,9 @@ class Archive:
         except BadArchive:
             raise
         except READ_ERRORS as error:
-            raise BadArchive(f"a file in the archive is damaged: {archive_reason(error)}") from None
+            raise BadArchive(
+                f"a file in the archive is damaged: {describe_archive_problem(error)}"
+            ) from None
 
 
 def _normalize_path(name: str) -> str:

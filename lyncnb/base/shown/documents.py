@@ -59,7 +59,7 @@ def parse_documents(text: str) -> Documents:
 
 
 @cache
-def document_addresses(language: str = "en") -> Mapping[str, str]:
+def list_document_addresses(language: str = "en") -> Mapping[str, str]:
     """Return each document's web address by title; English pages if there is no translation."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
@@ -74,7 +74,7 @@ def document_addresses(language: str = "en") -> Mapping[str, str]:
 @cache
 def _build_pattern() -> re.Pattern[str]:
     # Longer titles are tried first, because a title can be the beginning of another title.
-    titles = "|".join(map(re.escape, sorted(document_addresses(), key=len, reverse=True)))
+    titles = "|".join(map(re.escape, sorted(list_document_addresses(), key=len, reverse=True)))
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 
 
@@ -97,7 +97,7 @@ def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]
     for match in _build_pattern().finditer(source):
         if match.start() > end:
             yield source[end : match.start()], ""
-        address = document_addresses(language).get(match[0], match[0])
+        address = list_document_addresses(language).get(match[0], match[0])
         if match["rfc"]:
             section = f"#section-{match['section']}" if match["section"] else ""
             address = f"https://www.rfc-editor.org/rfc/rfc{match['rfc']}{section}"
@@ -107,7 +107,9 @@ def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]
         yield source[end:], ""
 
 
-def named_documents(sources: Iterable[str], language: str = "en") -> tuple[tuple[str, str], ...]:
+def list_cited_documents(
+    sources: Iterable[str], language: str = "en"
+) -> tuple[tuple[str, str], ...]:
     """Return the title and address of each document that the sources cite, without duplicates."""
     parts = (part for source in dict.fromkeys(sources) for part in linked_parts(source, language))
     return tuple(dict.fromkeys(part for part in parts if part[1]))

@@ -82,7 +82,7 @@ class Figure(Table):
             picture
             that is higher than a sheet of paper is divided into several images.
         """
-        return picture_html(self.title, self.description, self.svg)
+        return format_picture(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
         # A dataclass with slots replaces its class, so super() without arguments would fail.
@@ -97,7 +97,7 @@ class Figure(Table):
         return f"{self.title}\n{self.description}"
 
 
-def picture_html(title: str, description: str, svg: str) -> str:
+def format_picture(title: str, description: str, svg: str) -> str:
     """Return a picture and its description as escaped HTML.
 
     Parameters

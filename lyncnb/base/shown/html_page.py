@@ -89,7 +89,7 @@ def css_text(text: object) -> Markup:
     return Markup(f'"{"".join(plain)}"')
 
 
-def references(sources: Iterable[str]) -> dict[str, Markup]:
+def link_sources(sources: Iterable[str]) -> dict[str, Markup]:
     """Return a link for each source to the source's number in the list of sources."""
     from markupsafe import Markup
 
@@ -143,7 +143,7 @@ def _size(part: str) -> str:
     return "whole day" if _DAY.search(part) else "whole"
 
 
-def to_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:
+def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:
     """Create a page that needs no other file from escaped HTML.
 
     Parameters

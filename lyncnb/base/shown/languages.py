@@ -29,14 +29,14 @@ def _load_texts() -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def translated(text: str, language: str) -> str:
+def translate_title(text: str, language: str) -> str:
     """Return a title in a language, or the English title if there is no translation."""
     return _load_texts()[language].get(text, text)
 
 
-def translator(language: str) -> Callable[[str], str]:
+def make_translator(language: str) -> Callable[[str], str]:
     """Return a function that translates titles to a language."""
-    return partial(translated, language=language)
+    return partial(translate_title, language=language)
 
 
 def page_language(language: str) -> str:

@@ -68,7 +68,7 @@ class Origin:
 UNKNOWN = Origin()
 
 
-def source_date() -> str:
+def read_source_date() -> str:
     """Return the date for documents from the environment variable; "" if it is not set."""
     try:
         return f"{datetime.fromtimestamp(int(os.environ.get(VARIABLE, '')), UTC).date()}"

@@ -12,13 +12,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..disk.outputs import OutputKind, Test, check_suffix, first_line, is_page, mentions, packs
-from ..records import json_value
+from ..disk.outputs import (
+    OutputKind,
+    Test,
+    check_suffix,
+    first_line,
+    is_page,
+    match_content,
+    match_packed_file,
+)
+from ..records import convert_to_json
 from .figure import Figure
-from .html_page import to_page
+from .html_page import make_page
 from .origin import UNKNOWN, Origin
 from .spreadsheets import Sheet, to_csv, to_xlsx
-from .tables import Column, escape_markdown, folded, headings_of, paragraph, rows_of, rows_to_html
+from .tables import Column, escape_markdown, folded, list_headings, paragraph, rows_of, rows_to_html
 from .tables import to_markdown as table_to_markdown
 
 _PROSE = (".md", ".html")
@@ -99,7 +107,7 @@ class ReportTable:
 
     def headings(self) -> list[str]:
         """Return the headings of the columns."""
-        return headings_of(self.columns)
+        return list_headings(self.columns)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield a row for each item."""
@@ -184,14 +192,14 @@ def write_report(report: Report, suffix: str) -> bytes:
     return FORMATS[suffix].write(report)
 
 
-def lines_left(number: int) -> list[str]:
+def describe_hidden_rows(number: int) -> list[str]:
     """Return a line with the number of rows that are not shown; no line if all rows are shown."""
     return (
         [f"… and {number:,} more; use --json or -o FILE to show all of them"] if number > 0 else []
     )
 
 
-def parts_html(parts: Iterable[Part]) -> Iterator[str]:
+def render_parts(parts: Iterable[Part]) -> Iterator[str]:
     """Yield the sections of a report that appear on a page, as escaped HTML."""
     for part in parts:
         if ".html" not in part.formats:
@@ -254,14 +262,14 @@ def _write_markdown(report: Report) -> bytes:
 
 
 def _write_page(report: Report) -> bytes:
-    title, parts = f"{report.kind.title}: {report.about}", parts_html(report.parts)
-    return _encode_lines(to_page(title, parts, origin=report.origin))
+    title, parts = f"{report.kind.title}: {report.about}", render_parts(report.parts)
+    return _encode_lines(make_page(title, parts, origin=report.origin))
 
 
 def _write_json(report: Report) -> bytes:
     document = {"format": report.kind.form, **report.document()}
     return _encode_lines(
-        f"{json.dumps(document, ensure_ascii=False, indent=1, default=json_value)}\n"
+        f"{json.dumps(document, ensure_ascii=False, indent=1, default=convert_to_json)}\n"
     )
 
 
@@ -275,12 +283,12 @@ def _encode_lines(text: str) -> bytes:
 
 
 def _has_headings(kind: ReportKind) -> Test:
-    line = to_csv(headings_of(kind.columns)[:_HEADINGS_IN_MARK], ())
+    line = to_csv(list_headings(kind.columns)[:_HEADINGS_IN_MARK], ())
     return first_line(line.rstrip() + b",")
 
 
 def _is_titled(kind: ReportKind) -> Test:
-    return packs("docProps/core.xml", mentions(f"<dc:title>{kind.title}".encode()))
+    return match_packed_file("docProps/core.xml", match_content(f"<dc:title>{kind.title}".encode()))
 
 
 def _has_format(kind: ReportKind) -> Test:
@@ -304,10 +312,10 @@ FORMATS: Mapping[str, Format] = {
     ".html": Format(_write_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
     ".md": Format(_write_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
     ".json": Format(_write_json, _has_format),
-    ".svg": Format(_write_svg, lambda kind: mentions(*Figure.MARKS)),
+    ".svg": Format(_write_svg, lambda kind: match_content(*Figure.MARKS)),
     ".docx": Format(lambda report: report.own[".docx"](), _is_titled),
     ".ics": Format(
         lambda report: report.own[".ics"](),
-        lambda kind: mentions(b"BEGIN:VCALENDAR", kind.calendar.encode()),
+        lambda kind: match_content(b"BEGIN:VCALENDAR", kind.calendar.encode()),
     ),
 }

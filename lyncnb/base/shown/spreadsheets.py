@@ -21,7 +21,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from .origin import UNKNOWN, Origin
-from .tables import cell_text
+from .tables import format_cell
 
 # Characters that can start a formula are = + - @ TAB CR LF (OWASP, "CSV Injection"), and the full-
 # width forms in Excel's East Asian versions. They also count after ; , and TAB, which end a cell if
@@ -79,13 +79,13 @@ class Form:
     muted: str = ""
 
 
-def neutralise(value: Any) -> str:
+def escape_formula(value: Any) -> str:
     """Return a value as text that no spreadsheet program treats as a formula.
 
     Parameters
     ----------
     value : str, int, bool, None or a sequence of str
-        See :func:`lyncnb.base.shown.tables.cell_text`.
+        See :func:`lyncnb.base.shown.tables.format_cell`.
 
     Returns
     -------
@@ -97,10 +97,10 @@ def neutralise(value: Any) -> str:
     Source: OWASP, CSV Injection.
     """
     # NUL is removed first, because programs ignore it and then see the next character.
-    return _FORMULA_START.sub(r"\1'\2", cell_text(value).replace("\x00", ""))
+    return _FORMULA_START.sub(r"\1'\2", format_cell(value).replace("\x00", ""))
 
 
-def formula_cells(
+def find_formula_cells(
     columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> list[tuple[int, str, str]]:
     """Return the cells that a spreadsheet program would treat as formulas.
@@ -149,7 +149,7 @@ _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
 def _format_csv_line(row: Sequence[Any]) -> str:
-    texts = [cell_text(value) for value in row]
+    texts = [format_cell(value) for value in row]
     line = '"' + '","'.join(texts) + '"\r\n'
     # A single check of the complete line is faster than three checks of each cell.
     if (
@@ -158,7 +158,7 @@ def _format_csv_line(row: Sequence[Any]) -> str:
         and len(line) <= CELL_LENGTH
     ):
         return line
-    fields = (fitting(neutralise(text)).replace('"', '""') for text in texts)
+    fields = (fitting(escape_formula(text)).replace('"', '""') for text in texts)
     return '"' + '","'.join(fields) + '"\r\n'
 
 
@@ -298,17 +298,17 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
                 {"validate": "list", "source": source, "show_error": not is_open},
             )  # fmt: skip
     worksheet.ignore_errors(
-        {"number_stored_as_text": f"A2:{column_letters(columns - 1)}{SHEET_ROWS}"}
+        {"number_stored_as_text": f"A2:{format_column(columns - 1)}{SHEET_ROWS}"}
     )
     if form.muted:
         rule = {"type": "formula", "criteria": f'=$A2="{form.muted}"', "format": grey}
         worksheet.conditional_format(1, 0, _FORM_ROWS, columns - 1, rule)
 
 
-def column_letters(column: int) -> str:
+def format_column(column: int) -> str:
     """Return the letters of a column that is counted from 0, as in a spreadsheet: A, Z, AA."""
     before, letter = divmod(column, 26)
-    return (column_letters(before - 1) if before else "") + string.ascii_uppercase[letter]
+    return (format_column(before - 1) if before else "") + string.ascii_uppercase[letter]
 
 
 _A4 = 9  # The number for A4 in the XLSX format.
@@ -348,7 +348,7 @@ def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
     """
     head, tail = _BLANK_ROWS.split(_DIMENSION.sub("", frame))
     yield head
-    cells = _Cells(len(sheet.columns), styles=dict(_STYLE.findall(frame)))
+    cells = _CellWriter(len(sheet.columns), styles=dict(_STYLE.findall(frame)))
     number, lines = 1, []
     for number, row in enumerate(sheet.rows(), start=2):
         if number > SHEET_ROWS:
@@ -368,14 +368,14 @@ _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
-class _Cells:
+class _CellWriter:
     """Write rows as the XML of cells.
 
     A column without a separate style uses the style of column A.
     """
 
     def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
-        letters = [*map(column_letters, range(columns))]
+        letters = [*map(format_column, range(columns))]
         self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters]
 
     def row(self, number: int, values: Sequence[Any]) -> str:
@@ -385,15 +385,15 @@ class _Cells:
             if type(value) is int:
                 parts.append(f"{cell}><v>{value}</v></c>")
             elif value:
-                text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
-                parts.append(f'{cell} t="inlineStr"><is>{_to_xml(fitting(text))}</is></c>')
+                text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
+                parts.append(f'{cell} t="inlineStr"><is>{_escape_xml(fitting(text))}</is></c>')
             else:
                 parts.append(f"{cell}/>")
         parts.append("</row>")
         return "".join(parts)
 
 
-def _to_xml(text: str) -> str:
+def _escape_xml(text: str) -> str:
     if _XML_CARE.search(text) is None:
         return f"<t>{text}</t>"
     escaped = html.escape(_NO_XML.sub(lambda match: f"_x{ord(match[0]):04X}_", text), quote=False)
@@ -422,6 +422,6 @@ def _measure_widths(sheet: Sheet) -> tuple[int, ...]:
         if number == _MEASURED_ROWS:
             break
         longest = [
-            max(width, len(cell_text(value))) for width, value in zip(longest, row, strict=True)
+            max(width, len(format_cell(value))) for width, value in zip(longest, row, strict=True)
         ]
     return tuple(min(width + 1, _WIDEST) for width in longest)

@@ -55,7 +55,7 @@ text{fill:var(--ink)}
 """
 
 
-def text_width(text: str, size: float) -> float:
+def measure_text(text: str, size: float) -> float:
     """Estimate the width of a text in pixels; the result is rather too large than too small."""
     total = 0
     for character in text:
@@ -80,14 +80,14 @@ def fit(text: str, width: float, size: float) -> str:
     width, size : float
         The maximum width and the font size, in pixels.
     """
-    if text_width(text, size) <= width:
+    if measure_text(text, size) <= width:
         return text
     # Every character is at least a quarter of the font size wide.
     kept = min(len(text) - 1, int(width / size * 4))
     while kept > 2:
         head = (kept * 3 + 4) // 5
         short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"
-        if text_width(short, size) <= width:
+        if measure_text(short, size) <= width:
             return short
         kept -= 1
     return "…"

@@ -146,7 +146,7 @@ def marked(page: str, plan: Marked | PlanMark | None) -> str:
     return f'<div {PLAN_ATTRIBUTE}="{digest[:_DIGITS]}">{page}</div>'
 
 
-def shown_plans(page: str) -> list[str]:
+def find_shown_plans(page: str) -> list[str]:
     """Return the plans that HTML shows, as marked by :func:`marked`.
 
     Demonstrations are left out.
@@ -175,7 +175,7 @@ def _make_getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any
     return itemgetter(value) if isinstance(value, int) else value
 
 
-def headings_of(columns: Iterable[Column]) -> list[str]:
+def list_headings(columns: Iterable[Column]) -> list[str]:
     """Return the headings of table columns."""
     return [column.heading for column in columns]
 
@@ -204,7 +204,7 @@ class Table(ABC):
         return ()
 
     def _headings(self) -> Sequence[str]:
-        return headings_of(self._columns)
+        return list_headings(self._columns)
 
     def _rows(self) -> Iterable[Sequence[Any]]:
         return rows_of(self._columns, self._items())
@@ -272,7 +272,7 @@ class _Columns(Table):
         return self._whole._shown_plan()
 
 
-def cell_text(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """Return a value as text for a cell.
 
     Parameters
@@ -303,7 +303,7 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
+def join_first(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
     """Join the first texts, and add the number of the other texts, as in "a, b and 3 more"."""
     left = len(texts) - shown
     return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
@@ -332,7 +332,7 @@ def count_same(
     for statement, name in statements:
         names_of.setdefault(statement, []).append(name)
     for statement, names in names_of.items():
-        yield f"{count_of(len(names), noun)} {statement}: {first_of(names, shown)}"
+        yield f"{count_of(len(names), noun)} {statement}: {join_first(names, shown)}"
 
 
 def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
@@ -343,7 +343,7 @@ def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame
     columns : sequence of str
         m distinct headings.
     rows : iterable of sequences
-        n rows of m values (see :func:`cell_text`).
+        n rows of m values (see :func:`format_cell`).
 
     Returns
     -------
@@ -359,7 +359,7 @@ def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame
         if values and all(type(value) is int for value in values):
             data[heading] = pd.Series(values, dtype="int64")
         else:
-            data[heading] = pd.Series([cell_text(value) for value in values], dtype="str")
+            data[heading] = pd.Series([format_cell(value) for value in values], dtype="str")
     return pd.DataFrame(data, columns=list(columns))
 
 
@@ -392,8 +392,8 @@ def rows_to_html(
     columns : sequence of str
         m headings.
     rows : sequence of sequences
-        n rows of m values (see :func:`cell_text`). Line breaks in a value are kept. Several values
-        in a cell are shown as separate items, and names can wrap.
+        n rows of m values (see :func:`format_cell`). Line breaks in a value are kept. Several
+        values in a cell are shown as separate items, and names can wrap.
     caption, limit
         The heading of the table as plain text, and the maximum number of rows (default: all). If
         rows are omitted, a sentence shows the number.
@@ -413,12 +413,12 @@ def rows_to_html(
     shown = rows if limit is None else rows[:limit]
     lines = [
         TABLE_STYLE,
-        *_table_lines(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked),
+        *_format_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked),
     ]
     if len(shown) > ROWS_OPEN:
         more = f"Show all {len(shown):,} rows ({len(shown) - ROWS_OPEN:,} more)"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
-        lines += _table_lines(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
+        lines += _format_table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
         lines.append("</details>")
     if len(shown) < len(rows):
         lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
@@ -426,7 +426,7 @@ def rows_to_html(
     return "\n".join(lines)
 
 
-def _table_lines(
+def _format_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     ids: Sequence[str],
@@ -455,7 +455,7 @@ def _format_cell(value: Any, long: re.Pattern[str]) -> str:
         marks = " ".join(_format_chip(chip, long) for chip in value.chips)
         return folded(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
     if not isinstance(value, (tuple, list)):
-        return _allow_breaks(cell_text(value), long)
+        return _allow_breaks(format_cell(value), long)
     if len(value) == 1 and not isinstance(value[0], Chip):
         return _allow_breaks(str(value[0]), long)
     chips = [
@@ -492,7 +492,7 @@ def _split_word(word: str, most: int) -> Iterator[str]:
 
 def _add_links(value: Any) -> str:
     parts = []
-    for text, address in linked_parts(cell_text(value)):
+    for text, address in linked_parts(format_cell(value)):
         escaped = _escape(text)
         if address:
             escaped = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{escaped}</a>'
@@ -530,7 +530,7 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     columns : sequence of str
         m headings.
     rows : iterable of sequences
-        n rows of m values (see :func:`cell_text`).
+        n rows of m values (see :func:`format_cell`).
 
     Returns
     -------
@@ -548,10 +548,10 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def escape_markdown(value: Any) -> str:
     """Escape a text, so that Markdown shows it unchanged."""
-    return cell_text(value).translate(_MARKDOWN)
+    return format_cell(value).translate(_MARKDOWN)
 
 
-def linked_markdown(source: str) -> str:
+def format_source(source: str) -> str:
     """Return a source as Markdown, with links for the documents that have a web address."""
     return "".join(
         f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
@@ -561,4 +561,4 @@ def linked_markdown(source: str) -> str:
 
 def _escape(value: Any) -> str:
     # HTML does not allow NUL, and a browser would show a replacement character.
-    return html.escape(cell_text(value).replace("\x00", ""), quote=True)
+    return html.escape(format_cell(value).replace("\x00", ""), quote=True)

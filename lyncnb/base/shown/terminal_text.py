@@ -13,15 +13,15 @@ from typing import Any
 
 import wcwidth
 
-from .report import Report, ReportTable, lines_left
-from .tables import cell_text
+from .report import Report, ReportTable, describe_hidden_rows
+from .tables import format_cell
 
 _GAP = "  "
 _INDENT = "  "
 _NARROWEST = 20  # The minimum width of text, even in a narrow terminal or with a deep indentation.
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""Replace characters that control a terminal: escape sequences, controls, and text direction.
 
     Returns
@@ -49,7 +49,7 @@ def wrap(line: str, width: int) -> list[str]:
         line,
         so that users can copy complete host names and paths.
     """
-    text = printable(line).replace("\n", " ")
+    text = escape_controls(line).replace("\n", " ")
     if wcwidth.width(text) <= width:
         return [text]
     indent = text[: len(text) - len(text.lstrip(" "))]
@@ -63,7 +63,7 @@ def wrap(line: str, width: int) -> list[str]:
     )
 
 
-def table_lines(
+def format_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int
 ) -> Iterator[str]:
     """Yield the lines of a table.
@@ -83,9 +83,11 @@ def table_lines(
         A line without trailing spaces. If the longest words do not fit next to each other, each row
         becomes a paragraph of headings and values.
     """
-    cells = [[printable(cell_text(value)).replace("\n", " ") for value in row] for row in rows]
+    cells = [
+        [escape_controls(format_cell(value)).replace("\n", " ") for value in row] for row in rows
+    ]
     by_column = list(zip(columns, *cells, strict=True))
-    widths = _share_width(
+    widths = _divide_width(
         [max(map(wcwidth.width, column)) for column in by_column],
         [max(map(_measure_longest_word, column)) for column in by_column],
         width - len(_GAP) * (len(columns) - 1),
@@ -104,7 +106,7 @@ def _measure_longest_word(text: str) -> int:
     return max(map(wcwidth.width, text.split(" ")))
 
 
-def _share_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
+def _divide_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
     """Divide the width among a table's columns; return None if the longest words do not fit."""
     widths = [*least]
     spare = available - sum(widths)
@@ -153,5 +155,5 @@ def report_lines(report: Report, *, width: int) -> Iterator[str]:
             yield title
         rows = [*block.rows()]
         shown = rows[: block.limit]
-        yield from table_lines(block.headings(), shown, width=width)
-        yield from lines_left(len(rows) - len(shown))
+        yield from format_table(block.headings(), shown, width=width)
+        yield from describe_hidden_rows(len(rows) - len(shown))

@@ -16,9 +16,9 @@ from itertools import chain, groupby
 from typing import NamedTuple, Protocol
 
 from ...base.renewal_days import ANY_DAY, RenewalTerms
-from ...base.shown.documents import named_documents
+from ...base.shown.documents import list_cited_documents
 from ...base.shown.origin import UNKNOWN, Origin
-from ...base.shown.tables import count_of, first_of
+from ...base.shown.tables import count_of, join_first
 from ...plan.model import NO_TYPE
 from ...plan.spellings import Spelling
 from ...rules.findings import Finding, FindingGroup, grouped
@@ -391,7 +391,7 @@ class Block:
             return words
         chosen = [member for member in self.members if member.id in ids]
         if any(not member.number for member in chosen):
-            servers = first_of([server for one in chosen for server in one.servers], 3)
+            servers = join_first([server for one in chosen for server in one.servers], 3)
             return f"{servers}: {words}"
         return f"no. {', '.join(number_runs(chosen, ids))}: {words}"
 
@@ -552,7 +552,7 @@ class Summary:
     def documents(self) -> tuple[tuple[str, str], ...]:
         """List title and address of each document that is a source of names or findings."""
         of_findings = (finding.source for finding in self.findings)
-        return named_documents(chain(self.sources_of_names, of_findings), self.lang)
+        return list_cited_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
 #: What happens with a request, for readers who do not know certificates.

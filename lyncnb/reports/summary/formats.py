@@ -12,7 +12,7 @@ from functools import partial
 
 from ...base.shown.report import report_kind
 from ...base.shown.spreadsheets import to_csv
-from ...base.shown.tables import headings_of, rows_of
+from ...base.shown.tables import list_headings, rows_of
 from ...errors import PlanError
 from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
@@ -85,7 +85,7 @@ def write_summary(summary: Summary, suffix: str) -> bytes:
 
 def _csv(summary: Summary) -> bytes:
     made = columns_of(CSV)
-    return to_csv(headings_of(made), rows_of(made, summary.lines()))
+    return to_csv(list_headings(made), rows_of(made, summary.lines()))
 
 
 def _xlsx(summary: Summary) -> bytes:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from ...base.garbage_collection import no_collection
-from ...base.shown.languages import translator
+from ...base.garbage_collection import pause_garbage_collection
+from ...base.shown.languages import make_translator
 from ...base.shown.tables import count_of
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.spellings import spellings
@@ -34,7 +34,7 @@ from .content import (
 _MOST_IN_A_PICTURE = 5_000
 
 
-@no_collection()
+@pause_garbage_collection()
 def summarise(
     plan: CertificatePlan,
     findings: Sequence[Finding],
@@ -277,7 +277,7 @@ class _BlockMaker:
 
 
 def _titles(plan: CertificatePlan) -> Mapping[str, str]:
-    say = translator(plan.options.lang)
+    say = make_translator(plan.options.lang)
     titles = {role.id: role.title for role in plan.rules.roles.values()}
     titles["Deployment"] = "Deployment"
     return {role: say(title) for role, title in titles.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ...base.shown.languages import translator
+from ...base.shown.languages import make_translator
 from ...base.shown.tables import escape_markdown, left_out, to_markdown
 from ...plan import spellings
 from .content import (
@@ -37,7 +37,7 @@ def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
 
 
 def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
-    say = translator(summary.lang)
+    say = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     yield f"# {escape_markdown(summary.title + domain)}\n"
     yield f"{LEAD}\n"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ...base.shown.figure import picture_html
-from ...base.shown.html_page import references, render
-from ...base.shown.languages import page_language, translator
+from ...base.shown.figure import format_picture
+from ...base.shown.html_page import link_sources, render
+from ...base.shown.languages import make_translator, page_language
 from ...base.shown.tables import left_out
 from ...plan import spellings
 from ...rules.findings import grouped
@@ -126,7 +126,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
     members = [member for _, member in summary.members]
     groups = grouped(summary.findings)
     told = groups[:rows_shown]
-    say = translator(summary.lang)
+    say = make_translator(summary.lang)
     days = days_picture(summary) if summary.picture else None
     return render(
         "reports/summary/summary.html.j2",
@@ -150,7 +150,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         findings_note=left_out(rows_shown, len(groups)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(numbered, start=1)},
-        refs=references(numbered),
+        refs=link_sources(numbered),
         on_paper=len(sources),
         undocumented=NOT_DOCUMENTED,
         anchors={rule.id for rule in summary.reasons},
@@ -166,7 +166,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
 
 
 def _html(picture: Picture | None) -> str:
-    return picture_html(picture.title, picture.description, picture.svg) if picture else ""
+    return format_picture(picture.title, picture.description, picture.svg) if picture else ""
 
 
 def what_is_left_out(summary: Summary) -> str:

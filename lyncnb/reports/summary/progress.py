@@ -129,7 +129,7 @@ def _times(record: Request) -> tuple[str, ...]:
 
 def _renew_from(issuer: str, terms: RenewalTerms, held: HeldFacts) -> str:
     """Return the day on which to order the certificate that replaces this one."""
-    return f"{terms.renewing(held.begins, held.ends, issuer).order_on}"
+    return f"{terms.plan_renewal(held.begins, held.ends, issuer).order_on}"
 
 
 def _at_stage(

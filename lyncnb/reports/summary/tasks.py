@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from ...base.dns_name import DnsName
-from ...base.shown.tables import count_of, first_of
+from ...base.shown.tables import count_of, join_first
 from .content import Ask, Block, Member, Summary, by_authority, certificates_named
 
 _DOMAINS = 10  # the most domains that a task names
@@ -167,7 +167,7 @@ def _of_domain_owners(found: _Stages) -> Iterator[Ask]:
     if codes and ordered and (left := sorted(wanted - validated)):
         yield Ask(
             who="Domain owners",
-            what=f"Prepare the DNS zones of {first_of(left, _DOMAINS)} for the public CA and for "
+            what=f"Prepare the DNS zones of {join_first(left, _DOMAINS)} for the public CA and for "
             f"its domain control validation: {count_of(len(codes), 'notice')}.",
             when="before the order goes to a public CA",
             where="Notices",

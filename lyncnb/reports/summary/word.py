@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ...base.disk.zip_file import from_zip, to_zip
-from ...base.shown.languages import page_language, translated, translator
-from ...base.shown.tables import cell_text, left_out
+from ...base.disk.zip_file import read_zip, write_zip
+from ...base.shown.languages import make_translator, page_language, translate_title
+from ...base.shown.tables import format_cell, left_out
 from ...errors import PlanError
 from ...plan import spellings
 from .content import (
@@ -60,7 +60,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
         ) from None
     document = docx.Document()
     _set_page(document, summary)
-    say = translator(summary.lang)
+    say = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     document.add_heading(summary.title_in(say) + domain, level=0)
     document.add_paragraph(LEAD)
@@ -92,7 +92,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
-    return to_zip(from_zip(buffer.getvalue()))  # python-docx gives every part today's date
+    return write_zip(read_zip(buffer.getvalue()))  # python-docx gives every part today's date
 
 
 def _set_page(document: Document, summary: Summary) -> None:
@@ -150,7 +150,7 @@ def _number_pages(section: Section, line: str) -> None:
 def _findings(document: Document, summary: Summary, shown: int) -> None:
     if not summary.findings:
         return
-    say = translator(summary.lang)
+    say = make_translator(summary.lang)
     columns = tuple(map(say, ("Severity", "What was found", "What to do")))
     parts, number = findings_and_notices(summary.findings, shown)
     for heading, groups in parts:
@@ -162,7 +162,7 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
 
 
 def _servers(document: Document, summary: Summary, shown: int) -> None:
-    groups, say = server_groups(summary.servers[:shown]), translator(summary.lang)
+    groups, say = server_groups(summary.servers[:shown]), make_translator(summary.lang)
     labels = summary.labels
     if groups:
         document.add_heading(say("Servers"), level=1)
@@ -218,7 +218,7 @@ def _documents(document: Document, summary: Summary) -> None:
     """Add links to the documents that are sources of names and findings."""
     if not summary.documents:
         return
-    document.add_heading(translated("Documents", summary.lang), level=1)
+    document.add_heading(translate_title("Documents", summary.lang), level=1)
     paragraph = document.add_paragraph()
     for place, (title, address) in enumerate(summary.documents):
         if place:
@@ -242,7 +242,7 @@ def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
 
 
 def _signatures(document: Document, summary: Summary) -> None:
-    sheet, say = approval_sheet(summary), translator(summary.lang)
+    sheet, say = approval_sheet(summary), make_translator(summary.lang)
     if sheet is None:
         return
     heading = document.add_heading(say("Approval"), level=1)
@@ -291,6 +291,6 @@ def _table(
 
 
 def _text(value: object) -> str:
-    text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
+    text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
     # XML 1.0 allows no other control characters; a table of servers contains none of them.
     return "".join(c for c in text if c >= " " or c in "\t\n")

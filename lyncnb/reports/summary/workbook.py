@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from ...base.shown import spreadsheets
-from ...base.shown.languages import translated, translator
+from ...base.shown.languages import make_translator, translate_title
 from ...base.shown.spreadsheets import Sheet, to_xlsx
-from ...base.shown.tables import columns, headings_of, rows_of
+from ...base.shown.tables import columns, list_headings, rows_of
 from ...plan import spellings
 from ...rules.findings import grouped
 from .columns import CERTIFICATES, FILES, RENEWALS, columns_of, described
@@ -40,7 +40,7 @@ def summary_workbook(summary: Summary) -> bytes:
     ValueError
         If there are more certificates than a sheet holds.
     """
-    say = translator(summary.lang)
+    say = make_translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
         for sheet in map(partial(_without_numbers, summary), sheets_of(summary))
@@ -139,7 +139,7 @@ def _sheet(
     made = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,
-        columns=tuple(headings_of(made)),
+        columns=tuple(list_headings(made)),
         rows=lambda: rows_of(made, items()),
         widths=tuple(width for *_, width in described),
         links=links,
@@ -150,7 +150,7 @@ def _cover(summary: Summary) -> Iterator[Row]:
     """Yield the facts of the plan, then who does what."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
     for name, text in cover_facts(summary):
-        yield (translated(name, summary.lang), text, "")
+        yield (translate_title(name, summary.lang), text, "")
     for ask in summary.asks:
         yield (f"Task: {ask.who}", ask.what, ask.when)
 

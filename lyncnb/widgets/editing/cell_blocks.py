@@ -96,7 +96,7 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
             blamed = {(problem.row - 2, problem.column): problem for problem in error.problems}
             wrong = [cell for cell in cells if (cell.place, cell.column) in blamed]
             if not wrong and len(cells) == 1:
-                taken.refused.append(_refused(cells[0], _problem(error)))
+                taken.refused.append(_make_refused_cell(cells[0], _describe_error(error)))
                 return
             if not wrong:
                 # The error names another cell than the cell that causes it, so each half of the
@@ -104,7 +104,9 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
                 _take_cells(taken, cells[: len(cells) // 2])
                 _take_cells(taken, cells[len(cells) // 2 :])
                 return
-            taken.refused += [_refused(cell, blamed[cell.place, cell.column]) for cell in wrong]
+            taken.refused += [
+                _make_refused_cell(cell, blamed[cell.place, cell.column]) for cell in wrong
+            ]
             cells = [cell for cell in cells if cell not in set(wrong)]
         else:
             return
@@ -122,7 +124,7 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
             blamed = [(problem.row - 2 - start, problem) for problem in error.problems]
             blamed = [(n, problem) for n, problem in blamed if 0 <= n < len(rows)]
             if not blamed and len(rows) == 1:
-                blamed = [(0, _problem(error))]
+                blamed = [(0, _describe_error(error))]
             if not blamed:
                 _take_rows(taken, rows[: len(rows) // 2])
                 _take_rows(taken, rows[len(rows) // 2 :])
@@ -148,11 +150,11 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
             return
 
 
-def _refused(cell: CellText, problem: Problem) -> RefusedCell:
+def _make_refused_cell(cell: CellText, problem: Problem) -> RefusedCell:
     return RefusedCell(cell.place, cell.column, cell.text, problem)
 
 
-def _problem(error: TopologyError) -> Problem:
+def _describe_error(error: TopologyError) -> Problem:
     return error.problems[0] if error.problems else Problem(message=error.message, hint=error.hint)
 
 
@@ -162,7 +164,7 @@ def _list_changes(
     """Return the row for each text, and the texts that contradict an earlier text in the block."""
     scopes = {column.name: column.scope for column in topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
-    changes = pool_moves(topology, moves)
+    changes = plan_pool_moves(topology, moves)
     by_column: dict[str, list[CellText]] = {}
     for cell in cells:
         if cell.column != "pool_fqdn":
@@ -180,7 +182,7 @@ def _list_changes(
                     value=cell.text,
                     hint=f"use one value for each {scope}",
                 )
-                doubled.append(_refused(cell, problem))
+                doubled.append(_make_refused_cell(cell, problem))
                 continue
             for place in holders.places(cell.place) if group else (cell.place,):
                 changes.setdefault(place, {})[name] = cell.text
@@ -209,7 +211,7 @@ class _Holders:
         return self._holders.get(self._groups[place], (place,))
 
 
-def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
+def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
     """Move servers to other pools, and keep the old pools' values in the old pools.
 
     Parameters
@@ -257,7 +259,7 @@ def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[s
     return changes
 
 
-def copied_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]:
+def copy_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]:
     """Return copies of server rows, each with the next free number in the server name.
 
     Parameters

@@ -102,14 +102,14 @@ class Channel(Generic[Told]):
         self.turn = threading.RLock()
 
     # -- Provide the output of the panel.
-    def work_ahead(self) -> None:
+    def prepare_content(self) -> None:
         """Prepare the content that the page requests first, while the browser loads the panel."""
 
-    def first_form(self) -> tuple[str, str, bool]:
+    def make_first_form(self) -> tuple[str, str, bool]:
         """Return the static output that the notebook shows until the first update."""
-        return self.static_form()
+        return self.make_static_form()
 
-    def static_form(self) -> tuple[str, str, bool]:
+    def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel, and whether the panel shows them.
 
         By default, this is the panel's text. Each panel returns its content instead.
@@ -129,7 +129,9 @@ class Channel(Generic[Told]):
             if has_secret and not self._take_number(number):
                 self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
             elif kind in self.asked:
-                self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
+                self.run_in_turn(
+                    kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell
+                )
             if kind == STARTING:
                 self._report_reload(page)
             self.view_id = ""
@@ -188,7 +190,7 @@ class Channel(Generic[Told]):
             )
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
-    def once_sent(self, work: Callable[[], object]) -> None:
+    def run_after_sending(self, work: Callable[[], object]) -> None:
         """Run work after the kernel has sent all earlier messages."""
         self.later("sent", self.until_sent, work)
 
@@ -200,22 +202,22 @@ class Channel(Generic[Told]):
         if name in self._waiting:
             self._waiting.pop(name).cancel()
         if self.view_id:
-            work = partial(self._work_for_view, self.view_id, work)
+            work = partial(self._run_for_view, self.view_id, work)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # In a thread or without a kernel, there is no event loop.
             work()
         else:
-            self._waiting[name] = loop.call_later(seconds, self.in_turn, "later", work)
+            self._waiting[name] = loop.call_later(seconds, self.run_in_turn, "later", work)
 
-    def _work_for_view(self, view: str, work: Callable[[], object]) -> None:
+    def _run_for_view(self, view: str, work: Callable[[], object]) -> None:
         self.view_id = view
         try:
             work()
         finally:
             self.view_id = ""
 
-    def in_turn(
+    def run_in_turn(
         self, about: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
         """Run work while no other message is being answered, and report an error to the page.
@@ -227,11 +229,11 @@ class Channel(Generic[Told]):
             try:
                 work()
             except LyncnbError as error:
-                lines = every_line(error) if about == OPENING else error_lines(error)
+                lines = format_all_problems(error) if about == OPENING else format_error(error)
                 self.refuse(about, lines, occupied=getattr(error, "occupied", False))
             except Exception as error:
                 # If the error were hidden, the panel would seem not to respond.
-                self.refuse(about, unexpected_lines(error))
+                self.refuse(about, describe_unexpected_error(error))
             self._cell = None
 
     def refuse(
@@ -276,7 +278,7 @@ def parts_of(function: Callable[..., object]) -> type:
     )
 
 
-def error_lines(error: LyncnbError) -> list[str]:
+def format_error(error: LyncnbError) -> list[str]:
     """Return an error as at most four lines: what happened, where, and what to do."""
     problems = error.problems
     if len(problems) == 1:
@@ -295,11 +297,11 @@ def _describe_problem(problem: Problem) -> str:
     return f"{problem.message} ({problem.where})" if problem.where else problem.message
 
 
-def every_line(error: LyncnbError) -> list[str]:
+def format_all_problems(error: LyncnbError) -> list[str]:
     """Return an error as lines of text, with all problems, their places and their hints."""
     problems = error.problems
     if len(problems) < 2:
-        return error_lines(error)
+        return format_error(error)
     lines = [f"Not done: {error.message}"]
     for problem in problems[:PROBLEMS_SHOWN]:
         where = f"{problem.where}: " if problem.where else ""
@@ -310,7 +312,7 @@ def every_line(error: LyncnbError) -> list[str]:
     return [*lines, f"What to do: {error.hint}"] if error.hint else lines
 
 
-def unexpected_lines(error: Exception) -> list[str]:
+def describe_unexpected_error(error: Exception) -> list[str]:
     """Report an error in lyncnb with its code line, but without values, which could be secret."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]

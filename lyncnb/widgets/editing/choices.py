@@ -40,7 +40,7 @@ class ServerEdits:
         return bool(self.change or self.add or self.remove)
 
 
-def server_keys(topology: Topology) -> list[Server]:
+def list_server_keys(topology: Topology) -> list[Server]:
     """Return the key of each row: the server name, with the role if the server has several rows."""
     server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
     seen: dict[str, int] = {}
@@ -52,21 +52,21 @@ def server_keys(topology: Topology) -> list[Server]:
     ]
 
 
-def same_rows(
+def match_row_ids(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
     """Return an ID for each row: the ID of the same server in the first state, or a new ID."""
-    keys = server_keys(topology)
+    keys = list_server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
         used, missing = {*ids.values()}, {*keys}.difference(ids)
-        pairs = zip(server_keys(state.topology), state.ids)
+        pairs = zip(list_server_keys(state.topology), state.ids)
         ids |= {key: row_id for key, row_id in pairs if key in missing and row_id not in used}
     fresh = iter(new_ids(sum(key not in ids for key in keys)))
     return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
-def edits_between(loaded: State, now: State) -> ServerEdits:
+def find_edits(loaded: State, now: State) -> ServerEdits:
     """Return the edits from the loaded table to the current table."""
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
@@ -74,7 +74,7 @@ def edits_between(loaded: State, now: State) -> ServerEdits:
         row_id: tuple(row[at[name]] if name in at else "" for name in columns)
         for row_id, row in zip(loaded.ids, loaded.topology.cells)
     }
-    keys = dict(zip(loaded.ids, server_keys(loaded.topology)))
+    keys = dict(zip(loaded.ids, list_server_keys(loaded.topology)))
     groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
     added = []
     for row_id, row in zip(now.ids, now.topology.cells):
@@ -92,7 +92,7 @@ def edits_between(loaded: State, now: State) -> ServerEdits:
     )
 
 
-def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
+def find_option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
     """Return the options that differ between two states, as plain Python values."""
     changed = {}
     for item in fields(PlanOptions):
@@ -115,7 +115,7 @@ def plain(value: object) -> object:
     return str(value)  # Only a date has the method isoformat.
 
 
-def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
+def list_change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
     """Return the differences between two states as rows.
 
     Each row contains a server or "options", a column, the old value, and the new value.
@@ -126,7 +126,7 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
     before = dict(zip(loaded.ids, loaded.topology.cells))
-    was_named = dict(zip(loaded.ids, map(_named, server_keys(loaded.topology))))
+    was_named = dict(zip(loaded.ids, map(_named, list_server_keys(loaded.topology))))
     here = columns.index("server_fqdn")
     titles = [title(name) for name in columns]
     for row_id, row in zip(now.ids, now.topology.cells):
@@ -147,7 +147,7 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
         for row_id in before
         if row_id not in left
     ]
-    for name, chosen in option_changes(loaded.options, now.options).items():
+    for name, chosen in find_option_changes(loaded.options, now.options).items():
         before_it = plain(getattr(loaded.options, name))
         rows.append(("(options)", LABELS.get(name, name), _text(before_it), _text(chosen)))
     return rows
@@ -175,11 +175,11 @@ def to_code(loaded: State, now: State) -> str:
     path = loaded.topology.path
     reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
     lines = ["import lyncnb as ln", "", *reading, "editor = ln.PlanEditor(topology)"]
-    options = option_changes(DEFAULT_OPTIONS, now.options)
+    options = find_option_changes(DEFAULT_OPTIONS, now.options)
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
         lines += _call("editor.change_options", arguments)
-    edits = edits_between(loaded, now)
+    edits = find_edits(loaded, now)
     arguments = [
         f"{item.name}={_format_value(value, 4)}"
         for item in fields(ServerEdits)
@@ -190,7 +190,7 @@ def to_code(loaded: State, now: State) -> str:
     return "\n".join([*lines, "editor"]) + "\n"
 
 
-def loading_line(table: Path) -> str:
+def format_loading_line(table: Path) -> str:
     """Return the notebook line that sets the table to open.
 
     The options file is next to the table.
@@ -198,7 +198,7 @@ def loading_line(table: Path) -> str:
     return f"topology_file = {_quote_text(table.as_posix())}"
 
 
-def saved_files(where: Path) -> tuple[Path, Path]:
+def choose_saved_paths(where: Path) -> tuple[Path, Path]:
     """Return the paths that :func:`save_plan` writes: the table and the options file.
 
     If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
@@ -255,7 +255,7 @@ def _quote_text(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options to the paths in :func:`saved_files`: both files or neither.
+    """Write a table and its options to :func:`choose_saved_paths`: both files or neither.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
             is_ours={".toml": lambda file: _contains_known(file, PlanOptions.from_toml, options)},
         ),
     )
-    paths = saved_files(where)
+    paths = choose_saved_paths(where)
     folder = paths[0].parent
     for path in paths:
         refuse_own_place(path)

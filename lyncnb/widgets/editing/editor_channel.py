@@ -12,17 +12,23 @@ from typing import Any
 from ...base.records import Text
 from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
 from ...errors import LyncnbError, Problem, TopologyError
-from ...guide.what_you_can_do import help_rows
+from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import options_file
 from ...reports.compare import CountChange, plan_sizes
 from ...reports.figures import figure
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
-from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
-from .choices import CHANGE_COLUMNS, loading_line, option_changes, plain
+from .channel import GRID_SCRIPTS, Answers, Channel, format_error
+from .choices import CHANGE_COLUMNS, find_option_changes, format_loading_line, plain
 from .draft import State, title
 from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
-from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .forms import (
+    LABELS,
+    describe_columns,
+    describe_option_groups,
+    find_usage_issuers,
+    list_deployment_values,
+)
 from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, TableRows
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
@@ -102,7 +108,7 @@ class EditorChannel(Channel[EditorTold]):
             "add": self._add,
             "option": self._change_option,
             "set_up": self._set_up,
-            "mend": self._mend,
+            "mend": self._apply_fixes,
             "why": self._send_reasons,
             "pools": self._choose_pools,
             "code": self._send_code,
@@ -135,7 +141,7 @@ class EditorChannel(Channel[EditorTold]):
         self._step = ""
         self._columns, self._groups = self._facts()  # This draft was last sent to the page.
 
-    def static_form(self) -> tuple[str, str, bool]:
+    def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         editor, page = self.editor, self.editor._repr_html_()
         if len(editor.topology.cells) <= ROWS_SHOWN:
@@ -143,14 +149,14 @@ class EditorChannel(Channel[EditorTold]):
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
-    def first_form(self) -> tuple[str, str, bool]:
+    def make_first_form(self) -> tuple[str, str, bool]:
         """Return the static output.
 
         If there are many rows, it does not contain the plan and findings.
         """
         editor = self.editor
         if len(editor.topology.cells) <= self.at_once:
-            return self.static_form()
+            return self.make_static_form()
         self.update_static()
         words = (
             f"The table has {count_of(len(editor.topology.cells), 'row')}. lyncnb is still "
@@ -158,7 +164,7 @@ class EditorChannel(Channel[EditorTold]):
         )
         return editor.page(words), words, False
 
-    def work_ahead(self) -> None:
+    def prepare_content(self) -> None:
         """Compute the rows that the user sees first."""
         self._ahead = self._encode_first()
 
@@ -172,7 +178,7 @@ class EditorChannel(Channel[EditorTold]):
                 "source": editor.topology.source,
                 "columns": self._columns,
                 "groups": self._groups,
-                "help": help_rows(),
+                "help": list_help_rows(),
             }
         )
         self._step = ""
@@ -190,13 +196,13 @@ class EditorChannel(Channel[EditorTold]):
         self.send(*(self._ahead or self._encode_first()))
         self._ahead = None
         self.update_static()  # Other messages wait until the rows are visible on the page.
-        self.once_sent(self._send_all_in_turn)
+        self.run_after_sending(self._send_all_in_turn)
 
     def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
         """Return the description of the table's columns and of the options form."""
         editor = self.editor
-        columns = column_facts(editor.topology, editor.rules, editor.options.lang)
-        return columns, option_groups(editor.rules)
+        columns = describe_columns(editor.topology, editor.rules, editor.options.lang)
+        return columns, describe_option_groups(editor.rules)
 
     def _encode_first(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.state
@@ -206,7 +212,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _send_all_in_turn(self) -> None:
         self._send_all()
-        self.once_sent(lambda: self._send_rest(""))
+        self.run_after_sending(lambda: self._send_rest(""))
 
     def _send_all(self) -> None:
         state, sheet = self.editor.state, self._sheet
@@ -242,7 +248,7 @@ class EditorChannel(Channel[EditorTold]):
                     "the notebook"
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
-                self.refuse("draft", error_lines(LyncnbError(message, problems=(problem,))))
+                self.refuse("draft", format_error(LyncnbError(message, problems=(problem,))))
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
         draft = unsaved.find()
@@ -252,7 +258,7 @@ class EditorChannel(Channel[EditorTold]):
     def _send_changes(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet
         state = editor.state
-        self._step = self._step_words(state, said)
+        self._step = self._describe_step(state, said)
         self.update_static()
         if not self._is_told:
             self._ahead = None
@@ -289,9 +295,9 @@ class EditorChannel(Channel[EditorTold]):
         If the checks are slow, send the findings later.
         """
         live, plan = self.editor.live, self.editor.plan
-        if max(live.unchecked(), len(plan.certificates) // 3) > self.at_once:
+        if max(live.count_unchecked(), len(plan.certificates) // 3) > self.at_once:
             self._send_state(said, live.sizes())
-            self.once_sent(self._send_checked)
+            self.run_after_sending(self._send_checked)
             return
         self._send_options()
         self._send_findings()
@@ -307,7 +313,7 @@ class EditorChannel(Channel[EditorTold]):
         touched = self.editor.live.take_touched()
         if self._is_all_new:
             self._is_all_new, touched = False, None
-        places = sheet.set_findings(self.editor.live.words_by_server(), touched)
+        places = sheet.set_findings(self.editor.live.describe_findings_by_server(), touched)
         texts = sheet.columns[FINDINGS]
         self._send_rows(places, {FINDINGS: [texts[place] for place in places]})
 
@@ -320,18 +326,20 @@ class EditorChannel(Channel[EditorTold]):
             if isinstance(value, tuple):
                 value = "\n".join(value)
             values[name] = "" if value is None else value
-        keys = ("", "internal", "public", *usage_issuers(editor.rules))
+        keys = ("", "internal", "public", *find_usage_issuers(editor.rules))
         for name in ("issuer", "ca"):
             chosen = values.pop(name)
             values.update((f"{name} {key}", chosen.get(key, "")) for key in keys)
-        for name, text, label in deployment_values(editor.topology):
+        for name, text, label in list_deployment_values(editor.topology):
             values[f"column:{name}"] = text
             odd[f"column:{name}"] = label
         self.send({"type": "options", "values": values, "odd": odd})
 
     def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
         editor = self.editor
-        changes = self._sheet.changes + len(option_changes(editor.loaded.options, editor.options))
+        changes = self._sheet.changes + len(
+            find_option_changes(editor.loaded.options, editor.options)
+        )
         words = "as loaded" if not changes else count_of(changes, "change")
         scenario = self._scenarios.words()
         words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
@@ -353,7 +361,7 @@ class EditorChannel(Channel[EditorTold]):
     def _sizes_of_loaded(self) -> dict[str, int]:
         return plan_sizes(self.editor.loaded_plan.certificates)
 
-    def _step_words(self, state: State, said: str) -> str:
+    def _describe_step(self, state: State, said: str) -> str:
         """Describe the last step and its effect on the plan; return "" if there was no step."""
         if state is self._before:  # If the state is the same, it was saved or sent again.
             return ""
@@ -385,7 +393,7 @@ class EditorChannel(Channel[EditorTold]):
             hint = "choose the button to make both changes, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
-            self.refuse("edit", error_lines(combined), offer="Remove from the pool and change")
+            self.refuse("edit", format_error(combined), offer="Remove from the pool and change")
 
     def _set_block(self, **parts: Any) -> None:
         taken = self.editor.apply(set_block, **parts)
@@ -395,14 +403,14 @@ class EditorChannel(Channel[EditorTold]):
             {
                 "cell": (ids[cell.place], cell.column),
                 "text": cell.text,
-                "lines": error_lines(LyncnbError(cell.problem.message, hint=cell.problem.hint)),
+                "lines": format_error(LyncnbError(cell.problem.message, hint=cell.problem.hint)),
             }
             for cell in taken.refused[:_REFUSED_LISTED]
         ]
         self.send({"type": "refused_cells", "cells": wrong, "lines": _describe_rejected(taken)})
 
     def _choose_pools(self, *, pools: tuple[str, ...]) -> None:
-        if ids := plan_views.pool_rows(self.editor, pools):
+        if ids := plan_views.find_pool_rows(self.editor, pools):
             self.send({"type": "chosen", "ids": ids})
 
     def _send_reasons(self, *, name: str) -> None:
@@ -449,7 +457,7 @@ class EditorChannel(Channel[EditorTold]):
             if is_there
             else "To open this table in the next session, add this line to the first cell:"
         )
-        line = "" if is_there else loading_line(path)
+        line = "" if is_there else format_loading_line(path)
         self.send({"type": "saved", "text": text, "hint": hint, "line": line})
 
     def _add(self, **parts: Any) -> None:
@@ -476,7 +484,7 @@ class EditorChannel(Channel[EditorTold]):
         ids = plan_views.at_set_up(self.editor, id, is_chosen=is_chosen)
         self._apply(change_options, values={"at_set_up": ids})
 
-    def _mend(self, *, code: str) -> None:
+    def _apply_fixes(self, *, code: str) -> None:
         if not self.editor.mend(code):
             self.refuse(
                 "mend",

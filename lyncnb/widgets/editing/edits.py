@@ -13,16 +13,16 @@ from typing import Annotated, Any
 
 from ...base.records import Text, number_in
 from ...base.shown import tables
-from ...checks.check_plan import judging_day
+from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import has_expired
 from ...topology.columns import column as column_named
 from ...topology.columns import topology_columns
 from ...topology.topology import Topology, read_topology
-from .cell_blocks import CellText, TakenBlock, copied_rows, pool_moves, take_block
-from .choices import Server, ServerEdits, server_keys
+from .cell_blocks import CellText, TakenBlock, copy_rows, plan_pool_moves, take_block
+from .choices import Server, ServerEdits, list_server_keys
 from .draft import Draft, title
-from .forms import DEPLOYMENT, entries, option_value, option_words
+from .forms import DEPLOYMENT, describe_option, entries, parse_option_value
 from .sheet import group_names
 
 RowId = Annotated[int, number_in(0, 2**31)]
@@ -34,12 +34,12 @@ RowIds = tuple[RowId, ...]
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     """Set a column in some rows, or in their pools if the column belongs to the pool."""
-    places = _selected_places(draft, ids)
-    said = f"{title(column)} of {_describe_servers(places, draft)}: {_display_text(value)}"
+    places = _find_selected_rows(draft, ids)
+    said = f"{title(column)} of {_describe_servers(places, draft)}: {_format_for_display(value)}"
     if column == "pool_fqdn":
         _move(draft, places, value, said)
     else:
-        _set_column(draft, column, _rows_to_set(draft, column, places), value, said)
+        _set_column(draft, column, _find_rows_to_set(draft, column, places), value, said)
 
 
 def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
@@ -50,11 +50,11 @@ def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
     facts = column_named(name)
     if facts.scope == "pool":
         places = [n for n, role in enumerate(draft.texts("role")) if facts.is_used_by(role)]
-        targets = _rows_to_set(draft, name, places)
+        targets = _find_rows_to_set(draft, name, places)
     else:
         texts = enumerate(draft.texts(name))
         targets = [n for n, text in texts if text or not value] or [0]
-    _set_column(draft, name, targets, value, f"{facts.title}: {_display_text(value)}")
+    _set_column(draft, name, targets, value, f"{facts.title}: {_format_for_display(value)}")
 
 
 def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
@@ -62,8 +62,8 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 
     The values of the old pool stay in the old pool.
     """
-    places = _selected_places(draft, ids)
-    change = f"{title(column)}: {_display_text(value)}"
+    places = _find_selected_rows(draft, ids)
+    change = f"{title(column)}: {_format_for_display(value)}"
     _move(
         draft,
         places,
@@ -75,7 +75,7 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 
 def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
     """Create a pool from some servers. The name must not be in use."""
-    places, name = _selected_places(draft, ids), pool.strip().lower()
+    places, name = _find_selected_rows(draft, ids), pool.strip().lower()
     if not name:
         raise LyncnbError(
             "the new pool has no name", hint="enter its FQDN, such as pool02.contoso.com"
@@ -96,14 +96,14 @@ def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
 
 def duplicate(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
     """Copy servers, each with the next free number in its name, and return the new row IDs."""
-    rows = copied_rows(draft.topology, _selected_places(draft, ids))
+    rows = copy_rows(draft.topology, _find_selected_rows(draft, ids))
     names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
     return _add(draft, rows, f"added {names}")
 
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
     """Remove rows. The table must keep at least one row."""
-    places = _selected_places(draft, ids)
+    places = _find_selected_rows(draft, ids)
     gone = set(places)
     kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
     topology, said = (
@@ -140,7 +140,7 @@ def set_block(
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
-    place, known = draft.place_of(), {*draft.topology.columns, *_scopes()}
+    place, known = draft.place_of(), {*draft.topology.columns, *_list_scopes()}
     texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = take_block(draft.topology, texts, rows)
@@ -153,7 +153,7 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
     """Change, add and remove servers by name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
-    place_of = {key: place for place, key in enumerate(server_keys(state.topology))}
+    place_of = {key: place for place, key in enumerate(list_server_keys(state.topology))}
     for servers, values in edits.change:
         for server in servers:
             rows[_place(place_of, server)].update(values)
@@ -161,7 +161,7 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
     new = [dict(values) for values in edits.add]
     ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
     rows = [row for place, row in enumerate(rows) if place not in gone] + new
-    topology, ids = _topology_of(rows, state.topology), [*ids, *draft.new_ids(len(new))]
+    topology, ids = _make_topology(rows, state.topology), [*ids, *draft.new_ids(len(new))]
     draft.enter(replace(state, topology=topology, ids=tuple(ids), said=said))
 
 
@@ -170,8 +170,10 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
 
 def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
     """Change fields in ``PlanOptions``. The new values can be values or texts."""
-    wanted: dict[str, Any] = {name: option_value(name, value) for name, value in values.items()}
-    said = said or "; ".join(option_words(name, value) for name, value in wanted.items())
+    wanted: dict[str, Any] = {
+        name: parse_option_value(name, value) for name, value in values.items()
+    }
+    said = said or "; ".join(describe_option(name, value) for name, value in wanted.items())
     draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
 
 
@@ -182,7 +184,7 @@ def accept(draft: Draft, *, code: str, reason: str) -> None:
     """
     options, reason = draft.options, reason.strip()
     until, only = dict(options.accepted_until), dict(options.accepted_for)
-    if not reason or has_expired(code, options, on=judging_day(draft.live.plan)):
+    if not reason or has_expired(code, options, on=choose_evaluation_date(draft.live.plan)):
         until.pop(code, None)
     if not reason:
         only.pop(code, None)
@@ -272,15 +274,15 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
 # -- Help the functions above.
 
 
-def _scopes() -> dict[str, str]:
+def _list_scopes() -> dict[str, str]:
     return {facts.name: facts.scope for facts in topology_columns()}
 
 
-def _display_text(value: str) -> str:
+def _format_for_display(value: str) -> str:
     return " ".join(value.split()) or "blank"
 
 
-def _selected_places(draft: Draft, ids: Iterable[int]) -> list[int]:
+def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
     places = draft.places(ids)
     if not places:
         raise LyncnbError("no server is selected", hint="select the check boxes of the servers")
@@ -297,9 +299,9 @@ def _describe_servers(places: Sequence[int], draft: Draft) -> str:
     return f"{names[place]}, {draft.texts('role')[place]}"
 
 
-def _rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
+def _find_rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
     """Return the rows to change so that each group of these rows has one value."""
-    scope = _scopes().get(name, "server")
+    scope = _list_scopes().get(name, "server")
     if scope == "server":
         return list(places)
     groups = group_names(draft.topology, scope)
@@ -320,7 +322,7 @@ def _set_column(draft: Draft, name: str, places: Sequence[int], value: str, said
 
 def _move(draft: Draft, places: Sequence[int], pool: str, said: str, **values: str) -> None:
     """Move servers to another pool. The values of the old pool stay in the old pool."""
-    changes = pool_moves(draft.topology, dict.fromkeys(places, pool))
+    changes = plan_pool_moves(draft.topology, dict.fromkeys(places, pool))
     for place in places:
         changes[place] |= values
     draft.enter(replace(draft.state, topology=draft.topology.with_cells(changes), said=said))
@@ -346,7 +348,7 @@ def _place(place_of: Mapping[Server, int], server: Server) -> int:
     raise TopologyError(f"the table has no row for the server {server!r}", hint=hint)
 
 
-def _topology_of(rows: list[dict[str, str]], loaded: Topology) -> Topology:
+def _make_topology(rows: list[dict[str, str]], loaded: Topology) -> Topology:
     names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
     made = read_topology(tables.to_frame(tuple(names), cells))

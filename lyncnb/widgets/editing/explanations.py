@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ...base.shown import tables
-from ...checks.check_plan import judging_day
+from ...checks.check_plan import choose_evaluation_date
 from ...plan.acceptances import describe_acceptance_limits, has_expired
 from ...plan.model import EXPLANATION_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
@@ -20,7 +20,7 @@ from ...rules.findings import Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
 from ...rules.returned_rules import list_all_checks
 from ...topology.columns import topology_columns
-from .choices import CHANGE_COLUMNS, change_rows
+from .choices import CHANGE_COLUMNS, list_change_rows
 from .draft import title
 from .edits import RowId
 from .messages import (
@@ -37,7 +37,7 @@ from .messages import (
     ServerName,
 )
 from .plan_editing import PlanEditing
-from .plan_views import few, folded_names, title_of
+from .plan_views import combine_names, find_title, join_few
 
 # The browser shows findings by code, each with its meaning and first places.
 
@@ -53,7 +53,7 @@ class Place:
     role: str
 
 
-def finding_groups(
+def group_findings(
     findings: Iterable[Finding],
     plan: CertificatePlan,
     *,
@@ -94,8 +94,8 @@ def finding_groups(
                 "severity": finding.severity,
                 "title": rule.title,
                 "subject": ca_rules().subjects.get(finding.code, ""),
-                "meaning": in_headings(rule.meaning),
-                "hint": in_headings(finding.hint),
+                "meaning": replace_column_names(rule.meaning),
+                "hint": replace_column_names(finding.hint),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "limits": limits.get(finding.code, ""),
@@ -110,16 +110,16 @@ def finding_groups(
         group["open"] += is_open(finding)
         group["mendable"] += bool(finding.edits)
         if len(group["items"]) < ITEMS_LISTED:
-            group["items"].append(_item(finding, (places or {}).get(finding.about)))
+            group["items"].append(_make_item(finding, (places or {}).get(finding.about)))
     _set_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
 
-def _item(finding: Finding, place: Place | None) -> FindingItem:
-    column = column_of(finding, place.role) if place else ""
+def _make_item(finding: Finding, place: Place | None) -> FindingItem:
+    column = find_column(finding, place.role) if place else ""
     return {
         "about": finding.about or "the deployment",
-        "message": in_headings(finding.message),
+        "message": replace_column_names(finding.message),
         "names": [],
         "row": place.row if place else None,
         "column": column,
@@ -141,16 +141,16 @@ def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
         item["names"] = sorted(names & planned)
 
 
-def in_headings(text: str) -> str:
+def replace_column_names(text: str) -> str:
     """Replace the names of columns in a text with the headings in the table."""
-    return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
+    return _list_column_names().sub(lambda found: f"“{title(found[0])}”", text)
 
 
-def column_of(finding: Finding, role: str) -> str:
+def find_column(finding: Finding, role: str) -> str:
     """Return the column to change for a finding: the first one in its text that the role uses."""
     known = {column.name: column for column in topology_columns()}
     named = {column.title.lower(): column.name for column in topology_columns()}
-    spoken = _column_words().findall(f"{finding.message} {finding.hint}")
+    spoken = _list_column_words().findall(f"{finding.message} {finding.hint}")
     columns = (named.get(words.lower(), words) for words in spoken)
     return next((name for name in columns if known[name].is_used_by(role)), "")
 
@@ -159,12 +159,12 @@ def column_of(finding: Finding, role: str) -> str:
 
 
 @cache
-def _column_names() -> re.Pattern[str]:
+def _list_column_names() -> re.Pattern[str]:
     return _match_any(column.name for column in topology_columns() if "_" in column.name)
 
 
 @cache
-def _column_words() -> re.Pattern[str]:
+def _list_column_words() -> re.Pattern[str]:
     columns = topology_columns()
     headings = (column.title for column in columns if " " in column.title)
     return _match_any(itertools.chain((c.name for c in columns if "_" in c.name), headings))
@@ -193,7 +193,7 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
     places = editing.places(ids)
     names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
-    certificates = editing.live.of_servers(servers)
+    certificates = editing.live.list_certificates_of(servers)
     title = f"Certificates of {servers[0] if len(servers) == 1 else f'{total:,} servers'}"
     note = "" if total <= len(places) else f"Showing the first {len(places)} of {total:,} servers."
     if not servers:
@@ -211,7 +211,7 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
         "title": title,
         "note": note,
         "certificates": [_certificate(item, reasons.get(item.id, [])) for item in certificates],
-        "findings": _findings_of(editing, servers, certificates),
+        "findings": _find_findings(editing, servers, certificates),
     }
 
 
@@ -246,15 +246,16 @@ def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -
     }
 
 
-def _findings_of(
+def _find_findings(
     editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
 ) -> list[ServerFinding]:
     about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
     return [
         {
             "severity": f.severity,
-            "message": in_headings(f.words) + ("" if editing.live.is_open(f) else " (accepted)"),
-            "hint": in_headings(f.hint),
+            "message": replace_column_names(f.words)
+            + ("" if editing.live.is_open(f) else " (accepted)"),
+            "hint": replace_column_names(f.hint),
         }
         for f in editing.findings
         if f.about in about
@@ -263,8 +264,8 @@ def _findings_of(
 
 def findings(editing: PlanEditing) -> EditorFindings:
     """Return all findings by code, each with the server row to open, if there is one."""
-    options, day = editing.options, judging_day(editing.plan)
-    groups = finding_groups(
+    options, day = editing.options, choose_evaluation_date(editing.plan)
+    groups = group_findings(
         editing.findings,
         editing.plan,
         accepted=options.accepted,
@@ -310,8 +311,8 @@ def changes(editing: PlanEditing) -> Changes:
     if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:
         # For 1,000 certificates and a changed option, finding the causes takes 0.05 seconds.
         difference = find_causes(difference)
-    rows = change_rows(editing.loaded, editing.state)
-    shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
+    rows = list_change_rows(editing.loaded, editing.state)
+    shown = [list(map(tables.format_cell, row)) for row in rows[:_ROWS_LISTED]]
     return {
         "type": "changes",
         "title": f"Changes since {editing.topology.source} was loaded",
@@ -349,7 +350,7 @@ def effects(difference: PlanDifference) -> Effects:
         "words": words,
         "title": "Effects on certificates and names",
         "headings": [*_EFFECTS[:-1], *(("Cause",) if has_causes else ()), _EFFECTS[-1]],
-        "rows": [[tables.cell_text(cell) for cell in row] for row in rows],
+        "rows": [[tables.format_cell(cell) for cell in row] for row in rows],
         "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),
     }
 
@@ -371,7 +372,7 @@ class _RuleUses:
     def add(self, name: str, certificate: PlannedCertificate) -> None:
         """Record that a certificate contains a name that the rule adds."""
         self.names[name] = None
-        place = (certificate.pool or certificate.id, title_of(certificate), certificate.issuer)
+        place = (certificate.pool or certificate.id, find_title(certificate), certificate.issuer)
         self.places.setdefault(place, []).append(certificate.owner)
         self.servers.update(dict.fromkeys(map(str, certificate.servers)))
 
@@ -393,10 +394,10 @@ def of_name(plan: CertificatePlan, name: str) -> Reasons:
     """
     rules = _find(plan, ((certificate, name) for certificate in plan.certificates))
     note = "" if rules else "No certificate in the plan contains this name."
-    return _message(name, note, rules, plan.rules.names)
+    return _make_message(name, note, rules, plan.rules.names)
 
 
-def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
+def explain_request(plan: CertificatePlan, request_id: str) -> Reasons:
     """Return the reasons for all names on one certificate, grouped by rule."""
     named = (
         (certificate, str(name))
@@ -406,10 +407,10 @@ def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
     )
     rules = _find(plan, named)
     note = "" if rules else "This certificate is no longer in the plan."
-    return _message(f"Names on {request_id}", note, rules, plan.rules.names)
+    return _make_message(f"Names on {request_id}", note, rules, plan.rules.names)
 
 
-def of_record(
+def explain_recorded_request(
     summary: Summary | None, names: Mapping[str, NameRule], request_id: str, others: Iterable[str]
 ) -> Reasons:
     """Return the recorded reasons for all names on one request, from the folder's summary.
@@ -435,10 +436,10 @@ def of_record(
                 uses = rules.setdefault(rule, _RuleUses())
                 uses.names.update(dict.fromkeys(group.names or member.servers))
                 uses.servers.update(dict.fromkeys(member.servers))
-        return _message(title, "", rules, names)
-    listed = few([*others], _SERVERS_NAMED) or "none"
+        return _make_message(title, "", rules, names)
+    listed = join_few([*others], _SERVERS_NAMED) or "none"
     note = f"The folder records no reasons for the names on this request: {listed}."
-    return _message(title, note, {}, names)
+    return _make_message(title, note, {}, names)
 
 
 def _find(
@@ -446,12 +447,12 @@ def _find(
 ) -> dict[str, _RuleUses]:
     rules: dict[str, _RuleUses] = {}
     for certificate, name in named:
-        for rule in _rules_of(plan, certificate, name):
+        for rule in _find_rules(plan, certificate, name):
             rules.setdefault(rule, _RuleUses()).add(name, certificate)
     return rules
 
 
-def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str) -> Iterator[str]:
+def _find_rules(plan: CertificatePlan, certificate: PlannedCertificate, name: str) -> Iterator[str]:
     is_alternative = False
     for entry in certificate.subject_alt_name:
         if entry.name == name:
@@ -463,20 +464,20 @@ def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str)
         )
 
 
-def _message(
+def _make_message(
     title: str, note: str, rules: Mapping[str, _RuleUses], names: Mapping[str, NameRule]
 ) -> Reasons:
-    reasons = [_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
+    reasons = [_make_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
     if gone:  # The folder was written with earlier rules, some of which no longer exist.
         note = f"These rules no longer exist: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 
-def _reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
+def _make_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
     facts = (Fact(says=rule.why, source=rule.source), rule.clients, rule.without)
     places = [
-        f"{few(folded_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"
+        f"{join_few(combine_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"
         for (_, use, issuer), owners in uses.places.items()
     ]
     left = len(places) - _PLACES_LISTED
@@ -492,5 +493,5 @@ def _reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
             for heading, fact in zip(("Why", *EXPLANATION_COLUMNS[-2:]), facts, strict=True)
         ],
         "places": places[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
-        "servers": few(folded_names(uses.servers), _SERVERS_NAMED),
+        "servers": join_few(combine_names(uses.servers), _SERVERS_NAMED),
     }

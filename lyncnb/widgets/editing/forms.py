@@ -10,7 +10,7 @@ from datetime import date
 from operator import itemgetter
 
 from ...base.certificate_fields import KeyParameters
-from ...base.shown.languages import translator
+from ...base.shown.languages import make_translator
 from ...errors import OptionsError
 from ...plan.options import OPTIONS, PlanOptions
 from ...rules.model import ISSUERS, Rules
@@ -18,7 +18,7 @@ from ...rules.rule_files import product_titles
 from ...topology.columns import Column, topology_columns, topology_roles
 from ...topology.topology import Topology
 from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
-from .sheet import FINDINGS, column_names
+from .sheet import FINDINGS, list_column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
@@ -69,29 +69,29 @@ _FINDINGS_COLUMN: ColumnFacts = {
 }
 
 
-def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
+def describe_columns(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
     """Describe every table column, with titles in a language.
 
     The column Findings is the last one.
     """
-    say = translator(language)
+    say = make_translator(language)
     known = {column.name: column for column in topology_columns()}
     facts: list[ColumnFacts] = []
-    for name in column_names(topology):
+    for name in list_column_names(topology):
         if name in known:
-            facts.append(_known(known[name], rules, say))
+            facts.append(_describe_known_column(known[name], rules, say))
         else:
             facts.append({**_OWN_COLUMN, "name": name, "title": name})
     facts.append({**_FINDINGS_COLUMN, "title": say("Findings")})
     return facts
 
 
-def _title_width(title: str) -> int:
+def _measure_title(title: str) -> int:
     """Return the width of a heading in pixels. A Chinese character has double width."""
     return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
 
 
-def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFacts:
+def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFacts:
     wide = column.kind in _WIDE
     choices = [[choice, choice] for choice in column.choices]
     if column.kind == "bool":
@@ -120,13 +120,13 @@ def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFac
         "search": wide,
         "least": max(
             _LEAST.get(column.name, 160 if wide else 100),
-            _title_width(say(column.title)),
+            _measure_title(say(column.title)),
         ),
         "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
     }
 
 
-def option_groups(rules: Rules) -> list[FieldGroup]:
+def describe_option_groups(rules: Rules) -> list[FieldGroup]:
     """Describe the fields on the Deployment tab, grouped as on the tab."""
     known = {column.name: column for column in topology_columns()}
     fields: list[FieldFacts] = [
@@ -142,13 +142,15 @@ def option_groups(rules: Rules) -> list[FieldGroup]:
     groups: list[FieldGroup] = [{"title": "Deployment", "fields": fields}]
     asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     for heading in _GROUPS:
-        of_group = [_field(name, rules) for name in asked if OPTIONS[name].group == heading]
+        of_group = [
+            _describe_field(name, rules) for name in asked if OPTIONS[name].group == heading
+        ]
         groups.append({"title": heading, "fields": of_group})
-    groups.insert(-1, _issuers(rules))
+    groups.insert(-1, _describe_issuers(rules))
     return groups
 
 
-def _help(meaning: str) -> str:
+def _format_help(meaning: str) -> str:
     """Convert the comment about an option in plan.toml to the help text of a form field.
 
     The field of a yes/no option is a check box, so the text says On and Off, not true and false.
@@ -158,7 +160,7 @@ def _help(meaning: str) -> str:
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
-def _field(name: str, rules: Rules) -> FieldFacts:
+def _describe_field(name: str, rules: Rules) -> FieldFacts:
     """Describe the form field of one option."""
     option = OPTIONS[name]
     choices = [[choice, choice or "as set in each row"] for choice in option.choices]
@@ -173,19 +175,20 @@ def _field(name: str, rules: Rules) -> FieldFacts:
         "name": name,
         "label": option.label,
         "kind": kind,
-        "help": _help(option.comment),
+        "help": _format_help(option.comment),
         "choices": choices,
     }
 
 
-def _issuers(rules: Rules) -> FieldGroup:
+def _describe_issuers(rules: Rules) -> FieldGroup:
     rows: list[UsageRow] = [{"key": "", "label": "Every certificate"}]
     rows += [
         {"key": issuer, "label": f"{issuer.capitalize()} certificates", "without": ["issuer"]}
         for issuer in ISSUERS
     ]
     rows += [
-        {"key": key, "label": key, "note": issuer} for key, issuer in usage_issuers(rules).items()
+        {"key": key, "label": key, "note": issuer}
+        for key, issuer in find_usage_issuers(rules).items()
     ]
     issuers = [["", "as set in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
     return {
@@ -203,7 +206,7 @@ def _issuers(rules: Rules) -> FieldGroup:
     }
 
 
-def usage_issuers(rules: Rules) -> dict[str, str]:
+def find_usage_issuers(rules: Rules) -> dict[str, str]:
     """Return the issuer in the rules for each usage, and for each role without usages."""
     by_usage: dict[str, dict[str, None]] = {}
     for rule in rules.certificates:
@@ -212,7 +215,7 @@ def usage_issuers(rules: Rules) -> dict[str, str]:
     return {key: " or ".join(issuers) for key, issuers in by_usage.items()}
 
 
-def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
+def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
     """Yield each deployment column with its text, and a note if its values differ."""
     roles_at = topology.columns.index("role")
     for facts in topology_columns():
@@ -250,7 +253,7 @@ def entries(text: str) -> tuple[str, ...]:
     return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
 
 
-def option_words(name: str, value: object) -> str:
+def describe_option(name: str, value: object) -> str:
     """Describe the new value of an option, with the option's label in the form."""
     label = LABELS.get(name, name)
     if isinstance(value, Mapping):
@@ -261,7 +264,7 @@ def option_words(name: str, value: object) -> str:
     return f"{label}: {text or 'none'}"
 
 
-def option_value(name: str, value: object) -> object:
+def parse_option_value(name: str, value: object) -> object:
     """Convert a user's text to the value of an option.
 
     Parameters
@@ -286,11 +289,11 @@ def option_value(name: str, value: object) -> object:
         )
     kind = kinds[name]
     if kind == "KeyParameters":
-        return _key(value)
+        return _parse_key(value)
     if kind == "date | None":
-        return _date(name, value)
+        return _parse_date(name, value)
     if kind == "int | None":
-        return _number(name, value)
+        return _parse_number(name, value)
     if kind.startswith("tuple"):
         return _convert_texts(value)
     if kind == "bool" and value in ("true", "false"):
@@ -300,7 +303,7 @@ def option_value(name: str, value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _key(value: object) -> object:
+def _parse_key(value: object) -> object:
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
@@ -317,7 +320,7 @@ def _key(value: object) -> object:
         ) from None
 
 
-def _date(name: str, value: object) -> object:
+def _parse_date(name: str, value: object) -> object:
     if not isinstance(value, str):
         return value
     if not value.strip():
@@ -330,7 +333,7 @@ def _date(name: str, value: object) -> object:
         ) from None
 
 
-def _number(name: str, value: object) -> object:
+def _parse_number(name: str, value: object) -> object:
     if not isinstance(value, str):
         return value
     if not value.strip():

@@ -11,7 +11,7 @@ from ...checks.check_plan import (
     check_acceptances,
     check_certificates,
     check_deployment,
-    judging_day,
+    choose_evaluation_date,
 )
 from ...plan.acceptances import find_acceptance
 from ...plan.model import (
@@ -109,7 +109,7 @@ class LivePlan:
         else:
             self._later = replan(self.plan, topology)
 
-    def unchecked(self) -> int:
+    def count_unchecked(self) -> int:
         """Return the number of certificates to check before the findings are known."""
         plan = self.plan
         if plan is self._checked:
@@ -148,7 +148,7 @@ class LivePlan:
         self, plan: CertificatePlan, examined: Mapping[int, _Examined]
     ) -> tuple[Finding, ...]:
         """Check the whole deployment, then report acceptances that have no effect."""
-        day = judging_day(plan)
+        day = choose_evaluation_date(plan)
         found = check_deployment(plan, on=day)
         if not plan.options.accepted:
             return found
@@ -165,7 +165,7 @@ class LivePlan:
                 new[id(part)] = part
         found: dict[str, list[Finding]] = {}
         for finding in check_certificates(
-            plan, [c for part in new.values() for c in part], on=judging_day(plan)
+            plan, [c for part in new.values() for c in part], on=choose_evaluation_date(plan)
         ):
             found.setdefault(finding.about, []).append(finding)
         fresh = []
@@ -180,13 +180,16 @@ class LivePlan:
         """All findings with errors first, the same as from ``check_plan``."""
         self._check()
         found = (*_list_part_findings(self._examined), *self._whole)
-        return replace(sort_findings(found, judged_on=judging_day(self.plan)), plan=self.plan)
+        return replace(
+            sort_findings(found, judged_on=choose_evaluation_date(self.plan)), plan=self.plan
+        )
 
     def is_open(self, finding: Finding) -> bool:
         """Return whether a finding is open, which means that the options do not accept it."""
         plan = self.plan
         return not (
-            plan.options.accepted and find_acceptance(finding, plan.options, on=judging_day(plan))
+            plan.options.accepted
+            and find_acceptance(finding, plan.options, on=choose_evaluation_date(plan))
         )
 
     def sizes(self) -> dict[str, int]:
@@ -210,14 +213,14 @@ class LivePlan:
         self._check()
         totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
         totals.update(
-            self._kind(found) for found in {*_list_part_findings(self._examined), *self._whole}
+            self._classify(found) for found in {*_list_part_findings(self._examined), *self._whole}
         )
         return {**self.sizes(), **totals}
 
-    def _kind(self, finding: Finding) -> str:
+    def _classify(self, finding: Finding) -> str:
         return finding.severity if self.is_open(finding) else _ACCEPTED
 
-    def words_by_server(self) -> Mapping[str, str]:
+    def describe_findings_by_server(self) -> Mapping[str, str]:
         """Describe the findings of each server, such as ``1 error, 2 warnings, 1 accepted``.
 
         A finding about a certificate counts for each of its servers. A finding about a certificate
@@ -231,12 +234,12 @@ class LivePlan:
             servers = {c.id: c.servers for c in part.part if c.shared_by != "deployment"}
             for finding in part.findings:
                 for server in servers.get(finding.about, ()):
-                    counts.setdefault(server, Counter())[self._kind(finding)] += 1
+                    counts.setdefault(server, Counter())[self._classify(finding)] += 1
         for finding in self._whole:
-            counts.setdefault(finding.about, Counter())[self._kind(finding)] += 1
+            counts.setdefault(finding.about, Counter())[self._classify(finding)] += 1
         return {server: _describe_counts(found) for server, found in counts.items()}
 
-    def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
+    def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:
         """Return the certificates of some servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]

@@ -23,11 +23,11 @@ from .choices import (
     CHANGE_COLUMNS,
     Server,
     ServerEdits,
-    change_rows,
-    edits_between,
-    option_changes,
+    choose_saved_paths,
+    find_edits,
+    find_option_changes,
+    list_change_rows,
     save_plan,
-    saved_files,
     to_code,
 )
 from .draft import Draft, State
@@ -84,7 +84,7 @@ class PlanEditing(Draft):
 
     def changes(self) -> tables.DataFrame:
         """Return the changes since the file was loaded, with one row for each cell or option."""
-        return tables.to_frame(CHANGE_COLUMNS, change_rows(self.loaded, self.state))
+        return tables.to_frame(CHANGE_COLUMNS, list_change_rows(self.loaded, self.state))
 
     def effects(self) -> PlanDifference:
         """Compare the plan of the loaded file with the current plan."""
@@ -248,7 +248,7 @@ class PlanEditing(Draft):
             )
         known = (self.loaded, self._saved)
         save_plan(where, self.state, known=known, overwrite=overwrite)
-        paths = saved_files(where)
+        paths = choose_saved_paths(where)
         self._saved, self.path = self.state, str(paths[0])
         self._tell("")
         return paths
@@ -289,9 +289,9 @@ class PlanEditing(Draft):
             return True
         options = {
             name: getattr(after.options, name)
-            for name in option_changes(before.options, after.options)
+            for name in find_option_changes(before.options, after.options)
         }
-        self.apply(edits.make_again, edits=edits_between(before, after), options=options)
+        self.apply(edits.make_again, edits=find_edits(before, after), options=options)
         return False
 
     # -- Provide the output for a notebook.
@@ -320,7 +320,7 @@ class PlanEditing(Draft):
         ]
         if len(first) < len(table.cells):
             parts.append(tables.paragraph(tables.left_out(len(first), len(table.cells))))
-        changed = change_rows(self.loaded, self.state)
+        changed = list_change_rows(self.loaded, self.state)
         if changed:
             caption = f"{count_of(len(changed), 'change')} since {source} was loaded"
             parts.append(

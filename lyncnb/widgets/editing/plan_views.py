@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ...base.dns_name import DnsName
 from ...base.records import Text
 from ...base.shown import tables
-from ...base.shown.tables import first_of
+from ...base.shown.tables import join_first
 from ...plan.model import PlannedCertificate
 from ...reports.figures import DEFAULT, KINDS, figure
 from ...rules.model import Rules
@@ -68,8 +68,8 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
         for name in dict.fromkeys((*certificate.names, certificate.subject.common_name)):
             if name:
                 uses.setdefault(str(name), []).append(certificate)
-    matches = sorted((name for name in uses if wanted in name), key=_by_domain)
-    rows = _rows_of_servers(editing)
+    matches = sorted((name for name in uses if wanted in name), key=_make_domain_key)
+    rows = _find_rows_of_servers(editing)
     listed: list[NameEntry] = [
         {
             "name": name,
@@ -88,7 +88,7 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
     }
 
 
-def _by_domain(name: str) -> list[str]:
+def _make_domain_key(name: str) -> list[str]:
     return name.split(".")[::-1]
 
 
@@ -106,14 +106,14 @@ def _list_uses(
         owners.setdefault(key, []).append(certificate.owner)
     listed = list(first)[:_USES_LISTED]
     uses: list[NameUse] = [
-        {**first[key], "owner": few(folded_names(owners[key]))} for key in listed
+        {**first[key], "owner": join_few(combine_names(owners[key]))} for key in listed
     ]
     return uses, sum(len(owners[key]) for key in listed)
 
 
-def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
+def join_few(words: list[str], most: int = _OWNERS_NAMED) -> str:
     """Join the first texts, and add the number of the remaining texts."""
-    return first_of(words, most)
+    return join_first(words, most)
 
 
 def _describe_use(
@@ -132,7 +132,7 @@ def _describe_use(
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
-        "certificate": title_of(certificate),
+        "certificate": find_title(certificate),
         "owner": certificate.owner,
         "issuer": certificate.issuer,
         "place": place,
@@ -149,7 +149,7 @@ def certificates(editing: PlanEditing) -> Certificates:
     shows the first certificate in full, and the others by name.
     """
     plan = editing.plan.certificates
-    rows = _rows_of_servers(editing)
+    rows = _find_rows_of_servers(editing)
     groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
     for certificate in plan:
         groups.setdefault(_group_key(certificate), []).append(certificate)
@@ -196,14 +196,14 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
     ca = f" ({first.ca})" if first.ca else ""
     is_folded = len(members) > 1
     return {
-        "title": title_of(first),
+        "title": find_title(first),
         "owner": first.owner,
         "issuer": f"{first.issuer}{ca}",
         "key": f"{first.key}, {first.hash}",
         "subject": first.subject.to_rfc4514(),
         "names": [str(name) for name in first.names],
         "own": [str(name) for name in first.names if is_folded and name in first.servers],
-        "servers": folded_names([member.owner for member in members[1:]]),
+        "servers": combine_names([member.owner for member in members[1:]]),
         "count": len(members),
         "id": first.id,
         "at_set_up": first.at_set_up,
@@ -211,12 +211,12 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
     }
 
 
-def title_of(certificate: PlannedCertificate) -> str:
+def find_title(certificate: PlannedCertificate) -> str:
     """Return the title of a certificate: its usages, or the role if it has no usages."""
     return ", ".join(certificate.usages) or certificate.role
 
 
-def _rows_of_servers(editing: PlanEditing) -> dict[str, int]:
+def _find_rows_of_servers(editing: PlanEditing) -> dict[str, int]:
     state = editing.state
     rows: dict[str, int] = {}
     for row_id, name in zip(state.ids, editing.texts("server_fqdn")):
@@ -230,7 +230,7 @@ def _rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> lis
     return [rows[server] for server in servers if server in rows][:1]
 
 
-def folded_names(names: Iterable[DnsName | str]) -> list[str]:
+def combine_names(names: Iterable[DnsName | str]) -> list[str]:
     """Combine consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
     runs: list[list[str]] = []
     for name in map(str, names):
@@ -284,7 +284,7 @@ def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
     site = site if site in sites and kind != "timeline" else ""
     is_compared = kind == DEFAULT and editing.has_changes
     drawn = figure(editing.effects() if is_compared else editing.plan, kind, site=site)
-    frame = [list(map(tables.cell_text, row)) for row in drawn.rows[:_ROWS_LISTED]]
+    frame = [list(map(tables.format_cell, row)) for row in drawn.rows[:_ROWS_LISTED]]
     return {
         "type": "picture",
         "kind": kind,
@@ -300,7 +300,7 @@ def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
     }
 
 
-def pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
+def find_pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
     """Return the row IDs of some pools, given by role and name as in the picture."""
     wanted, ids = set(pools), editing.state.ids
     return [

@@ -14,7 +14,7 @@ from ...checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ...errors import FileOccupied, ScenarioError
 from ...plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios, is_scenario
 from ...rules.findings import Findings
-from .choices import same_rows
+from .choices import match_row_ids
 from .draft import Draft, State
 from .plan_editing import PlanEditing
 
@@ -138,7 +138,7 @@ class EditorScenarios(Table):
                 )
         self.kept.keep(made, replace=replace)
         live = self._editing.live
-        findings = None if live.unchecked() else live.findings
+        findings = None if live.count_unchecked() else live.findings
         self._read[name] = _Read(self.kept.files(name), made, findings)
         self._editing.name_scenario(name)
         return made
@@ -161,7 +161,7 @@ class EditorScenarios(Table):
             topology=dataclasses.replace(
                 topology, source=editing.topology.source, path=editing.topology.path
             ),
-            ids=same_rows(topology, (editing.state, editing.loaded), editing.new_ids),
+            ids=match_row_ids(topology, (editing.state, editing.loaded), editing.new_ids),
             options=scenario.options,
             said=said,
             scenario=name,

@@ -13,7 +13,7 @@ from ...checks.compare_scenarios import MARK, ScenarioComparison, ScenarioFact
 from ...errors import LyncnbError, PlanError
 from ...reports.figures import figure
 from . import explanations
-from .channel import Answers, Channel, every_line
+from .channel import Answers, Channel, format_all_problems
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
@@ -52,7 +52,7 @@ class ScenariosTab:
             "compare_scenarios": self._report_all_errors("compare_scenarios", self._compare),
             "picture_scenario": self._picture,
             **{
-                name: self._report_all_errors(name, self._action(name, work))
+                name: self._report_all_errors(name, self._make_action(name, work))
                 for name, work in actions.items()
             },
         }
@@ -92,7 +92,7 @@ class ScenariosTab:
             }
         )
 
-    def _action(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
+    def _make_action(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
         """Return a function that does the work, lists the scenarios, and reports the result."""
 
         @wraps(work)
@@ -112,7 +112,7 @@ class ScenariosTab:
             try:
                 work(**parts)
             except LyncnbError as error:
-                lines = every_line(error)
+                lines = format_all_problems(error)
                 offer = _offer_name(parts["name"].strip()) if about == "keep_scenario" else {}
                 occupied = getattr(error, "occupied", False)
                 self._channel.refuse(about, lines, occupied=occupied, **offer)
@@ -198,4 +198,4 @@ def _offer_name(name: str) -> dict[str, str]:
 
 def _list_cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
     for fact in facts:
-        yield [fact.of, fact.what, *map(tables.cell_text, fact.marked())]
+        yield [fact.of, fact.what, *map(tables.format_cell, fact.marked())]

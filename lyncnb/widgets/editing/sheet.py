@@ -43,18 +43,18 @@ def encode_rows(
         The IDs (4 bytes each). For each column, the distinct texts joined by NUL, and then n
         codes.
     """
-    buffers = [_numbers(ids, 4)]
+    buffers = [_encode_numbers(ids, 4)]
     facts: list[RowsColumn] = []
     for name, texts in columns.items():
         distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         width = 1 if len(distinct) <= 256 else 2 if len(distinct) <= 65536 else 4
         buffers.append("\0".join(distinct).encode("utf-8", "replace"))
-        buffers.append(_numbers(map(distinct.__getitem__, texts), width))
+        buffers.append(_encode_numbers(map(distinct.__getitem__, texts), width))
         facts.append({"name": name, "width": width})
     return {"type": "rows", "all": whole, "columns": facts}, buffers
 
 
-def _numbers(values: Iterable[int], width: int) -> bytes:
+def _encode_numbers(values: Iterable[int], width: int) -> bytes:
     code = {array(code).itemsize: code for code in "BHIL"}[width]
     return array(code, values).tobytes()
 
@@ -92,12 +92,12 @@ class Sheet:
         """Return the texts of the first rows by column, until :meth:`rebuild` computes them all."""
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
-        return {**self._texts(places), FINDINGS: [""] * len(places)}
+        return {**self._read_texts(places), FINDINGS: [""] * len(places)}
 
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
         """Compute the texts of every row again."""
         self.topology, self.ids = topology, ids
-        self.columns = self._texts(range(len(ids)))
+        self.columns = self._read_texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
         kept = sum(row_id < len(self._loaded.cells) for row_id in ids)
         self.changes = len(self._loaded.cells) - kept
@@ -117,7 +117,7 @@ class Sheet:
         edited, names = _find_edited_cells(before, topology)
         places = self._find_touched_rows(before, edited, names)
         placing = names & _PLACING or before.columns != topology.columns
-        fresh = self._texts(places, column_names(topology) if placing else sorted(names))
+        fresh = self._read_texts(places, list_column_names(topology) if placing else sorted(names))
         different = {}
         for name, texts in fresh.items():
             old = self.columns.setdefault(name, [""] * len(self.ids))
@@ -159,14 +159,14 @@ class Sheet:
             return 1
         return changed.count(" ") + 1 if changed else 0
 
-    def changed_columns(self, place: int) -> list[str]:
+    def find_changed_columns(self, place: int) -> list[str]:
         """Return the columns in which a row differs from the loaded file or a blank new row."""
         columns, row_id = self.topology.columns, self.ids[place]
-        loaded = self._loaded_rows()
+        loaded = self._arrange_loaded_rows()
         before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
         return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
 
-    def _loaded_rows(self) -> Sequence[tuple[str, ...]]:
+    def _arrange_loaded_rows(self) -> Sequence[tuple[str, ...]]:
         """Return the loaded rows, arranged in the current columns."""
         columns = self.topology.columns
         if columns == self._loaded.columns:
@@ -198,7 +198,7 @@ class Sheet:
     def _scope(self, name: str) -> str:
         return self._known[name].scope if name in self._known else "server"
 
-    def _texts(
+    def _read_texts(
         self, places: Sequence[int], names: Sequence[str] | None = None
     ) -> dict[str, list[str]]:
         topology = self.topology
@@ -206,7 +206,7 @@ class Sheet:
         roles_at = topology.columns.index("role")
         roles = [row[roles_at] for row in rows]
         shown = {}
-        for name in column_names(topology) if names is None else names:
+        for name in list_column_names(topology) if names is None else names:
             at = _place(topology, name)
             column = self._known.get(name)
             if at is None:
@@ -216,11 +216,11 @@ class Sheet:
             shown[name] = (
                 texts if column is None else self._fill_inherited(column, texts, roles, places)
             )
-        loaded, ids = self._loaded_rows(), self.ids
+        loaded, ids = self._arrange_loaded_rows(), self.ids
         changed = [
             ""
             if ids[place] < len(loaded) and row is loaded[ids[place]]
-            else " ".join(self.changed_columns(place))
+            else " ".join(self.find_changed_columns(place))
             for place, row in zip(places, rows)
         ]
         return {**shown, CHANGED: changed}
@@ -308,7 +308,7 @@ def group_names(topology: Topology, scope: str) -> list[str]:
     return [""] * len(topology.cells)
 
 
-def column_names(topology: Topology) -> tuple[str, ...]:
+def list_column_names(topology: Topology) -> tuple[str, ...]:
     """Return the columns in the table, then the other possible columns."""
     known = [column.name for column in topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))

@@ -37,7 +37,9 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
         and not any(part.startswith(_NOT_SHOWN) and part != os.pardir for part in path.parts)
         and not _is_of_a_folder(path)
     )
-    return sorted({(_with_its_options(p) if scenarios else p).as_posix() for p in tables})[:_LISTED]
+    return sorted({(_find_scenario_folder(p) if scenarios else p).as_posix() for p in tables})[
+        :_LISTED
+    ]
 
 
 def _list_siblings(table: str) -> Iterator[Path]:
@@ -45,7 +47,7 @@ def _list_siblings(table: str) -> Iterator[Path]:
     return folder.iterdir() if table and folder.is_dir() else iter(())
 
 
-def _with_its_options(path: Path) -> Path:
+def _find_scenario_folder(path: Path) -> Path:
     """Return the folder of a table if it contains the options, as in a scenario; or the table."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()

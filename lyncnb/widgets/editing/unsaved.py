@@ -18,13 +18,13 @@ from functools import cache
 from pathlib import Path
 
 from ...base.disk import files
-from ...base.records import RecordReader, json_value
+from ...base.records import RecordReader, convert_to_json
 from ...base.shown.tables import count_of
-from ...base.times import time_text
+from ...base.times import format_time
 from ...errors import BundleError, LyncnbError, OptionsError
 from ...jupyter.outdated_outputs import DRAFT_FOLDER
 from ...plan.options import PlanOptions
-from .choices import Server, ServerEdits, change_rows, edits_between, option_changes
+from .choices import Server, ServerEdits, find_edits, find_option_changes, list_change_rows
 from .draft import State
 from .edits import make_again
 from .plan_editing import PlanEditing
@@ -99,13 +99,13 @@ class DraftFile:
     @classmethod
     def between(cls, table: str, saved: State, now: State) -> DraftFile:
         """Create the content of a draft: the edits from the saved state to the current state."""
-        edits = edits_between(saved, now)
+        edits = find_edits(saved, now)
         return cls(
             format=_FORMAT,
             table=table,
-            table_sha256=table_digest(saved),
-            written=time_text(datetime.now(UTC)),
-            changes=len(change_rows(saved, now)),
+            table_sha256=compute_table_digest(saved),
+            written=format_time(datetime.now(UTC)),
+            changes=len(list_change_rows(saved, now)),
             change=tuple(
                 ChangedServers(servers=tuple(map(DraftServer.of, servers)), values=values)
                 for servers, values in edits.change
@@ -118,10 +118,10 @@ class DraftFile:
     def words(self, state: State) -> str:
         """Describe the draft by the number of changes and the time."""
         day, _, time = self.written.partition("T")
-        today = time_text(datetime.now(UTC)).partition("T")[0]
+        today = format_time(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
         words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
-        if self.table_sha256 != table_digest(state):
+        if self.table_sha256 != compute_table_digest(state):
             return f"{words}. {state.topology.source} or its options have changed since then."
         return f"{words}."
 
@@ -155,7 +155,7 @@ class UnsavedEdits:
         found = []
         for path, draft in self._others():
             if draft.table != table:
-                digest = digest or table_digest(state)
+                digest = digest or compute_table_digest(state)
                 if draft.table_sha256 != digest:
                     continue
             found.append((draft.written, path, draft))
@@ -180,7 +180,7 @@ class UnsavedEdits:
             draft = DraftFile.between(self._table, editor.saved, editor.state)
             path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
             files.make_folder(self._folder)
-            text = json.dumps(json_value(draft), ensure_ascii=False, indent=1)
+            text = json.dumps(convert_to_json(draft), ensure_ascii=False, indent=1)
             files.replace(path, text.encode("utf-8", "replace"))
         for old in self._folder.glob(f"*{self._end}"):
             if old != path:
@@ -219,11 +219,11 @@ class UnsavedEdits:
         state, rules = self._editor.saved, self._editor.rules
         trial = PlanEditing(state.topology, rules, options=state.options)
         trial.apply(make_again, edits=found[1].edits, options=self._options(found[1]))
-        return change_rows(trial.loaded, trial.state)
+        return list_change_rows(trial.loaded, trial.state)
 
     def _options(self, draft: DraftFile) -> dict[str, object]:
         options = PlanOptions.from_toml(draft.options.encode())
-        return option_changes(self._editor.options, options)
+        return find_option_changes(self._editor.options, options)
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -231,7 +231,7 @@ class UnsavedEdits:
             self._folder.rmdir()
 
 
-def table_digest(state: State) -> str:
+def compute_table_digest(state: State) -> str:
     """Return the SHA-256 digest of a table and its options in their saved form."""
     digest = hashlib.sha256(state.topology.to_csv())
     digest.update(state.options.to_toml().encode())
