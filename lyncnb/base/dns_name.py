@@ -216,9 +216,9 @@ def name_libraries() -> dict[str, str]:
 
     The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
     """
-    import publicsuffixlist
+    from importlib.metadata import version  # takes some milliseconds, and few runs need it
 
-    return {"publicsuffixlist": publicsuffixlist.__version__, "idna": idn.VERSION}
+    return {library: version(library) for library in ("publicsuffixlist", "idna")}
 
 
 @functools.cache

@@ -14,9 +14,6 @@ import idna
 
 from .pasted_text import BadName, shown
 
-#: The version of the library idna.
-VERSION = idna.__version__
-
 # Scripts that a single language uses together: Unicode Technical Standard 39, section 5.2.
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},

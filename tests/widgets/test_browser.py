@@ -260,7 +260,7 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.wait_for_function(
         "() => [...document.querySelectorAll('.lyncnb-static')]"
-        ".some(e => e.textContent.includes('1 change, not saved'))"
+        ".some(e => e.textContent.includes('Kaohsiung'))"
     )
     expect(lab.page.locator(".lyncnb-static")).to_be_hidden()
     path = lab.save()
