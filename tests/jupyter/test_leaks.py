@@ -233,7 +233,7 @@ def test_nbconvert_without_a_passphrase_fails(tmp_path):
         timeout=180,
     )
     assert ran.returncode == 1
-    assert "run it with lyncnb run NOTEBOOK, or set LYNCNB_PASSPHRASE" in ran.stderr
+    assert "run the notebook with lyncnb run NOTEBOOK, or set LYNCNB_PASSPHRASE" in ran.stderr
     assert not (tmp_path / "requests").exists()
 
 

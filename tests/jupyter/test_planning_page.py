@@ -128,7 +128,7 @@ def test_without_a_table_one_answers_questions(page, workspace):
     """Without a table, a button starts the guide, which leads to the files and the editor on one
     page.
     """
-    page.get_by_role("button", name="No table yet").click()
+    page.get_by_role("button", name="Answer questions instead").click()
     domains = page.get_by_label("SIP domains").first
     domains.fill("contoso.com")
     domains.press("Tab")

@@ -539,7 +539,7 @@ def test_a_page_of_one_plan_may_name_others(tmp_path):
     )
     nbformat.write(notebook, path)
     page = share_notebook(path).page.read_text()
-    assert "<strong>demonstration</strong>, not the plan of the editor:" in page
+    assert "<strong>demonstration</strong>, not the plan in the editor" in page
 
 
 @pytest.mark.kernel

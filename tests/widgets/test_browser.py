@@ -542,7 +542,7 @@ def test_the_panel_shows_an_error_in_a_callback(lab, folder):
     open_editor(lab, folder, broken)
     lab.page.get_by_label("Select fe02.contoso.com").check()
     alert = lab.page.get_by_role("alert")
-    alert.get_by_text("an error in lyncnb itself").wait_for()
+    alert.get_by_text("an error occurred in lyncnb itself").wait_for()
     text = alert.inner_text()
     assert "ZeroDivisionError" in text
     assert "secret" not in text

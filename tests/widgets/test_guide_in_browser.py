@@ -51,7 +51,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
-        '"con" is not a fully qualified domain name. What to do: write'
+        '"con" is not a fully qualified domain name. What to do: enter'
     ).first.wait_for()
     answer(panel, "SIP domains", "contoso.com;fabrikam.com")
     panel.get_by_text("7 certificates for 5 servers; findings: 0 errors").wait_for()

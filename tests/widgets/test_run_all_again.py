@@ -69,7 +69,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
     # Run All asks once again, without a second field.
     lab.run_all()
-    panel.get_by_text("nothing to do").wait_for()
+    panel.get_by_text("There is nothing to write").wait_for()
     expect(lab.field("Passphrase of the folder")).to_be_visible()
     expect(lab.field("Repeat the passphrase")).to_be_hidden()
 

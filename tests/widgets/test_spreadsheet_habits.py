@@ -154,7 +154,7 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
     alert = lab.page.locator(".lc-bubble").get_by_role("alert")
     alert.get_by_text("NoSuchRole").first.wait_for()
     lab.page.get_by_text("1 cell not changed").wait_for()
-    lab.page.get_by_text("New row 2 is not added").wait_for()
+    lab.page.get_by_text("New row 2 was not added").wait_for()
     expect(lab.page.locator(".lc-refused")).to_contain_text("NoSuchRole", use_inner_text=True)
     names = kernel(lab, "' '.join(row[0][:5] + row[3] for row in editor.topology.cells[3:])")
     assert names == "med01Tainan med02Yilan med03Tainan"
