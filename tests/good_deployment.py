@@ -34,7 +34,7 @@ COLUMNS = [
     "issuer",
 ]
 
-# One server for each role that the checks distinguish, without mistakes
+# The deployment has one server for each role that the checks distinguish.
 GOOD = (
     {
         "server_fqdn": "fe01.contoso.com",
@@ -87,7 +87,7 @@ def table(edits=(), drop=(), add=()):
 
 
 def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
-    """Plan the changed table."""
+    """Return the plan of the changed deployment table."""
     topology = read_topology(table(edits, **kwargs))
     return plan_certificates(topology, rules, options=options or PlanOptions())
 

@@ -63,19 +63,20 @@ SETTINGS = {
 # Console messages that the applications print for any notebook (JupyterLab 4.6)
 BENIGN = [
     r"favicon",
-    r"ERR_ABORTED",  # a request that was running when the page closed
+    r"ERR_ABORTED",  # A request was still running when the page closed.
     r"Download the React DevTools",
     r"service-worker",
-    r"Could not restore the debugger state",  # a kernel that ended in the meantime
-    # JupyterLab 4.6: the shutdown_reply arrives after the session has ended
+    r"Could not restore the debugger state",  # A kernel ended in the meantime.
+    # JupyterLab 4.6: the shutdown_reply arrives after the session has ended.
     r"null \(reading 'kernel'\)",
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
     r"reading 'schema'",  # Notebook 7.6 prints this for its settings registry.
-    r"npm/@fortawesome",  # Voila 0.5: the page requests icons from a CDN …
+    r"npm/@fortawesome",  # Voila 0.5: the page requests icons from a CDN.
     r"ERR_NAME_NOT_RESOLVED$",
     r"ERR_INTERNET_DISCONNECTED$",
-    r"getter for the shared module",  # … and finds the installed notebook package
+    # Voila 0.5: the page then finds the installed notebook package.
+    r"getter for the shared module",
 ]
 
 
@@ -276,7 +277,7 @@ class LabBrowser:
         self.stop()
 
     def start(self) -> LabBrowser:
-        """Open the page."""
+        """Open the page in the browser."""
         if self._browser is None:
             self._playwright, self._browser = start_chromium()
         self.context = self._browser.new_context(
@@ -289,7 +290,7 @@ class LabBrowser:
         return self
 
     def stop(self) -> None:
-        """Close the page."""
+        """Close the page in the browser."""
         self.context.close()
         if self._playwright is not None:
             self._browser.close()
@@ -347,7 +348,7 @@ class LabBrowser:
         )
 
     def command(self, name: str, **arguments: object) -> None:
-        """Run a JupyterLab command."""
+        """Run a JupyterLab command by its id."""
         self.js("await app.commands.execute(arg[0], arg[1]);", [name, arguments])
 
     def run_all(self, *, wait: bool = True) -> None:
@@ -482,7 +483,7 @@ def start_chromium():
     """Start Playwright and the installed Chromium. The caller must close both."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=30_000)  # the same limit as for other waits in the page
+    expect.set_options(timeout=30_000)  # Other waits in the page have the same limit.
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True

@@ -148,8 +148,9 @@ def axe_violations(
 
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+|[A-Z][a-z]+-[A-Z]\w+|(?<![\w-])--?[A-Za-z][\w-]*")
 _DATE = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)")
-_GAP = 7.0  # the maximum distance between two words on a line, in points; columns are further apart
-_INDENT = 25.0  # the distance in points by which a line may begin before the line above it
+# The maximum distance between two words on a line, in points. Columns are further apart.
+_GAP = 7.0
+_INDENT = 25.0  # The distance in points by which a line may begin before the line above it.
 
 
 def torn_tokens(pdf: Path, names: Iterable[str]) -> list[str]:

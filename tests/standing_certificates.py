@@ -126,7 +126,8 @@ class Estate:
 
     plan: ln.CertificatePlan
     faults: dict[str, str] = field(default_factory=dict)  # The faults by certificate id.
-    named: dict[str, str] = field(default_factory=dict)  # by id: words that lyncnb must report
+    # The words that lyncnb must report, by certificate id.
+    named: dict[str, str] = field(default_factory=dict)
     # The SHA-256 hashes of unplanned certificates.
     unplanned: set[str] = field(default_factory=set)
     stores: dict[str, list[Stored]] = field(default_factory=dict)

@@ -88,7 +88,7 @@ TOUCHES = {
 CALLS = {
     # This function returns the content of a secret.
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
-    # the date, each through a today= argument, and the time since which a lock is held
+    # These functions read the date (through a today= argument), or the time of a lock.
     "now": {
         "base.disk.folder_lock",
         "checks.check_plan",
@@ -104,7 +104,7 @@ CALLS = {
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # functions that hide an import, a message, or an exit
+    # These functions hide an import, a message, or an exit.
     "import_module": set(),
     "__import__": set(),
     "print": set(),

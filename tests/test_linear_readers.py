@@ -318,7 +318,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "a spreadsheet": stored_spreadsheet("FrontEnd"),
 }
 
-# The exceptions that readers raise for invalid input
+# Readers raise these exceptions for invalid input.
 _REFUSALS = (
     *(LyncnbError, BadCertificate, PfxNotOpened, asn1.BadStructure, ValueError, RecursionError),
     zipfile.BadZipFile,

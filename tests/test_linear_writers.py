@@ -73,7 +73,7 @@ class Deployment:
 
     @cached_property
     def topology(self) -> ln.Topology:
-        """Read the table."""
+        """Read the table of servers as a topology."""
         return ln.read_topology(self.table)
 
     @cached_property
@@ -84,7 +84,7 @@ class Deployment:
 
     @cached_property
     def findings(self) -> ln.Findings:
-        """Check the plan."""
+        """Return the findings of the plan."""
         return ln.check_plan(self.plan, on=TODAY)
 
     @cached_property
@@ -95,7 +95,7 @@ class Deployment:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Compare the two plans."""
+        """Return the comparison of the two plans."""
         difference = find_causes(ln.compare_plans(self.plan, self.other))
         return Comparison(
             difference=difference, old_findings=self.findings, new_findings=self.findings
@@ -109,7 +109,7 @@ class Deployment:
 
     @cached_property
     def trust(self) -> ln.TrustPlan:
-        """Plan which servers trust which."""
+        """Return the trust plan: the roots that each server needs."""
         return ln.trust(self.plan)
 
     @cached_property
@@ -119,7 +119,7 @@ class Deployment:
 
     @cached_property
     def on_record(self) -> ln.RequestBundle:
-        """Record every certificate, without keys."""
+        """Return a folder in which every certificate is recorded, without keys."""
         begins = datetime(2026, 11, 1, tzinfo=UTC)
         return bundle_of(self.plan, lambda _: (begins, begins.replace(year=2027)))
 
@@ -158,7 +158,7 @@ class Folder(Deployment):
 
     @cached_property
     def received(self) -> ln.RequestBundle:
-        """Receive the certificates."""
+        """Receive the issued certificates into the request folder."""
         receive(self.bundle.folder, self.place / "issued.pem", today=TODAY)
         return ln.open_requests(self.bundle.folder)
 
@@ -183,12 +183,12 @@ class Folder(Deployment):
 
     @cached_property
     def issued(self) -> ln.IssuedCertificates:
-        """Match the received certificates."""
+        """Match the received certificates with their requests."""
         return match_certificates(self.received, today=TODAY)
 
     @cached_property
     def steps(self) -> ln.DeploymentSteps:
-        """Create the deployment steps."""
+        """Return the deployment steps of the request folder."""
         return deployment_steps(self.issued, today=TODAY)
 
     @cached_property

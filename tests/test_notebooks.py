@@ -49,7 +49,8 @@ NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs.
     r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs.
-    r"|(?<![\w+/])0x[0-9a-f]{6,}"  # a memory address, but not four letters in a picture
+    # Memory addresses differ between runs. Four letters in a picture are not one.
+    r"|(?<![\w+/])0x[0-9a-f]{6,}"
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
 )
 
@@ -80,7 +81,7 @@ def executed(request, tmp_path_factory):
     notebook.metadata.pop(
         "lyncnb", None
     )  # This entry marks an executed copy, but the committed file is not a copy.
-    notebook.metadata.pop("language_info", None)  # the version of Python on one computer
+    notebook.metadata.pop("language_info", None)  # The version of Python belongs to one computer.
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})

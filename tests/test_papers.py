@@ -57,7 +57,7 @@ def test_commands_are_told_as_they_are():
     told, wrong = 0, []
     for path, name, options in _told_commands():
         if name not in _COMMANDS:
-            continue  # words such as "lyncnb makes" are not commands
+            continue  # Words such as "lyncnb makes" are not commands.
         known = {
             spelling
             for option in _COMMANDS[name].params

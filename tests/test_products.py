@@ -132,12 +132,12 @@ def as_csv(rows: list[dict]) -> bytes:
     )
 
 
-#: The product whose rules a vector's certificate follows
+#: A vector's certificate follows the rules of this product.
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
 #: The products for which another page prints a vector's certificate again, or for which it is
 #: inferred.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
-#: Certificates that one page prints for several versions
+#: One page prints these certificates for several versions.
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 

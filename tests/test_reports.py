@@ -53,7 +53,7 @@ SAMPLE = REPOSITORY / "data" / "contoso.csv"
 
 @cache
 def plan() -> ln.CertificatePlan:
-    """Plan the sample."""
+    """Return the plan of the sample deployment."""
     return ln.plan_certificates(ln.read_topology(SAMPLE), ln.load_rules())
 
 

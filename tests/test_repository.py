@@ -30,7 +30,7 @@ ADDRESSES = re.compile(
         )
     )
 )
-# Home folders, and the folder that contains this clone
+# These are home folders, and the folder that contains this clone.
 PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
 PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 HOST = re.compile(

@@ -102,7 +102,7 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def ods_cell(text: str) -> str:
-    """Return a text cell."""
+    """Return an OpenDocument cell that contains text."""
     inside = (
         "".join(f"<text:p>{escape(line)}</text:p>" for line in text.split("\n")) if text else ""
     )

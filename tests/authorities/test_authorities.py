@@ -191,7 +191,7 @@ def test_nss(folders, tmp_path):
     check_all(folder, issued, public=("web-pki-objection", *OF_A_PRIVATE_CA))
     assert (
         issued.exit_status == 1
-    )  # one warning remains: a private CA has no certificate transparency log
+    )  # One warning remains, because a private CA has no certificate transparency log.
 
 
 def test_nss_without_a_list(folders, tmp_path):
@@ -206,7 +206,7 @@ def test_nss_without_a_list(folders, tmp_path):
     check_all(folder, issued, "crl-distribution-point-absent", public=public)
     assert (
         issued.exit_status == 1
-    )  # one warning remains: a private CA has no certificate transparency log
+    )  # One warning remains, because a private CA has no certificate transparency log.
 
 
 @pytest.mark.parametrize("kind", [CerttoolCa, KeytoolCa, EasyRsaCa])

@@ -52,7 +52,8 @@ BEGINS = TODAY - NINE_DAYS
 POOL = [("CN", "pool.contoso.com")]
 OTHER = PythonCa("Fabrikam")
 OTHER_CHAIN = [read_certificate(der(one)) for one in OTHER.chain]
-RSA_KEY = rsa.generate_private_key(65537, 2048)  # of a whole CA: only RSA has two signature schemes
+# The CA has an RSA key, because only RSA has two signature schemes.
+RSA_KEY = rsa.generate_private_key(65537, 2048)
 
 
 def ca_certificate(public_key, subject, issuer, issuer_key, **changes):

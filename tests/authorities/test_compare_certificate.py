@@ -280,7 +280,7 @@ def test_ldap_only(role, expected):
     ("days", "asked", "expected"),
     [
         (365, 365, []),
-        (364.5, 365, []),  # the CA sets the start of the validity some hours earlier
+        (364.5, 365, []),  # The CA sets the start of the validity some hours earlier.
         (
             363,
             365,
@@ -316,7 +316,7 @@ def test_public_limit(begins, days, told):
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
     codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
     assert ("validity-over-public-limit" in codes) is told
-    assert compared(made(days=3650)) == []  # an enterprise CA may choose its limit
+    assert compared(made(days=3650)) == []  # An enterprise CA may choose its limit.
 
 
 def test_checks_are_complete():
@@ -338,7 +338,7 @@ def test_every_code_is_used():
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    named |= {rule.code for rule in ca_rules().roots}  # the table of roots has separate codes
+    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has separate codes.
     assert set(returned_checks()) - named == set()
 
 

@@ -65,20 +65,20 @@ def trusted() -> bytes:
         (TEXT.encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-le"), [LEAF]),
-        (BODY.encode(), [LEAF]),  # base64 without a PEM label, in one line
+        (BODY.encode(), [LEAF]),  # The text is base64 in one line without a PEM label.
         (base64.encodebytes(der(LEAF)), [LEAF]),
         (BODY.encode("utf-16"), [LEAF]),
         (trusted(), [LEAF]),
         (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
         (armoured("certificate", der(LEAF)), [LEAF]),
-        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # the label does not decide the format
+        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # The label does not decide the format.
         (p7b(*CHAIN), list(CHAIN)),
         (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
         (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # AD CS uses this label.
         (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
         (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
         (base64.encodebytes(p7b(*CHAIN)), list(CHAIN)),
-        (pem(LEAF, LEAF), [LEAF]),  # a certificate that appears twice is read once
+        (pem(LEAF, LEAF), [LEAF]),  # A certificate that appears twice is read once.
         (TEXT.replace("-----\n", "----- \n").encode(), [LEAF]),
         (f"Dear planner,\n\n{TEXT}\nRegards".encode(), [LEAF]),
     ],

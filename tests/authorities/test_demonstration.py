@@ -43,8 +43,9 @@ def test_it_answers_a_sample_with_three_mistakes(tmp_path):
     assert errors == {"names-missing", "crl-distribution-point-absent"}
     assert (
         len(issued.waiting) == 3
-    )  # two certificates were rejected, and one request was not answered
-    assert answers.files == len(bundle.requests)  # the root was returned, one certificate was not
+    )  # Two certificates were rejected, and one request was not answered.
+    # The root was returned, but one certificate was not.
+    assert answers.files == len(bundle.requests)
     assert not any(b"PRIVATE" in path.read_bytes() for path in (tmp_path / "answers").iterdir())
     assert {one.certificate.issuer_name for one in issued.certificates} == {DEMONSTRATION_NAME}
 

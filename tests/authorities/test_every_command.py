@@ -416,7 +416,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     assert f"{place}/{found.name} is not the" in ended.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
     assert found.stem + ".pfx" not in scripts
-    if place == "pfx":  # after it is packaged again, it matches the record
+    if place == "pfx":  # After it is packaged again, the package matches the record.
         assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
 

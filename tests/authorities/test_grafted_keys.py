@@ -84,7 +84,7 @@ def test_none_is_lost(tmp_path):
         with suppress(BadCertificate):
             readable[number] = read_certificate(der)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a notebook would show a library's warnings
+        warnings.simplefilter("error")  # A notebook would show a library's warnings.
         issued = receive(bundle.folder, answers, today=TODAY)
     told = {found.about for found in issued.findings}
     assert not any("ParseError" in found.message for found in issued.findings)

@@ -151,7 +151,7 @@ def test_page_counts_from_its_own_day(tmp_path):
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
     page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
-    assert page.count("2027-01-28") == 2  # the evaluation date, in the table and in the margin
+    assert page.count("2027-01-28") == 2  # The evaluation date is in the table and in the margin.
     assert "not specified: ask the sender" in page
     assert (
         "A certificate is valid for at most 100 days, or at most 47 days if it is issued on" in page
@@ -417,7 +417,7 @@ def with_client_authentication(folder):
     document = json.loads(manifest.read_text(encoding="utf-8"))
     [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
     wanted["plan"]["eku"] = ["serverAuth", "clientAuth"]
-    document["plan_sha256"] = ""  # no longer a request of the current plan
+    document["plan_sha256"] = ""  # The request is no longer part of the current plan.
     manifest.write_text(json.dumps(document), encoding="utf-8")
     return wanted["id"]
 

@@ -108,7 +108,7 @@ def test_again(folder, tmp_path):
     receive(folder, path, today=TODAY)
     before = snapshot(folder, but_lock=True)
     receive(folder, path, today=TODAY + timedelta(days=30))
-    receive(folder, today=TODAY)  # the files that are already in returned
+    receive(folder, today=TODAY)  # These files are already in the folder returned.
     assert snapshot(folder, but_lock=True) == before
 
 
@@ -398,7 +398,7 @@ def test_interrupted_while_making_room(folder, tmp_path):
     leaf = folder / "returned" / f"{request_id}.cer"
     digest = hashlib.sha256(leaf.read_bytes()).hexdigest()[:8]
     moved = folder / "archive" / f"{request_id}-{digest}.cer"
-    moved.hardlink_to(leaf)  # the new name is on disk, and the old name still exists
+    moved.hardlink_to(leaf)  # The new name is on disk, and the old name still exists.
     receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert leaf.read_bytes() == pem(second)
     assert moved.read_bytes() == pem(first)

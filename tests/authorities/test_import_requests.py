@@ -56,7 +56,7 @@ shell = pytest.fixture(make_shell)
 
 
 def planned(name="single-server.csv", **options):
-    """Plan a sample deployment."""
+    """Return the plan of a sample deployment."""
     return plan_certificates(
         read_topology(DATA / name), load_rules(), options=PlanOptions(**options)
     )
@@ -442,9 +442,7 @@ def test_renewing_by_name_takes_the_route_of_the_command(waiting):
     request_elsewhere(plan, folder, findings=(), renew=[name], reason="back", computer=TOOLS)
     record = open_requests(folder).manifest.by_id[name]
     assert (record.generation, record.key_holder, record.is_written) == (3, TOOLS, False)
-    assert (
-        len(list((folder / "archive").glob("*.key"))) == 1
-    )  # the key that was created in the folder
+    assert len(list((folder / "archive").glob("*.key"))) == 1  # The key was created in the folder.
 
 
 def test_a_folder_with_keys_keeps_them(tmp_path):
@@ -498,7 +496,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     receive_requests(folder, *made)
-    assert rebuild_manifest(folder, None).notes == ()  # if its manifest exists, nothing is missing
+    assert rebuild_manifest(folder, None).notes == ()  # If its manifest exists, nothing is missing.
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, None)
     (record,) = bundle.requests

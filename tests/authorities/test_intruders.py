@@ -42,7 +42,7 @@ def template(tmp_path_factory) -> Path:
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
     make_root(place / "ca").subordinate("issuing")
-    theirs = make_root(place / "theirs")  # with the same name as the CA
+    theirs = make_root(place / "theirs")  # The attacker's CA has the same name as the CA.
     theirs.subordinate("issuing")
     return place
 
@@ -63,12 +63,12 @@ class Folder:
 
     @property
     def csr(self) -> Path:
-        """Return the server's request."""
+        """Return the CSR of the server in the folder."""
         (found,) = self.requests.glob("csr/Standard*.csr")
         return found
 
     def file(self, name: str, data: bytes) -> Path:
-        """Write a returned file."""
+        """Write a file that the attacker or the CA returns."""
         (self.place / name).write_bytes(data)
         return self.place / name
 
@@ -83,7 +83,7 @@ class Folder:
 
     @property
     def record(self) -> RequestRecord:
-        """Return the server's record."""
+        """Return the server's record in the manifest."""
         return next(r for r in open_requests(self.requests).requests if "Standard" in r.id)
 
     def package(self) -> None:

@@ -129,7 +129,7 @@ def test_document(issued):
 
 
 def test_nothing_is_written(bundle, issued):
-    """Matching certificates changes no file."""
+    """Matching certificates with requests changes no file in the folder."""
     assert not (bundle.folder / "returned").exists()
     assert read_manifest(bundle.folder) == bundle.manifest
 

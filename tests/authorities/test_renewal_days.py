@@ -94,7 +94,7 @@ def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
     begins = datetime.combine(date(2026, 10, 1), time())
     ends = (
         begins + 111 * DAY - SECOND
-    )  # valid until 2027-01-19, so the last third begins on 2026-12-14
+    )  # It is valid until 2027-01-19, so its last third begins on 2026-12-14.
     found = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
     assert [(str(one.order_on), str(one.change_on)) for one in found] == [
         ("2026-12-17", "2027-01-09"),

@@ -59,7 +59,7 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     if hash_name:
         certificate = resigned(certificate, CA.key, hash_name)
     certificate = read_certificate(der(certificate))
-    if ends is not None:  # pyca creates no certificate that ends before its start
+    if ends is not None:  # The library creates no certificate that ends before its start.
         certificate = replace(certificate, not_after=certificate.not_before + ends)
     found = compare_certificate(
         certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked

@@ -90,7 +90,7 @@ def test_archive(tmp_path):
             ("certs/", b""),
             ("certs/sip.cer", pem(LEAF)),
             ("__MACOSX/._sip.cer", b"junk"),
-            ("chain\\ca.p7b", p7b(*CA.chain)),  # paths as written by old .NET versions
+            ("chain\\ca.p7b", p7b(*CA.chain)),  # Old .NET versions write paths with a backslash.
         )
     )
     files = read_returned([path])

@@ -55,7 +55,7 @@ class Case:
 
     @property
     def server(self) -> Path:
-        """Return the server's request."""
+        """Return the CSR of the server in the folder."""
         return self.csr("StandardEdition")
 
     def put(self, name: str, data: bytes) -> Path:
@@ -442,7 +442,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # 2 and 3: which certificate replaces which
+    # --- 2 and 3: which certificate replaces which ---
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -565,7 +565,7 @@ TABLE = {
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # The certificate is due for renewal.
-    # 7: names, and files of the folder
+    # --- 7: names, and files of the folder ---
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),

@@ -99,7 +99,7 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
     package.answers.mkdir()
     (package.answers / f"{THIRD}.txt").write_text(
         ""
-    )  # the computer was switched off in the meantime
+    )  # The computer was switched off in the meantime.
     status, shown = package.run("n\n")
     assert status == 1
     assert "Which CA" not in shown

@@ -177,7 +177,7 @@ class Pair:
 
     planned: ln.CertificatePlan
     trust: ln.TrustPlan
-    server: Presentation  # the pool that owns the server's certificate
+    server: Presentation  # This is the pool that owns the server's certificate.
     client: Presentation | None
 
 
@@ -258,7 +258,7 @@ class Tried:
 
     def certificate(self, chance, shown, usages=None, *, with_chain=None):
         """Issue a certificate with its planned names and usages, and return one of its host names."""
-        if not shown.certificates:  # a certificate of an external party, with all usages
+        if not shown.certificates:  # An external party's certificate has all usages.
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
         one = self.by_id[chance.choice(shown.certificates)]
@@ -269,7 +269,8 @@ class Tried:
             with_chain = self.has_chain(one, shown.root)
         path = self.lab.issue(
             shown.root,
-            one.subject.common_name or one.pool,  # blank if the table has no such name
+            # The subject is blank if the table lacks the name.
+            one.subject.common_name or one.pool,
             names,
             usages or one.extended_key_usage,
             with_chain=with_chain,

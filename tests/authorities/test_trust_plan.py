@@ -115,7 +115,8 @@ def test_servers_trust_one_another():
     ]
     for one in planned.presentations:
         if one.statement == "between-servers":
-            assert one.asked == ("serverAuth",)  # "The Client Authentication EKU is … no longer"
+            # Microsoft: "The Client Authentication EKU is … no longer"
+            assert one.asked == ("serverAuth",)
             assert one.is_served
             assert not one.is_inferred
 

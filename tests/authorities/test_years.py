@@ -69,7 +69,7 @@ class History:
         self.random.choice(moves)()
 
     def wait(self) -> None:
-        """Let some days pass."""
+        """Let some days pass in the simulation."""
         self.day += timedelta(days=self.random.choice([1, 5, 20, 60]))
 
     def answer(self) -> None:
@@ -176,7 +176,7 @@ class Estate:
 
     @property
     def manifest(self) -> Manifest:
-        """Return the recorded certificates."""
+        """Return the recorded certificates of the folder's manifest."""
         return read_manifest(self.folder)
 
     def answer(self) -> None:
@@ -255,7 +255,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     estate.answer()
     estate.deploy()
     assert estate.check().exit_status == 0
-    for _ in range(2):  # public certificates of 47 days, renewed without entering an id
+    for _ in range(2):  # Public certificates of 47 days are renewed without entering an id.
         estate.wait(33)
         assert {one.state for one in estate.check().shown} == {"issued", "expiring"}
         estate.renew()
@@ -265,7 +265,7 @@ def test_three_years_with_the_same_folder(tmp_path):
         estate.deploy()
         assert estate.check().exit_status == 0
     estate.days["public"] = 99
-    estate.wait(50)  # nobody renewed, and the public certificates expired
+    estate.wait(50)  # Nobody renewed, and the public certificates expired.
     assert estate.check().exit_status == 1
     estate.renew()
     estate.answer()

@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A complete file."""
+    """A TOML file with all types of values."""
 
     title: str
     flag: bool = False

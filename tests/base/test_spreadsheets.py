@@ -44,7 +44,7 @@ def test_neutralise_formula_starts(start):
     ],
 )
 def test_neutralise_leaves_the_rest(value, text):
-    """Other text is not changed."""
+    """A cell whose text cannot start a formula is not changed."""
     assert escape_formula(value) == text
 
 
@@ -120,9 +120,9 @@ def test_xlsx_has_a_filter_and_a_fixed_heading():
 def test_xlsx_bytes_do_not_depend_on_the_time():
     """The same table gives an identical file at any time."""
     first = to_xlsx([_sheet(("a", 1))], title="t")
-    time.sleep(2.1)  # a ZIP entry's time has steps of two seconds
+    time.sleep(2.1)  # The time of a ZIP entry has steps of two seconds.
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
-    assert "dcterms:created" not in _xml(first)  # no date is better than a wrong date
+    assert "dcterms:created" not in _xml(first)  # A missing date is better than a wrong date.
 
 
 def test_xlsx_says_who_made_it_and_when():

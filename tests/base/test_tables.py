@@ -79,7 +79,7 @@ def test_frame_refuses_ragged_rows():
         (False, "no"),
         (7, "7"),
         (("a", "b"), "a; b"),
-        ("NA", "NA"),  # a site may have the name NA
+        ("NA", "NA"),  # A site may have the name NA.
     ],
 )
 def test_cell_text(value, text):
@@ -98,7 +98,7 @@ def test_html_escapes_cells_headings_and_caption():
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
-    assert parsed.tags - {"wbr"} == tags  # only possible line breaks in a long word
+    assert parsed.tags - {"wbr"} == tags  # The only tags are possible line breaks in a long word.
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
     assert text.count('<th scope="col">') == 1
@@ -114,7 +114,7 @@ def test_html_shows_any_text_as_it_stands(value):
 
 
 class Numbers(tables.Table):
-    """A table of many rows."""
+    """A table of many rows with numbers."""
 
     def _headings(self):
         return ("n",)
@@ -227,7 +227,7 @@ def test_pandas_waits_until_a_frame_is_asked_for():
 
 
 class Servers(Numbers):
-    """A table of three columns."""
+    """A table of servers with three columns."""
 
     def _headings(self):
         return ("Server", "Role", "State")

@@ -22,7 +22,7 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
          [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
         # The freeze is in each year and crosses the end of the year.
         ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
-        # started in the year before the first date
+        # This freeze started in the year before the first date.
         ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
         ("05-01", [("2027-05-01", "2027-05-01")]),
         ("2025-01-01 to 2025-12-31", []),

@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS.parent))  # also if the package is not installed
+sys.path.insert(0, str(TESTS.parent))  # The benchmark also runs if the package is not installed.
 
 WORDS = "correct horse battery"
 NAMES = 5
@@ -113,7 +113,7 @@ def files(items: list, algorithm: str, count: int, folder: Path) -> None:
 CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": loop,  # with the plan in memory, which lyncnb needs
+    "planned-loop": loop,  # The plan is in memory, because lyncnb needs it too.
     "raw": raw,
     "files": files,
 }

@@ -85,7 +85,7 @@ def timed(work) -> tuple[float, float]:
 
 
 def main(count: int) -> None:
-    """Print both ratios."""
+    """Measure packages, and print both ratios of CPU time."""
     pairs = material(count)
     work = tasks(pairs)
     cpu_ratios, wall_ratios = [], []

@@ -97,7 +97,7 @@ def timed(what: str, count: int, work):
 
 
 def measure(count: int, ca: PythonCa) -> None:
-    """Measure one number of certificates."""
+    """Measure receiving a given number of certificates."""
     place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-"))
     try:
         answers = lay_out(place, count, ca)

@@ -14,7 +14,7 @@ import pytest
 # A long timeout for a busy computer. A CA that works responds in milliseconds.
 SECONDS = 60
 
-#: Java options for short runs: one fast compiler, and one thread for garbage collection
+#: Java options for short runs select one fast compiler and one thread for garbage collection.
 BRIEF_JAVA = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xshare:auto")
 
 

@@ -146,7 +146,7 @@ class StandIn:
             if key.strip().casefold() == "certificatetemplate" and value.strip():
                 return value.strip()
         found = [e.value.value for e in csr.extensions if e.oid == TEMPLATE_OID]
-        # A BMPString without a wrapper, as Windows writes it
+        # Windows writes a BMPString without a wrapper.
         return found[0][2:].decode("utf-16-be") if found else ""
 
     def _issue(self, csr: x509.CertificateSigningRequest, template: Template) -> x509.Certificate:

@@ -24,7 +24,7 @@ class NssCa:
             *("-S", "-x", "-n", "root", "-s", "CN=Fabrikam NSS CA,O=Fabrikam", "-t", "CT,,"),
             *("-m", "1", "-v", "120", "-k", "rsa", "-g", "2048", "-z", self._noise, "-2"),
             *("--keyUsage", "certSigning,crlSigning,critical"),
-            text="y\n-1\ny\n",  # answers to certutil: a CA, any path length, critical
+            text="y\n-1\ny\n",  # The answers to certutil are a CA, any path length, and critical.
         )
 
     def _run(self, *arguments: str | Path, text: str = "") -> bytes:
@@ -40,7 +40,7 @@ class NssCa:
             *("-m", str(1000 + self._count), "-v", str(self._months)),
             *("--keyUsage", "digitalSignature,keyEncipherment,critical"),
             *("--extKeyUsage", "serverAuth", *(("-4",) if self._crl else ())),
-            # answers to certutil: full name, URI, this value; no more names, reasons, or issuers;
+            # The answers to certutil: full name, URI, this value, nothing more, not critical.
             # not critical
             text=f"1\n7\n{self._crl}\n-1\n-1\n-1\nn\nn\n" if self._crl else "",
         )

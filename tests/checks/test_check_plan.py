@@ -85,12 +85,12 @@ def test_samples_have_no_errors(name):
 
 LONG = (
     "a" * 50 + ".department.contoso.com"
-)  # 73 characters are valid in DNS, but too long for X.520
+)  # A name of 73 characters is valid in DNS, but too long for X.520.
 WILDCARD = PlanOptions(wildcard=True)
 EXTRA = "extra_san"
 
 TABLE_CASES = [
-    # code, severity, subject (None: any), edits, options
+    # Each case has code, severity, subject (None: any), edits and options.
     ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
     ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
     ("edge-name-missing", "error", "edge01.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
@@ -489,7 +489,7 @@ def test_certificate_that_should_be_shared_is_reported(code, usage):
 
 WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.nearest]
 CASES = [(RULES.product, check) for check in WITH_CASES]
-for product in products():  # only the findings that the earlier cases do not cover
+for product in products():  # Only findings that the earlier cases do not cover are tested here.
     of_others = {(check.code, check.fires.says) for _, check in CASES}
     CASES += [
         (product, check)
@@ -564,7 +564,7 @@ def test_parts_add_up_to_the_whole():
     assert sort_findings(parts) == check_plan(plan, on=day)
 
 
-#: Changes to a certificate that each cause a finding
+#: Each of these changes to a certificate causes a finding.
 ALTERATIONS = (
     lambda c: c._replace(subject_alt_name=()),
     lambda c: c._replace(subject_alt_name=c.subject_alt_name[1:]),
@@ -705,7 +705,7 @@ def test_counted_size_is_the_encoded_size(names):
 @pytest.mark.parametrize(
     ("count", "name", "fits"),
     [
-        # TechNet wiki 3306: 151 names with 25 characters
+        # TechNet wiki 3306 states 151 names with 25 characters.
         (151, "host{:03}.contoso123456.com", True),
         (152, "host{:03}.contoso123456.com", False),
     ],

@@ -35,7 +35,7 @@ CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.ju
 
 _P = "cabf.serverauth.subscriber"
 
-#: lyncnb's code for a plan, and the codes of pkilint and zlint 3.6.2 for the certificate, or ""
+#: For each of lyncnb's codes: the codes of pkilint and zlint 3.6.2 with the same meaning, or "".
 SAME = {
     "internal-name-on-public-certificate": ("cabf.internal_domain_name", "e_dnsname_not_valid_tld"),
     "reverse-zone-name-on-public-certificate": (
@@ -63,7 +63,7 @@ SAME = {
     ),
 }
 
-#: lyncnb's findings about single public certificates that no linter has
+#: No linter has these lyncnb findings about single public certificates.
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -86,7 +86,7 @@ OURS_ALONE = {
     "roots-of-entrust-distrusted",
 }
 
-#: Linter reports that lyncnb does not have, with the reasons
+#: lyncnb does not have these linter reports, for the given reasons.
 LACKED = {
     # Public CAs should not include a common name, but Lync Server needs one.
     "cabf.serverauth.dv.common_name_attribute_present",

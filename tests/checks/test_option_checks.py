@@ -20,7 +20,7 @@ def told(options):
     ("options", "message"),
     [
         ({"xmpp_host_names": True}, "xmpp_host_names = true"),
-        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # the same value as in every row
+        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # Every row has the same value.
         (
             # The domain is already a SIP domain.
             {"autodiscover_internal_extra_domains": ("contoso.com",)},

@@ -367,7 +367,7 @@ def test_no_tampered_plan_is_taken(tmp_path):
             altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
         else:
             member, altered = tampered(chance, first.data)
-            if kind == 1:  # changed by a person who does not know the digest
+            if kind == 1:  # Another person changed the file and does not know the digest.
                 ends = first.data[first.data.rfind(b'"sha256"') :]
                 altered = altered[: altered.rfind(b'"sha256"')] + ends
         if altered == first.data:

@@ -519,7 +519,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     path.write_bytes(encode_saved_plan(document))
     assert (
         approve(planner, "--key", "alice").status == 2
-    )  # a product for which these words are unknown
+    )  # In this product, these words are unknown.
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (2, False)

@@ -214,7 +214,7 @@ def test_not_a_truth_value(shell, value):
         "fe01.contoso.net:443",
         "192.0.2.7",
         "2001:db8::7",
-        "\uff11\uff19\uff12.0.2.7",  # full-width digits, which become an IP address after mapping
+        "\uff11\uff19\uff12.0.2.7",  # These full-width digits become an IP address after mapping.
         "f*.contoso.net",
         "*.*.contoso.net",
         "*",

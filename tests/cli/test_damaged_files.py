@@ -73,7 +73,7 @@ NEW = ("--new-passphrase-file", "new")
 QUICK = (
     "--options",
     "quick.toml",
-)  # keys that are fast to generate and differ from those of the folder
+)  # These keys are fast to generate and differ from those of the folder.
 
 #: Commands that read a file outside of a request folder. {} is the file's name.
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -145,7 +145,7 @@ def test_a_table_in_memory_is_not_written():
 
 
 def test_yes_goes_with_fix(shell, files):
-    """--yes is rejected without --fix."""
+    """The option --yes is rejected without --fix."""
     done = shell("check", files[0], "--yes")
     assert (done.status, "add --fix" in done.err) == (2, True)
 

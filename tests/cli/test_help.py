@@ -34,7 +34,7 @@ def test_help_lists_every_command():
 
 
 def test_version_is_that_of_the_package():
-    """--version shows the installed version."""
+    """The option --version shows the installed version of lyncnb."""
     from importlib.metadata import version
 
     assert version("lyncnb") == VERSION

@@ -165,7 +165,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
     assert ended.err.startswith("lyncnb: "), ended
     if (
         "needs attention: 1 file" in ended.out
-    ):  # one of them is the list, and the folder is shown anyway
+    ):  # One of the files is the list, and the folder is shown anyway.
         assert "--approved-by" in arguments
         assert ended.status == 3
         return
@@ -207,7 +207,7 @@ def test_what_is_in_it(planner, reader):
     for what, content in CONTENTS.items():
         planner.write("file.ipynb", content)
         if reader.endswith(("options_file", "_options")) and what == "empty":
-            continue  # an empty file has no options, which is valid
+            continue  # An empty file has no options, which is valid.
         refused(planner, READERS[reader], "file.ipynb")
 
 

@@ -1,4 +1,4 @@
-"""The commands for notebooks."""
+"""The commands for notebooks run, clean, share and serve them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
         "print(len(getpass.getpass('Passphrase (at least 12 characters): ')))\nfolder = 'requests'",
     )
     shell.write("small.ipynb", before)
-    for name in ("requests/keys", "others/keys"):  # the file that marks a request folder
+    for name in ("requests/keys", "others/keys"):  # This file marks a request folder.
         (shell.folder / name).mkdir(parents=True)
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0
@@ -142,7 +142,7 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
         told += os.read(ours, 1024)
     os.write(ours, b"\x03")
     assert process.wait(timeout=60) == 130
-    with suppress(OSError):  # the terminal closes after all output was read
+    with suppress(OSError):  # The terminal closes after all output was read.
         while more := os.read(ours, 1024):
             told += more
     os.close(ours)

@@ -131,7 +131,8 @@ def refused(planner, arguments: list[str], *words: str) -> None:
     """Check that a command is rejected with a plain message, and nothing is changed."""
     before = contents(planner.folder)
     ended = planner(*arguments)
-    assert ended.status == 2, (arguments, ended)  # also for commands that work on a folder
+    # The exit status is also 2 for commands that work on a folder.
+    assert ended.status == 2, (arguments, ended)
     assert ended.out == ""
     assert ended.err.startswith("lyncnb: ")
     assert "hint: " in ended.err

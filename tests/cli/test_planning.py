@@ -496,7 +496,7 @@ def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
     """
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out
-    assert short.count("notice: ") == 2  # and one notice about names outside the SIP domains
+    assert short.count("notice: ") == 2  # The other notice is about names outside the SIP domains.
     assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13

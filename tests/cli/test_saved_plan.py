@@ -158,7 +158,7 @@ def test_rules_of_ones_own(planner):
         assert planner.process(*arguments).status == 0, arguments
     ended = planner.process(
         "status", "requests"
-    )  # this command needs no rules, so it needs no product file
+    )  # This command needs no rules, so it needs no product file.
     assert ended.status == 0, ended.err
     assert "as in the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)

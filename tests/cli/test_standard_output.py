@@ -150,7 +150,7 @@ def test_a_command_that_cannot_say_what_it_did(place, command):
     for state, words in STATES.items():
         for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
             status, told = in_child([command, *arguments, *more], state, place)
-            if command == "rekey":  # the folder has another passphrase after this command
+            if command == "rekey":  # The folder has another passphrase after this command.
                 old, new = ((place / name).read_text() for name in ("passphrase", "new"))
                 (place / "passphrase").write_text(new)
                 (place / "new").write_text(old)

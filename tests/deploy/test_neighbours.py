@@ -257,7 +257,7 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     assert "account of the application can read the key" in unfolded(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
-    assert walk.run(pages[0])["code"] == 0  # after the assignment, the script does not ask again
+    assert walk.run(pages[0])["code"] == 0  # After the assignment, the script does not ask again.
 
 
 def test_an_application_without_a_replica_is_asked_about(walk):

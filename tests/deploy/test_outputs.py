@@ -67,4 +67,4 @@ def test_every_line_is_whole_and_has_its_evidence(walk, kind):
             assert found != "nothing" or "in use for" in line, line
         assert (
             "RTCXMPP" not in line
-        )  # the service was disabled before the change, which did not stop it
+        )  # The service was disabled before the change, which did not stop it.

@@ -49,12 +49,12 @@ BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def issue(folder, *names, days=90):
-    """Have some requests issued."""
+    """Have a CA issue certificates for some requests."""
     certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=days)
 
 
 def package(folder):
-    """Package every issued certificate."""
+    """Package every issued certificate of the folder as a PFX file."""
     issued = match_certificates(open_requests(folder), today=BEFORE)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=date(2026, 12, 2))
 
@@ -328,7 +328,7 @@ def three_generations(folder):
     record_deployed(folder, NAMES[3])
     write(numbered(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
-    package(folder)  # for another request: the password list is written again
+    package(folder)  # Another request is packaged, so the password list is written again.
 
 
 def in_use(folder):

@@ -203,7 +203,7 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
         ]
         return {s.about: s.text for s in found}
 
-    ((root, text),) = chains(steps).items()  # one root for all servers in this sample
+    ((root, text),) = chains(steps).items()  # All servers in this sample have the same root.
     assert "chain of the server's own certificate (" in text
     assert "; verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
     (package,) = of(steps, "rp01.contoso.net").packages
@@ -446,7 +446,7 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
     place = copy.folder / "steps"
     script = place / "con~.contoso.net.ps1"
     mine = {
-        "mine.ps1": script.read_bytes(),  # the script of another server than its name says
+        "mine.ps1": script.read_bytes(),  # The script belongs to another server than its name says.
         "old.contoso.net.ps1": b"\xef\xbb\xbf#requires -Version 3.0\r\nGet-Date\r\n",
         "notes.html": b"<title>Mine: import and assign</title>",
         "chain/mine.cer": b"certificate",
@@ -477,7 +477,7 @@ def test_page_stands_alone_and_escapes(steps):
     known = {*list_document_addresses().values()}
     for address in re.findall(
         r'href="([^#][^"]*)"', page
-    ):  # a document that the reader opens with a click
+    ):  # The reader opens this document with a click.
         assert address in known or address.startswith("https://www.rfc-editor.org/"), address
     assert page.count('type="checkbox"') == items(steps)
     assert "<script" not in page

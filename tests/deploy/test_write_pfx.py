@@ -55,7 +55,7 @@ def issued(answered, tmp_path):
 
 
 def package(issued, **kwargs):
-    """Package every certificate."""
+    """Package every certificate of the folder as a PFX file."""
     return write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
 
 
@@ -396,7 +396,7 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     assert {one.action for one in alone.packages} == {
         "refused",
         "waiting",
-    }  # without the intermediate, no package is written
+    }  # Without the intermediate, no package is written.
     (tmp_path / "chain.pem").write_bytes(pem(ca.issuing))
     received = receive(folder, tmp_path / "chain.pem", today=TODAY)
     assert not received.has_errors

@@ -87,7 +87,7 @@ def after_trust(run: Json) -> list[str]:
 
 
 def thumbprint_of(text: str) -> str:
-    """Return an invented thumbprint."""
+    """Return an invented thumbprint for a certificate."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
 
 
@@ -96,7 +96,7 @@ def old(package: ServerPackage) -> str:
     return thumbprint_of(f"before {package.thumbprint}")
 
 
-_SERVICES = {  # start mode, and whether the service has a separate process
+_SERVICES = {  # A service has a start mode, and may have a separate process.
     "RTCSRV": ("Auto", "Own Process"),
     "REPLICA": ("Auto", "Own Process"),
     "W3SVC": ("Auto", "Share Process"),
@@ -154,7 +154,7 @@ def world_of(
                 here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
             if (
                 package.role == "ReverseProxy"
-            ):  # IIS, with one binding without a name and one with a name
+            ):  # IIS has one binding without a name and one with a name.
                 here["bindings"] = dict.fromkeys(
                     ("*:443:", f"*:443:{package.san[-1]}"), old(package)
                 )
@@ -201,20 +201,21 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            "routermode": "",  # the mode of the UM call router, if the server has one
+            "routermode": "",  # The mode of the UM call router, if the server has one.
             "exchange": {},
-            "bindings": {},  # IIS bindings with their thumbprints
-            "applications": {},  # applications of Web Application Proxy, by ID: url and thumbprint
-            "listener": "",  # the certificate that another reverse proxy presents on port 443
+            "bindings": {},  # The IIS bindings with their thumbprints.
+            # The applications of Web Application Proxy by ID, with url and thumbprint.
+            "applications": {},
+            "listener": "",  # The certificate that another reverse proxy presents on port 443.
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
-            "imread": "",  # the certificate of the override that Exchange has read
-            "offloads": False,  # a load balancer decrypts for the farm
+            "imread": "",  # The certificate of the override that Exchange has read.
+            "offloads": False,  # If true, a load balancer decrypts for the farm.
             "elliptic": [],
-            "request": [],  # Requests that are pending on the computer
+            "request": [],  # The requests that are pending on the computer.
             "exportable": True,
-            "writes": 3,  # how many lines of a request are written to disk
-            "replica": True,  # an application that is configured manually has none
+            "writes": 3,  # The number of lines of a request that are written to disk.
+            "replica": True,  # An application that is configured manually has no replica.
         }
     )
 
@@ -342,7 +343,7 @@ class Walk:
         self.ask({"moves": [{"save": True}]})
 
     def restore(self) -> None:
-        """Restore the saved state."""
+        """Restore the saved state of the servers and their files."""
         self.ask({"moves": [{"restore": True}]})
 
     def by_hand(self, page: ServerSteps) -> None:
@@ -378,7 +379,8 @@ class Walk:
         """Do the steps of all servers in working order, and return the result of each run."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
-            if page.role == "OfficeWebApps":  # all servers import it before it is set for the farm
+            # All servers import the certificate before it is set for the farm.
+            if page.role == "OfficeWebApps":
                 self.run(page, *switches, answers="N\n")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
 

@@ -143,7 +143,7 @@ def test_its_server_has_the_step_of_the_wizard(tmp_path):
     for name in ("edge01.contoso.net", "edge02.contoso.net"):
         ids = [step.step.id for step in by_server[name].steps]
         assert ids[0] == "request-at-set-up"
-        assert "import" in " ".join(ids)  # a step of the server's other certificate
+        assert "import" in " ".join(ids)  # The script imports the other certificate of the server.
     assert all(name.endswith(".ps1") for name in server_scripts(steps))
 
 

@@ -60,7 +60,7 @@ def assert_pairs(stored, work) -> None:
 
 @pytest.fixture
 def stored() -> Stored:
-    """Return an empty store."""
+    """Return an empty collection of stored pairs."""
     return Stored()
 
 

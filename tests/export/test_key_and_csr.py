@@ -99,7 +99,7 @@ def test_what_does_not_belong_is_refused(what):
 
 
 def pair(number: int) -> FinishedPair:
-    """Return a fake finished pair."""
+    """Return a fake pair of key and CSR."""
     return FinishedPair(f"a{number}", b"key", b"csr", f"{number:064x}", "c" * 64)
 
 

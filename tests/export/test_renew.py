@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 LATER = date(2027, 4, 20)
 TABLE = TWO_FRONT_ENDS.encode()
-SMALL = "oauth-key-too-small"  # the test kit makes fast keys, and OAuth needs RSA
+SMALL = "oauth-key-too-small"  # The test kit makes fast keys, and OAuth needs RSA.
 
 
 def again(folder, *names, today=LATER, **choices):
@@ -131,7 +131,7 @@ def test_a_dry_run_touches_nothing(folder):
         (
             ("fe01.contoso.net",),
             2,
-        ),  # the server's certificate and the one that the whole deployment shares
+        ),  # The server has its certificate and the one that the whole deployment shares.
         (("FE01",), 2),
         (("FrontEnd-fe01",), 1),
         (("FrontEnd-*",), 2),

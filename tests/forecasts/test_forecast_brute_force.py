@@ -206,7 +206,7 @@ def proofs_count(case, made, where) -> None:
         if counts:
             assert one.validate_on is None, where
             continue
-        if one.validate_on is None:  # the planned issue date, on which no proof can be made
+        if one.validate_on is None:  # On the planned issue date, no proof can be made.
             assert (one.number, made.works) == (1, False), where
             continue
         assert one.domains == ("contoso.com",), where

@@ -167,7 +167,7 @@ def test_many_in_short():
     made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
     assert "and 11 more" in str(
         events(made)[0]["description"]
-    )  # 60 servers and the OAuth certificate, 50 of them shown
+    )  # There are 60 servers and the OAuth certificate, 50 of which are shown.
     lines = list(report_lines(forecast_report(made, shown=5), width=100))
     assert lines[-1] == "… and 56 more; use --json or -o FILE to show all of them"
     assert "and 56 more" in made._repr_html_()

@@ -117,7 +117,7 @@ def test_work_by_month():
     assert (first.validations, first.restarts) == (
         1,
         0,
-    )  # contoso.com, for both certificates. No server is in use yet.
+    )  # One domain is validated for both certificates, and no server is in use yet.
     assert first.changes == sum(
         1 if one.shared_by == "deployment" else len(one.servers) for one in certificates
     )

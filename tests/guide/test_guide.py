@@ -113,7 +113,7 @@ def test_any_interview_plans_without_errors():
     for seed in range(RANDOM):
         given = random_interview(random.Random(seed))
         problems = lay_out(given).problems
-        if problems:  # the only mistake that valid answers can make together
+        if problems:  # This is the only mistake that valid answers can make together.
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
         first = ln.guided_plan(given)
@@ -141,7 +141,7 @@ def test_every_answer_is_used():
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
                 unused -= {one.question.key} if changed else set()
-    assert unused == {"code"}  # of a single site: by default in no pattern
+    assert unused == {"code"}  # The code belongs to a single site, and no default pattern uses it.
     codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
     assert codes[0].rows != codes[1].rows
 

@@ -23,7 +23,7 @@ do* of the panels shows the same list. [Commands](commands.md) shows how to use 
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page with the list of everything that lyncnb can do."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---|---|---|"]
     for task, *ways in TASKS:
         told = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]

@@ -41,8 +41,9 @@ PFX = pkcs12.serialize_key_and_certificates(
     b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
 )
 PASSPHRASE = 'blue "horse" & staple'
-TEMPORARY = "/tmp"  # in two parts, because the repository must not contain local paths
-HOME = "/".join(["", "home", "alice"])  # the repository must not contain local paths
+# The path is written in two parts, because the repository must not contain local paths.
+TEMPORARY = "/tmp"
+HOME = "/".join(["", "home", "alice"])  # The repository must not contain local paths.
 WINDOWS_HOME = "\\".join(["C:", "Users", "alice"])
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}
 

@@ -134,7 +134,7 @@ def test_a_browser_session_leaves_no_passphrase(
         document = json.loads(path.read_text())
         state = document["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
         saved = {widget["model_name"] for widget in state["state"].values()}
-        assert "IntSliderModel" in saved  # the state of a colleague's widget stays
+        assert "IntSliderModel" in saved  # The state of a colleague's widget stays.
         assert ("AnyModel" in saved) == (not hook)
         # The rows of the table are not traits either.
         assert "fe02.contoso.com" not in json.dumps(state)
@@ -215,7 +215,7 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     assert "fe02.contoso.com" in shown
     assert (
         "6 requests in requests: 6 kept" in shown
-    )  # the panel wrote the requests, and the call found them
+    )  # The panel wrote the requests, and the call found them.
     assert leaks([GIVEN], tmp_path) == []
 
 

@@ -47,7 +47,7 @@ def save(path, *cells, **metadata):
         (new_code_cell(f"key = '''{PEM}'''"), "the cell contains a private key"),
         (new_markdown_cell(PEM), "the cell contains a private key"),
         (shown(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
-        # in base64 of a file, the key starts at one of three positions in a group
+        # In the base64 of a file, the key starts at one of three positions in a group.
         (printed(base64.b64encode(PEM.encode()).decode()), "the cell contains a private key"),
         (
             printed(base64.b64encode(b"-" + PEM.encode()).decode()),

@@ -133,7 +133,7 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     """Messages of a kernel's libraries are not shown, but the output of cells is."""
     monkeypatch.delenv(
         "PYTEST_CURRENT_TEST"
-    )  # with this variable, a kernel does not redirect descriptor 2
+    )  # With this variable, a kernel does not redirect descriptor 2.
     path = save(
         tmp_path,
         "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",

@@ -209,7 +209,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(what):
         notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[what](count))])
         return lambda: render_notebook(notebook, title="Plan")
 
-    make(1)()  # nbconvert imports modules when it is first used
+    make(1)()  # The first call imports the modules of nbconvert.
     assert faster_than_linear(make, size=1_000, most=16_000) is None
 
 
@@ -368,7 +368,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
         assert torn_words(page) == []
-    across = 297 - 2 * 10  # the width of a landscape sheet between its margins, in millimetres
+    across = 297 - 2 * 10  # The width of a landscape sheet between its margins, in millimetres.
     with opened(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
         page.emulate_media(media="print")
         assert cut_off(page) == []

@@ -108,7 +108,7 @@ def test_web_pki_is_not_asked(ca):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"subject": [("CN", "other.contoso.com")]},  # a common name that is not in the SAN
+        {"subject": [("CN", "other.contoso.com")]},  # The common name is not in the SAN.
         {"san": ["*.com.tw"]},  # The name is a wildcard for a public suffix.
         {"usage": ("key_agreement",)},
         {"crl": ()},

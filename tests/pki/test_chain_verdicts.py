@@ -49,7 +49,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Made:
-    """A certificate with its key."""
+    """A test certificate with its private key."""
 
     certificate: x509.Certificate
     key: object

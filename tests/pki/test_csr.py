@@ -356,7 +356,7 @@ def test_bytes_after_the_request_are_refused(rsa_key):
 def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
     """A new CSR whose content differs from the plan, even in order, is rejected before it is used."""
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
-    usages = ("keyAgreement", "digitalSignature")  # an order that a CSR cannot keep
+    usages = ("keyAgreement", "digitalSignature")  # A CSR cannot keep this order.
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
 

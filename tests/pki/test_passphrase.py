@@ -120,7 +120,7 @@ def test_secrets_compare_by_text_and_nothing_else():
         (
             "a lone surrogate \udc80",
             "cannot be typed",
-        ),  # the text of a variable that cannot be decoded
+        ),  # Python reads a variable that cannot be decoded as this text.
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )

@@ -28,7 +28,7 @@ from lyncnb.pki import keys
 from lyncnb.pki.pkcs8 import ROUNDS, Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
-FEW = 1000  # few iterations, because the number changes only the time
+FEW = 1000  # A small number of iterations is enough, because it changes only the time.
 CIPHER = FolderCipher(WORDS, rounds=FEW)
 P256 = KeyParameters(algorithm="ECDSA", bits=256)
 PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"

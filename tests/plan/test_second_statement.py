@@ -145,7 +145,8 @@ class Statement:
             yield self._reverse_proxy(row, servers)
         elif role == "OfficeWebApps":
             yield self._made(row, [], pool, {pool}, servers)
-        else:  # a pool of trusted applications, or of Outlook Web App, which is treated as one
+        # The pool is one of trusted applications, or of Outlook Web App, which is treated as one.
+        else:
             usages = ["Default"] if role == "TrustedApplication" else []
             yield self._made(row, usages, pool, {pool, *servers}, servers)
 
@@ -159,7 +160,7 @@ class Statement:
         if options.product in (
             "lync2013",
             "sfb2015",
-        ):  # XMPP ended with Skype for Business Server 2019
+        ):  # XMPP ended with Skype for Business Server 2019.
             domains = self._listed(row, "xmpp_domains")
             names |= set(domains)
             names |= {f"xmpp.{domain}" for domain in domains if options.xmpp_host_names}
@@ -386,7 +387,7 @@ class Maker:
         return self.chance.random() < share
 
     def name(self, stem: str, zone: str = "") -> str:
-        """Return a new, unused name."""
+        """Return a host name that is not used yet."""
         self.counts[stem] += 1
         return f"{stem}{self.counts[stem]:02}.{zone or self.zone}"
 
@@ -549,7 +550,7 @@ class Maker:
         if len(with_web) < 2 or self.maybe(0.4):
             self.scatter([row for site in sites for row in self.rows_of(site)], **self.urls(""))
             return
-        if self.rows_of("") and self.maybe():  # the first site has the URLs in rows without a site
+        if self.rows_of("") and self.maybe():  # The first site has the URLs in rows without a site.
             sites = ["", *sites[1:]]
         for number, site in enumerate([with_web[-1]] if self.maybe(0.3) else sites):
             self.scatter(self.rows_of(site), **self.urls(str(number)))
@@ -564,7 +565,7 @@ class Maker:
             hosts = [base] * len(self.domains) if option == 3 else self.domains
             meet = [f"https://lync{mark}.{host}/{n}/Meet" for n, host in enumerate(hosts)]
             dialin, admin = (f"https://lync{mark}.{base}/{what}" for what in ("Dialin", "Admin"))
-        if self.maybe(0.1):  # dial-in on a pool's web name, which no wildcard replaces there
+        if self.maybe(0.1):  # Dial-in is on a pool's web name, which no wildcard replaces there.
             dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
         kept = {"meet_urls": ";".join(meet), "dialin_url": dialin}
         return kept | ({"admin_url": admin} if self.maybe(0.7) else {})

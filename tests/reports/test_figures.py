@@ -72,7 +72,7 @@ def test_the_same_plan_gives_the_same_bytes(kind):
     """Rows in another order, and another process, give an identical picture."""
     lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
     one = ln.figure(planned("litwareinc-global"), kind).to_svg()
-    # values of the deployment are in the first row
+    # The values of the deployment are in the first row.
     other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
     assert one == other.replace(b"table", b"litwareinc-global.csv")
     code = (

@@ -707,10 +707,12 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
     """The certificates that are due for renewal are all listed, ordered by end date."""
     requests = list(_requests(plan))
     lives = [
-        ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, and ends after the next one
+        # This certificate is due on 2026-07-02, and ends after the next one.
+        ("2025-11-01", "2026-10-31"),
         ("2026-04-01", "2026-07-29"),  # This certificate is due on 2026-06-20.
         ("2026-04-01", "2026-07-29"),
-        ("2026-03-20", "2026-10-05"),  # due on 2026-07-31, when the first certificate has ended
+        # This certificate is due on 2026-07-31, when the first one has ended.
+        ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
     for one, (first, last) in zip(requests, lives, strict=True):

@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
 
-LEGIBLE = 36  # width of "Perimeter" in the picture in points, if its small letters have 5.5 points
+# The width of "Perimeter" in the picture in points, if its small letters have 5.5 points.
+LEGIBLE = 36
 
 # The samples and the maximum number of pages of their summaries, with 14 and 49 certificates.
 SAMPLES = (("contoso", 5), ("litwareinc-global", 12))

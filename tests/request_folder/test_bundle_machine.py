@@ -90,7 +90,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @property
     def plan(self):
-        """Return the current plan."""
+        """Return the current plan of the deployment."""
         return plan_of(
             *(
                 certificate(number, extra=extra, digest=digest)
@@ -107,7 +107,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @initialize(details=st.dictionaries(st.integers(0, 4), DETAILS, min_size=1, max_size=3))
     def begin(self, details):
-        """Plan some servers."""
+        """Plan some servers for the request folder."""
         self.servers = dict(details)
 
     @rule(number=st.integers(0, 4), details=DETAILS)

@@ -70,7 +70,7 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     """
     if (
         data is None
-    ):  # encrypted with another passphrase, or damaged where only the key's content shows it
+    ):  # The key has another passphrase, or is damaged where only its content shows it.
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
     before = public_keys_of_keys(folder)

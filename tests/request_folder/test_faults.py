@@ -109,7 +109,7 @@ CHANGED = plan_of(
 
 
 def prepare_nothing(folder):
-    """Leave the folder missing."""
+    """Leave the request folder missing before the run."""
 
 
 def prepare_written(folder):
@@ -226,7 +226,7 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     certify(original, *(record.id for record in read_manifest(original).requests[:2]), days=90)
     write(
         plan_of(THREE.certificates[2]), original
-    )  # the other two requests are no longer in the plan
+    )  # The other two requests are no longer in the plan.
     day = {"today": date(2027, 3, 1)}
     kinds = (*ESSENTIAL, "unlink")
     with failing(None, error_of(error), kinds) as counted:
@@ -235,7 +235,7 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     kept = public_keys_of_keys(tmp_path / "counted")
     assert (
         len(kept) == 2
-    )  # a key of a planned request, and a key of a superseded request that the CA may have received
+    )  # The keys belong to a planned request and to a superseded one that the CA may have received.
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
@@ -287,7 +287,7 @@ def test_killed_at_random_moments(tmp_path, record_property):
         quick = _duration(writers, tmp_path / "quick", 1)
         for number in range(KILLS):
             folder = tmp_path / str(number)
-            if number % 8 == 7:  # RSA pairs are written one by one, from threads
+            if number % 8 == 7:  # RSA pairs are written one by one, from threads.
                 count = chance.randint(1, 4)
                 seconds, key = quick + 0.05 * count, "RSA"
             else:
@@ -437,7 +437,8 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
         for index, (name, found) in enumerate(calls)
         if name.startswith("rename") and found[1] == str(folder / "manifest.json")
     ]
-    assert len(manifests) == 3  # the announcement, the written pair, and the hashes of the summary
+    # The manifest is written with the announcement, the pair, and the hashes of the summary.
+    assert len(manifests) == 3
     for item in numbered(3).certificates:
         key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
         for path in (key, request):

@@ -101,7 +101,8 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
         assert record.issued.judgement.chain_complete
         assert record.issued.file_sha256
         assert record.issued.chain_sha256
-    assert len(manifest.issuers) == 4  # root and issuing CA of both certificates
+    # The issuers are the root and the issuing CA of both certificates.
+    assert len(manifest.issuers) == 4
     written = digest(folder)
     assert {name for name in before if before[name] != written[name]} == {"manifest.json"}
     assert receive(folder, *came, today=TODAY).exit_status == 0

@@ -78,11 +78,11 @@ def states(tmp_path_factory, quick_cipher):
     sealed = shutil.copytree(packaged, place / "sealed")
     write(plan, sealed, recovery=[public])
     bare = shutil.copytree(sealed, place / "bare")
-    shutil.rmtree(bare / "pfx")  # killing a command that has nothing left to do would test nothing
+    shutil.rmtree(bare / "pfx")  # Killing a command that has nothing left to do would test nothing.
     gone = shutil.copytree(packaged, place / "gone")
     write(
         plan_of(numbered(7).certificates[6]), gone
-    )  # all other requests left the plan and will expire
+    )  # All other requests left the plan and will expire.
     fingerprint = read_recovery_key(public).fingerprint
     return {
         "request": (written, {"do": "request", "count": 8, "recovery": [public]}),
@@ -145,7 +145,7 @@ def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property
             shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
-    assert told["killed"] > steps * 0.8  # threads vary the order of the calls slightly
+    assert told["killed"] > steps * 0.8  # Threads vary the order of the calls slightly.
 
 
 def kill_one(writers, folder, job, seconds=0.0, step=None):
@@ -163,7 +163,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
     kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
     if (
         job["do"] == "purge"
-    ):  # purge removes keys, but never a key whose request is still in the plan
+    ):  # A purge removes keys, but never a key whose request is still in the plan.
         assert public_keys_of_requests(folder) - kept <= before
     elif job["do"] == "request":
         assert before <= kept
@@ -172,7 +172,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
         assert kept == before
     assert_private(folder)
     if status == 0 and job["do"] in ("rekey",):
-        return Counter({"finished before": 1})  # the old passphrase no longer opens any key
+        return Counter({"finished before": 1})  # The old passphrase no longer opens any key.
     if job["do"] == "rekey" and is_done(folder):
         return Counter({"killed": 1})
     assert writers.wait(writers.start(folder=folder, **job)) == 0

@@ -62,7 +62,7 @@ for line in sys.stdin:
 
 @pytest.fixture(params=["two computers", "one computer"])
 def writers(request):
-    """Start two writers."""
+    """Start two processes that write request folders."""
     names = ("one", "other") if request.param == "two computers" else ("", "")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     started = [

@@ -49,7 +49,7 @@ def record(request_id: str = ID, **changes: object) -> RequestRecord:
 
 
 def archived(generation: int = 1) -> ArchivedGeneration:
-    """Create a superseded generation."""
+    """Return a superseded generation of a request."""
     return ArchivedGeneration(
         generation=generation,
         files=list_archived_files(ID, generation),

@@ -238,7 +238,7 @@ def test_certificates_in_returned_are_to_be_matched_again(folder):
 
 
 def test_half_written_files_are_removed(folder):
-    """A rebuild removes temporary files."""
+    """A rebuild of the manifest removes temporary files."""
     (folder / "csr" / ".tmp-lyncnb-00").write_bytes(b"half")
     rebuild(folder)
     assert not list(folder.rglob(".tmp-*"))
@@ -328,7 +328,7 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
     newer = read_manifest(folder).by_id[first]
     (folder / "manifest.json").write_bytes(
         older
-    )  # the file of a backup, or of a synchronization program
+    )  # A backup, or a synchronization program, left this file.
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]
     assert (record.generation, record.spki_sha256) == (2, newer.spki_sha256)

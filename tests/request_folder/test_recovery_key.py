@@ -58,7 +58,7 @@ def pair(tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    """Create another recovery key."""
+    """Create another recovery key, to which nothing was encrypted."""
     new_recovery_key(tmp_path / "other", OWN)
     return tmp_path / "other"
 
@@ -69,7 +69,7 @@ def public(pair) -> str:
 
 
 def opened(pair):
-    """Open the private key."""
+    """Open the private key of the recovery key."""
     return open_recovery_key(pair, OWN)
 
 
@@ -120,7 +120,7 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
         6,
         0,
         (),
-    )  # the list of recovery keys is encrypted too
+    )  # The list of recovery keys is encrypted too.
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
     assert_complete(folder, numbered(4), passphrase=NEW)

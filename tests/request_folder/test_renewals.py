@@ -39,7 +39,8 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"  # a third of 198 days before the end
+    # The renewal is due a third of 198 days before the end.
+    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
 def test_agrees_with_status(folder):

@@ -175,7 +175,7 @@ def test_reading_needs_no_ownership(place):
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     told = as_user(BEN, problems, folder)
-    assert len(told) == 3  # the key folder and two keys, which other users can read now
+    assert len(told) == 3  # Other users can now read the key folder and two keys.
     assert all("by other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
     assert "belongs to another user" in told

@@ -54,7 +54,7 @@ def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp
     a certificate.
     """
     other = tmp_path / "other"
-    write(numbered(1), other)  # the same passphrase in another run gives another key
+    write(numbered(1), other)  # The same passphrase in another run gives another key.
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
     assert (problem.file, "is not in the manifest" in problem.message) == (path, True)

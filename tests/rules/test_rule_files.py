@@ -350,7 +350,7 @@ def test_what_is_only_told_alters_no_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    assert drawn.sha256 == before.sha256  # used in pictures and in the trust plan
+    assert drawn.sha256 == before.sha256  # The facts are used in pictures and in the trust plan.
 
 
 def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
@@ -374,7 +374,7 @@ def test_lync2013_wildcards_only_for_web_roles():
 
 
 def test_every_flag_is_explained():
-    """Each flag has an explanation."""
+    """Each flag in a product file has an explanation."""
     assert all(known_flags().values())
 
 

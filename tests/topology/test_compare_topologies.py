@@ -28,7 +28,7 @@ def read(text: str):
 
 
 def told(before: str, after: str) -> list[tuple[str, ...]]:
-    """Return the reported differences."""
+    """Return the reported differences between two topologies."""
     found = read(before).compare(read(after)).differences
     return [(one.about, one.column, one.before, one.after) for one in found]
 

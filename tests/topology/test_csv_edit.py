@@ -22,7 +22,7 @@ CHANGES = {1: {"site": "新竹"}, 0: {"sip_domains": "contoso.com;fabrikam.com"}
 
 
 def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
-    """Return the table as text."""
+    """Return a table of servers as CSV text."""
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     return out.getvalue()

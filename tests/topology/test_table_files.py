@@ -163,7 +163,8 @@ def test_help_and_choices_of_the_template():
         role.id for role in topology_roles()
     ]
     assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
-    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)  # pairs may be typed too
+    # The list for the issuer allows other text, so that pairs may be typed.
+    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)
     assert book["Columns"].max_row == len(topology_columns()) + 1
 
 

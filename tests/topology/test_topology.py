@@ -309,7 +309,7 @@ def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
     """
     names, rows = table
     seen = set()
-    for row in rows:  # the values of a pool stay in its first row, and sometimes in others
+    for row in rows:  # The values of a pool stay in its first row, and sometimes in others.
         pool = row[names.index("pool_fqdn")]
         for facts in topology_columns():
             is_shared = facts.name in names and facts.scope in ("pool", "site")

@@ -194,7 +194,7 @@ def test_what_gets_no_row_is_reported(form):
         assert [one for one in told if words in one], words
     assert not [
         one for one in told if "left out" in one and "SE01" in one
-    ]  # its database and store are part of the role
+    ]  # The database and store are part of the role.
 
 
 def test_of_two_topologies_the_new_one_counts():

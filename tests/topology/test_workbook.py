@@ -188,7 +188,7 @@ BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 
         ('s="2"><v>1</v>', "1.00"),
         ('s="3"><v>46082</v>', "2026-03-01"),
         ('s="4"><v>46082.5</v>', "2026-03-01 12:00:00"),
-        ('s="5"><v>46082</v>', "2026-03-01"),  # 31: a date in Chinese or Japanese Excel
+        ('s="5"><v>46082</v>', "2026-03-01"),  # In Chinese or Japanese Excel, format 31 is a date.
         ('s="6"><v>46082</v>', "46082"),
         ('t="d"><v>2026-03-01</v>', "2026-03-01"),
         ('s="3"><v>1e300</v>', "1e300"),
@@ -257,7 +257,7 @@ def test_formulas():
         sheet.write_formula(1, 3, '=""', value="")
         sheet.write_formula(
             2, 0, "=B9"
-        )  # xlsxwriter writes the result 0 for a formula that is not calculated
+        )  # For a formula that is not calculated, xlsxwriter writes the result 0.
         sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
         sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # This column is not known to lyncnb.
 
@@ -843,7 +843,8 @@ def test_every_command_takes_a_workbook(shell):
             expected = shell(*(part.replace(name, "contoso.csv") for part in command))
             ended = shell(*command)
             assert (ended.status, ended.err) == (0, expected.err), ended
-            if command[0] != "compare":  # a finding that applies to two similar names is shown once
+            # A finding that applies to two similar names is shown once.
+            if command[0] != "compare":
                 assert ended.out.replace(name, "contoso.csv") == expected.out
         ended = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
         assert ended.status == 0

@@ -34,7 +34,7 @@ def folder(request, server) -> Path:
 def answered(folder) -> str:
     """Return the name of a request folder with issued certificates, next to the notebooks."""
     (folder / "ca").mkdir()
-    day = MIDNIGHT.date()  # the date that the panels in the browser use
+    day = MIDNIGHT.date()  # The panels in the browser use the same date.
     answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
     return "ca/requests"
 
@@ -61,6 +61,6 @@ def lab(request, server, chromium, pages):
     if failed == request.session.testsfailed and not errors and not broken:
         pages.append(lab)
     else:
-        lab.stop()  # the remains of a failed test must not affect other tests
+        lab.stop()  # The remains of a failed test must not affect other tests.
     assert errors == []
     assert broken == []

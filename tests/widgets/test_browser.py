@@ -239,7 +239,7 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
     share_notebook(path, folder / "before.html")
     lab.tab("Servers").click()
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
-    lab.page.wait_for_timeout(1500)  # the time after which the panel would update its output
+    lab.page.wait_for_timeout(1500)  # The panel would update its output after this time.
     path = lab.save()
     with pytest.raises(NotebookError, match="earlier plan in cell 1") as raised:
         share_notebook(path, folder / "after.html")
@@ -464,7 +464,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Certificates").click()
     chip = page.locator(".lc-name-chip", has_text="meet.contoso.com").first.get_by_role("button")
     opened(chip, "meet")
-    expect(chip).to_be_focused()  # the focus returns to its former position
+    expect(chip).to_be_focused()  # The focus returns to its former position.
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover.contoso.com")
     found = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
@@ -714,7 +714,8 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
     package.select_option(index=0)
-    expect(password).to_have_text("", use_inner_text=True)  # it was the password of another package
+    # The password was that of another package.
+    expect(password).to_have_text("", use_inner_text=True)
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Show password").click()
@@ -749,7 +750,8 @@ def test_axe_finds_nothing(lab, folder, answered):
     open_panel(lab, folder, *cells, name="axe.ipynb")
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.page.get_by_text("1 change, not saved").wait_for()
-    set_cell(lab, "fe01.contoso.com", "Role", "Edge")  # rejected, so the message is checked too
+    # The change is rejected, so the message is checked too.
+    set_cell(lab, "fe01.contoso.com", "Role", "Edge")
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     lab.page.evaluate(script)
     found = []
@@ -762,7 +764,7 @@ def test_axe_finds_nothing(lab, folder, answered):
             lab.tab(name).click()
             lab.page.wait_for_timeout(300)
             found += [(theme, name, *one) for one in violations(lab, inside)]
-            inside = ".lc-editor"  # a tab changes nothing in the other two panels
+            inside = ".lc-editor"  # A tab changes nothing in the other two panels.
         lab.tab("Certificates").click()
         lab.page.locator(".lc-name-chip").first.get_by_role("button").click()
         lab.page.locator("dialog.lc-why:visible").wait_for()

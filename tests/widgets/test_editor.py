@@ -559,7 +559,7 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
-        row.pop("_changed")  # compared with the loaded file, which differs
+        row.pop("_changed")  # The mark compares the row with the loaded file, which differs.
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
@@ -784,7 +784,8 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     assert editor.options.layout == "separate"
     assert not editor.past
     assert len(editor.topology.cells) == 5
-    monkeypatch.chdir(tmp_path)  # a long path is shortened in a message
+    # A message shortens a long path, so the file is in the current folder.
+    monkeypatch.chdir(tmp_path)
     answers = talk.say("open", path="none.csv")
     assert "none.csv" in answers["refused"]["lines"][0]
     assert len(editor.topology.cells) == 5

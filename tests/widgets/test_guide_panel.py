@@ -60,7 +60,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
         told = fields(talk.say("answer", site="", key="sites", text=sites))
         of_sites = {site for site, _ in told if site}
         site = next(iter(of_sites - {"Tainan"}), "")
-        if "taipe" in sites:  # two sites with the same name: it has no answers
+        if "taipe" in sites:  # Two sites have the same name, so neither has answers.
             assert not of_sites
         else:
             assert told[site, "directors"]["text"] == "2"

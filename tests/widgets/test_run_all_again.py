@@ -106,7 +106,7 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     lab.button("Use the file instead").click()
     lab.page.get_by_text("as loaded").first.wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Taipei"
-    lab.button("Undo").click()  # the button back to the file is there as before
+    lab.button("Undo").click()  # The button back to the file is there as before.
     wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
 
 
@@ -183,7 +183,7 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is running a cell").wait_for()
-    expect(lab.button("Set")).to_be_hidden()  # no button can be used before there is content
+    expect(lab.button("Set")).to_be_hidden()  # No button can be used before there is content.
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     expect(lab.page.get_by_text("The kernel is running a cell")).to_have_count(0)

@@ -39,7 +39,7 @@ def clipboard(lab: LabBrowser, text: str | None = None) -> str:
 
 
 def press(lab: LabBrowser, *keys: str) -> None:
-    """Press keys one after another."""
+    """Press keys on the keyboard one after another."""
     for key in keys:
         lab.page.keyboard.press(key)
 
@@ -279,7 +279,8 @@ def test_the_layout_survives_a_reload(lab, folder):
     # Another table has the same widths and columns, but not the same sort order.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
     lab.reload()
-    lab.js("await panel.sessionContext.ready;")  # a cell that runs before it shows nothing
+    # A cell that runs before the kernel is ready shows nothing.
+    lab.js("await panel.sessionContext.ready;")
     lab.run_all()
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     expect(heading).not_to_have_attribute("aria-sort", "ascending")
@@ -297,7 +298,7 @@ def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
         980,
         760,
         560,
-    ):  # the width that remains of 1280 with the file browser and zoom
+    ):  # The file browser and zoom leave this width of 1280 pixels.
         lab.page.set_viewport_size({"width": width, "height": 800})
         hidden = lab.page.locator(".lc-picker-list input").evaluate_all(
             """boxes => boxes.filter((box) => {

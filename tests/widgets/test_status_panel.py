@@ -126,7 +126,7 @@ def test_the_second_year(folder):
     assert told["status"]["counts"] == {"waiting": 2}
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
-    assert valid == {"2027-05-22"}  # of the certificates that the servers have until then
+    assert valid == {"2027-05-22"}  # The dates are those of the certificates on the servers.
 
 
 def test_a_wrong_day_is_corrected_in_the_panel(folder):
@@ -201,7 +201,7 @@ def refused(tmp_path) -> Talk:
     planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
     bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
-    other = Demonstration()  # another CA, before any certificate was received
+    other = Demonstration()  # Another CA answered before any certificate was received.
     other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
     talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
     talk.say("receive", paths=str(tmp_path / "answers"))

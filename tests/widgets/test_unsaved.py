@@ -120,7 +120,7 @@ def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep()  # does not overwrite the draft that is offered
+    drafts.keep()  # The new draft does not overwrite the offered draft.
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
@@ -216,13 +216,13 @@ def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
 
     def run_cell() -> None:
         editor.view.show()
-        editor.view._handle = DisplayHandle()  # the format in which a notebook returns it
+        editor.view._handle = DisplayHandle()  # A notebook returns the view in this format.
 
     run_cell()
     channel, messages = editor.view.channel, []
     channel.send = lambda message, buffers=(): messages.append(message)
     channel.receive({"type": "ready", "page": "1"})
-    channel.receive({"type": "ready", "page": "1"})  # a second view in the same page
+    channel.receive({"type": "ready", "page": "1"})  # A second view opens in the same page.
     assert not any(message["type"] == "refused" for message in messages)
     channel.receive({"type": "ready", "page": "2"})
     (refused,) = (message for message in messages if message["type"] == "refused")
