@@ -17,7 +17,7 @@
 # Apart from the draft, lyncnb writes a file only when you press a button.
 
 # %% tags=["parameters"]
-topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml
+topology_file = "../data/contoso.csv"  # the table: .csv, .xlsx, .ods or .tbxml
 request_folder = "requests"  # keys, requests and the summary; a new one for each deployment
 
 # %% [markdown]
@@ -99,8 +99,8 @@ servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; 
 # | --- | --- | --- |
 # | **Combined or separate** (*Default and web certificates*) | one certificate for Default and both web usages of a server | the external web names must come from another CA, or two teams renew them: `separate` makes three |
 # | **Wildcards for simple URLs** | off: every Meet and dial-in host is a name of its own | there are many SIP domains and the CA sells wildcards; it then stands among the alternative names, never as subject |
-# | **Key** | RSA 2048, which every client of Lync Server 2013 can use | your CA asks for 3072 or more; each step up makes signing slower on the servers |
-# | **Internal or public** (*Issuer*) | internal, but public where strangers connect: Edge external and the reverse proxy | a CA of yours is trusted by every device outside, or by none inside |
+# | **Key** | RSA 2048, which every client of Lync Server 2013 can use | the CA asks for 3072 or more; each step up makes signing slower on the servers |
+# | **Internal or public** (*Issuer*) | internal, but public where strangers connect: Edge external and the reverse proxy | an internal CA is trusted by every device outside, or by none inside |
 # | **Directors** (*Role* in the table) | planned like a Front End pool of its own | they are optional: without Director rows the Front End pools answer sign-in themselves |
 #
 # *Sources: Microsoft, Certificate requirements for internal servers in Lync Server 2013;
@@ -170,10 +170,10 @@ ln.trust(plan).only("Server", "Role", "Install", "Needed for", "Source")
 # %% [markdown]
 # ## 5. What may go wrong
 #
-# An **error** stops the export, until you mend it or accept it with a reason. A **warning** has
-# hurt others. A **notice** is worth knowing. What a CA may issue changes with time, so the plan is
-# judged by the rules of its planned day of issue. The sample has no error and no warning; the
-# notices say what its public certificates ask of the owners of the domains.
+# An **error** stops the export until it is fixed or accepted with a reason. A **warning** names a
+# likely problem. A **notice** is information only. The rules for CAs change with time, so the
+# rules of the planned issue date apply. The sample has no error and no warning. Its notices name
+# what the owners of the domains must prepare for public certificates.
 
 # %%
 findings = ln.check_plan(plan)
@@ -184,7 +184,7 @@ findings
 # name of its Access Edge service.
 
 # %%
-sample = "../data/contoso.csv"  # whatever you plan above
+sample = "../data/contoso.csv"  # whatever is planned above
 rows = ln.read_topology(sample).to_frame()
 rows["access_edge_fqdn"] = ""
 demonstration = ln.Scenario(
@@ -196,9 +196,11 @@ ln.check_plan(demonstration.plan)
 
 # %% [markdown]
 # The same certificates come back ever faster: a public CA gives 100 days from 2027-03-15 on, 47 from
-# 2029-03-15. When each is to be ordered and by when it must be on its servers, with your freezes and
-# maintenance windows (`[freezes]` and `[windows]` in the options), and what then cannot work. Without
-# a planned issue date it counts from today:
+# 2029-03-15. The forecast shows when to order each certificate, by when it must be on its servers, and
+# which dates conflict with freezes and maintenance windows. Without a planned issue date it starts today.
+#
+# <!-- author -->
+# Enter freezes and maintenance windows under `[freezes]` and `[windows]` in the options.
 
 # %%
 from datetime import date
@@ -215,10 +217,10 @@ ln.figure(ahead)
 # *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
-# Microsoft's page allows two routes. Choose one for each deployment:
+# Microsoft's page allows two routes. A deployment uses one of them:
 #
-# 1. **A certificate request procedure of your organization.** The panel below makes keys and requests
-#    here, and your CA gets the requests.
+# 1. **A certificate request procedure of the organization.** lyncnb makes keys and requests, and the CA
+#    gets the requests.
 # 2. **A computer on which the Lync Server 2013 administrative tools are installed.** The key is made
 #    there. `ln.request_scripts` has the steps for each certificate, without a key or a folder, and
 #    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each. The next cell
@@ -246,8 +248,10 @@ request
 
 # %% [markdown]
 # The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and this summary
-# table in four forms, for a spreadsheet, a browser or a page of your documentation. The repository
-# shows them for the sample: [the summary and a request](../docs/sample/README.md).
+# table in four forms, for a spreadsheet, a browser or a page of documentation.
+#
+# <!-- author -->
+# The repository shows them for the sample: [the summary and a request](../docs/sample/README.md).
 
 # %%
 request.summary
@@ -263,10 +267,10 @@ summary[summary["Issuer"] == "public"][["Servers", "Subject name", "Subject alte
 # ## 7. What comes next
 #
 # What each request needs: hand the requests over to the CA, match the certificates that it issues, package
-# them with their keys, and write the steps for each server. Keep the whole folder, and the passphrase in
-# another place.
+# them with their keys, and write the steps for each server.
 #
 # <!-- author -->
+# Keep the whole folder, and the passphrase in another place.
 # The panel's blue button does the next step. [receive.ipynb](receive.ipynb) shows it with certificates of
 # the sample.
 

@@ -20,15 +20,17 @@
 # %% tags=["parameters"]
 import lyncnb as ln
 
-request_folder = "sample-requests"  # yours: "requests", or what the request panel wrote
+request_folder = "sample-requests"  # or "requests", the folder of the plan
 answers = "answers"  # the files that the CA returned, under any name
-write_in_code = False  # True: the code below the panel writes into your folder, too
+write_in_code = False  # True: the code below the panel writes into any folder
 
 # %% [markdown]
 # ## 1. The requests
 #
-# If the folder is the sample's, its requests are written first, and the passphrase for their keys
-# is asked for once. A folder of your own is only opened.
+# The requests in the folder and their state.
+#
+# <!-- author -->
+# For the sample, this cell asks for a passphrase and writes the requests. It only opens a folder of your own.
 
 # %%
 import datetime
@@ -61,6 +63,7 @@ panel
 # %% [markdown]
 # ## 3. The same in code: hand over
 #
+# <!-- author -->
 # Everything below is the second way, for scripts and for readers without a kernel. The panel follows. In
 # a folder of your own this code shows what is there; it writes if you set `write_in_code`
 # to `True`.
@@ -92,12 +95,16 @@ if writes:
 # %% [markdown]
 # ## 4. The CA answers
 #
-# With a folder of your own your CA answers, and this cell does nothing. Here `ln.demo` plays the CA. It
-# signs nothing but the samples, and its key is never written. The first time it makes three usual
-# mistakes: a name is left out, a certificate does not say where its revocation list is (Lync Server
-# requires that), and one request is forgotten. Public certificates last as long as the rules of the day
-# allow, the others two years. To practise a renewal, request it and run this cell and the next ones again.
-# A new kernel is a new CA: then delete `sample-requests` and `answers` first.
+# In the sample, `ln.demo` plays the CA. It signs nothing but the samples, and its key is never written.
+# The first time it makes three usual mistakes: a name is left out, a certificate does not say where its
+# revocation list is (Lync Server requires that), and one request is forgotten. Public certificates last
+# as long as the rules of the day allow, the others two years.
+#
+# <!-- author -->
+# With a folder of your own, your CA answers, and this cell does nothing. To practise a renewal, request it
+# and run this cell and the next ones again. A new kernel is a new CA: then delete `sample-requests` and
+# `answers` first.
+#
 # *Sources: Microsoft, Certificate infrastructure requirements for Lync Server 2013; CA/Browser Forum,
 # Baseline Requirements section 6.3.2.*
 
@@ -107,8 +114,8 @@ ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers
 # %% [markdown]
 # ## 5. The same in code: match
 #
-# Drop the files into a folder, under any name and in any form: PEM, DER, PKCS #7, text from a
-# mail, a zip. They are told apart by what is inside and matched by public key.
+# The CA's files can have any name and form: PEM, DER, PKCS #7, text from a mail, or a ZIP file. lyncnb
+# recognizes them by their content and matches each certificate by its public key.
 
 # %%
 returned = [answers] if pathlib.Path(answers).exists() else []  # else the folder's own
@@ -116,8 +123,8 @@ issued = ln.match_certificates(bundle, *returned, today=today)
 issued.only("Servers", "Type", "Valid until", "Chain", "Findings", "File")
 
 # %% [markdown]
-# Every difference is a finding with its source. An error must not go on a server; a warning is
-# yours to decide; a notice is good to know. The notice `root-to-compare` is left out here: it shows
+# Every difference is a finding with its source. Do not install a certificate with an
+# error. A warning needs a decision. A notice is information only. The notice `root-to-compare` is left out here: it shows
 # the fingerprint of the root certificate, and the sample's CA has a new one in each run.
 
 # %%
@@ -159,4 +166,7 @@ renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
 ln.figure(status)
 
 # %% [markdown]
-# Next: make the packages and write the steps, with the panel above or with `ln.write_pfx` and `ln.write_steps`.
+# After this, each certificate is packaged with its key, and each server gets its steps.
+#
+# <!-- author -->
+# Use the panel above, or `ln.write_pfx` and `ln.write_steps`.

@@ -13,7 +13,7 @@ from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import Origin
 from ..errors import BundleError, LyncnbError, Problem
 from ..plan.model import compute_plan_digest
-from ..plan.options import PlanOptions
+from ..plan.options import PlanOptions, build_table_origin
 from ..plan.recorded_plan import (
     RecordedPlan,
     read_plan_file,
@@ -23,7 +23,6 @@ from ..plan.recorded_plan import (
 )
 from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
-from ..plan.totals import build_table_origin
 from ..reports.summary.progress import last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes

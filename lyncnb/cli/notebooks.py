@@ -132,7 +132,8 @@ def share_command(
 ) -> int:
     """Export NOTEBOOK as a static page that you can send to others.
 
-    The page leaves out cells with the tag author, and paragraphs below a line <!-- author
+    The page begins with the plan's certificates, and names the planner (option planner) and
+    the date. It leaves out cells with the tag author, and paragraphs below a line <!-- author
     -->.
 
     lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or

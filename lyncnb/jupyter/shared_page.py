@@ -10,7 +10,7 @@ import copy
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import make_page
 from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first
 from ..errors import NotebookError
+from .first_page import find_date, find_origin, put_plan_first
 from .leak_scan import refuse, replace_paths, scan_notebook
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 from .outdated_outputs import DRAFT_FOLDER, read_outdated
@@ -287,11 +288,12 @@ def share_notebook(
     notebook = read_notebook(path) if executed is None else executed
     if for_others:
         _refuse_other_plans(notebook, path)
+    made_on = find_date(notebook, path)
     if clean:
         strip_widgets(notebook)
         replace_paths(notebook)
     refuse(scan_notebook(notebook, name=path.name, known=known, paths=for_others), path)
-    text = render_notebook(notebook, title=path.stem, code=code)
+    text = render_notebook(notebook, title=path.stem, code=code, made_on=made_on)
     printed = print_page(text) if pdf else b""
     outputs.write_output(page, text.encode(), PAGE, force=force, inputs=(path,))
     if clean:
@@ -327,7 +329,7 @@ def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
         )
 
 
-def render_notebook(notebook: Notebook, *, title: str, code: bool = True) -> str:
+def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_on: str = "") -> str:
     """Return a notebook as a self-contained HTML page.
 
     Parameters
@@ -338,6 +340,9 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True) -> str
         The title of the page as plain text, if the notebook does not begin with a heading.
     code : bool, optional
         Whether to include the code, folded.
+    made_on : str, optional
+        The date of the outputs. The page shows it below the deployment and the planner that the
+        outputs name.
 
     Returns
     -------
@@ -349,7 +354,9 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True) -> str
 
     static = copy.deepcopy(notebook)
     strip_widgets(static)
+    origin = replace(find_origin(static), made_on=made_on)
     static.cells = [cell for cell in map(_remove_author_content, static.cells) if cell is not None]
+    put_plan_first(static)
     for cell in static.cells:
         if cell.cell_type == "markdown":
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
@@ -373,6 +380,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True) -> str
     return make_page(
         title,
         [styles, _make_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+        origin=origin,
     )
 
 

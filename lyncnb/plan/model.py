@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.shown.languages import make_translator
+from ..base.shown.origin import Origin, mark_origin
 from ..base.shown.tables import (
     ROWS_SHOWN,
     Chip,
@@ -31,7 +32,7 @@ from ..base.shown.tables import (
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
-from .options import PlanOptions
+from .options import PlanOptions, build_table_origin
 
 #: The usage text for a certificate that no cmdlet of the product assigns.
 NO_TYPE = "assigned in its own software"
@@ -478,7 +479,12 @@ class CertificatePlan(Table):
             linked=_REASON_COLUMNS,
         )
         page = f"{table}\n{folded('Reasons for the names', reasons)}" if known else table
-        return marked(page, self)
+        return marked(mark_origin(page, self._origin()), self)
+
+    def _origin(self) -> Origin:
+        domains = tuple(map(str, self.topology.sip_domains))
+        source, options = self.topology.source, self.options
+        return build_table_origin(source, options, domains=domains)
 
     def _build_row(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
         issued = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from ..base.pasted_text import BadName
 from ..base.records import RecordReader, describe_value
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
+from ..base.shown.origin import Origin, read_source_date
 from ..base.shown.tables import Table, count_of, folded, paragraph, rows_to_html
 from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
@@ -684,3 +685,28 @@ def _check_texts_by_key(name: str, values: object) -> dict[str, str]:
 
 
 DEFAULT_OPTIONS = PlanOptions()
+
+
+def build_table_origin(
+    source: str,
+    options: PlanOptions,
+    *,
+    domains: Sequence[str],
+    judged_on: date | None = None,
+    made_on: str = "",
+) -> Origin:
+    """Return the origin of a document about a table, such as its deployment and planner.
+
+    A table without a file has the name of its first SIP domain.
+    """
+    table = re.split(r"[/\\]", source)[-1]
+    if table.endswith(".json"):  # A saved plan does not record the name of its table.
+        table = ""
+    stem = table.rpartition(".")[0]
+    return Origin(
+        deployment=options.title or stem or (domains[0] if domains else table),
+        planner=options.planner,
+        table=table,
+        made_on=made_on or read_source_date(),
+        judged_on=judged_on,
+    )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 
 from ..base.dns_name import DnsName
-from ..base.shown.origin import Origin, read_source_date
+from ..base.shown.origin import Origin
 from ..base.shown.tables import count_of, join_first
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from .model import CertificatePlan
-from .options import PlanOptions
+from .options import build_table_origin
 
 
 def build_origin(
@@ -33,31 +32,6 @@ def build_origin(
     domains = tuple(map(str, plan.topology.sip_domains))
     return build_table_origin(
         plan.topology.source, plan.options, domains=domains, judged_on=judged_on, made_on=made_on
-    )
-
-
-def build_table_origin(
-    source: str,
-    options: PlanOptions,
-    *,
-    domains: Sequence[str],
-    judged_on: date | None,
-    made_on: str,
-) -> Origin:
-    """Return the origin of a document about a table with a path, as :func:`build_origin` does.
-
-    A table without a file has the name of its first SIP domain.
-    """
-    table = re.split(r"[/\\]", source)[-1]
-    if table.endswith(".json"):  # A saved plan does not record the name of its table.
-        table = ""
-    stem = table.rpartition(".")[0]
-    return Origin(
-        deployment=options.title or stem or (domains[0] if domains else table),
-        planner=options.planner,
-        table=table,
-        made_on=made_on or read_source_date(),
-        judged_on=judged_on,
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
+from ..authorities.read_plan import folder_origin
 from ..authorities.record_deployments import RecordedDeployments, deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
 from ..base.records import Text
 from ..base.shown import tables
+from ..base.shown.origin import mark_origin
 from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
@@ -240,13 +242,14 @@ class FolderWork:
             return tables.paragraph(f"{self.folder} contains no requests yet.")
         status = self.status
         why = self.refusals(status)
-        return tables.rows_to_html(
+        page = tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
             [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
             caption=f"Request folder {self.folder}. "
             f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
         )
+        return mark_origin(page, folder_origin(self.folder, read_manifest(self.folder)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"

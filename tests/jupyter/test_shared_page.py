@@ -222,7 +222,12 @@ def test_a_page_has_contents_and_folded_code():
     assert "<title>Plan of contoso</title>" in page
     assert page.count("<h1") == 1
     links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>', page)
-    assert [text for _, text in links] == ["Certificates &amp; names", "Wide", "Picture"]
+    assert [text for _, text in links] == [
+        "The plan",
+        "Certificates &amp; names",
+        "Wide",
+        "Picture",
+    ]
     assert all(f'id="{anchor}"' in page for anchor, _ in links)
     assert page.count("<summary>Code</summary>") == 5
     assert "a &lt; b" in page
@@ -262,6 +267,61 @@ def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
     assert re.findall(told, words, re.I) == []
+    # In the notebook's own text nobody is "you": a reader of the page does nothing.
+    own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
+    assert own
+    assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []
+
+
+def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatch):
+    """Numbers and certificates precede all else, below deployment, planner, table and date."""
+    options = ln.PlanOptions(title="Contoso <West>", planner="Ana Li, ana@contoso.com")
+    planned = ln.plan_certificates(plan(front_end(1)).topology, ln.load_rules(), options=options)
+    editor = ln.PlanEditor(planned.topology, options=options)
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Plan of contoso\nAt first."),
+            new_markdown_cell("## The editor"),
+            shown("text/html", editor._repr_html_()),
+            new_markdown_cell("## Certificates"),
+            shown("text/html", planned._repr_html_()),
+        ]
+    )
+    notebook.cells[-1].metadata["execution"] = {"shell.execute_reply": "2026-12-02T08:00:00Z"}
+    path = tmp_path / "a.ipynb"
+    write_notebook(notebook, path, kind=CLEAN_COPY)
+    page = share_notebook(path).page.read_text("utf-8")
+    order = (
+        "<h1>Plan of contoso</h1>",
+        "Contoso &lt;West&gt; · Planner: Ana Li, ana@",
+        "Created: ",
+        "The plan</a>",
+        "At first.",
+        'id="The-plan"',
+        f"<p>{count_of(len(planned.certificates), 'certificate')} for 1 server; findings: ",
+        "certificates for Lync Server 2013</caption>",
+        'id="The-editor"',
+        'id="Certificates"',
+        'href="#The-plan">at the top of this page</a>',
+    )
+    text = re.sub(r'<wbr>|<span class="whole[^>]*>|</span>', "", page.partition("<body")[2])
+    places = [text.find(words) for words in order]
+    assert (min(places) >= 0, places) == (True, sorted(places))
+    assert "2026-12-02" in text
+    assert text.count("certificates for Lync Server 2013</caption>") == 1
+    assert "@bottom-left{content:" in page  # on each sheet, too
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    assert "2026-01-01" in share_notebook(path).page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("mark", ["{", "[]", '{"planner": 1}', "[" * 10_000])
+def test_an_origin_that_another_program_wrote_does_no_harm(mark):
+    """An output is untrusted text: its mark is read as names, or not at all."""
+    notebook = new_notebook(cells=[shown("text/html", f"<p data-lyncnb-origin='x'>{mark}</p>")])
+    notebook.cells[0].outputs[0].data["text/html"] += f'<p data-lyncnb-origin="{mark}">words</p>'
+    page = render_notebook(notebook, title="x")
+    assert "words" in page
+    assert "data-lyncnb-origin" not in page
 
 
 def words_in_page(page: str) -> str:

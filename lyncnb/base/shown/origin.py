@@ -7,7 +7,10 @@ the folder's last change. Any other document has the date in ``SOURCE_DATE_EPOCH
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -64,8 +67,32 @@ class Origin:
             return None
 
 
+#: An output in a notebook names its origin in this HTML attribute.
+_ATTRIBUTE = "data-lyncnb-origin"
+_MARKED = re.compile(rf'{_ATTRIBUTE}="([^"]*)"')
+_MARKED_NAMES = ("deployment", "planner", "table")
+
 #: The origin of a document for which no detail is known.
 UNKNOWN = Origin()
+
+
+def mark_origin(page: str, origin: Origin) -> str:
+    """Mark HTML with the deployment, planner and table of its origin, without showing them."""
+    names = json.dumps({name: getattr(origin, name) for name in _MARKED_NAMES})
+    return f'<div {_ATTRIBUTE}="{html.escape(names)}">{page}</div>'
+
+
+def read_origin(page: str) -> Origin | None:
+    """Return the origin with which :func:`mark_origin` marked HTML; None if there is no mark."""
+    marked = _MARKED.search(page)
+    try:
+        names = json.loads(html.unescape(marked[1])) if marked else None
+    except (ValueError, RecursionError):
+        return None  # Another program wrote this output.
+    if not isinstance(names, dict):
+        return None
+    deployment, planner, table = (str(names.get(name, "")) for name in _MARKED_NAMES)
+    return Origin(deployment=deployment, planner=planner, table=table)
 
 
 def read_source_date() -> str:

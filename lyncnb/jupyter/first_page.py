@@ -1,0 +1,74 @@
+"""Put the plan on the first page of a shared notebook, and find where its outputs come from."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..base.shown.origin import UNKNOWN, Origin, read_origin, read_source_date
+from ..base.shown.tables import PLAN_ATTRIBUTE, find_shown_plans
+from .notebook_files import Notebook
+
+_HEADING = "The plan"
+_SEE_ABOVE = '<p>The certificates are <a href="#The-plan">at the top of this page</a>.</p>'
+
+# The plan editor's output begins with the numbers of certificates, servers and findings.
+_COUNTS = re.compile(rf'<div {PLAN_ATTRIBUTE}="([0-9a-f]+)">(<p>[^<]*</p>)')
+
+
+def find_origin(notebook: Notebook) -> Origin:
+    """Return the deployment, planner and table of the first output that names them."""
+    pages = (str(output["data"]["text/html"]) for output in _html_outputs(notebook))
+    return next((origin for origin in map(read_origin, pages) if origin), UNKNOWN)
+
+
+def find_date(notebook: Notebook, path: Path) -> str:
+    """Return the date of a notebook's outputs.
+
+    It is ``SOURCE_DATE_EPOCH``, or the day on which the last cell ran, if the notebook records it,
+    or the day on which the file was saved.
+    """
+    times = [
+        str(time)
+        for cell in notebook.cells
+        for time in dict(cell.metadata.get("execution", {})).values()
+        if re.match(r"\d{4}-\d\d-\d\d", str(time))
+    ]
+    saved = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return read_source_date() or (max(times)[:10] if times else f"{saved.date()}")
+
+
+def put_plan_first(notebook: Notebook) -> None:
+    """Move the table of the plan's certificates below the title, under its numbers."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    for output in _html_outputs(notebook):
+        page = str(output["data"]["text/html"])
+        plans = find_shown_plans(page)
+        if not plans or read_origin(page) is None:
+            continue
+        counts = next((text for digest, text in _all_counts(notebook) if digest == plans[0]), "")
+        first = copy.deepcopy(output)
+        first["data"] = {"text/html": f"{counts}\n{page}"}
+        output["data"] = {"text/html": _SEE_ABOVE}
+        has_title = bool(notebook.cells) and str(notebook.cells[0].source).startswith("# ")
+        notebook.cells[has_title:has_title] = [
+            new_markdown_cell(f"## {_HEADING}", id="plan-heading"),  # type: ignore[no-untyped-call]
+            new_code_cell("", outputs=[first], id="plan"),  # type: ignore[no-untyped-call]
+        ]
+        return
+
+
+def _html_outputs(notebook: Notebook) -> Iterator[Notebook]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if "text/html" in output.get("data", {}):
+                yield output
+
+
+def _all_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
+    for output in _html_outputs(notebook):
+        yield from _COUNTS.findall(str(output["data"]["text/html"]))
