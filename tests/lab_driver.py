@@ -424,11 +424,11 @@ class LabBrowser:
         return self.page.get_by_role("button", name=name, exact=exact).first
 
     def field(self, label: str, *, exact: bool = True):
-        """Find a control by its label."""
+        """Find a control in the panel by its label."""
         return self.page.get_by_label(label, exact=exact).first
 
     def tab(self, name: str):
-        """Find a tab by the beginning of its title."""
+        """Find a tab in the panel by the beginning of its title."""
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
     def wait_text(self, text: str, *, selector: str = ".lyncnb") -> None:

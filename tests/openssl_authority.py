@@ -37,7 +37,7 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def openssl(*arguments: object) -> bytes:
-    """Run OpenSSL and return the output."""
+    """Run the OpenSSL command line and return its output."""
     command = ["openssl", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 

@@ -18,7 +18,7 @@ class Talk:
         panel.channel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
 
     def say(self, kind: str, **more: object) -> dict[str, dict]:
-        """Send a message, and return the last response of each type."""
+        """Send a message to the panel, and return the last response of each type."""
         if "passphrase" in more and "number" not in more:
             more["number"] = self.say("number")["number"]["number"]
         self.heard.clear()
@@ -26,7 +26,7 @@ class Talk:
         return {message["type"]: message for message, _ in self.heard}
 
     def types(self) -> list[str]:
-        """Return the types of the responses in order."""
+        """Return the types of the panel's responses in order."""
         return [message["type"] for message, _ in self.heard]
 
     def rows(self) -> dict[int, dict[str, str]]:

@@ -85,7 +85,10 @@ def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
 
 
 def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
-    """Apply one change. Fail if it was applied before or has nothing to change."""
+    """Apply one change to the certificates.
+
+    Fail if it was applied before or has nothing to change.
+    """
     assert change.why, change
     assert change.source, change
     if change.change == "certificate added":

@@ -15,7 +15,7 @@ from places import DATA, REPOSITORY
 import lyncnb as ln
 from lyncnb.plan.scenarios import Scenarios
 
-# Rejects every library except these, as if it were not installed.
+# This import hook rejects every library except these, as if it were not installed.
 CORE = """
 import importlib.abc, sys
 

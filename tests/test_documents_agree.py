@@ -299,7 +299,7 @@ def test_every_document_says_who_what_and_when(planner, monkeypatch):
     assert planner("plan", "requests/plan.json", "-o", "sheet.html").status in (0, 1)
     sheet = margin_of((planner.folder / "sheet.html").read_text("utf-8"))
     assert sheet == f"{LINE.rpartition(' · ')[0]} · Evaluated for: 2027-03-15"
-    # This is 2027-01-01 in seconds since 1970.
+    # The value is 2027-01-01 in seconds since 1970.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1798761600")
     options = ("--options", "o.toml", "-o")
     for command, name in (("plan", "p.docx"), ("plan", "p.html"), ("trust", "trust.html"),

@@ -86,7 +86,7 @@ TOUCHES = {
 
 # Attributes and functions that only these packages or files may use.
 CALLS = {
-    # This function returns the content of a secret.
+    # This method returns the content of a secret.
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
     # These functions read the date (through a today= argument), or the time of a lock.
     "now": {
@@ -99,7 +99,7 @@ CALLS = {
         "widgets.editing.unsaved",
     },
     "today": set(),
-    # These functions write to the disk.
+    # These methods write to the disk.
     "write_bytes": set(),
     "write_text": set(),
     "mkstemp": set(),
@@ -185,7 +185,7 @@ def called() -> dict[str, set[str]]:
 
 
 def users_of(thing: str) -> set[str]:
-    """Return the modules that import a library or one of its submodules."""
+    """Return the modules of lyncnb that import a library or one of its submodules."""
     return {
         module
         for module, names in foreign().items()
@@ -294,7 +294,7 @@ def test_a_file_imports_only_what_is_its_to_touch():
 
 
 def test_every_import_is_declared():
-    """Every import is from the standard library or a dependency in pyproject."""
+    """Every import in lyncnb is from the standard library or a dependency in pyproject.toml."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {

@@ -188,7 +188,7 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
-    """Return lines that each contain a number, so that all lines differ."""
+    """Return lines of text that each contain a number, so that all lines differ."""
 
     def make(n: int) -> bytes:
         count = n // (len(line) + 3)

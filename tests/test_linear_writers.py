@@ -218,7 +218,7 @@ Writer = Callable[[Deployment], Prepared]
 
 
 def each(name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]) -> dict[str, Writer]:
-    """Time one writer in each of its formats."""
+    """Measure one writer in each of its output formats."""
     return {f"{name} {suffix}": partial(prepare, suffix=suffix) for suffix in suffixes}
 
 
@@ -334,7 +334,7 @@ OF_FOLDERS: dict[str, Writer] = {
 #: The functions among these that require a signature.
 SIGNED = {"authorities.kept_approval.approved_plan"}
 
-#: Functions that the writers above call, so they are timed with them.
+#: The writers above call these functions, so they are timed together.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
@@ -383,7 +383,7 @@ NO_WRITERS = {
 
 @cache
 def world(kind: type[Deployment], servers: int) -> Deployment:
-    """Create a deployment once for all its writers."""
+    """Create a deployment once for all writers that are measured."""
     return kind(servers)
 
 
@@ -421,7 +421,7 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     def make(servers: int) -> Prepared:
         return OF_PLANS[writer](world(Deployment, servers))
 
-    make(5)()  # The first call imports a library.
+    make(5)()  # The first call of a writer imports a library.
     assert faster_than_linear(make, size=100, most=800) is None
 
 

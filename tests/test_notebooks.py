@@ -47,8 +47,8 @@ NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
 # Output that differs between runs or computers must not be in documentation.
 PERISHABLE = re.compile(
-    r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs.
-    r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs.
+    r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs of a notebook.
+    r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs of a notebook.
     # Memory addresses differ between runs. Four letters in a picture are not one.
     r"|(?<![\w+/])0x[0-9a-f]{6,}"
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
@@ -178,7 +178,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
         ("contoso.csv", None),
         ("single-server.csv", None),  # The table has no Edge Server and few columns.
         ("litwareinc-global.csv", None),
-        ("contoso-zh-TW.csv", None),  # The headings are in Chinese.
+        ("contoso-zh-TW.csv", None),  # The headings of the table are in Chinese.
         ("contoso.csv", in_semicolons),
         ("contoso.csv", as_workbook),
         # The table starts with a title row.

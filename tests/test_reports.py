@@ -252,7 +252,7 @@ def test_an_ending_without_a_format_cannot_be_offered():
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_short_form_is_lines(name):
-    """No line of the short form has a line break."""
+    """No line in the short form of a report has a line break."""
     lines = list(report_lines(report(name), width=100))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)

@@ -133,7 +133,7 @@ def test_constraints_hold_versions_and_markers_only():
 
 
 def test_constraints_cover_every_dependency():
-    """Each dependency in pyproject has a line in constraints.txt."""
+    """Each dependency in pyproject.toml has a line in constraints.txt."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     asked = [*project["dependencies"], *(name for extra in extras for name in extra)]

@@ -102,7 +102,7 @@ def some(paths: Sequence[Path]) -> Sequence[Path]:
 
 
 def runs(*command: object) -> bool:
-    """Return whether a program exits with status 0."""
+    """Return whether a program exits with status 0 for a request."""
     return subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
 
 

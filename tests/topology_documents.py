@@ -15,7 +15,7 @@ REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
 
 def web(external: str = "", internal: str = "") -> str:
-    """Return a WebServices service with this content."""
+    """Return a WebServices service of a topology document with this content."""
     inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
     inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
     return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"

@@ -44,7 +44,7 @@ def xlsx(
 
 
 def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
-    """Pack parts into a ZIP archive."""
+    """Pack the parts of a workbook into a ZIP archive."""
     buffer = io.BytesIO()
     method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(buffer, "w", method) as archive:

@@ -49,7 +49,7 @@ Submit = Callable[[bytes], dict[str, bytes]]
 
 @pytest.fixture(autouse=True)
 def _no_bundle_from_outside(monkeypatch):
-    """Keep the machine's trust settings and proxies away from loopback connections."""
+    """Keep the machine's trust settings and proxies away from connections on loopback."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 

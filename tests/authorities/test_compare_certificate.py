@@ -48,14 +48,14 @@ def test_as_planned():
         ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com" is missing'),
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
-        # Differences in the subject.
+        # Differences in the subject of the certificate.
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
         ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
-        # Differences in the usages.
+        # Differences in the usages of the certificate.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
         ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires serverAuth, but the certificate has serverAuth, clientAuth"),
         ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
@@ -67,7 +67,7 @@ def test_as_planned():
         # Differences in signature and revocation.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
-        # Differences in validity.
+        # Differences in the validity of the certificate.
         ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
@@ -303,7 +303,7 @@ def test_validity_asked(days, asked, expected):
     ("begins", "days", "told"),
     [
         ("2026-11-23", 200, False),
-        ("2026-11-23", 200 + 1 / 86400, True),  # The validity is one second too long.
+        ("2026-11-23", 200 + 1 / 86400, True),  # The certificate is valid for one second too long.
         ("2026-03-14", 398, False),  # The limit on the certificate's start date applies.
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),

@@ -56,7 +56,7 @@ def trusted() -> bytes:
         (pem(*CHAIN), list(CHAIN)),
         (b"\xef\xbb\xbf" + pem(LEAF), [LEAF]),
         (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
-        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # An old Mac ends lines like this.
+        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # Files from an old Mac have such line endings.
         # The text was copied from an e-mail.
         (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),
         (BAG.encode() + pem(LEAF), [LEAF]),
@@ -71,10 +71,12 @@ def trusted() -> bytes:
         (trusted(), [LEAF]),
         (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
         (armoured("certificate", der(LEAF)), [LEAF]),
-        (armoured("WHATEVER", der(LEAF)), [LEAF]),  # The label does not decide the format.
+        # The label of a PEM block does not decide its format.
+        (armoured("WHATEVER", der(LEAF)), [LEAF]),
         (p7b(*CHAIN), list(CHAIN)),
         (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
-        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),  # AD CS uses this label.
+        # AD CS writes this label before a PKCS #7 message.
+        (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),
         (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
         (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
         (base64.encodebytes(p7b(*CHAIN)), list(CHAIN)),

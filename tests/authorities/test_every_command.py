@@ -112,7 +112,7 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
         assert code in text, name
         assert "returned/refused/StandardEdition" in text, name
     assert len(list((requests / "pfx").glob("*.pfx"))) == 1
-    # Receiving nothing afterwards gives the same result.
+    # Running the receive command again without files gives the same result.
     assert code in shell("receive", "requests").out
 
 

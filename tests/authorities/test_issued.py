@@ -172,7 +172,7 @@ def test_edited_manifest(tmp_path, place):
 
 
 def test_today(bundle, answers):
-    """The evaluation date is an argument. The default is the current date."""
+    """The evaluation date of certificates is an argument. The default is the current date."""
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))

@@ -177,7 +177,7 @@ CONSTRAINED = {
 
 
 def network(number: int) -> x509.IPAddress:
-    """Return a network with one address."""
+    """Return an IP network that has only one address."""
     return x509.IPAddress(ip_network(((10 << 24) + number, 32)))
 
 
@@ -298,5 +298,5 @@ def test_many_of_one_name_take_no_square(serials, monkeypatch):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
         return lambda: match_answers([asked], files, today=date(2026, 11, 24))
 
-    # Below this number, each is compared with each.
+    # Below this number of CAs, each certificate is compared with each CA.
     assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

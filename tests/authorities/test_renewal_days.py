@@ -44,7 +44,7 @@ def with_certificates(folder, chance, case):
 
 def test_all_views_name_the_same_day(tmp_path):
     """For any lifetime, lead time, freeze and maintenance window, all views show the same renewal
-    date.
+    date for a certificate.
     """
     tried = set()
     for seed in range(COUNT):
@@ -94,7 +94,7 @@ def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
     begins = datetime.combine(date(2026, 10, 1), time())
     ends = (
         begins + 111 * DAY - SECOND
-    )  # It is valid until 2027-01-19, so its last third begins on 2026-12-14.
+    )  # The certificate is valid until 2027-01-19, so its last third begins on 2026-12-14.
     found = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
     assert [(str(one.order_on), str(one.change_on)) for one in found] == [
         ("2026-12-17", "2027-01-09"),

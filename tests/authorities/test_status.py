@@ -80,7 +80,8 @@ def test_each_request_has_its_state(folder):
     ("today", "state"),
     [
         (date(2026, 12, 1), "issued"),
-        (date(2027, 1, 29), "issued"),  # Of 90 days, 30 days and a second are left.
+        # Of the certificate's 90 days, 30 days and a second are left.
+        (date(2027, 1, 29), "issued"),
         (date(2027, 1, 30), "expiring"),
         # The certificate is valid until the last second of the day.
         (date(2027, 2, 28), "expiring"),

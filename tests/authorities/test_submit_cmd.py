@@ -1,4 +1,4 @@
-"""``submit.cmd`` runs as on Windows, with a substitute for certreq."""
+"""The batch file ``submit.cmd`` runs as on Windows, with a substitute for certreq."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Package:
 
     @property
     def submitted(self) -> list[str]:
-        """Return every id that was submitted, in order."""
+        """Return the id of every request that was submitted, in order."""
         calls = [line.split("|") for line in self.log.read_text().splitlines()]
         return [Path(call[5].replace("\\", "/")).stem for call in calls if call[0] == "-submit"]
 
@@ -94,12 +94,12 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
     """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
     package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
-    package.says(SECOND, "ID de demande : 12\n")  # The message is in another language.
+    package.says(SECOND, "ID de demande : 12\n")  # The message of certreq is in another language.
     package.says(THIRD, PENDING.format(13))
     package.answers.mkdir()
     (package.answers / f"{THIRD}.txt").write_text(
         ""
-    )  # The computer was switched off in the meantime.
+    )  # The computer was switched off in the meantime, so certreq has no result.
     status, shown = package.run("n\n")
     assert status == 1
     assert "Which CA" not in shown

@@ -59,11 +59,11 @@ class History:
 
     @property
     def now(self) -> str:
-        """Return the current time in the format of the records."""
+        """Return the simulated time in the format of the records."""
         return f"{self.day}T09:00:00Z"
 
     def step(self) -> None:
-        """Let one event happen, or let days pass."""
+        """Let one event happen to the certificate, or let days pass."""
         moves = [self.wait, self.wait, self.wait, self.answer, self.answer, self.deploy]
         moves += [self.deploy, self.renew]
         self.random.choice(moves)()
@@ -132,7 +132,7 @@ def check(history: History) -> None:
         assert {generation for _, generation, _ in history.servers.values()} <= set(
             generations_of(history.record).used
         )
-    # The renewals agree with the status.
+    # The renewals agree with the status of the request.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
@@ -210,7 +210,7 @@ class Estate:
         )  # fmt: skip
 
     def wait(self, days: int) -> None:
-        """Let days pass, and check every view."""
+        """Let days pass in the simulation, and check every view."""
         self.day += timedelta(days=days)
         self.check()
 

@@ -97,7 +97,7 @@ def test_a_forecast_needs_a_plan():
 
 @pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
 def test_of_a_moment_the_day_counts(moment, plan):
-    """A datetime, with or without a time zone, is accepted instead of a date."""
+    """If a date is required, a datetime with or without a time zone is accepted."""
     assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
     until = moment.replace(year=2028)
     forecast = ln.forecast(plan, start=moment, until=until)

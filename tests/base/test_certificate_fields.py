@@ -101,7 +101,7 @@ def test_subject_is_escaped(organization, written):
     ],
 )
 def test_subject_fields_are_checked(fields, message):
-    """The maximum lengths in RFC 5280 appendix A.1 are checked."""
+    """The fields of a subject may not exceed the maximum lengths in RFC 5280 appendix A.1."""
     with pytest.raises(ValueError, match=message):
         DistinguishedName(common_name="pool.contoso.com", **fields)
 

@@ -13,7 +13,8 @@ from lyncnb.base.dns_name import DnsName, find_unusual_names, parse_name
 from lyncnb.base.pasted_text import BadName
 
 LONGEST_LABEL = "a" * 63
-PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # All letters except the last one are Cyrillic.
+# All letters of this name except the last one are Cyrillic.
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"
 MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 LONGEST_NAME = ".".join(["a" * 61, "b" * 61, "c" * 61, "d" * 63, "com"])
 
@@ -169,7 +170,7 @@ def test_clean_ups_are_made_and_reported(text, name, notes):
 
 
 def test_a_wildcard_stands_only_where_it_may():
-    """A wildcard is rejected unless the caller allows it."""
+    """A wildcard is rejected as a host name unless the caller allows it."""
     with pytest.raises(BadName, match="a wildcard, which is not allowed here") as caught:
         DnsName.parse("*.contoso.com")
     assert "set that option in the plan" in caught.value.hint
@@ -272,7 +273,7 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
     ],
 )
 def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
-    """Only a wildcard directly below a registry is rejected (Baseline Requirements 3.2.2.6)."""
+    """Only a wildcard directly below a public suffix is rejected (Baseline Requirements 3.2.2.6)."""
     name = DnsName.parse(parent, allow_single_label=True)
     assert (name.is_registry, name.is_public_suffix) == (registry, suffix)
     if registry:
@@ -295,7 +296,7 @@ def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
     ],
 )
 def test_a_wildcard_covers_one_label(pattern, name, covered):
-    """A wildcard matches exactly one label (RFC 9525 section 6.3)."""
+    """A wildcard name matches exactly one label (RFC 9525 section 6.3)."""
     assert DnsName.parse(pattern, allow_wildcard=True).covers(name) is covered
 
 

@@ -13,7 +13,7 @@ import lyncnb
 from lyncnb.base.shown.documents import linked_parts, list_document_addresses, parse_documents
 from lyncnb.errors import RulesError
 
-# The publishers' hosts are the only ones allowed.
+# Addresses must have one of these publishers' hosts.
 HOSTS = {
     "blog.schertz.name",
     "blogs.perficient.com",
@@ -78,7 +78,7 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
 
 
 def test_the_longest_title_counts():
-    """A title that is part of a longer title or word is not a separate link."""
+    """If a document's title is part of a longer title or word, it is not a separate link."""
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
@@ -87,7 +87,9 @@ def test_the_longest_title_counts():
 
 
 def test_every_address_is_of_a_known_host():
-    """Addresses use TLS and the hosts of known publishers. /zh-tw/ only replaces /en-us/."""
+    """The addresses of documents use TLS and the hosts of known publishers. /zh-tw/ only replaces
+    /en-us/.
+    """
     for title, url in list_document_addresses().items():
         host = url.removeprefix("https://").partition("/")[0]
         assert host in HOSTS, title

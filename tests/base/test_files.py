@@ -65,7 +65,7 @@ def test_a_name_that_is_taken_is_left_alone(tmp_path):
 
 @posix
 def test_a_symbolic_link_is_not_followed(tmp_path):
-    """Writing, replacing, moving, and reading do not follow a symbolic link."""
+    """Writing, replacing, moving, and reading a file do not follow a symbolic link."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     link = tmp_path / "a.key"
     link.symlink_to(tmp_path / "elsewhere")
@@ -283,7 +283,7 @@ def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch)
 
 
 def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
-    """The note about missing protection is shown only on Windows."""
+    """The note that file modes do not protect keys is shown only on Windows."""
     monkeypatch.setattr(system_calls, "WINDOWS", True)
     assert "icacls" in system_calls.protection_note()
     monkeypatch.setattr(system_calls, "WINDOWS", False)

@@ -1,4 +1,4 @@
-"""The garbage collector is off only while many objects are created."""
+"""Python's garbage collector is off only while many objects are created."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_collector_waits():
 
 
 def test_a_collector_that_was_off_stays_off():
-    """If the application turned off the garbage collector, it stays off."""
+    """If the application turned off Python's garbage collector, it stays off."""
     gc.disable()
     try:
         with pause_garbage_collection():
@@ -31,7 +31,7 @@ def test_a_collector_that_was_off_stays_off():
 
 
 def test_what_the_application_froze_stays_frozen():
-    """Objects that the application froze stay frozen."""
+    """Objects that the application excluded from garbage collection with gc.freeze stay excluded."""
     gc.freeze()
     try:
         with pause_garbage_collection():

@@ -41,7 +41,7 @@ def test_page_stands_alone():
     page = _Page()
     page.feed(text)
     assert "script" not in page.tags
-    # In the title, the heading, and the paragraph.
+    # The value is in the title, the heading, and the paragraph of the page.
     assert page.text.count(HOSTILE.replace("\x00", "")) == 3
 
 

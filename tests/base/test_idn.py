@@ -9,7 +9,8 @@ import pytest
 from lyncnb.base.idn import convert_to_a_label, convert_to_lowercase, find_mixed_scripts
 from lyncnb.base.pasted_text import BadName
 
-PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # All letters except the last one are Cyrillic.
+# All letters of this name except the last one are Cyrillic.
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"
 MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 
 
@@ -25,7 +26,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for
             "1.2.3.4",
             ("full-width or compatibility characters replaced with standard characters",),
         ),
-        # Three other characters that mean a dot.
+        # These three characters also mean a dot in a name.
         (
             "a。b．c｡d",
             "a.b.c.d",
@@ -59,7 +60,7 @@ def test_a_character_of_no_name_is_named():
     ],
 )
 def test_labels_become_a_labels(label, a_label):
-    """A Unicode label is encoded with IDNA 2008, and an A-label is not changed."""
+    """A Unicode label of a host name is encoded with IDNA 2008, and an A-label is not changed."""
     assert convert_to_a_label(label, label) == a_label
 
 
@@ -74,7 +75,7 @@ def test_labels_become_a_labels(label, a_label):
     ],
 )
 def test_bad_labels_are_refused(label, reason):
-    """A label that IDNA 2008 does not allow is rejected with the reason."""
+    """A label of a host name that IDNA 2008 does not allow is rejected with the reason."""
     with pytest.raises(BadName, match=reason) as caught:
         convert_to_a_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (

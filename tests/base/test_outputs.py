@@ -91,7 +91,7 @@ def test_marks(test, yes, no):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
-    """A damaged archive is not recognized, regardless of which byte changed."""
+    """A damaged archive is not recognized as lyncnb's file, whichever byte changed."""
     is_ours = outputs.match_packed_file("/core.xml", outputs.match_content(b"not in it"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:

@@ -43,13 +43,13 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
     ],
 )
 def test_clean_text_drops_what_cannot_be_seen(written, clean, notes):
-    """Invisible characters and surrounding white space are removed, with a note."""
+    """Invisible characters and surrounding white space in pasted text are removed, with a note."""
     assert clean_text(written) == (clean, notes)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])
 def test_control_characters_are_refused(character):
-    """A control character is rejected with its code point."""
+    """A control character in pasted text is rejected with its code point."""
     with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
         clean_text(f"Tai{character}pei")
     assert caught.value.hint == "type the text again instead of pasting it"

@@ -117,7 +117,9 @@ def test_bytes_that_are_no_toml(data, message):
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
 def test_a_number_without_end_is_refused(number):
-    """A number with too many digits is rejected, because Python cannot write it in a message."""
+    """A number with too many digits in a TOML file is rejected, because Python cannot write it in a
+    message.
+    """
     with pytest.raises(NotToml, match="a number is too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}

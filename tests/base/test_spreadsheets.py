@@ -122,7 +122,8 @@ def test_xlsx_bytes_do_not_depend_on_the_time():
     first = to_xlsx([_sheet(("a", 1))], title="t")
     time.sleep(2.1)  # The time of a ZIP entry has steps of two seconds.
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
-    assert "dcterms:created" not in _xml(first)  # A missing date is better than a wrong date.
+    # A missing date in the file is better than a wrong date.
+    assert "dcterms:created" not in _xml(first)
 
 
 def test_xlsx_says_who_made_it_and_when():

@@ -38,5 +38,5 @@ def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
 
 
 def test_a_program_of_the_system_is_found():
-    """A program is found in the same place as in a shell."""
+    """A program is found in the same folder as by a shell."""
     assert find_program("sh") == shutil.which("sh")

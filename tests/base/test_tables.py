@@ -98,7 +98,8 @@ def test_html_escapes_cells_headings_and_caption():
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
-    assert parsed.tags - {"wbr"} == tags  # The only tags are possible line breaks in a long word.
+    # The only tags in the table are possible line breaks in a long word.
+    assert parsed.tags - {"wbr"} == tags
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
     assert text.count('<th scope="col">') == 1
@@ -109,7 +110,7 @@ def test_html_shows_any_text_as_it_stands(value):
     """Any text in a cell can be read back from the parsed page."""
     parsed = _read(tables.rows_to_html(("a",), [(value,)]))
     assert parsed.tags - {"wbr"} == {"style", "table", "thead", "tr", "th", "tbody", "td"}
-    # A parser reads CR as a line break and drops NUL.
+    # An HTML parser reads CR as a line break and drops NUL.
     assert parsed.cells == [value.replace("\x00", "")]
 
 
@@ -183,7 +184,9 @@ def test_html_links_a_source_that_has_an_address():
 
 @pytest.mark.parametrize("name", ["pool.contoso.com", "AudioVideoAuthentication"])
 def test_html_lets_only_long_words_wrap(name):
-    """A long word may break after a dot or before a capital letter, and a short word never breaks."""
+    """In an HTML table, a long word may break after a dot or before a capital letter, and a short
+    word never breaks.
+    """
     text = tables.rows_to_html(("a",), [(f"lyncdiscoverinternal.{name}",), ("RSA 2048",)])
     assert "lyncdiscoverinternal.<wbr>" in text
     assert "RSA 2048" in text

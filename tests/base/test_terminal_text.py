@@ -26,7 +26,7 @@ from lyncnb.base.shown.terminal_text import format_table, wrap
     ],
 )
 def test_wrap(text, width, lines):
-    """A line breaks only at spaces, and continues with its indentation."""
+    """A line on the terminal breaks only at spaces, and continues with its indentation."""
     assert wrap(text, width) == lines
 
 

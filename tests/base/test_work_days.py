@@ -1,4 +1,4 @@
-"""Freezes and maintenance windows can be written in several forms, which mean certain dates."""
+"""The options for freezes and maintenance windows accept several forms of dates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
          [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
         # The freeze is in each year and crosses the end of the year.
         ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
-        # This freeze started in the year before the first date.
+        # This freeze starts in the year before the first date.
         ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
         ("05-01", [("2027-05-01", "2027-05-01")]),
         ("2025-01-01 to 2025-12-31", []),
@@ -54,7 +54,10 @@ def test_windows(text, days):
 
 
 def test_every_day_is_in_one_week_of_its_month():
-    """The words first to fourth and last select a weekday in a month. A fifth one is only "last"."""
+    """The words first to fourth and last select a weekday in a month.
+
+    A fifth weekday is only "last".
+    """
     for which, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
         found = read_work_days({}, {"w": f"{which} monday"}).list_window_days(BEGIN, END)
         assert {day.day for day in found} <= set(range(first, first + 7))
@@ -64,9 +67,9 @@ def test_every_day_is_in_one_week_of_its_month():
 
 
 def test_without_windows_there_are_none():
-    """Without maintenance windows, every date is possible.
+    """Without maintenance windows, servers may be changed on every date.
 
-    Windows that contain no date are different.
+    If all windows are empty, they may never be changed.
     """
     assert read_work_days({}, {}).list_window_days(BEGIN, END) is None
     assert read_work_days({}, {"w": "2020-01-01"}).list_window_days(BEGIN, END) == set()
@@ -78,7 +81,8 @@ def test_without_windows_there_are_none():
         ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
         ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
         ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
-        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),  # This date does not exist in every year.
+        # The date 02-29 does not exist in every year.
+        ({"freezes": {"f": "02-29"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "its end date is before its start date"),
         ({"windows": {"w": "fifth monday"}}, r'windows\.w is "fifth monday"'),
@@ -109,7 +113,9 @@ def test_as_a_file():
 
 
 def test_a_day_that_is_said_again_is_looked_up_once():
-    """A maintenance window with 100,000 equal parts takes no longer than one with a single part."""
+    """Evaluating a maintenance window with 100,000 equal parts takes no longer than one with a
+    single part.
+    """
     assert read_work_days({}, {"w": "monday, Monday,  monday"}) == read_work_days(
         {}, {"w": "monday"}
     )

@@ -42,7 +42,7 @@ def test_parts_of_an_archive_are_found_as_workbooks_name_them():
 
 
 def test_what_an_archive_unpacks_to_is_counted():
-    """The sizes of all parts that are read count together, whatever the directory of the archive
+    """The sizes of all parts of an archive that are read count together, whatever its directory
     states.
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
@@ -53,7 +53,9 @@ def test_what_an_archive_unpacks_to_is_counted():
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_odd_ways_to_pack_are_refused(method):
-    """Unusual compression methods are rejected, because their memory use cannot be limited."""
+    """An archive with an unusual compression method is rejected, because its memory use cannot be
+    limited.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as made:
         made.writestr("a", b"a")
@@ -62,7 +64,7 @@ def test_odd_ways_to_pack_are_refused(method):
 
 
 def test_a_list_of_contents_that_is_too_long_is_not_read():
-    """A directory of an archive that is too long or truncated is not read."""
+    """The directory of an archive is not read if it is too long or truncated."""
     data = write_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):
         Archive(data, max_entries=10)

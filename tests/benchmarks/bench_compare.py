@@ -22,7 +22,7 @@ from lyncnb.reports.find_causes import find_causes
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Measure a call, and print its time."""
+    """Measure a function call, and print its time."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

@@ -29,7 +29,7 @@ from lyncnb.widgets.editing import explanations
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Measure a call, and print its time."""
+    """Measure a function call, and print its time."""
     times = []
     for _ in range(rounds):
         gc.collect()

@@ -76,7 +76,7 @@ def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certifi
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        # ECDSA is used with SHA-1 only.
+        # ECDSA signatures are used with SHA-1 only.
         algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)

@@ -270,7 +270,7 @@ def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
 
 
 def test_a_record_that_stays_counts_for_ten_days():
-    """A validation with a persistent DNS record is valid for 10 days."""
+    """A domain validation with a persistent DNS record is valid for 10 days."""
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]

@@ -102,7 +102,7 @@ def test_findings_that_are_accepted_are_counted_apart():
 
 
 def test_what_is_not_known_is_blank():
-    """Yearly renewals are counted only if a validity is set."""
+    """The comparison shows yearly renewals only if a validity is set in the options."""
     yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
     certificates = len(FIRST.plan.certificates)
     assert facts(ln.compare_scenarios(FIRST, yearly))["yearly renewals"] == (None, certificates)

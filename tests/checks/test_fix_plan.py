@@ -224,7 +224,7 @@ def test_random_topologies_are_mended(part):
 
 @pytest.mark.slow
 def test_random_topologies_need_every_fix():
-    """The random topologies use each fix at least once."""
+    """Among the random topologies, each fix is needed at least once."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:

@@ -29,7 +29,7 @@ def test_the_clients_are_those_of_the_page():
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
-    # The list has no duplicates.
+    # The list of clients has no duplicates.
     assert words == ["the oldest in the list: Windows Vista", *LISTED]
 
 

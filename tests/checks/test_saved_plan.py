@@ -105,7 +105,7 @@ def test_it_reads_like_a_document(tmp_path):
         assert all(name in line for name in certificate.names)
     body = b"".join(first.data.splitlines(keepends=True)[:-2])
     assert hashlib.sha256(body).hexdigest() == json.loads(first.data)["sha256"]
-    # The program sha256sum shows this digest.
+    # The program sha256sum shows this digest of the file.
     assert hashlib.sha256(first.data).hexdigest() == first.sha256
 
 

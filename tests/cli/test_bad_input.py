@@ -223,7 +223,7 @@ def test_not_a_truth_value(shell, value):
         "x" * 64 + ".contoso.net",
         ".".join(["x" * 60] * 5),
         "xn--zz--.contoso.net",
-        "\u2603.contoso.net",  # A snowman is not a letter.
+        "\u2603.contoso.net",  # A snowman is not a letter of a host name.
         "fe01\x00.contoso.net",
         "admin@contoso.net",
     ],
@@ -239,7 +239,7 @@ def test_unknown_role(shell):
 
 
 def test_url_that_is_none(shell):
-    """A simple URL must be an https URL."""
+    """A simple URL that does not start with https is rejected."""
     _refused(shell, "url.csv", _table(meet_urls="http://meet.contoso.com"), "meet_urls")
 
 

@@ -122,8 +122,8 @@ def test_files(planner, ending):
     ],
 )
 def test_what_cannot_be_compared(planner, arguments, status, words):
-    """Input that cannot be compared is rejected with a plain message and a hint, and nothing is
-    written.
+    """Input that the compare command cannot compare is rejected with a plain message and a hint,
+    and nothing is written.
     """
     before = sorted(planner.folder.iterdir())
     ended = planner("compare", *arguments)

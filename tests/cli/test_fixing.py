@@ -83,7 +83,9 @@ def test_an_older_backup_is_kept(shell, files, arguments):
 
 
 def test_without_a_terminal_it_needs_yes(shell, files, arguments):
-    """Without a terminal, the differences are shown, and nothing is written unless --yes is passed."""
+    """Without a terminal, check --fix shows the differences, and writes nothing unless --yes is
+    passed.
+    """
     done = shell.process(*arguments)
     assert done.status == 2
     assert "add --yes" in done.err
@@ -153,7 +155,7 @@ def test_yes_goes_with_fix(shell, files):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 @pytest.mark.parametrize(("answer", "is_written"), [("n", False), ("", False), ("y", True)])
 def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
-    """On a terminal, the fixes are written only if the answer is yes."""
+    """On a terminal, check --fix writes the fixes only if the answer is yes."""
     import pexpect
 
     child = pexpect.spawn(

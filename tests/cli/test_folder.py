@@ -586,7 +586,9 @@ def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, supersed
 
 
 def test_purge_with_its_token(shell, superseded):
-    """Purge with the list's token removes exactly that list, and nothing with another token."""
+    """The purge command with its list's token removes exactly that list, and nothing with another
+    token.
+    """
     listed = json.loads(shell("purge", "requests", "--json").out)
     assert [item["why"] for item in listed["items"]] == [
         "superseded: generation 2 is on its servers"
@@ -602,7 +604,7 @@ def test_purge_with_its_token(shell, superseded):
 
 @pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
 def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
-    """On a terminal, purge shows the list and removes it only after the answer yes."""
+    """On a terminal, purge shows the list and removes its files only after the answer yes."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,

@@ -120,7 +120,10 @@ class Terminal:
         )  # fmt: skip
 
     def answer(self, question, *texts):
-        """Type these answers to a question one by one. Press Enter at all questions before it."""
+        """Type these answers to a question of the guide one by one.
+
+        Press Enter at all questions before it.
+        """
         for text in texts:
             while True:
                 self.child.expect_exact("\n> ")
@@ -189,8 +192,8 @@ def test_asked_in_a_terminal(shell):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_two_answers_are_enough(shell):
-    """The remaining questions use their defaults, and only questions without a valid answer are
-    asked.
+    """The guide uses defaults for the remaining questions, and asks only those without a valid
+    answer.
     """
     terminal = Terminal(shell)
     terminal.answer("Which product", ">")

@@ -65,7 +65,7 @@ READ = {
     "answers_file",
     "reports",
 }
-# These parameters replace others, and have a separate call in READERS.
+# These parameters replace other parameters, and have a separate call in READERS.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
 # These parameters create a folder.
 LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}

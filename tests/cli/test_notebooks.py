@@ -239,7 +239,7 @@ def _serving(shell, command: str):
 
 @pytest.mark.kernel
 def test_lab_lays_out_and_serves_with_a_token(shell):
-    """Lab creates the workspace and serves it on loopback, only with its token."""
+    """The lab command creates the workspace and serves it on loopback, only with its token."""
     with _serving(shell, "lab") as (port, token):
         assert len(token) >= 32
         names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}

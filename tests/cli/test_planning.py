@@ -234,7 +234,7 @@ def test_finding_of_a_returned_certificate(shell):
 
 
 def test_unknown_finding_lists_near_ones(shell):
-    """For a misspelt code, similar codes are listed."""
+    """For a misspelt code of a finding, similar codes are listed."""
     ended = shell("finding", "wildcard-in-subject")
     assert ended.status == 2
     assert ended.err.startswith(
@@ -502,7 +502,7 @@ def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
     assert long.count("notice: ") == 13
     places = [line for line in long.splitlines() if line.startswith("  about ")]
     alike = [line.partition(" [")[0] for line in places]
-    assert len(set(alike[:12])) == 1  # The items of the entry stay together.
+    assert len(set(alike[:12])) == 1  # The items of one notice stay together.
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10

@@ -72,7 +72,7 @@ def test_a_dry_run_asks_nothing(planner):
     ],
 )
 def test_what_it_must_be_told(planner, arguments, words):
-    """Without a selection or a reason, renew renews nothing."""
+    """Without a selection or a reason, the renew command renews nothing."""
     ended = planner("renew", "requests", *arguments, *PASS)
     assert ended.status == 2
     assert words in ended.err
@@ -140,7 +140,7 @@ def renew(shell, *more):
 
 
 def refused(ended, shell, before, *words):
-    """Check that nothing was changed, and the reason."""
+    """Check that a rejected renewal changed nothing, and the reason in its message."""
     assert (ended.status, ended.out) == (1, ""), ended
     for word in words:
         assert word in ended.err, ended
@@ -164,7 +164,7 @@ def test_every_generation_names_the_approved_plan(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_a_renewal_asks_for_the_list(approved):
-    """Without a list of allowed signers, or if it no longer contains the signer, nothing is
+    """Without a list of allowed signers, or if it no longer contains the signer, no request is
     renewed.
     """
     before = snapshot(approved.folder / "requests")
@@ -176,7 +176,7 @@ def test_a_renewal_asks_for_the_list(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_where_nothing_is_requested_nobody_is_asked(approved):
-    """If nothing is due, no list of allowed signers is needed."""
+    """If no renewal is due, no list of allowed signers is needed."""
     ended = approved("renew", "requests", "--due", *WHY)
     assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
 

@@ -206,7 +206,7 @@ def test_a_fail_back_that_timed_out_is_repeated(walk):
     page = steps.servers[0]
     run = walk.run(page, "DrainServices", "TrustInstalled")
     assert run["code"] == 2
-    # The services were disabled, not only stopped.
+    # The services were disabled, and not only stopped.
     assert stopped(walk.world()["servers"][page.server]) == []
     run = walk.run(page, *SWITCHES)
     assert run["code"] == 0, all_lines([run])

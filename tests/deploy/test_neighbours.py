@@ -186,7 +186,9 @@ def test_web_config_is_where_exchange_is_installed(walk):
 
 
 def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
-    """If another person changed the mode in the meantime, the way back changes nothing."""
+    """If another person changed the mode of Unified Messaging in the meantime, the way back changes
+    nothing.
+    """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
     walk.run(page)
@@ -271,7 +273,7 @@ def test_an_application_without_a_replica_is_asked_about(walk):
     assert (run["code"], after_trust(run), run["harm"]) == (1, [], [])
     assert "You answered No. Not confirmed: the application is configured manually" in unfolded(run)
     assert "before-" not in " ".join(walk.read(pages[0].server))
-    # The application's administrator provisions it automatically.
+    # The administrator of the application provisions it automatically.
     walk.set(pages[0].server, replica=True)
     run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
     assert run["code"] == 0

@@ -79,7 +79,7 @@ def every_step(steps):
 
 
 def items(steps):
-    """Return the number of items on all sheets, including the common items."""
+    """Return the number of items on all sheets, including those that are common to all servers."""
     of_sheets = sum(len(part.items) for server in steps.servers for part in parts_of(server))
     return of_sheets + len(once_for_all(steps))
 
@@ -316,7 +316,7 @@ def test_a_near_date_is_good(contoso):
 
 
 def test_a_plain_time_is_for_all_that_rolls(contoso):
-    """A single time applies to A/V and OAuth."""
+    """A single roll-over time applies to A/V and OAuth."""
     made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
     assert rolled(made, EDGE) == {"roll-over-av"}
     assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}

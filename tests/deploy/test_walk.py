@@ -129,7 +129,9 @@ def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -
 
 
 def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
-    """Each change has a separate record, so -Back after a second renewal restores the first one."""
+    """Each change of certificates has a separate record, so -Back after a second renewal restores
+    the first one.
+    """
     first, second = (steps_of("contoso.csv", rolls=False, generation=n) for n in (1, 2))
     second = procedure_of(
         with_packages(second, in_use_until=END, not_after=END + timedelta(days=300)),
@@ -177,7 +179,9 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
 def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
-    """If A/V or OAuth cannot be assigned yet, it is left for later, and the services run again."""
+    """If A/V or OAuth cannot be assigned yet, the script leaves it for later and starts the
+    services again.
+    """
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page = page_of(steps, server)
@@ -332,8 +336,8 @@ def test_a_read_that_failed_is_not_an_empty_record(walk):
     ids=["empty", "foreign header", "semicolons", "half", "two rows"],
 )
 def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
-    """If the record is damaged, -Back assigns and stops nothing, because it reads the whole record
-    first.
+    """If the record of a change is damaged, -Back assigns and stops nothing, because it reads the
+    whole record first.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
@@ -667,7 +671,7 @@ def changed_checks(page, before: dict[str, str], run) -> list[str]:
     for step in page.steps:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
-        # The result of a drain is true before it, and again after the start.
+        # The check of a drain is true before it, and again after the start of the services.
         taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
         if taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")

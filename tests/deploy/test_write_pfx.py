@@ -141,7 +141,9 @@ def test_other_target_makes_the_package_anew_with_another_password(issued):
 
 
 def test_unknown_target_is_refused_with_the_known_ones(issued):
-    """An unknown Windows version is rejected with the known versions."""
+    """If the target Windows version of a package is unknown, it is rejected with the known
+    versions.
+    """
     before = files_in(issued.folder)
     with pytest.raises(PackageError, match='"2003"') as caught:
         package(issued, target_os="2003")

@@ -395,7 +395,7 @@ def chain_files() -> dict[str, str]:
 
 
 def facts(run: Json) -> dict[str, str]:
-    """Return the output of a run with -Verify: each fact without white space, and its result."""
+    """Return the output of a script with -Verify: each fact without white space, and its result."""
     found: dict[str, str] = {}
     last = ""
     for line in run["output"]:
@@ -447,7 +447,7 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
 
 
 def settled(world: Json) -> Json:
-    """Return the state without times, in which two equivalent runs agree."""
+    """Return the state of the servers without times, in which two equivalent runs agree."""
     found: Json = {"places": places_of(world), "stale": stale(world)}
     for name, here in world["servers"].items():
         uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
@@ -518,7 +518,7 @@ def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
 
 
 def unfolded(run: Json) -> str:
-    """Return the output of a run as one line without line wraps."""
+    """Return the output of a script as one line without line wraps."""
     return " ".join(" ".join(run["output"]).split())
 
 

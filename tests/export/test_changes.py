@@ -178,7 +178,7 @@ def test_what_was_announced_and_never_written_is_created_once():
 
 
 def test_an_interrupted_renewal_is_not_done_twice():
-    """Repeating an interrupted renewal completes it and does not renew twice."""
+    """Repeating an interrupted renewal completes it and does not renew the request twice."""
     request = wanted(1)
     renewed = plan_changes(
         first(request), [request], now=NOW, renew=frozenset([request.id]), reason="lost"

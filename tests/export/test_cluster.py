@@ -135,7 +135,7 @@ def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
 
 @contextmanager
 def hostile_scheduler(bomb):
-    """Send every client a pickle of `bomb`, and return the address of the scheduler."""
+    """Start a scheduler that sends every client a pickle of `bomb`, and return its address."""
     from distributed.comm import listen
     from distributed.protocol.serialize import ToPickle
 

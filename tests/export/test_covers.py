@@ -124,7 +124,9 @@ def test_the_same_again_changes_no_byte(folder, stands):
 
 
 def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
-    """If the same evaluation is used on another day, the recorded time stays."""
+    """If a request is left out again on another day with the same evaluation, the recorded time
+    stays.
+    """
     before = (folder / "manifest.json").read_bytes()
     later = TODAY + timedelta(days=1)
     write(PLAN, folder, only_missing=stands, reuse=[FIRST], today=later)
@@ -306,7 +308,7 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     ],
 )
 def test_an_id_must_fit_one(tmp_path, stands, asked, words):
-    """An id may be shortened to a unique beginning, and an ambiguous one is rejected."""
+    """The id of a request may be shortened to a unique beginning, and an ambiguous one is rejected."""
     with pytest.raises(OptionsError, match=words):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
     assert not (tmp_path / "requests").exists()

@@ -34,7 +34,7 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """A thread-safe collection of stored pairs."""
+    """A thread-safe collection of stored pairs of key and CSR."""
 
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ def assert_pairs(stored, work) -> None:
 
 @pytest.fixture
 def stored() -> Stored:
-    """Return an empty collection of stored pairs."""
+    """Return an empty collection of stored pairs of key and CSR."""
     return Stored()
 
 
@@ -90,7 +90,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
 
 
 def test_ecdsa_is_made_in_a_loop(stored):
-    """A few ECDSA pairs are created and stored in the calling thread."""
+    """A few ECDSA keys with CSRs are created and stored in the calling thread."""
     work = items(20) + items(2, "RSA")
     assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(22, False)
     assert_pairs(stored, work)
@@ -120,13 +120,13 @@ def test_every_curve_and_size_can_be_planned(stored):
 
 
 def test_nothing_to_do_is_done():
-    """Without items, no function is called."""
+    """Without planned certificates, no function is called."""
     assert run([], CIPHER, store=None) == Exported(0, False)
 
 
 def test_progress_counts_to_the_end(stored):
-    """After each pair, the progress shows the count, the total, the rate, and the remaining time,
-    which ends at zero.
+    """After each pair of key and CSR, the progress shows the count, the total, the rate, and the
+    remaining time, which ends at zero.
     """
     told: list[Progress] = []
     run(items(5) + items(2, "RSA"), CIPHER, store=stored, making=Making(progress=told.append))
@@ -140,7 +140,7 @@ def test_progress_counts_to_the_end(stored):
 @pytest.mark.parametrize(
     ("count", "fields", "workers", "seconds"),
     [
-        (40, {}, 2, 1.0),  # The seconds are count / (20 x cores).
+        (40, {}, 2, 1.0),  # The estimate is count / (20 x cores) seconds.
         (20, {}, 1, 1.0),
         (20, {"bits": 3072}, 1, 3.3),
         (20, {"bits": 4096}, 1, 9.5),
@@ -161,7 +161,7 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     """
     assert count_cores() >= 1
     assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / count_cores())
-    # Windows and macOS have no such function.
+    # Windows and macOS have no function sched_getaffinity.
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert count_cores() == 7
@@ -202,7 +202,9 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
 
 @pytest.mark.parametrize("way", ways())
 def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
-    """Ctrl-C ends the run at once, and pairs that threads are creating are still stored completely."""
+    """Ctrl-C ends the run at once, and pairs of key and CSR that threads are creating are still
+    stored completely.
+    """
     work, options = ways()[way]
 
     def progress(step: Progress) -> None:
@@ -217,7 +219,9 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
 
 @pytest.mark.parametrize("way", ways())
 def test_a_store_that_fails_ends_the_run(way):
-    """If storing a pair fails, the exception is raised, and only few more pairs are created."""
+    """If storing a pair of key and CSR fails, the exception is raised, and only few more pairs are
+    created.
+    """
     work, options = ways()[way]
     calls = []
 
@@ -241,7 +245,7 @@ def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
 
 
 class Courier(Executor):
-    """An executor that records all data that is sent and returned, as a network would see it."""
+    """An executor that records all data sent to and returned by workers, as a network would see it."""
 
     def __init__(self, change=lambda answer: answer):
         self.sent: list[bytes] = []
@@ -250,7 +254,7 @@ class Courier(Executor):
         self._change = change
 
     def submit(self, function, /, *arguments, **keywords):
-        """Send a call to a worker that answers a hundredth of a second later."""
+        """Send a call to a simulated worker that answers a hundredth of a second later."""
         call = pickle.dumps((function, arguments, keywords))
         self.sent.append(call)
         future: Future = Future()
@@ -358,7 +362,9 @@ def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """Four times as many pairs need no more memory at the peak, if they are not kept in memory."""
+    """Four times as many pairs of key and CSR need no more memory at the peak, if they are not kept
+    in memory.
+    """
     peaks = []
     for count in (200, 800):
         work = items(count)

@@ -113,12 +113,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Wait for complete batches, however long they take."""
+    """Let the store wait for complete batches, however long they take."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 
 def test_a_single_pair_is_there_at_once(folder):
-    """A single pair that arrives late is on disk when the call returns."""
+    """A single pair of key and CSR that arrives late is on disk when the call returns."""
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
         assert (folder / "keys" / "a1.key").read_bytes() == b"key"
@@ -136,7 +136,7 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
     with PairStore(folder, known=()) as writer:
         for number in range(5):
             writer(pair(number))
-            # The first pair is stored at once. Then two make a batch.
+            # The first pair is stored at once, and the next two are a batch.
             done = [f"a{n}" for n in range(number // 2 * 2 + 1)]
             assert sorted(writer.written) == done
             assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == done
@@ -146,7 +146,7 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
 
 
 def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
-    """A batch is stored when its time is up, so no pair waits for long."""
+    """A batch of pairs is stored when its time is up, so no pair of key and CSR waits for long."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 0.05)
     with PairStore(folder, known=()) as writer:
         writer(pair(0))

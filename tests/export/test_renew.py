@@ -61,7 +61,7 @@ def names_of(bundle, action="renewed"):
 
 
 def begin(day):
-    """Return the first moment of a date."""
+    """Return the first moment of a date in UTC."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 

@@ -303,7 +303,7 @@ def test_renew_makes_another_generation_for_its_reason(folder):
 
 
 def test_renew_needs_a_reason(folder):
-    """A renewal without a reason is rejected."""
+    """The renewal of a request without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, renew=["Mediation-med00000"])
     assert not folder.exists()
@@ -409,7 +409,7 @@ def test_errors_can_be_accepted_in_the_options(folder):
 
 
 def test_an_acceptance_needs_a_reason(folder):
-    """An acceptance without a reason is rejected."""
+    """The acceptance of a finding without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, findings=[ERROR], accept={ERROR.code: " "})
 
@@ -760,7 +760,7 @@ def test_two_writers_at_once_fifty_times(tmp_path):
 
 
 def test_progress_counts_every_request(folder):
-    """The progress callback gets the count, the total, the rate and the remaining seconds."""
+    """The progress callback of a run gets the count, the total, the rate and the remaining seconds."""
     told = []
     write(numbered(3), folder, progress=told.append)
     assert [(p.done, p.total) for p in told] == [(1, 3), (2, 3), (3, 3)]
@@ -821,10 +821,11 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(run_preview, "take_survey", take_survey)
-    assert write(plan, folder).counts() == {"kept": 1}  # The other run has finished.
+    # The other run has finished its work on the folder.
+    assert write(plan, folder).counts() == {"kept": 1}
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")
-    assert write(plan, folder).counts() == {"kept": 1}  # The other run is active.
+    assert write(plan, folder).counts() == {"kept": 1}  # The other run is still writing the folder.
     assert len(looks) == 2
     assert not (folder / ".lock.owner").exists()
 

@@ -140,7 +140,7 @@ def test_lab_serves_this_machine_with_a_token_only(serve):
 @pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
 def test_the_page_serves_this_machine_with_a_token_only(serve):
-    """Voila listens on loopback and shows nothing without a token."""
+    """The page of lyncnb dash listens on loopback and shows nothing without a token."""
     port, token, _ = serve("open_page")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
         assert "/login" in answer.url

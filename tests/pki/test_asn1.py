@@ -53,7 +53,7 @@ def vector(name: str) -> bytes:
     ],
 )
 def test_kind(name, kind):
-    """Each type of object is recognized by its structure alone."""
+    """Each type of PKI object is recognized by its structure alone."""
     assert [found for found, _ in read_objects(vector(name))] == [kind]
 
 
@@ -87,7 +87,7 @@ def test_trailing_white_space():
 
 
 def test_concatenated():
-    """Several concatenated elements are recognized one by one."""
+    """Several concatenated DER elements are recognized one by one."""
     ca = PythonCa()
     objects = read_objects(der(ca.issuing) + der(ca.root))
     assert objects == [(Kind.CERTIFICATE, der(ca.issuing)), (Kind.CERTIFICATE, der(ca.root))]
@@ -172,17 +172,17 @@ def test_pem_of_pyca():
         ("30090201010400a000a100", Kind.PRIVATE_KEY),  # This is an EC key.
         ("3006020101020101", Kind.PUBLIC_KEY),
         ("3003020101", Kind.OTHER),
-        ("3006300030000300", Kind.OTHER),  # The object is signed, but of an unknown type.
+        ("3006300030000300", Kind.OTHER),  # The object is signed data, but of an unknown type.
         ("0403020100", Kind.OTHER),
     ],
 )
 def test_small_kinds(data, kind):
-    """The smallest element of each type is recognized as that type."""
+    """The smallest DER element of each type is recognized as that type."""
     assert [found for found, _ in read_objects(bytes.fromhex(data))] == [kind]
 
 
 def test_indefinite_length_without_end():
-    """An indefinite length without an end is rejected."""
+    """A DER element with an indefinite length without an end is rejected."""
     with pytest.raises(BadStructure, match="ends inside a tag or length"):
         read_objects(b"\x30\x80\x05\x00\x05\x00")
     with pytest.raises(BadStructure, match="without an end|ends inside"):
@@ -190,7 +190,7 @@ def test_indefinite_length_without_end():
 
 
 def test_work_factor_is_bounded_in_depth():
-    """The search for iteration counts stops at a limited depth of nesting."""
+    """In a PFX file, the search for iteration counts stops at a limited depth of nesting."""
     data = b""
     for _ in range(MAX_DEPTH + 5):
         length = len(data)

@@ -58,7 +58,9 @@ def test_facts(ca):
 
 
 def test_thumbprint_is_what_windows_shows(ca):
-    """The thumbprint is the SHA-1 hash in capital letters without spaces, as Windows shows it."""
+    """The thumbprint of a certificate is its SHA-1 hash in capital letters without spaces, as
+    Windows shows it.
+    """
     from cryptography.hazmat.primitives import hashes
 
     made = leaf(ca)
@@ -69,8 +71,8 @@ def test_thumbprint_is_what_windows_shows(ca):
     ("day", "valid"),
     [
         (date(2026, 11, 22), False),
-        (date(2026, 11, 23), True),  # This is the first day of its validity.
-        (date(2026, 12, 2), True),  # This is the last day of its validity.
+        (date(2026, 11, 23), True),  # This is the first day of the certificate's validity.
+        (date(2026, 12, 2), True),  # This is the last day of the certificate's validity.
         (date(2026, 12, 3), False),
     ],
 )
@@ -86,11 +88,11 @@ def test_names_compare_without_case_and_blanks(ca):
     two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
     assert one.subject_key == two.subject_key
-    assert one.subject_key != three.subject_key  # The order of the components counts.
+    assert one.subject_key != three.subject_key  # The order of the components of a name counts.
 
 
 def test_absent_extensions(ca):
-    """An absent extension and an empty extension are distinguished."""
+    """In a certificate, an absent extension and an empty extension are distinguished."""
     made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
     certificate = read_certificate(der(made))
     assert certificate.extended_key_usage is None
@@ -222,7 +224,7 @@ def test_name_text():
 
 
 def test_times_are_utc(ca):
-    """The start and end of a validity have the UTC time zone."""
+    """The start and end of a certificate's validity are in UTC."""
     assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)
 
 

@@ -127,7 +127,7 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
 def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
     """A CSR has no OS version, CSP, client information or template, only the extension request."""
     request = build_request(content_of(planned(*NAMES, **SUBJECT)), rsa_key)
-    # This is the OID 1.3.6.1.4.1.311 of Microsoft.
+    # The OID 1.3.6.1.4.1.311 belongs to Microsoft.
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der
 
 

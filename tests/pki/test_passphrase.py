@@ -39,7 +39,7 @@ def _nothing_remembered(monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """Simulate a prompt with typed lines, and return the list of prompts shown."""
+    """Simulate a passphrase prompt with typed lines, and return the list of prompts shown."""
     shown: list[str] = []
 
     def use(*lines: str) -> list[str]:
@@ -144,7 +144,7 @@ def test_any_text_of_twelve_characters_will_do(text):
         WORDS.encode(),
         WORDS.encode() + b"\n",
         WORDS.encode() + b"\r\nanother line\r\n",
-        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad writes UTF-8 with this mark.
+        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad writes UTF-8 with this byte order mark.
     ],
 )
 def test_the_first_line_of_a_file_is_the_passphrase(tmp_path, data):

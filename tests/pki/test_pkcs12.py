@@ -239,7 +239,7 @@ def test_wrong_password_is_refused(packages, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_altered_package_is_refused(packages, tmp_path, encryption):
-    """OpenSSL detects a changed byte anywhere in the encrypted part."""
+    """OpenSSL detects a changed byte anywhere in the encrypted part of a PFX file."""
     data = bytearray((packages / f"{encryption}.pfx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.pfx").write_bytes(data)

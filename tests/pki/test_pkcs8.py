@@ -28,7 +28,7 @@ from lyncnb.pki import keys
 from lyncnb.pki.pkcs8 import ROUNDS, Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
-FEW = 1000  # A small number of iterations is enough, because it changes only the time.
+FEW = 1000  # A small number of iterations is enough for tests, because it changes only the time.
 CIPHER = FolderCipher(WORDS, rounds=FEW)
 P256 = KeyParameters(algorithm="ECDSA", bits=256)
 PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
@@ -339,7 +339,7 @@ def test_the_envelope_is_der_at_any_size(size):
 
 
 def test_threads_share_one_derivation(ec_key):
-    """Eight threads that start together encrypt with the same salt."""
+    """Eight threads that start together encrypt their keys with the same salt."""
     cipher = FolderCipher(WORDS, rounds=50_000)
     with ThreadPoolExecutor(8) as pool:
         pems = list(pool.map(cipher.encrypt, [ec_key] * 8))

@@ -1,4 +1,4 @@
-"""The reason of an acceptance applies until its last date and only to the specified objects."""
+"""The reason for accepting a finding applies until its last date and only to the specified objects."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_wildcards_one_for_each_suffix_and_last():
 
 
 def test_a_wildcard_covers_one_label_only():
-    """A wildcard covers only one label, so meet.emea.contoso.com needs *.emea.contoso.com."""
+    """A wildcard covers only one label, so the name meet.emea.contoso.com needs *.emea.contoso.com."""
     planned = plan(
         front_end(autodiscover="false"),
         meet_urls="https://meet.emea.contoso.com",
@@ -231,7 +231,9 @@ def test_own_names_are_never_behind_a_wildcard():
 
 
 def test_no_wildcard_below_a_public_suffix():
-    """The host contoso.com is not replaced, because *.com would cover other organizations."""
+    """The name contoso.com is not replaced by a wildcard, because *.com would cover other
+    organizations.
+    """
     planned = plan(front_end(), meet_urls="https://contoso.com/meet", options=WILDCARD)
     assert "contoso.com" in names(planned)
     assert "*.com" not in names(planned)
@@ -407,7 +409,9 @@ def test_a_sip_domain_that_is_used_inside_only():
     ],
 )
 def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
-    """If contoso.com is only internal, a reverse proxy still publishes meet.emea.contoso.com."""
+    """If the SIP domain contoso.com is only internal, a reverse proxy still publishes
+    meet.emea.contoso.com.
+    """
     planned = plan(
         front_end(web_external_fqdn="web.fabrikam.com"),
         row("rp01.contoso.com", "ReverseProxy"),

@@ -14,7 +14,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def issuers(planned):
-    """Return the issuer for each set of usages, or for each role without usages."""
+    """Return the planned issuer for each set of usages, or for each role without usages."""
     return {c.usages or (c.role,): c.issuer for c in planned.certificates}
 
 
@@ -50,7 +50,7 @@ def test_the_rules_decide_if_nobody_else_does():
     ],
 )
 def test_precedence(cell, option, expected):
-    """A setting for a usage or role takes precedence over the general setting."""
+    """An issuer set for a usage or role takes precedence over the general issuer."""
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 
@@ -92,7 +92,7 @@ def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
 
 @pytest.mark.parametrize("setting", ["issuer", "ca"])
 def test_an_option_for_nothing(setting):
-    """An unknown usage or role is rejected, with a list of the known ones."""
+    """An issuer for an unknown usage or role is rejected, with a list of the known ones."""
     options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
     message = f'option {setting} has a value for "WebServicesExternl", which is not a usage or role'
     with pytest.raises(OptionsError, match=message) as caught:
@@ -101,7 +101,7 @@ def test_an_option_for_nothing(setting):
 
 
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
-    """A misspelled code is rejected, because it would accept nothing."""
+    """A misspelled code in the accepted findings is rejected, because it would accept nothing."""
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
     with pytest.raises(OptionsError, match='accepted contains "underscore-in-names"') as caught:
         plan(front_end(), options=options)

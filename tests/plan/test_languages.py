@@ -76,7 +76,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # This format shows all headings.
+    yield from ("this page", "Notices")  # This output format shows all headings.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
@@ -128,7 +128,7 @@ def test_every_title_has_its_text():
 
 
 def test_no_word_of_another_region_is_written():
-    """The translations use Microsoft's terms for Taiwan."""
+    """The translations into Traditional Chinese use Microsoft's terms for Taiwan."""
     text = "\n".join(translate_title(title, "zh-TW") for title in titles())
     assert not [word for word in NEVER if word in text]
     assert translate_title("Import", "zh-TW") == "匯入"
@@ -188,7 +188,10 @@ def test_the_picture_names_roles_in_chinese():
 
 
 def test_word_has_an_east_asian_font():
-    """Word uses an East Asian font. Without this setting, it often uses a Japanese font."""
+    """The Word document has an East Asian font.
+
+    Without this setting, Word often uses a Japanese font.
+    """
     made = planned("zh-TW")
     data = formats.write_plan_table(made, check_plan(made), ".docx")
     document = docx.Document(io.BytesIO(data))
@@ -212,7 +215,7 @@ def test_the_grid_follows_the_option():
 
 
 def test_an_unknown_language_is_refused():
-    """The hint lists the supported languages."""
+    """An unknown language is rejected with the supported languages."""
     with pytest.raises(OptionsError) as refused:
         PlanOptions(lang="fr")
     assert ", ".join(LANGUAGES) in refused.value.hint

@@ -68,7 +68,7 @@ def test_ids_are_the_same_tomorrow():
     ],
 )
 def test_slug(name, expected):
-    """A slug consists of at most 80 letters, digits, and hyphens."""
+    """The slug in an id consists of at most 80 letters, digits, and hyphens."""
     assert slug(name) == expected
 
 
@@ -120,7 +120,7 @@ class TestHash:
         assert plan(front_end()).sha256 != plan(front_end(), options=PlanOptions(**options)).sha256
 
     def test_a_better_explanation_does_not_change_it(self):
-        """The digest does not cover the reasons."""
+        """The digest of a plan does not include the reasons for names."""
         planned = plan(front_end())
         bare = [
             c._replace(subject_alt_name=tuple(e._replace(reasons=()) for e in c.subject_alt_name))

@@ -38,7 +38,7 @@ def test_nothing_is_cut_off(shown, chromium):
 
 
 def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
-    """Sections that are collapsed on the screen are expanded on paper."""
+    """Sections of a plan that are collapsed on the screen are expanded on paper."""
     plan, path = shown
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)

@@ -244,7 +244,7 @@ def test_no_consequence_of_a_mistake_is_reported(accepted):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing on this system")
 def test_what_is_no_ordinary_file_is_not_read(tmp_path):
-    """Pipes and devices are rejected, because reading them could take forever."""
+    """Pipes and devices are rejected as options files, because reading them could take forever."""
     os.mkfifo(tmp_path / "plan.toml")
     for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
         with pytest.raises(OptionsError, match="is not a regular file"):

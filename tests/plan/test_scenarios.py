@@ -127,7 +127,7 @@ def test_another_is_replaced_only_when_asked(kept):
         ("con", '"plan con"'),
         ("NUL.txt", '"plan NUL.txt"'),
         ("a\u202eb", '"ab"'),
-        ("e\u0301", '"é"'),  # Another Unicode form of the same letter.
+        ("e\u0301", '"é"'),  # The name has another Unicode form of the same letter.
         ("x" * 300, "x" * 100),
     ],
 )
@@ -338,7 +338,9 @@ def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
 
 
 def test_a_note_of_any_size_is_no_trouble(kept):
-    """A note that is too long is rejected, and an unpaired surrogate in a note is replaced."""
+    """A note of a scenario that is too long is rejected, and an unpaired surrogate in it is
+    replaced.
+    """
     with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()

@@ -247,7 +247,8 @@ class Statement:
             {value for usage, _, value in cells if not usage or usage in usages},
             {rule},
         ]
-        return max(next(filter(None, choices)))  # The word "public" sorts after "internal".
+        # The word "public" sorts after "internal", so max() prefers it.
+        return max(next(filter(None, choices)))
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
         """Return all names. With the option, names that allow it are replaced by wildcards."""

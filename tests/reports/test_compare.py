@@ -35,7 +35,7 @@ def test_changes_make_the_new_plan_of_the_old_one():
         assert unordered(applied(difference)) == unordered(all_written(new))
         met.update(item.change for item in difference.certificates)
         old = new
-    assert set(met) == {*CHANGES}  # All kinds of changes occurred.
+    assert set(met) == {*CHANGES}  # The random plans produced all types of changes.
 
 
 def test_no_change_is_superfluous():

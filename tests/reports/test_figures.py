@@ -462,7 +462,7 @@ def test_headings_of_columns_are_whole(name, site):
 
 
 def test_the_planned_end_counts_the_first_day():
-    """A validity of 398 days from December 1 ends on the 397th day after it."""
+    """In the timeline, a validity of 398 days from December 1 ends on the 397th day after it."""
     told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
     figure = ln.figure(told, "timeline")
     rows = [row for row in figure.rows if row[0].startswith("Planned")]
@@ -507,13 +507,13 @@ def test_later_facts_are_rows():
 
 
 def test_a_mark_of_one_day_stands_on_it():
-    """A mark among many that covers one day is drawn at the position of that day."""
+    """In the timeline, a mark among many that covers one day is drawn at the position of that day."""
     days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
     facts = [DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
              for day in days]  # fmt: skip
     facts.append(DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of work"))
-    # The first circle belongs to the legend.
+    # The first circle in the picture belongs to the legend.
     across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]
     assert len(across) == 3
     assert across[0] == across[2]
@@ -535,14 +535,18 @@ def test_words_end_where_the_days_begin(needs_a_look):
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
-    """The legend contains the mark for events that need attention if there is such an event."""
+    """The timeline's legend contains the mark for events that need attention if there is such an
+    event.
+    """
     fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
     assert ("! needs attention" in drawn) == needs_a_look
 
 
 def test_of_many_that_need_a_look_each_is_counted_once():
-    """A mark whose events all need attention shows one number with an exclamation mark."""
+    """In the timeline, a mark whose events all need attention shows one number with an exclamation
+    mark.
+    """
     facts = [
         DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
                      needs_a_look=n % 2 == 0 or n < 20)

@@ -27,7 +27,7 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
 
 
 def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
-    """Return the given causes by type of change and object."""
+    """Return the given causes by type of change and changed object."""
     found: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
         key = change.change, change.after or change.before or change.owner

@@ -455,7 +455,7 @@ def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
     told = (*findings, one)
     text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
     assert "Domain owners" in text
-    assert text.count("Notices") == 2  # The word is in the task and in the heading.
+    assert text.count("Notices") == 2  # The word is in the task and in the heading that it names.
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
@@ -585,7 +585,7 @@ def test_json_is_the_plan_document(plan, findings):
 
 
 def test_unknown_format_is_refused(plan, findings):
-    """An unknown format is rejected with the known formats."""
+    """An unknown format of the summary is rejected with the known formats."""
     with pytest.raises(PlanError, match=r'cannot write a plan as "\.pdf"') as caught:
         formats.write_plan_table(plan, findings, ".pdf")
     assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
@@ -601,7 +601,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
 
 
 def test_totals_count_in_words(plan):
-    """One item is singular, and all other numbers are plural."""
+    """In the totals of a summary, one item is singular, and all other numbers are plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
     assert totals(plan, (finding,)) == (
         "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
@@ -845,7 +845,7 @@ def test_a_finding_about_several_is_reported_once(plan):
 
 
 def test_a_day_is_not_divided(plan, findings):
-    """Dates on the cover do not break at their hyphens."""
+    """Dates on the cover of a summary do not break at their hyphens."""
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     page = formats.write_plan_table(replace(plan, options=options), findings, ".html").decode()
     assert 'by <span class="whole day">2026-04-01</span>' in page

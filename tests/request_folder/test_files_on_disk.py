@@ -78,7 +78,9 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
 
 
 def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
-    """On Windows, a mode shows only the read-only attribute, so no mode is rejected."""
+    """On Windows, the mode of a key file shows only the read-only attribute, so no mode is
+    rejected.
+    """
     manifest = write(numbered(1), tmp_path / "r").manifest
     next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)
     (tmp_path / "r" / "keys").chmod(0o755)

@@ -122,7 +122,9 @@ def test_it_is_said_before_the_folder_is_there(disk):
 
 
 def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
-    """Modes that a disk cannot store are accepted, but modes that a person changed are rejected."""
+    """File modes that a disk cannot store are accepted, but modes that a person changed are
+    rejected.
+    """
     folder = tmp_path / "requests"
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
     (folder / "keys").chmod(0o755)

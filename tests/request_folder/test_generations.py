@@ -1,4 +1,4 @@
-"""The generation in use is the recorded generation, not the last issued one."""
+"""The generation of a request in use is the recorded one, not the last issued one."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def lines(folder):
 
 
 def events(folder, what):
-    """Return the events of one kind, in order."""
+    """Return the events of one kind in a folder's history, in order."""
     found = [event for line in read_history(folder).lines for event in line.events()]
     return [event for event in found if event.what == what]
 
@@ -182,8 +182,8 @@ def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
 
 
 def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
-    """If two copies were merged, a rebuild records missing generations as lost, and work can
-    continue.
+    """If two copies of a folder were merged, a rebuild records missing generations as lost, and
+    work can continue.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")

@@ -142,7 +142,9 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
 
 
 def test_an_older_pair_that_is_put_back_is_noticed(folder):
-    """If an older pair is put back, it is detected: a superseded generation is not the current one."""
+    """If an older pair of key and CSR is put back, it is detected, because a superseded generation
+    is not the current one.
+    """
     record = read_manifest(folder).requests[1]
     kept = {path: (folder / path).read_bytes() for path in record.files}
     write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")

@@ -69,7 +69,7 @@ def test_a_sound_folder_stays_as_it_is(folder):
 
 
 def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
-    """A rebuild records every pair again.
+    """A rebuild records every pair of key and CSR again.
 
     The next run keeps the pairs and adds the missing facts.
     """

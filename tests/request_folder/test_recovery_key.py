@@ -110,7 +110,7 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
     """
     folder, plan = tmp_path / "requests", numbered(3)
     write(plan, folder, recovery=[public(pair)])
-    write(numbered(4), folder)  # A later run has another salt.
+    write(numbered(4), folder)  # A later run encrypts its keys with another salt.
     write(numbered(4), folder, renew=[plan.certificates[0].id], reason="x")
     before = public_keys_of_keys(folder)
     with pytest.raises(PassphraseError):
@@ -338,7 +338,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     assert status.exit_status == 3
     assert not any(opens in note for note in status.notes)
     if damage is _damage_list:
-        (folder / LIST).unlink()  # The hint says to remove the list.
+        (folder / LIST).unlink()  # The hint says to remove the damaged list.
     name_recovery_key(folder, PASSPHRASE, public(pair))
     assert not folder_status(folder).problems
     rekey(folder, opened(pair), NEW)

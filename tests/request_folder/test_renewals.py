@@ -39,7 +39,7 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    # The renewal is due a third of 198 days before the end.
+    # The renewal date is a third of 198 days before the certificate's end.
     assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
@@ -64,7 +64,7 @@ def test_share(folder, share, day):
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_bad_share(folder, share):
-    """A number of days is not accepted as a share."""
+    """A number of days is not accepted as the share of a lifetime after which to renew."""
     with pytest.raises(ValueError, match="is not a valid share of the lifetime"):
         list_renewals(folder, share=share)
 
@@ -79,7 +79,7 @@ def test_calendar(folder):
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    # The event ends on the first day after the renewal.
+    # A calendar event ends on the day after the renewal date.
     assert first["DTEND"].dt == date(2027, 1, 23)
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(valid until 2027-02-20)")

@@ -143,7 +143,9 @@ def test_schema_and_records_have_the_same_keys():
 
 @pytest.mark.parametrize("quantity", ["validity-days", "domain-validation-days"])
 def test_limits_of_public_cas_follow_one_another(quantity):
-    """Each limit begins when the previous one ends, and is stricter."""
+    """Each limit of a public certificate's validity begins when the previous one ends, and is
+    stricter.
+    """
     limits = ca_rules().limits(quantity)
     assert len(limits) > 2
     for limit, later in pairwise(limits):
@@ -157,7 +159,7 @@ def test_limits_of_public_cas_follow_one_another(quantity):
 
 
 def test_limits_on_record():
-    """The limits match the schedule of ballot SC-081 in the Baseline Requirements."""
+    """The validity limits match the schedule of ballot SC-081 in the Baseline Requirements."""
     days = {limit.effective: limit.value for limit in ca_rules().limits("validity-days")}
     assert days[date(2026, 3, 15)] == 200
     assert days[date(2027, 3, 15)] == 100

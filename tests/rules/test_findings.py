@@ -94,8 +94,8 @@ def test_what_every_order_asks_is_one_entry_with_points():
 
 
 def test_thirty_servers_are_one_entry_for_a_terminal():
-    """On a terminal, the same message appears once with its places, and different messages show the
-    first five.
+    """On a terminal, the same finding about many servers appears once, and different messages show
+    the first five servers.
     """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = grouped(servers)

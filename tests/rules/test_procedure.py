@@ -330,7 +330,7 @@ DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
 def test_every_source_is_dated(rules, procedure):
-    """Every check and every record of the procedure has a source with a date."""
+    """Every check and every record of the deployment procedure has a source with a date."""
     records = [
         *procedure.steps,
         *procedure.checks,

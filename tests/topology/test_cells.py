@@ -118,7 +118,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ),
         ),
         ("pool_fqdn", " \u3000", "", None, ()),
-        # Booleans have several spellings.
+        # Boolean cells have several spellings.
         *(
             ("autologon", text, "true", True, ())
             for text in ("true", "TRUE", "Yes", "y", "1", "是")

@@ -109,7 +109,7 @@ def test_a_column_knows_who_heeds_it():
     ],
 )
 def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
-    """A heading with one or two wrong letters is recognized, but another word is not."""
+    """A column heading with one or two wrong letters is recognized, but another word is not."""
     assert nearest_column(heading) == name
 
 
@@ -143,7 +143,7 @@ def test_a_product_knows_every_role(repository):
         (["Server FQDN", "ROLE"], ("server_fqdn", "role")),
         (["server-fqdn", " Role "], ("server_fqdn", "role")),
         (["ServerFqdn", "Ro le"], ("server_fqdn", "role")),
-        # Variants that Excel and input methods produce.
+        # Excel and input methods produce these variants of headings.
         (["\ufeffserver_fqdn", "ＲＯＬＥ\u00a0"], ("server_fqdn", "role")),
         (["FQDN", "Server Role", "Pool"], ("server_fqdn", "role", "pool_fqdn")),
         (["伺服器", "角色", "集區", "站台"], ("server_fqdn", "role", "pool_fqdn", "site")),

@@ -79,7 +79,9 @@ def test_what_is_not_there_is_refused(changes, message):
 
 
 def test_a_character_that_the_encoding_lacks_is_refused():
-    """A character that the encoding does not contain is rejected, and nothing is written."""
+    """If a fix contains a character that the file's encoding lacks, it is rejected, and nothing is
+    written.
+    """
     with pytest.raises(
         TopologyError,
         match="the encoding of t.csv is cp950, which cannot store all the new characters",

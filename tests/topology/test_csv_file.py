@@ -69,7 +69,7 @@ def problems_of(source) -> list[tuple[int, str]]:
     ],
 )
 def test_ordinary_files_are_read(text):
-    """Commas, semicolons, tabs, all line ends, a sep= line, and spaces are accepted."""
+    """CSV files with commas, semicolons, tabs, all line endings, a sep= line, and spaces are read."""
     assert rows_of(text.encode()) == [("fe01.contoso.net", "FrontEnd", "Taipei")]
     assert read_rows(text.encode()).columns == ("server_fqdn", "role", "site")
 
@@ -297,7 +297,7 @@ def test_a_frame_may_name_its_file():
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
-    frame.attrs["source"] = 5  # Another program set this attribute.
+    frame.attrs["source"] = 5  # Another program set this attribute of the DataFrame.
     assert read_rows(frame).source == "DataFrame"
 
 
@@ -466,7 +466,7 @@ def test_a_folder_is_no_table(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_device_is_not_read():
-    """A device is not read, because it could be endless."""
+    """A device is not read as a table, because it could be endless."""
     with pytest.raises(TopologyError, match="the path is not a regular file"):
         load(os.devnull)
 

@@ -194,7 +194,7 @@ def test_what_gets_no_row_is_reported(form):
         assert [one for one in told if words in one], words
     assert not [
         one for one in told if "left out" in one and "SE01" in one
-    ]  # The database and store are part of the role.
+    ]  # The database and file store of SE01 belong to the server's role.
 
 
 def test_of_two_topologies_the_new_one_counts():
@@ -208,7 +208,7 @@ def test_of_two_topologies_the_new_one_counts():
 
 
 def test_unknown_elements_are_passed_over():
-    """Elements of a later version are ignored, and the rest is read."""
+    """Elements of a later version in a topology document are ignored, and the rest is read."""
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
     with_more = read(topology_builder(EVERYTHING, more=more))
     assert with_more == read(topology_builder(EVERYTHING))

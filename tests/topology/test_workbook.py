@@ -63,7 +63,7 @@ def told(source: bytes) -> list[str]:
 
 
 def problems_of(source) -> list[str]:
-    """Return each problem with its place."""
+    """Return each problem in a workbook with its place."""
     with pytest.raises(TopologyError) as refused:
         read_topology(source)
     assert all(problem.hint for problem in refused.value.problems)
@@ -156,8 +156,8 @@ def formatted(code: str, value: object):
         (1.1, "General", "1.1"),
         (0.1 + 0.2, "General", "0.3"),
         (123456789012, "General", "123456789012"),
-        (1, "0.0", "1.0"),  # The number is a version.
-        (7, "000", "007"),  # The number is a telephone extension.
+        (1, "0.0", "1.0"),  # The number in the cell is a version.
+        (7, "000", "007"),  # The number in the cell is a telephone extension.
         (12.5, "0.00", "12.50"),
         (1234.5, "#,##0.0", "1234.5"),
         (True, "General", "TRUE"),
@@ -206,7 +206,7 @@ def test_formats_that_have_no_code_in_the_file(cell, text):
 
 
 def test_days_that_count_from_1904():
-    """Dates that count from 1904, as in Excel for Macintosh, are read."""
+    """Dates in a workbook that count from 1904, as in Excel for Macintosh, are read."""
     buffer = io.BytesIO()
     book = openpyxl.Workbook()
     book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
@@ -286,7 +286,7 @@ def test_a_blank_result_is_a_result():
 
 
 def test_openpyxl_calculates_nothing():
-    """A formula that openpyxl wrote has no result and is rejected."""
+    """A formula that openpyxl wrote into a workbook has no result and is rejected."""
     book, buffer = openpyxl.Workbook(), io.BytesIO()
     book.active.append(HEADING)
     book.active.append(['=CONCATENATE("fe01",".contoso.net")', *ONE[1:]])

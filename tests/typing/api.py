@@ -376,7 +376,9 @@ def panels() -> None:
 
 
 def failures() -> None:
-    """Catch the exception of each stage, and their common base class."""
+    """Catch the exception of each stage, from reading a table to deployment, and their common base
+    class.
+    """
     try:
         read()
     except (ln.TopologyError, RulesError, ln.OptionsError, PlanError) as error:

@@ -71,7 +71,7 @@ class Declarations:
         return hint.__name__
 
     def parts(self, record: typing.Any) -> list[str]:
-        """Return each field of a record with its type."""
+        """Return each field of a message type with its TypeScript type."""
         hints = typing.get_type_hints(record, include_extras=True)
         if is_dataclass(record):
             needed = {item.name for item in fields(record) if item.default is MISSING}
@@ -111,7 +111,7 @@ def declarations(folder: Path) -> str:
 
 
 def test_the_types_of_the_pages_are_those_of_the_kernel(request, tmp_path):
-    """The declarations match the messages in Python, and --refresh updates them."""
+    """The TypeScript declarations match the messages in Python, and --refresh updates them."""
     written = declarations(tmp_path)
     if request.config.getoption("--refresh"):
         DECLARATIONS.write_text(written, "utf-8")

@@ -11,7 +11,7 @@ from places import REPOSITORY
 
 @pytest.fixture(scope="module")
 def complaints():
-    """Return the messages of the type checker, one in each line."""
+    """Return the messages of mypy, one in each line."""
     command = [sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.stderr == ""

@@ -1,4 +1,4 @@
-"""A job runs in a background thread, and its notifications arrive in order."""
+"""A job of a panel runs in a background thread, and its notifications arrive in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.widgets.background_job import CANCELLED, RUNNING, STOPPING, Job
 
 
 class LateEvent(threading.Event):
-    """An event that pauses when it is set, as on a busy computer."""
+    """A threading event that pauses when it is set, as on a busy computer."""
 
     def set(self):
         """Set the event with a delay."""

@@ -49,8 +49,8 @@ TABS = (
 
 
 def test_one_role_is_changed_refused_undone(lab, folder):
-    """A changed role reaches Python and the counts, a wrong one is rejected with a reason, and undo
-    works.
+    """In the editor, a changed role reaches Python and the counts, a wrong one is rejected with a
+    reason, and undo works.
     """
     open_editor(lab, folder)
     live = lab.page.locator(".lc-live")
@@ -182,7 +182,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     assert [prompt.strip() for prompt in prompts] == ["[1]:", "[2]:", "[3]:"]
     lab.tab("Servers").focus()
     lab.page.keyboard.press("Escape")
-    lab.page.keyboard.press("Control+s")  # Saving still works.
+    lab.page.keyboard.press("Control+s")  # Saving with the keyboard shortcut still works.
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
@@ -464,7 +464,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Certificates").click()
     chip = page.locator(".lc-name-chip", has_text="meet.contoso.com").first.get_by_role("button")
     opened(chip, "meet")
-    expect(chip).to_be_focused()  # The focus returns to its former position.
+    expect(chip).to_be_focused()  # The focus returns to the name that was clicked.
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover.contoso.com")
     found = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
@@ -707,7 +707,7 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Refresh").click()
-    kernel(lab, "status")  # The earlier check was answered.
+    kernel(lab, "status")  # The earlier check of the folder was answered.
     expect(package).to_have_value(chosen)
     lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
@@ -750,7 +750,7 @@ def test_axe_finds_nothing(lab, folder, answered):
     open_panel(lab, folder, *cells, name="axe.ipynb")
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.page.get_by_text("1 change, not saved").wait_for()
-    # The change is rejected, so the message is checked too.
+    # The edit is rejected, so that its message is checked too.
     set_cell(lab, "fe01.contoso.com", "Role", "Edge")
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     lab.page.evaluate(script)

@@ -31,7 +31,7 @@ def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float
 
 
 def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
-    """Click twice at one point, with a short pause."""
+    """Click twice at one point of the page, with a short pause."""
     lab.page.mouse.move(*text_end(lab, server, column, end))
     for count in (1, 2):
         lab.page.mouse.down(click_count=count)

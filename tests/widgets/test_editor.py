@@ -149,7 +149,7 @@ def test_options_refuse_what_cannot_be(editor, values, words):
 
 
 def test_undo_and_redo_walk_the_same_states(editor):
-    """Undo and redo restore exactly the same states.
+    """Undo and redo in the editor restore exactly the same states.
 
     A new change removes the states that could be redone.
     """
@@ -638,7 +638,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
-    # A blank reason also removes all limits.
+    # A blank reason removes the acceptance with all its limits.
     talk.say("option", name="accepted", key=code, value="")
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
     assert editor.live.counts() == before
@@ -813,7 +813,7 @@ def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
 
 
 def test_messages_of_other_kinds_are_ignored(talk):
-    """An unknown message gets no answer."""
+    """The editor does not answer an unknown message."""
     assert talk.say("nonsense") == {}
     talk.panel._receive(talk.panel, "text", [])
     talk.panel._receive(talk.panel, {"no": "type"}, [])

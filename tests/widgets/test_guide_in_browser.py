@@ -29,7 +29,7 @@ def answer(panel, label, text):
 
 
 def page_of(panel, title):
-    """Use the two buttons until a group of questions is shown."""
+    """Use the guide's two buttons until a group of questions is shown."""
     back, on = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
     while back.is_enabled():
         back.click()
@@ -84,7 +84,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
     table = ln.read_topology(folder / "first" / "topology.csv")
     assert kernel(lab, "len(guide.topology.cells)") == str(len(table.cells)) == "10"
-    # Edits made meanwhile are overwritten only after confirmation.
+    # Edits that were made in the editor are overwritten only after confirmation.
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
     panel.get_by_role("alert").get_by_text("already exists; lyncnb did not change it").wait_for()

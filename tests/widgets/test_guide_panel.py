@@ -68,7 +68,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
 
 
 def test_an_error_is_shown_at_its_field(talk):
-    """A wrong answer, and contradictory answers, are shown at their fields."""
+    """In the guide, a wrong answer and contradictory answers are shown at their fields."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]

@@ -62,7 +62,9 @@ def test_the_digest_follows_every_kind_of_change():
 
 
 def test_a_link_begins_with_the_plan_as_it_is(editor):
-    """`dlink` fills a label at once, and again after each change."""
+    """A label that `dlink` connects to the editor shows the plan at once, and again after each
+    change.
+    """
     label = ipywidgets.Label()
     words = "{certificates} certificates, {errors} errors".format_map
     ipywidgets.dlink((editor.view, "overview"), (label, "value"), words)

@@ -39,7 +39,7 @@ def small(rules):
 
 
 def _until(talk: Talk, *states: str) -> dict:
-    """Wait until the job is in one of these states and all messages are sent."""
+    """Wait until the panel's job is in one of these states and all messages are sent."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = [message for message, _ in talk.heard if message["type"] == "job"]

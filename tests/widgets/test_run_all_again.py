@@ -67,7 +67,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     # The cell below automatically becomes the folder's table.
     lab.page.locator("caption", has_text="6 requests in first: 6 created").wait_for()
     assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
-    # Run All asks once again, without a second field.
+    # Run All shows one passphrase field again, and not a second one.
     lab.run_all()
     panel.get_by_text("There is nothing to write").wait_for()
     expect(lab.field("Passphrase of the folder")).to_be_visible()
@@ -183,7 +183,8 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is running a cell").wait_for()
-    expect(lab.button("Set")).to_be_hidden()  # No button can be used before there is content.
+    # No button of the panel can be used before its content arrives.
+    expect(lab.button("Set")).to_be_hidden()
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     expect(lab.page.get_by_text("The kernel is running a cell")).to_have_count(0)

@@ -185,7 +185,7 @@ def test_another_product_is_switched_to_and_back(editor):
 
 
 def test_by_messages(editor):
-    """The messages of the tab support all its actions."""
+    """The messages of the Scenarios tab support all its actions."""
     talk = Talk(editor.view)
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")

@@ -48,7 +48,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     following.get_by_text("Next step: Send refused-handover.zip to the CA.").wait_for()
     expect(go).to_have_text("Match the files")
-    expect(go).to_be_focused()  # A second Enter would start the action.
+    expect(go).to_be_focused()  # A second Enter would start the action of the button.
     panel.get_by_label("Files, folders or zip archives from the CA").fill("answers")
     go.focus()
     lab.page.keyboard.press("Enter")
@@ -132,7 +132,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role(
         "button", name="Package 1 selected request"
-    ).wait_for()  # The check box is unchanged.
+    ).wait_for()  # The check box of the step is unchanged.
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

@@ -46,7 +46,7 @@ def editor_of(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
 
 
 def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
-    """Make one edit of each kind and save the draft."""
+    """Make one edit of each kind in the editor and save the draft."""
     editor, drafts = editor_of(table)
     editor.edit(
         change=[("dir01.contoso.com", {"site": "Kaohsiung", "web_external_fqdn": ""})],
@@ -115,12 +115,12 @@ def test_draft_ends_when_nothing_is_unsaved(table, end):
 
 
 def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
-    """Discard removes the offered draft, and an older one is offered next."""
+    """Discard removes the offered draft of unsaved edits, and an older one is offered next."""
     edited(table)
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep()  # The new draft does not overwrite the offered draft.
+    drafts.keep()  # A new draft does not overwrite the offered draft.
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
