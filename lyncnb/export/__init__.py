@@ -1,1 +1,1 @@
-"""From a ``CertificatePlan`` to a request folder: the required changes, and writing them."""
+"""Decide and make the changes in a request folder that a ``CertificatePlan`` requires."""

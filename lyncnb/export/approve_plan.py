@@ -129,7 +129,7 @@ def check_approval(
     accept: Iterable[str] = (),
     now: str = "",
 ) -> tuple[ApprovalOnRecord, ...]:
-    """Return who approved a saved plan, and check that the signer is allowed now.
+    """Return who approved a saved plan, and check that the signer is still allowed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The changes that a plan requires in a request folder: created, kept, renewed, retired, and why.
+"""Decide which requests in a folder a plan creates, keeps, renews, or retires, and why.
 
 This module reads and writes no files. Its input is a manifest and the entries of a plan,
 and its output is records and ``Change`` rows. A dry run therefore reports exactly what a
@@ -328,7 +328,7 @@ def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> t
 def _announced(
     old: RequestRecord, request: Wanted, renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    """Continue a request without files: its run was interrupted, or another computer makes its key.
+    """Continue a request that has no files yet, and return its new record.
 
     The computer that makes its key does not change, unless this run names another one or renews
     the request.
@@ -354,7 +354,7 @@ def _announced(
 
 
 def _announcement(new: RequestRecord, action: str) -> str:
-    """Return the action, or that the request is made during setup."""
+    """Return the action for a request, or that it is made during server setup."""
     return "at set-up" if new.plan.at_set_up else action
 
 
@@ -414,7 +414,7 @@ def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[Req
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The task for a request folder: the plan's requests, renewals, and accepted findings."""
+    """A task for a request folder: the plan's requests, renewals, and accepted findings."""
 
     plan: CertificatePlan
     findings: Sequence[Finding]

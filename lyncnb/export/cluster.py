@@ -1,4 +1,4 @@
-"""Making the keys of a plan on other machines: a Dask cluster, if its address is given.
+"""Make the keys of a plan on the workers of a Dask cluster.
 
 The workers receive the content of each request and a public key of this run. They return the
 request and its key, sealed to this run (``key_and_csr.py``). Dask unpickles what a scheduler or a
@@ -112,7 +112,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class _ClusterExecutor(Executor):
-    """Runs tasks on a cluster's workers through the child process."""
+    """Run tasks on the workers of a cluster through the child process."""
 
     def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
         self._tasks, self._answers = child.tasks, child.answers

@@ -1,4 +1,4 @@
-"""The client of a Dask cluster, in a separate process.
+"""Run the client of a Dask cluster in a separate process.
 
 Opens a connection only on request. What a scheduler or a worker sends is unpickled here, so assume
 that it can run code in this process: the process gets no secret, and its parent (``cluster.py``)
@@ -63,7 +63,7 @@ def _connect(address: str, seconds: float) -> Client | str:
 
 
 async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> None:
-    """Connect and disconnect. Raise the same error as Client if there is no answer."""
+    """Test the connection to a scheduler. Raise the same error as Client if there is no answer."""
     from distributed.comm.core import connect
 
     connection = await connect(address, timeout=seconds, **arguments)

@@ -1,4 +1,4 @@
-"""The differences between two entries of the plan document with the same request id."""
+"""Compare two entries of the plan document that have the same request id."""
 
 from __future__ import annotations
 

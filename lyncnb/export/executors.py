@@ -79,7 +79,7 @@ def _seconds(certificate: PlannedCertificate) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """How pairs are made: executor, progress callback and cancellation.
+    """Options for making pairs of a key and a CSR: executor, progress callback, cancellation.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def run(
 
 
 class _Job:
-    """The data of one run that every executor needs, and its progress."""
+    """The data that every executor needs to make the pairs of a run, and the progress."""
 
     def __init__(
         self,

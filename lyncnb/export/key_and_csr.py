@@ -1,4 +1,4 @@
-"""Makes the key and CSR of a planned request, here or on another machine.
+"""Make the key and CSR of a planned request, on this or on another machine.
 
 Only module-level functions and plain data, so that any executor can send them to its workers. A
 process of this machine returns the key encrypted. Another machine returns it sealed to this run,
@@ -134,7 +134,7 @@ def pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
 
 
 def serve() -> None:
-    """Make pairs for another process. A worker process runs this function."""
+    """Make pairs of keys and CSRs for another process. A worker process runs this function."""
     workers.serve(_make_pairs)
 
 
@@ -177,7 +177,7 @@ _CSR_MODE = 0o644
 
 
 class Written(NamedTuple):
-    """The hashes of the written files of a request, for the manifest."""
+    """The hashes of a request's key and CSR files, for the manifest."""
 
     csr_sha256: str
     spki_sha256: str
@@ -216,7 +216,7 @@ class PairStore:
             self._batch.discard()
 
     def __call__(self, pair: FinishedPair) -> None:
-        """Take one finished pair.
+        """Write a finished pair of a key and a CSR into the folder.
 
         Raises
         ------

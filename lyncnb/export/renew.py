@@ -37,7 +37,7 @@ _STOLEN = "the key is compromised"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """Which requests get another generation, and whose key is compromised.
+    """The requests that get another generation, and the requests with a compromised key.
 
     ``kept`` are those with a compromised key that already have another key under way;
     ``elsewhere`` those whose key is on another computer.

@@ -1,4 +1,4 @@
-"""Find out what a run will do with a request folder, before it changes anything.
+"""Preview what a run will do in a request folder, before the run changes anything.
 
 ``foresee`` compares the task with the folder. A dry run stops at this point. A real run
 repeats the comparison under the lock and then makes the changes.
@@ -53,7 +53,7 @@ _LARGEST = 1 << 32  # Largest summary file to read, because summary tables grow 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a run will do: files to move, requests to make, the manifest to announce.
+    """A preview of a run: files to move, requests to make, and the manifest to announce.
 
     ``is_proven`` means that the passphrase opened a key; a folder without keys proves nothing.
     ``plan_file`` is the new content of ``plan.json``; ``has_its_plan`` means that the file has it.
@@ -88,7 +88,7 @@ class Preview:
 
 
 def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
-    """Compare a folder with its task; read everything, change nothing.
+    """Compare a request folder with the task for it. Read all files, but change nothing.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
 def _with_plan(
     after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
 ) -> Manifest:
-    """Record the plan, its accepted findings and its approval."""
+    """Return the manifest with the plan, its accepted findings, and its approval."""
     after = after.with_records(
         replace(record, approved_plan=order.approved_plan)
         for record in after.requests
@@ -217,7 +217,7 @@ def _with_plan(
 
 
 def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
-    """Return what the saved plan lacks; a table with only another name is the same."""
+    """Return the saved plan's table; a table that differs only in its name is the same."""
     notes = (
         TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
         for one in spellings(order.plan)

@@ -99,7 +99,7 @@ def write(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> Outcome:
-    """Make a folder as required, or leave it unchanged if it already is.
+    """Make a request folder as the task requires, or leave it unchanged if it already is so.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def write(
 
 
 def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Preview without the lock. Return None if another run is writing, so that the caller waits."""
+    """Preview a run without the lock; return None if another run is writing."""
     for attempt in (1, 2):
         try:
             return foresee(folder, order, cipher)
@@ -423,7 +423,7 @@ def fulfil(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Make the changes that a folder needs, or report what would be done.
+    """Make the changes in a request folder, or report them in a dry run.
 
     Raises
     ------
@@ -455,7 +455,7 @@ def _on_record(
     why: str,
     now: str,
 ) -> PlanOnRecord | None:
-    """Return the record of a saved plan for the manifest; None for any other plan."""
+    """Return the manifest's record of a saved plan; None for a plan that is not saved."""
     if approved_by is None and not unapproved.strip():
         _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
     if not isinstance(plan, SavedPlan):
@@ -487,7 +487,7 @@ def _on_record(
 
 
 def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds: float) -> None:
-    """Save plan and signature in the folder, if the record has this signature."""
+    """Save the plan and its signature in the folder, if the manifest records the signature."""
     signature = read_signature(signature_of(plan))
     digest = hashlib.sha256(signature).hexdigest()
     if any(one.signature_sha256 == digest for one in record.approvals):
@@ -523,7 +523,7 @@ def _dry_run(preview: Preview) -> RequestBundle:
 def bundle_of(
     preview: Preview, manifest: Manifest, *, cancelled: bool = False, dry_run: bool = False
 ) -> RequestBundle:
-    """Return the folder after a run, with what the run did or would do."""
+    """Return the request folder after a run, with the changes that the run made or would make."""
     changes = preview.changes
     if cancelled:
         waiting = {

@@ -1,1 +1,1 @@
-"""What people read of a plan: summary, comparison, pictures. Pure; it writes no file."""
+"""Create the documents about a plan: summary, comparison, and pictures. It writes no file."""

@@ -1,4 +1,4 @@
-"""The comparison of two plans: which certificates and names differ, and why.
+"""Compare two plans: find the certificates and names that differ, and the reasons.
 
 Pure. Complete: the old plan with these changes is the new one. Minimal: nothing that both plans
 have is listed. As in ``CertificatePlan.sha256``, another reason for the same name does not count.
@@ -19,7 +19,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
 from ..rules.model import Rules
 
-#: What can happen to a certificate, with the words for it.
+#: A certificate can differ in these ways, each with its description.
 CHANGES: Mapping[str, str] = {
     "added": "added",
     "removed": "removed",
@@ -75,7 +75,7 @@ class ChangedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountChange:
-    """A count before and after; as text, for example, ``74 -> 64 names (−10)``."""
+    """A count in the old and the new plan; as text, for example, ``74 -> 64 names (−10)``."""
 
     what: str  # in the singular
     before: int
@@ -159,11 +159,11 @@ class PlanDifference(Table):
 
     @property
     def changes(self) -> Iterator[PlanChange]:
-        """Go through every difference of every certificate."""
+        """Yield every difference between the two plans, certificate by certificate."""
         return (change for item in self.certificates for change in item.differences)
 
     def of(self, change: str) -> tuple[ChangedCertificate, ...]:
-        """List the certificates to which one of ``CHANGES`` happened."""
+        """Return the certificates with one of the ``CHANGES``."""
         return tuple(item for item in self.certificates if item.change == change)
 
     def groups(self) -> tuple[ChangeGroup, ...]:
@@ -229,7 +229,7 @@ _GROUPS = columns(
 
 @dataclass(slots=True)
 class _Gathering:
-    """The values of one group; dictionaries keep each value once and in order."""
+    """The values of a group of changes; dictionaries keep each value once and in order."""
 
     owners: dict[str, None] = field(default_factory=dict)
     ids: dict[str, None] = field(default_factory=dict)
@@ -349,7 +349,7 @@ _NAME_ORDER = _Field("Order of names", "the request lists its names in this orde
 
 
 class _Comparison:
-    """Two plans with the lookups that reasons need."""
+    """Two plans, with the look-ups that are needed to explain their differences."""
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
@@ -485,7 +485,7 @@ class _Comparison:
 
 
 def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
-    """Return role and pool of every server, by its name."""
+    """Return the role and pool of every server, by server name."""
     found: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:
         for computer in pool.computers:
@@ -513,7 +513,7 @@ def _why_only(
 
 
 def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
-    """Return an empty change for a certificate that both plans have."""
+    """Return a change without details, for a certificate that both plans have."""
     return PlanChange(
         change=_CHANGED,
         certificate=key,

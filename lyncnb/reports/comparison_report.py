@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """All differences in one line."""
+        """All differences between the two plans in one line."""
         return repr(self.difference)
 
     @cached_property
@@ -104,12 +104,12 @@ class Comparison:
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
-        """Findings that only the old plan has."""
+        """The findings that only the old plan has."""
         return _only_first(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
-        """Findings that only the new plan has."""
+        """The findings that only the new plan has."""
         return _only_first(self.new_findings, self.old_findings)
 
 

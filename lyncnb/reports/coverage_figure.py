@@ -1,4 +1,4 @@
-"""The picture of which name is on whose certificate: names in rows, pools in columns.
+"""Draw which names are on which certificates: names in rows, pools in columns.
 
 The shape of a mark shows how many: a full disc, all certificates of the pool have the name; half
 a disc, some; a ring, only as the subject. If there are too many names, rows are rules. If there
@@ -32,7 +32,7 @@ _Place = tuple[str, str, str, tuple[str, ...]]  # site, role, pool, usages
 
 @dataclass(slots=True, kw_only=True)
 class _Mark:
-    """How many of how many certificates have a name."""
+    """The number of certificates that have a name, and the number of all certificates."""
 
     carrying: int = 0
     subject_only: int = 0

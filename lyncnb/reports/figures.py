@@ -1,4 +1,4 @@
-"""Pictures of a plan: ``figure``, with the title and description of each picture.
+"""Draw the pictures of a plan with ``figure``, each with a title and a description.
 
 ``topology_figure``, ``coverage_figure`` and ``timeline_figure`` draw them.
 """
@@ -41,7 +41,7 @@ class Dated(Protocol):
         ...
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """Return its events in the order in which they are drawn."""
+        """Return the events for the timeline, in the order in which they are drawn."""
         ...
 
 

@@ -43,7 +43,7 @@ _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """The inputs of a plan."""
+    """The inputs of a plan: topology, rules, and options."""
 
     topology: Topology
     rules: Rules
@@ -103,7 +103,7 @@ class _Search:
         self._factors = tuple(_factors(self._old, self._new))
 
     def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Return the cause of one change, in words."""
+        """Return a description of the input that causes a change."""
         factors, link = self._responsible(change)
         return link.join(factor.words or self._cells.words(item, change) for factor in factors)
 
@@ -149,7 +149,7 @@ def _inputs(plan: CertificatePlan) -> _Inputs:
 
 
 def _key(change: PlanChange) -> tuple[object, ...]:
-    """Return what identifies a change, without its wording."""
+    """Return the values that identify a change, regardless of its wording."""
     return change.change, change.certificate, change.what, change.before, change.after
 
 

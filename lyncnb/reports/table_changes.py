@@ -1,4 +1,4 @@
-"""The differences between two tables of servers: cells and whole rows.
+"""Find the differences between two tables of servers: cells and complete rows.
 
 Pure. A value of a pool, a site or the deployment may be in any of its rows: it is compared for
 its owner, not for its row.

@@ -1,4 +1,4 @@
-"""The timeline: when certificates will be issued, when they end, and which limits apply.
+"""Draw the timeline: when certificates are issued, when they end, and which limits apply.
 
 It draws rows of dated events of any type. A new type of event needs no change here.
 """
@@ -171,7 +171,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
 
 
 class _Scale:
-    """Converts days to pixels."""
+    """Convert dates to horizontal positions in pixels."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last

@@ -1,4 +1,4 @@
-"""The content of the topology picture: boxes for pools in bands for sites, with their heights.
+"""Arrange the topology picture: boxes for pools, in bands for sites, with their heights.
 
 The detail depends on what fits on one sheet: pools, or the roles of each site, or roles only.
 ``topology_figure`` draws the boxes.
@@ -108,7 +108,7 @@ class CertificateKind:
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """The lines, in the order of the rules."""
+        """The lines of the box, in the order of the rules."""
         return self.lines.values()
 
 
@@ -131,7 +131,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        """Its height in pixels, without the gap below it."""
+        """The height of the box in pixels, without the gap below it."""
         inner = len(self.lines) + len(self.marks) + 1
         for shown in self.shown:
             inner += len(wrapped(shown.usages, WIDTHS[self.zone] - 34)) + 1
@@ -141,7 +141,7 @@ class Box:
 
 @dataclass(slots=True, kw_only=True)
 class Band:
-    """One or several sites."""
+    """The boxes of one or more sites, drawn side by side."""
 
     title: str
     boxes: list[Box]
@@ -376,7 +376,7 @@ def _deployment_box(role: str, certificates: Sequence[PlannedCertificate], chang
 
 
 def _gone(changes: Changes) -> list[Band]:
-    """Return a band with the pools that were removed."""
+    """Return a band of boxes for the pools that were removed."""
     boxes = []
     for zone in ZONES:
         lines = [
@@ -429,7 +429,7 @@ def _put_in_words(box: Box, rules: Rules) -> None:
 
 
 def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
-    """Set the position of every box and line within one sheet; return the picture's height.
+    """Set the positions of all boxes and lines on the sheets; return the picture's height.
 
     The outside parties are next to the bands of the sites, not above them.
     """
@@ -478,7 +478,7 @@ def _place_arrivals(box: Box) -> None:
 
 
 def listed(names: Sequence[str], width: float, size: float) -> str:
-    """List as many whole names as fit, and count the others."""
+    """List as many complete names as fit into a line, and count the other names."""
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more
@@ -488,7 +488,7 @@ def listed(names: Sequence[str], width: float, size: float) -> str:
 
 
 def wrapped(usages: Sequence[str], width: float) -> list[str]:
-    """Break a list of types into lines."""
+    """Break a list of certificate types into lines."""
     lines = [""]
     for usage in usages or (NO_TYPE,):
         longer = f"{lines[-1]}, {usage}" if lines[-1] else usage

@@ -1,4 +1,4 @@
-"""The picture of the deployment from outside to inside, with its connections and their names.
+"""Draw the deployment from outside to inside, with its connections and their names.
 
 Each connection ends at a line of the listener's box that describes it in words. ``topology_boxes``
 decides the content and positions.

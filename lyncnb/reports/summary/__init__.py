@@ -1,1 +1,1 @@
-"""The table of a plan's certificates, in every format."""
+"""Write the table of a plan's certificates in every format."""

@@ -1,4 +1,4 @@
-"""The content of a summary, without layout: cover, blocks of certificates, servers.
+"""Define the content of a summary without layout: cover, blocks of certificates, servers.
 
 The page, the workbook, the wiki text and the document to sign show the same ``Summary``.
 ``from_plan`` makes it, ``progress`` adds the state of a folder's requests. Nothing in it depends
@@ -39,11 +39,11 @@ class RequestPlaces(Protocol):
 
     @property
     def csr(self) -> str:
-        """File of the CSR."""
+        """The file of the CSR."""
 
     @property
     def key(self) -> str:
-        """File of the key."""
+        """The file of the key."""
 
 
 class HeldFacts(Protocol):
@@ -51,19 +51,19 @@ class HeldFacts(Protocol):
 
     @property
     def not_before(self) -> str:
-        """When it begins."""
+        """The start of the certificate's validity."""
 
     @property
     def not_after(self) -> str:
-        """When it ends."""
+        """The end of the certificate's validity."""
 
     @property
     def begins(self) -> datetime:
-        """When it begins, as a time."""
+        """The start of the certificate's validity, as a time."""
 
     @property
     def ends(self) -> datetime:
-        """When it ends, as a time."""
+        """The end of the certificate's validity, as a time."""
 
 
 class IssuedFacts(HeldFacts, Protocol):
@@ -71,7 +71,7 @@ class IssuedFacts(HeldFacts, Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the certificate, DER."""
+        """The SHA-256 of the certificate in DER form."""
 
 
 class CoverFacts(IssuedFacts, Protocol):
@@ -79,7 +79,7 @@ class CoverFacts(IssuedFacts, Protocol):
 
     @property
     def thumbprint_sha1(self) -> str:
-        """Of the certificate, as Windows shows it."""
+        """The SHA-1 thumbprint of the certificate, as Windows shows it."""
 
 
 class Request(Protocol):
@@ -90,43 +90,43 @@ class Request(Protocol):
 
     @property
     def id(self) -> str:
-        """Id, also the stem of its files."""
+        """The id of the request, which is also the stem of its file names."""
 
     @property
     def number(self) -> int:
-        """Its number in the folder; 0 if it has none."""
+        """The number of the request in the folder; 0 if it has none."""
 
     @property
     def files(self) -> RequestPlaces:
-        """The paths of its files."""
+        """The paths of the request's files."""
 
     @property
     def csr_sha256(self) -> str:
-        """Of the request, DER."""
+        """The SHA-256 of the request in DER form."""
 
     @property
     def spki_sha256(self) -> str:
-        """Of the public key."""
+        """The SHA-256 of the public key."""
 
     @property
     def planned_at(self) -> str:
-        """When it was first recorded."""
+        """The time at which the request was first recorded."""
 
     @property
     def written_at(self) -> str:
-        """When key and request were written."""
+        """The time at which the key and the request were written."""
 
     @property
     def issued_at(self) -> str:
-        """When its certificate was received."""
+        """The time at which the certificate of the request was received."""
 
     @property
     def retired_at(self) -> str:
-        """When it left the plan."""
+        """The time at which the request was removed from the plan."""
 
     @property
     def issued(self) -> IssuedFacts | None:
-        """The record of its certificate; None until it is received."""
+        """The record of the request's certificate; None until it is received."""
 
     @property
     def covered(self) -> CoverFacts | None:
@@ -134,7 +134,7 @@ class Request(Protocol):
 
     @property
     def refused(self) -> Collection[object]:
-        """Received certificates that were refused."""
+        """The certificates for this request that lyncnb refused."""
 
     @property
     def key_holder(self) -> str:
@@ -146,7 +146,7 @@ class Request(Protocol):
 
     @property
     def assign_commands(self) -> tuple[str, ...]:
-        """The commands that assign it."""
+        """The commands that assign the certificate."""
 
 
 class InUse(Protocol):
@@ -154,11 +154,11 @@ class InUse(Protocol):
 
     @property
     def held(self) -> HeldFacts | None:
-        """The certificate on the servers; None until one is received."""
+        """The certificate on the servers; None until a certificate is received."""
 
     @property
     def under_way(self) -> object | None:
-        """The generation that will replace it; None if there is none."""
+        """The generation that will replace the certificate in use; None if there is none."""
 
     @property
     def deployed_on(self) -> str:
@@ -242,12 +242,12 @@ class Member:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a CA must still issue it."""
+        """Whether a CA must still issue the certificate."""
         return not (self.certificate_sha256 or self.covered_by)
 
     @property
     def is_to_install(self) -> bool:
-        """Whether no record says that its servers have it."""
+        """Whether the certificate is not yet recorded as installed on its servers."""
         return self.is_to_follow or not self.deployed_on
 
     @property
@@ -323,17 +323,17 @@ class Block:
 
     @property
     def what(self) -> str:
-        """Say what its certificates are for, where they have no number."""
+        """Describe the purpose of certificates that have no number."""
         return ", ".join(self.usages) or self.role
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """List the codes of the findings about any of its certificates."""
+        """The codes of the findings about the certificates of this block."""
         return tuple(dict.fromkeys(code for member in self.members for code in member.warnings))
 
     @property
     def sharing(self) -> str:
-        """Say how many certificates there are and who shares them."""
+        """A sentence about the number of certificates, and the servers that share them."""
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
@@ -354,7 +354,7 @@ class Block:
 
     @property
     def concerns(self) -> tuple[str, ...]:
-        """List the errors and warnings about any of its certificates."""
+        """The errors and warnings about the certificates of this block."""
         concerns = []
         for code in self.warnings:
             if code.startswith("notice: "):
@@ -379,7 +379,7 @@ class Block:
 
     @property
     def exportable(self) -> str:
-        """Say whether the keys of its certificates can be exported."""
+        """A sentence about whether the keys of the certificates can be exported."""
         answers: dict[str, set[str]] = {}
         for member in self.members:
             answers.setdefault(member.exportable, set()).add(member.id)
@@ -414,7 +414,7 @@ class Line(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its alternative names, in their order."""
+        """The alternative names of the certificate, in order."""
         return self.block.names_of(self.member)
 
 
@@ -480,7 +480,7 @@ class SavedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The complete content of a summary.
+    """The complete content of a summary document about a plan or a request folder.
 
     ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
     the rest comes from the plan. ``origin`` says who made it, of what and for which day, and

@@ -79,7 +79,7 @@ def summarise(
         planned_issue_date=plan.options.planned_issue_date,
         valid_for=_valid_for(plan),
         totals="" if table_only else totals(plan, findings),
-        # The edit that fixes a finding is for the planner's files, not for readers.
+        # Readers of a summary do not need the edit that fixes a finding.
         findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
         blocks=blocks,
         servers=() if table_only else tuple(_server_lines(plan, blocks)),

@@ -1,4 +1,4 @@
-"""The summary as Markdown for a wiki: headings, short lists, narrow tables."""
+"""Write the summary as Markdown for a wiki: headings, short lists, narrow tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary as one HTML page for the screen, for mail and for print."""
+"""Write the summary as one HTML page for the screen, for mail, and for print."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _html(picture: Picture | None) -> str:
 
 
 def what_is_left_out(summary: Summary) -> str:
-    """Say that not every certificate is on the page; blank if all are."""
+    """Return a note that the page leaves out certificates; blank if it contains all."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)

@@ -139,7 +139,7 @@ def _at_stage(
     life: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
-    """Add what is on record of a certificate, and how far it is."""
+    """Add the recorded data of a certificate, and the stage that it has reached."""
     told = _on_record(member, record, codes, life, renew_from)
     if record is None:
         return told

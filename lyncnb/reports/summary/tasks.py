@@ -1,4 +1,4 @@
-"""Who does what next: the tasks of a summary, by the stage that each certificate has reached.
+"""List the next tasks in a summary, by the stage that each certificate has reached.
 
 ``request_folder.generations`` says how far a request is; here each stage has its tasks. A plan
 without a folder is at the first stage.
@@ -21,7 +21,7 @@ _NOT_PACKAGED = (*_NOT_ISSUED, "issued")
 
 
 def tasks(summary: Summary) -> Iterator[Ask]:
-    """Yield who does what, in the order of the work."""
+    """Yield the tasks with the responsible people, in the order of the work."""
     found = _Stages(summary)
     is_first = not found.ids("issued", "packaged", "deployed")
     yield from _of_revocations(found)
@@ -39,7 +39,7 @@ def tasks(summary: Summary) -> Iterator[Ask]:
 
 
 class _Stages:
-    """The certificates of a summary by stage, and words for some of them."""
+    """The certificates of a summary, by the stage that they have reached."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary

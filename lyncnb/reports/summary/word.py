@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from docx.section import Section
     from docx.text.paragraph import Paragraph
 
-# A fixed date, so that the same plan gives the same bytes.
+# The document contains this fixed date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""The summary as a workbook: one sheet for each question."""
+"""Write the summary as a workbook, with one sheet for each question."""
 
 from __future__ import annotations
 
