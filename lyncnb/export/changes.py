@@ -85,7 +85,7 @@ class Wanted:
         return planned_entry(self.certificate)
 
 
-def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
+def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
     """Keep the unknown fields that a later version of lyncnb wrote."""
     key = entry.key
     if key is not None and old.key is not None and old.key.others:
@@ -151,13 +151,13 @@ def plan_changes(
         old = manifest.by_id.get(request.id)
         renewed: tuple[str, ...] = ()
         if request.id in renew:
-            renewed = _renewal(
+            renewed = _explain_renewal(
                 old,
                 reason,
                 is_withdrawn=request.id in withdrawn,
                 is_adopted=request.id in adopted,
             )
-        record, change = _next(
+        record, change = _make_next_record(
             old, request, now=now, renewed=renewed, compare=compare, adopted=adopted, on=on
         )
         if request.id in adopted and change.action == "kept":
@@ -179,7 +179,7 @@ def _change(action: str, record: RequestRecord, reasons: tuple[str, ...]) -> Cha
     return Change(action=action, id=record.id, generation=record.generation, reasons=reasons)
 
 
-def _next(
+def _make_next_record(
     old: RequestRecord | None,
     request: Wanted,
     *,
@@ -190,21 +190,23 @@ def _next(
     on: date | None,
 ) -> tuple[RequestRecord, Change]:
     if old is None or not old.is_written:
-        covered = _covered(old, request, renewed, now=now, on=on)
+        covered = _leave_out_covered(old, request, renewed, now=now, on=on)
         if covered is not None:
             return covered
     if old is None:
-        new = _planned(request, generation=1, reasons=("new in the plan",), now=now)
-        return new, _change(_announcement(new, "created"), new, new.reasons)
+        new = _make_planned_record(request, generation=1, reasons=("new in the plan",), now=now)
+        return new, _change(_choose_announcement(new, "created"), new, new.reasons)
     if not old.is_written:
-        return _announced(old, request, renewed or _uncovered(old, request, on), now)
+        return _continue_announced(
+            old, request, renewed or _explain_lost_cover(old, request, on), now
+        )
     entry = request.entry
     reasons = entry_differences(old.plan, entry)
     if compare is not None and (reasons or request.id in adopted):
         reasons = compare(old, request.certificate)
     if reasons or renewed:
-        return _renewed(old, request, (*reasons, *renewed), now)
-    return _kept(old, request, entry)
+        return _make_renewed_record(old, request, (*reasons, *renewed), now)
+    return _make_kept_record(old, request, entry)
 
 
 def waits(record: RequestRecord) -> bool:
@@ -212,7 +214,7 @@ def waits(record: RequestRecord) -> bool:
     return record.is_written and record.issued is None
 
 
-def _renewal(
+def _explain_renewal(
     old: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
 ) -> tuple[str, ...]:
     """Return why a request is renewed, and whether a waiting request is withdrawn."""
@@ -273,7 +275,7 @@ def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
     return manifest.with_records(records)
 
 
-def _covered(
+def _leave_out_covered(
     old: RequestRecord | None,
     request: Wanted,
     renewed: tuple[str, ...],
@@ -284,7 +286,7 @@ def _covered(
     """Leave out a request that a certificate covers. Return None if no certificate covers it."""
     before = old.covered if old is not None else None
     cover = request.covered
-    if cover is None and (renewed or _uncovered(old, request, on)):
+    if cover is None and (renewed or _explain_lost_cover(old, request, on)):
         return None
     cover = cover or before
     if cover is None:
@@ -293,7 +295,7 @@ def _covered(
         before, recorded_at="", others={}
     ):
         cover = before  # The cover is recorded again, so its time does not change.
-    new = _planned(request, generation=1, reasons=(str(cover),), now=now)
+    new = _make_planned_record(request, generation=1, reasons=(str(cover),), now=now)
     new = replace(new, covered=cover, key_holder="")
     if old is None:
         return new, _change("covered", new, new.reasons)
@@ -301,7 +303,7 @@ def _covered(
         new,
         generation=old.generation,
         archived=old.archived,
-        plan=_with_others(new.plan, old.plan),
+        plan=_keep_unknown_fields(new.plan, old.plan),
         number=old.number,
         others=old.others,
     )
@@ -313,7 +315,9 @@ def _covered(
     return new, _change("covered", new, new.reasons)
 
 
-def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> tuple[str, ...]:
+def _explain_lost_cover(
+    old: RequestRecord | None, request: Wanted, on: date | None
+) -> tuple[str, ...]:
     """Return why the recorded certificate no longer covers a request, or "" if it still does."""
     cover = old.covered if old is not None else None
     if old is None or cover is None:
@@ -325,7 +329,7 @@ def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> t
     return (f"no longer {cover}", *reasons) if reasons else ()
 
 
-def _announced(
+def _continue_announced(
     old: RequestRecord, request: Wanted, renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
     """Continue a request that has no files yet, and return its new record.
@@ -335,13 +339,15 @@ def _announced(
     """
     stays = not renewed and not old.plan.at_set_up
     holder = request.key_holder or (old.key_holder if stays else "")
-    new = _planned(request, generation=old.generation, reasons=renewed or old.reasons, now=now)
+    new = _make_planned_record(
+        request, generation=old.generation, reasons=renewed or old.reasons, now=now
+    )
     new = replace(
         new,
         archived=old.archived,
         stood_before=old.covered or old.stood_before,
         key_holder=holder,
-        plan=_with_others(new.plan, old.plan),
+        plan=_keep_unknown_fields(new.plan, old.plan),
         number=old.number,
         others=old.others,
     )
@@ -349,16 +355,16 @@ def _announced(
         new = old  # The announcement is the same, so its time does not change.
     if holder and new is old:
         return old, _change("kept", old, ())
-    action = _announcement(new, "renewed" if old.archived else "created")
+    action = _choose_announcement(new, "renewed" if old.archived else "created")
     return new, _change(action, new, new.reasons)
 
 
-def _announcement(new: RequestRecord, action: str) -> str:
+def _choose_announcement(new: RequestRecord, action: str) -> str:
     """Return the action for a request, or that it is made during server setup."""
     return "at set-up" if new.plan.at_set_up else action
 
 
-def _planned(
+def _make_planned_record(
     request: Wanted, *, generation: int, reasons: tuple[str, ...], now: str
 ) -> RequestRecord:
     certificate = request.certificate
@@ -378,16 +384,18 @@ def _planned(
     )
 
 
-def _renewed(
+def _make_renewed_record(
     old: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    new = _planned(request, generation=old.generation + 1, reasons=reasons, now=now)
+    new = _make_planned_record(request, generation=old.generation + 1, reasons=reasons, now=now)
     archived = old.superseded(at=now, reasons=reasons).archived
     new = replace(new, archived=archived, stood_before=old.stood_before, others=old.others)
     return new, _change("renewed", new, reasons)
 
 
-def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[RequestRecord, Change]:
+def _make_kept_record(
+    old: RequestRecord, request: Wanted, entry: PlannedEntry
+) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
     about = entry_differences(old.plan, entry, ABOUT)
     new = replace(
@@ -398,7 +406,7 @@ def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[Req
         target_os=certificate.target_os,
         rule=certificate.rule,
         validity_days=request.validity_days,
-        plan=_with_others(entry, old.plan),
+        plan=_keep_unknown_fields(entry, old.plan),
     )
     if new == old:
         return old, _change("kept", old, ())  # Keep one object in memory instead of two equal ones.
@@ -459,7 +467,7 @@ class Order:
         if self.saved_file:
             return self.saved_file
         data = b""
-        for day in dict.fromkeys((*_days_of(present), self.judged_on)):
+        for day in dict.fromkeys((*_find_evaluation_date(present), self.judged_on)):
             data = saved_plan(self.plan, self.findings, judged_on=day)
             if data == present:
                 break
@@ -467,10 +475,12 @@ class Order:
 
     def told_for(self, plan_file: bytes) -> Findings:
         """Return the findings for the summary, with the evaluation date of the plan's file."""
-        return replace(self.told_findings, judged_on=next(_days_of(plan_file), self.judged_on))
+        return replace(
+            self.told_findings, judged_on=next(_find_evaluation_date(plan_file), self.judged_on)
+        )
 
 
-def _days_of(saved: bytes) -> Iterator[date]:
+def _find_evaluation_date(saved: bytes) -> Iterator[date]:
     """Return the evaluation date in the file of a saved plan, if it has one."""
     with suppress(ValueError):
         if found := _JUDGED_ON.search(saved):
@@ -514,14 +524,14 @@ def make_order(
         for finding in errors
     }
     refuse_errors([finding for finding in errors if not why_each[finding]])
-    late = _late(plan, today) if today else None
+    late = _make_late_error(plan, today) if today else None
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, on=day)) or ""
     # Codes accepted for issued certificates are recorded before the first one is received.
     counting = {**list_accepted_codes((), plan.options, on=day), **accept}
     used = {code: why for code, why in counting.items() if code in returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
     used |= {LATE: why_late} if late and why_late else {}
-    wanted = tuple(_wanted(plan, key_holders or {}, covers))
+    wanted = tuple(_list_wanted(plan, key_holders or {}, covers))
     _refuse_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
@@ -555,7 +565,7 @@ def make_order(
     )
 
 
-def _late(plan: CertificatePlan, today: date) -> Finding | None:
+def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
     """Return the error that the planned issue date has passed, with the date to set."""
     planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
     if planned is None or planned >= today or rule is None:
@@ -566,7 +576,7 @@ def _late(plan: CertificatePlan, today: date) -> Finding | None:
     return replace(create_finding(rule, place, message), severity="error", hint=hint)
 
 
-def _wanted(
+def _list_wanted(
     plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
 ) -> Iterator[Wanted]:
     told = find_certificate_spellings(plan.certificates, plan.topology)
@@ -575,7 +585,7 @@ def _wanted(
             id=item.id,
             certificate=item,
             validity_days=plan.options.validity_for(item.issuer) or 0,
-            name_notes=tuple(map(_name_note, told.get(item.id, ()))),
+            name_notes=tuple(map(_format_name_note, told.get(item.id, ()))),
             key_holder=min(item.servers) if item.at_set_up else key_holders.get(item.id, ""),
             covered=covers.by_id.get(item.id),
         )
@@ -638,7 +648,7 @@ def covering_day(plan: CertificatePlan, now: str) -> date:
     return max(plan.options.planned_issue_date or today, today)
 
 
-def _name_note(told: Spelling) -> NameNote:
+def _format_name_note(told: Spelling) -> NameNote:
     where = f" ({told.place})" if told.place else ""
     return NameNote(name=told.requested, written=told.written, note=told.what + where)
 

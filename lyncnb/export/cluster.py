@@ -142,7 +142,7 @@ class _ClusterExecutor(Executor):
         answered.add_done_callback(lambda told: self._cancel(number) if told.cancelled() else None)
         if number not in self._waiting or not self._send((number, task, args, kwargs)):
             self._waiting.pop(number, None)
-            _settle(answered, _ended())
+            _settle(answered, _make_ended_error())
         return answered
 
     def _cancel(self, number: int) -> None:
@@ -163,13 +163,13 @@ class _ClusterExecutor(Executor):
         while (answer := _read(self._answers)) is not None:
             number = answer.get("task")
             if isinstance(number, int) and (future := self._waiting.pop(number, None)) is not None:
-                _settle(future, _content(answer))
+                _settle(future, _read_content(answer))
         with self._lock:
             self._has_ended = True
             lost = list(self._waiting.values())
             self._waiting.clear()
         for future in lost:
-            _settle(future, _ended())
+            _settle(future, _make_ended_error())
 
 
 def _read(answers: IO[bytes]) -> dict[str, object] | None:
@@ -182,7 +182,7 @@ def _read(answers: IO[bytes]) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
-def _content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
+def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
     match answer:
         case {"parts": [str(), str()] as parts}:
             try:
@@ -195,7 +195,7 @@ def _content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
     return WorkerError("the worker's answer is not a key and a request")
 
 
-def _ended() -> ClusterError:
+def _make_ended_error() -> ClusterError:
     return ClusterError(
         "the process that is connected to the cluster has ended",
         hint="run the same command again. lyncnb keeps finished work",

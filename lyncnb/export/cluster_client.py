@@ -29,16 +29,16 @@ def serve() -> None:
     address, seconds = pickle.load(tasks)
     client = _connect(address, seconds)
     if isinstance(client, str):
-        _say(answers, {"refusal": client})
+        _write_message(answers, {"refusal": client})
     else:
-        _say(answers, {"ready": True})
+        _write_message(answers, {"ready": True})
         _Work(client, answers).do(tasks)
     # The parent process has ended or needs nothing more, so do not wait for Dask's threads.
     answers.close()
     os._exit(0)
 
 
-def _say(answers: IO[bytes], message: dict[str, object]) -> None:
+def _write_message(answers: IO[bytes], message: dict[str, object]) -> None:
     answers.write(json.dumps(message).encode() + b"\n")
     answers.flush()
 
@@ -108,13 +108,13 @@ class _Work:
         except (Exception, asyncio.CancelledError) as error:
             message = {"failed": f"{type(error).__name__}: {error}"}
         else:
-            message = _message(result)
+            message = _make_message(result)
         self._under_way.pop(number, None)
         with self._lock:
-            _say(self._answers, {"task": number, **message})
+            _write_message(self._answers, {"task": number, **message})
 
 
-def _message(result: object) -> dict[str, object]:
+def _make_message(result: object) -> dict[str, object]:
     match result:
         case (bytes() as first, bytes() as second):
             return {"parts": [base64.b64encode(part).decode() for part in (first, second)]}

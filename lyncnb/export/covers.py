@@ -85,8 +85,8 @@ def find_covers(
     for identity in sorted(chosen):
         _refuse_what_is_not_covered(by_id[identity], on)
     return Covers(
-        by_id={identity: _cover(by_id[identity], found, now) for identity in sorted(chosen)},
-        notes=tuple(_notes(found, chosen, on)),
+        by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
+        notes=tuple(_list_notes(found, chosen, on)),
     )
 
 
@@ -112,7 +112,7 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
 
 
 def _is_in_force(one: PlannedAsIs, on: date) -> bool:
-    return one.is_good and _cover_of(one).is_in_force(convert_to_time(on))
+    return one.is_good and _find_cover(one).is_in_force(convert_to_time(on))
 
 
 def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
@@ -122,7 +122,7 @@ def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
             hint="remove {one.id} from --reuse, so that it is requested",
         )
     if not _is_in_force(one, on):
-        cover = _cover_of(one)
+        cover = _find_cover(one)
         raise OptionsError(
             f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to"
             f" {cover.not_after[:10]}, but not on {on}, when the CA will issue the requests",
@@ -130,7 +130,7 @@ def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
         )
 
 
-def _cover_of(one: PlannedAsIs) -> CoveringCertificate:
+def _find_cover(one: PlannedAsIs) -> CoveringCertificate:
     standing = one.certificate
     assert standing is not None  # A valid state has a certificate.
     return CoveringCertificate(
@@ -147,11 +147,11 @@ def _cover_of(one: PlannedAsIs) -> CoveringCertificate:
     )
 
 
-def _cover(one: PlannedAsIs, found: AsIs, now: str) -> CoveringCertificate:
-    return replace(_cover_of(one), found_at=found.made_at, recorded_at=now)
+def _record_cover(one: PlannedAsIs, found: AsIs, now: str) -> CoveringCertificate:
+    return replace(_find_cover(one), found_at=found.made_at, recorded_at=now)
 
 
-def _notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]:
+def _list_notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]:
     rest = [one.id for one in found.planned if one.id not in chosen and _is_in_force(one, on)]
     if rest:
         yield (

@@ -33,32 +33,32 @@ def entry_differences(
     for name in names:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            found.append(f"{name}: {_difference(before, after)}")
+            found.append(f"{name}: {_describe_difference(before, after)}")
     return tuple(found)
 
 
-def _difference(before: object, after: object) -> str:
+def _describe_difference(before: object, after: object) -> str:
     if isinstance(before, tuple) and isinstance(after, tuple):
         steps = [f"+ {value}" for value in after if value not in before]
         steps += [f"- {value}" for value in before if value not in after]
         return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
     if isinstance(before, PlannedKey | None) and isinstance(after, PlannedKey | None):
-        before, after = _key_fields(before), _key_fields(after)
+        before, after = _list_key_fields(before), _list_key_fields(after)
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         names = [*after, *(name for name in before if name not in after)]
         return ", ".join(
-            f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
+            f"{name} {_format_value(before.get(name))} -> {_format_value(after.get(name))}"
             for name in names
             if before.get(name) != after.get(name)
         )
-    return f"{_shown(before)} -> {_shown(after)}"
+    return f"{_format_value(before)} -> {_format_value(after)}"
 
 
-def _key_fields(key: PlannedKey | None) -> Mapping[str, object]:
+def _list_key_fields(key: PlannedKey | None) -> Mapping[str, object]:
     return {"algorithm": key.algorithm, "bits": key.bits} if key else {}
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "(none)" if value in (None, "") else str(value)

@@ -69,11 +69,11 @@ class Exported(NamedTuple):
 
 def estimate(certificates: Iterable[PlannedCertificate], *, workers: int | None = None) -> float:
     """Estimate the seconds that making keys and requests will take on this machine."""
-    seconds = sum(_seconds(certificate) for certificate in certificates)
+    seconds = sum(_estimate_seconds(certificate) for certificate in certificates)
     return seconds / (workers or count_cores())
 
 
-def _seconds(certificate: PlannedCertificate) -> float:
+def _estimate_seconds(certificate: PlannedCertificate) -> float:
     return _SECONDS[certificate.key.algorithm, certificate.key.bits]
 
 
@@ -158,7 +158,7 @@ class _Job:
         self._cipher, self._store = cipher, store
         self._tell, self._cancel = making.progress, making.cancel
         self._total, self._done, self._spent = len(items), 0, 0.0
-        self._left = sum(_seconds(certificate) for _, certificate in items)
+        self._left = sum(_estimate_seconds(certificate) for _, certificate in items)
         self._start = time.monotonic()
 
     def result(self) -> Exported:
@@ -180,7 +180,7 @@ class _Job:
             def submit(item: Item) -> Future[FinishedPair]:
                 return pool.submit(self._pair, item)
 
-            with closing(_windowed(submit, items, 4 * width, self._cancel)) as finished:
+            with closing(_run_in_window(submit, items, 4 * width, self._cancel)) as finished:
                 for item, future in finished:
                     self._store(future.result())
                     self._count(item)
@@ -195,7 +195,7 @@ class _Job:
             def submit(chunk: list[Item]) -> Future[list[Any]]:
                 return children.submit([(name, content_of(planned)) for name, planned in chunk])
 
-            with closing(_windowed(submit, chunks, 2 * width, self._cancel)) as finished:
+            with closing(_run_in_window(submit, chunks, 2 * width, self._cancel)) as finished:
                 for chunk, future in finished:
                     for item, values in zip(chunk, future.result(), strict=True):
                         self._store(FinishedPair(*values))
@@ -207,11 +207,11 @@ class _Job:
         def submit(item: Item) -> Future[tuple[bytes, bytes]]:
             return executor.submit(make_sealed, item[0], content_of(item[1]), run_key.public)
 
-        with closing(_windowed(submit, items, width, self._cancel)) as finished:
+        with closing(_run_in_window(submit, items, width, self._cancel)) as finished:
             for item, future in finished:
                 name, content = item[0], content_of(item[1])
                 if (error := future.exception()) is not None:
-                    raise _worker_failed(name, error)
+                    raise _make_worker_error(name, error)
                 answer = future.result()
                 encryptor = self._cipher.encryptor
                 self._store(
@@ -224,7 +224,7 @@ class _Job:
 
     def _count(self, item: Item) -> None:
         self._done += 1
-        seconds = _seconds(item[1])
+        seconds = _estimate_seconds(item[1])
         self._spent += seconds
         self._left -= seconds
         if self._tell is not None:
@@ -233,7 +233,7 @@ class _Job:
             self._tell(Progress(self._done, self._total, self._done / elapsed, left))
 
 
-def _worker_failed(name: str, error: BaseException) -> BaseException:
+def _make_worker_error(name: str, error: BaseException) -> BaseException:
     if isinstance(error, LyncnbError):
         return error
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
@@ -244,7 +244,7 @@ def _worker_failed(name: str, error: BaseException) -> BaseException:
     )
 
 
-def _windowed(
+def _run_in_window(
     submit: Callable[[Any], Future[Any]],
     tasks: Iterable[Task],
     width: int,

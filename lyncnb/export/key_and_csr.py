@@ -59,10 +59,10 @@ def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedP
     ``encrypt`` encrypts the key; it is called last, because its first call may be slow.
     """
     key = keys.generate_key(content.key)
-    return _pair(name, key, build_request(content, key), encrypt)
+    return _make_checked_pair(name, key, build_request(content, key), encrypt)
 
 
-def _pair(
+def _make_checked_pair(
     name: str, key: keys.PrivateKey, request: CertificationRequest, encrypt: Encrypt
 ) -> FinishedPair:
     return FinishedPair(name, encrypt(key), request.pem, request.spki_sha256, request.csr_sha256)
@@ -104,24 +104,28 @@ def open_sealed(
         case (bytes() as sealed, bytes() as der):
             pass
         case _:
-            raise _wrong(name, f"a {type(answer).__name__} instead of a key and a request")
+            raise _make_answer_error(
+                name, f"a {type(answer).__name__} instead of a key and a request"
+            )
     request = parse_request(der, name=f"the request that a worker sent for {name}")
     if changes := list_content_differences(content, request.content):
-        raise _wrong(name, f"a request that is not the planned one ({'; '.join(changes)})")
+        raise _make_answer_error(
+            name, f"a request that is not the planned one ({'; '.join(changes)})"
+        )
     if not request.signature_verifies():
-        raise _wrong(name, "a request whose signature does not verify")
+        raise _make_answer_error(name, "a request whose signature does not verify")
     if odd := keys.find_key_difference(request.public_key):
-        raise _wrong(name, f"a key of a kind that lyncnb does not make ({odd})")
+        raise _make_answer_error(name, f"a key of a kind that lyncnb does not make ({odd})")
     try:
         key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
     except ValueError:
-        raise _wrong(name, "data that is not a key") from None
+        raise _make_answer_error(name, "data that is not a key") from None
     if not keys.is_key_pair(key, request.public_key):
-        raise _wrong(name, "a key that does not belong to its request")
-    return _pair(name, key, request, encryptor.encrypt)
+        raise _make_answer_error(name, "a key that does not belong to its request")
+    return _make_checked_pair(name, key, request, encryptor.encrypt)
 
 
-def _wrong(name: str, what: str) -> BundleError:
+def _make_answer_error(name: str, what: str) -> BundleError:
     return BundleError(
         f"a worker sent {what} for {name}",
         hint="install the same version of lyncnb on all workers, or stop the faulty worker",

@@ -27,14 +27,14 @@ class OtherDeployment:
         """Describe both deployments and the effect of writing, in two sentences."""
         return (
             "This folder contains the requests of another deployment: "
-            f"{_described(self.in_folder)}. If you write, lyncnb retires these requests and "
-            f"requests the certificates for {_described(self.planned)}."
+            f"{_describe_servers(self.in_folder)}. If you write, lyncnb retires these requests and "
+            f"requests the certificates for {_describe_servers(self.planned)}."
         )
 
     @property
     def consent(self) -> str:
         """The text that a user confirms, with both deployments."""
-        names = _domain(self.in_folder), _domain(self.planned)
+        names = _find_main_domain(self.in_folder), _find_main_domain(self.planned)
         if names[0] == names[1]:
             names = self.in_folder[0], self.planned[0]
         return f"Retire the requests for {names[0]} and write the requests for {names[1]}"
@@ -54,23 +54,23 @@ def other_deployment(
         records = open_requests(folder).requests
     except BundleError:  # The folder is new, or the run itself reports the problem.
         return None
-    in_folder = _servers(one.plan.servers for one in records if one.state != "retired")
-    planned = _servers(one.servers for one in plan.certificates)
+    in_folder = _list_servers(one.plan.servers for one in records if one.state != "retired")
+    planned = _list_servers(one.servers for one in plan.certificates)
     if not in_folder or not planned or set(in_folder) & set(planned):
         return None
     return OtherDeployment(in_folder=in_folder, planned=planned)
 
 
-def _servers(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
+def _list_servers(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(sorted({str(server).lower() for servers in lists for server in servers}))
 
 
-def _domain(servers: tuple[str, ...]) -> str:
+def _find_main_domain(servers: tuple[str, ...]) -> str:
     """Return the DNS domain of most of these servers."""
     domains = Counter(server.partition(".")[2] or server for server in servers)
     return domains.most_common(1)[0][0]
 
 
-def _described(servers: tuple[str, ...]) -> str:
+def _describe_servers(servers: tuple[str, ...]) -> str:
     named = join_first(list(servers), _NAMED)
-    return f"{_domain(servers)} ({count_of(len(servers), 'server')}: {named})"
+    return f"{_find_main_domain(servers)} ({count_of(len(servers), 'server')}: {named})"

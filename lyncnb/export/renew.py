@@ -132,7 +132,7 @@ def renew(
             "request",
         )
     choice = _choose(path, manifest, names, day, compromised=compromised)
-    order = _order(
+    order = _make_renewal_order(
         path, manifest, choice, why=why, day=day, now=now, withdraw=withdraw or compromised,
         approved_by=approved_by,
     )  # fmt: skip
@@ -142,7 +142,7 @@ def renew(
         path, order, passphrase, making=making, dry_run=dry_run, lock_seconds=lock_seconds
     )
     asked = (bundle.manifest.by_id[one.id] for one in choice.compromised)
-    return replace(bundle, notes=(*bundle.notes, *_revocations(path, asked)))
+    return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, asked)))
 
 
 def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
@@ -160,7 +160,7 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
         raise OptionsError("renew: the reason is missing", hint="give it: --reason TEXT")
 
 
-def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
+def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
     told = [one for record in records for one in list_certificates_to_revoke(record)]
     for one in told:
         which = f"generation {one.generation}" if one.generation else "from before its request"
@@ -178,10 +178,10 @@ def _choose(
     planned = [record for record in manifest.requests if record.state != "retired"]
     # The key of a certificate that is no longer in the plan may be compromised too.
     known = manifest.requests if compromised else planned
-    named = _named(known, names) if names else _due(folder, manifest, day)
+    named = _find_named(known, names) if names else _find_due(folder, manifest, day)
     elsewhere = tuple(one for one in named if _is_elsewhere(one))
     if not compromised and names and elsewhere == named:
-        raise BundleError(_on_other_computers(elsewhere), hint=_ELSEWHERE)
+        raise BundleError(_make_other_computers_error(elsewhere), hint=_ELSEWHERE)
     here = tuple(one for one in named if one.state != "retired" and not _is_elsewhere(one))
     if not compromised:
         return _Choice(renewed=here, elsewhere=elsewhere)
@@ -193,12 +193,14 @@ def _choose(
     )
 
 
-def _due(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
+def _find_due(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
     terms = renewal_terms(folder, manifest)
     return tuple(record for record in manifest.requests if is_due(record, day, terms))
 
 
-def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[RequestRecord, ...]:
+def _find_named(
+    records: Sequence[RequestRecord], names: Sequence[str]
+) -> tuple[RequestRecord, ...]:
     found, problems = named_requests(records, names)
     if problems:
         raise BundleError(
@@ -226,16 +228,16 @@ _ELSEWHERE = (
 )
 
 
-def _on_other_computers(records: Sequence[RequestRecord]) -> str:
-    ids = join_first([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
+def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
+    ids = join_first([f"{one.id} (on {_find_key_holder(one)})" for one in records], _NAMED)
     return f"lyncnb does not have the key of {ids}, so it cannot renew the certificate here"
 
 
-def _holder(record: RequestRecord) -> str:
+def _find_key_holder(record: RequestRecord) -> str:
     return record.key_holder or join_first(record.plan.servers, 1)
 
 
-def _order(
+def _make_renewal_order(
     folder: Path,
     manifest: Manifest,
     choice: _Choice,
@@ -276,18 +278,18 @@ def _order(
     return replace(
         order,
         plan=plan,
-        wanted=tuple(_as_on_record(one, manifest) for one in order.wanted),
+        wanted=tuple(_restore_notes(one, manifest) for one in order.wanted),
         is_own_plan=True,
         saved_file=present,
         approved_plan=approval,
         covered_on=None,
         withdrawn=frozenset(one.id for one in choice.renewed if withdraw and waits(one)),
         compromised=frozenset(one.id for one in choice.compromised),
-        notes=tuple(_notes(folder, choice, day)),
+        notes=tuple(_list_notes(folder, choice, day)),
     )
 
 
-def _as_on_record(wanted: Wanted, manifest: Manifest) -> Wanted:
+def _restore_notes(wanted: Wanted, manifest: Manifest) -> Wanted:
     """Keep the table's notes about names, which the saved plan does not contain."""
     record = manifest.by_id.get(wanted.id)
     return replace(wanted, name_notes=record.name_notes) if record else wanted
@@ -317,12 +319,12 @@ def _plan(
     return plan, record.sha256
 
 
-def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
+def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
     place = shlex.quote(str(folder))
     if not (choice.renewed or choice.compromised or choice.elsewhere):
         yield f"no certificate is due on {day}"
     if choice.elsewhere:
-        yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
+        yield f"{_make_other_computers_error(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:
         yield (
             f"{record.id}: generation {record.generation} already has a new key, so lyncnb made "

@@ -89,11 +89,11 @@ def request_elsewhere(
             item.id: computer or SOME_COMPUTER for item in plan.certificates if item.usages
         },
     )
-    preview = _foresee(path, order)
+    preview = _preview_order(path, order)
     if preview.is_quiet:
         return bundle_of(preview, preview.manifest)
     with writing(path, order, lock_seconds):
-        preview = _foresee(path, order)
+        preview = _preview_order(path, order)
         announce(preview)
         manifest = preview.manifest
         if preview.has_stale_summary:
@@ -101,7 +101,7 @@ def request_elsewhere(
     return bundle_of(preview, manifest)
 
 
-def _foresee(folder: Path, order: Order) -> Preview:
+def _preview_order(folder: Path, order: Order) -> Preview:
     preview = foresee(folder, order, None)
     # Only opening a key shows whether it belongs to its CSR, and this command has no
     # passphrase: the command that was interrupted must complete its run.

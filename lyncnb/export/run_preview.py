@@ -109,7 +109,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         If there are new requests, but the planned issue date has passed.
     """
     survey = take_survey(folder)
-    before = _manifest_of(survey)
+    before = _read_manifest(survey)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
     refuse_rollback(before.plans, order.saved)
     refuse_waiting(before, order)
@@ -120,25 +120,25 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         now=order.now,
         renew=order.renew,
         reason=order.reason,
-        compare=_comparer(survey),
+        compare=_make_comparer(survey),
         adopted=settled.adopted,
         withdrawn=order.withdrawn,
         on=order.covered_on,
     )
     _refuse_late(order, settled.manifest, after)
-    after = _without_lost(survey, settled.manifest, after)
+    after = _remove_lost_files(survey, settled.manifest, after)
     after = remove_shared_keys(settled.manifest, after, order.renew)
-    moves, collisions = _renewal_moves(survey, settled.manifest, after)
-    collisions += _collisions(survey, before, after)
-    collisions += _other_routes(settled.manifest, after, order)
-    collisions += _already_requested(settled.manifest, order)
-    collisions += _other_team(survey, before, order)
-    collisions += _key_problems(survey, before, cipher, order)
+    moves, collisions = _list_renewal_moves(survey, settled.manifest, after)
+    collisions += _find_collisions(survey, before, after)
+    collisions += _list_other_routes(settled.manifest, after, order)
+    collisions += _find_already_requested(settled.manifest, order)
+    collisions += _refuse_other_team(survey, before, order)
+    collisions += _find_key_problems(survey, before, cipher, order)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     present = read_present_plan(folder)
     plan_file = order.plan_file(present)
-    after = ask_to_revoke(_logged(after, settled.changes, order.now), order)
-    after = _with_plan(after, before, order, plan_file, is_present=plan_file == present)
+    after = ask_to_revoke(_log_changes(after, settled.changes, order.now), order)
+    after = _record_plan(after, before, order, plan_file, is_present=plan_file == present)
     after = after.with_numbers_of(before)
     if after != before:  # a folder of an earlier version has no numbers until it changes
         after = after.numbered(numbering_order(order.plan))
@@ -159,7 +159,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     )
 
 
-def _key_problems(
+def _find_key_problems(
     survey: Survey, before: Manifest, cipher: FolderCipher | None, order: Order
 ) -> Iterator[Problem]:
     """Find keys that belong to another request, as far as possible without the passphrase."""
@@ -182,7 +182,7 @@ def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
         refuse_errors([order.late])
 
 
-def _with_plan(
+def _record_plan(
     after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
 ) -> Manifest:
     """Return the manifest with the plan, its accepted findings, and its approval."""
@@ -207,7 +207,7 @@ def _with_plan(
         plans=with_saved_plan(after.plans, order.saved),
         team=order.team or after.team,
         plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
-        table=_table(order, before.table if is_present else None),
+        table=_find_table(order, before.table if is_present else None),
         # The manifest of an earlier format keeps its own record of the summary.
         summary=after.summary if before.plan_json_sha256 else {},
     )
@@ -216,8 +216,8 @@ def _with_plan(
     return after
 
 
-def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
-    """Return the saved plan's table; a table that differs only in its name is the same."""
+def _find_table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
+    """Return the data that the saved plan lacks: the table's name, language, and notes."""
     notes = (
         TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
         for one in spellings(order.plan)
@@ -230,7 +230,7 @@ def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
     )
 
 
-def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
+def _refuse_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
     """Refuse an existing folder that is not for the team that the order names."""
     group = find_team(survey.folder)
     if order.team and survey.exists and not (group and is_group_of_team(survey.folder, order.team)):
@@ -247,13 +247,13 @@ def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Pr
         )
 
 
-def _logged(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:
+def _log_changes(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:
     for change in changes:
         manifest = manifest.with_event("archived", "; ".join(change.reasons), at=now)
     return manifest
 
 
-def _manifest_of(survey: Survey) -> Manifest:
+def _read_manifest(survey: Survey) -> Manifest:
     if not survey.has_manifest:
         if survey.holds_requests:
             raise BundleError(
@@ -272,7 +272,7 @@ def _manifest_of(survey: Survey) -> Manifest:
     return manifest
 
 
-def _comparer(survey: Survey) -> Compare:
+def _make_comparer(survey: Survey) -> Compare:
     def compare(record: RequestRecord, certificate: PlannedCertificate) -> tuple[str, ...]:
         path = record.files.csr
         try:
@@ -289,7 +289,7 @@ def _comparer(survey: Survey) -> Compare:
     return compare
 
 
-def _without_lost(survey: Survey, before: Manifest, after: Manifest) -> Manifest:
+def _remove_lost_files(survey: Survey, before: Manifest, after: Manifest) -> Manifest:
     """Remove the hashes of lost files from superseded records, so that they are not reported."""
     changed = []
     for record in after.requests:
@@ -307,7 +307,7 @@ def _without_lost(survey: Survey, before: Manifest, after: Manifest) -> Manifest
     return after.with_records(changed)
 
 
-def _renewal_moves(
+def _list_renewal_moves(
     survey: Survey, before: Manifest, after: Manifest
 ) -> tuple[list[Move], list[Problem]]:
     moves, problems = [], []
@@ -321,13 +321,13 @@ def _renewal_moves(
             moves.append(Move(source=source, target=target))
             there = survey.has(target)
             if there and not is_same_file(survey.folder / source, survey.folder / target):
-                problems.append(_in_the_way(target))
+                problems.append(_make_occupied_problem(target))
     return moves, problems
 
 
-def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Problem]:
+def _find_collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Problem]:
     return [
-        _in_the_way(path)
+        _make_occupied_problem(path)
         for record in after.requests
         if record.id not in before.by_id
         for path in record.files
@@ -335,7 +335,7 @@ def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Probl
     ]
 
 
-def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[Problem]:
+def _list_other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[Problem]:
     """List changed requests whose key is made elsewhere: this run cannot make them again.
 
     lyncnb never makes a key for a request that another computer makes, or the reverse, unless the
@@ -355,10 +355,10 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
             continue
         if not old.is_written and not old.key_holder:
             continue  # No key was made for the request yet, here or on another computer.
-        yield _of_other_route(record, old)
+        yield _is_of_other_route(record, old)
 
 
-def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
+def _find_already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
     """Return the requests to leave out that already exist, because a CA may have them."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
@@ -385,7 +385,7 @@ def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
             )
 
 
-def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
+def _is_of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
     what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
     if old.key_holder:
         return Problem(
@@ -404,7 +404,7 @@ def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
     )
 
 
-def _in_the_way(path: str) -> Problem:
+def _make_occupied_problem(path: str) -> Problem:
     return Problem(
         message="has the name of a new file, but is not listed in manifest.json",
         file=path,

@@ -107,7 +107,7 @@ def write(
         If the folder or the passphrase needs attention.
     """
     cipher = FolderCipher(secret)
-    confirm = _confirmation(secret, confirm_new, order.plan)
+    confirm = _make_confirmation(secret, confirm_new, order.plan)
     # A run without changes does not touch the lock file, so it also works on a read-only disk. Any
     # change or problem is examined again under the lock.
     preview = _look(folder, order, cipher)
@@ -136,7 +136,7 @@ def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
     return None
 
 
-def _confirmation(
+def _make_confirmation(
     secret: Secret, ask: Callable[[], Secret | str] | None, plan: CertificatePlan
 ) -> Callable[[Preview], None]:
     asked: list[bool] = []
@@ -237,7 +237,7 @@ def _make_pairs(
     items = [(request.id, request.certificate) for request in preview.to_write]
     if not items:
         return preview.manifest, False
-    known = _public_keys(preview.manifest)
+    known = _list_public_keys(preview.manifest)
     with PairStore(preview.survey.folder, known=known) as store:
         exported = executors.run(
             items,
@@ -257,7 +257,7 @@ def _make_pairs(
     return add_bindings(preview.manifest.with_records(records), cipher), exported.cancelled
 
 
-def _public_keys(manifest: Manifest) -> Iterator[str]:
+def _list_public_keys(manifest: Manifest) -> Iterator[str]:
     for record in manifest.requests:
         yield record.spki_sha256
         for old in record.archived:
@@ -381,7 +381,7 @@ def write_requests(
     path = Path(folder)
     now, why = timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    saved = _on_record(
+    saved = _make_plan_record(
         plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
@@ -432,7 +432,9 @@ def fulfil(
     """
     secret = None if passphrase is None else check_passphrase(passphrase)
     if dry_run:
-        return _dry_run(foresee(folder, order, None if secret is None else FolderCipher(secret)))
+        return _report_dry_run(
+            foresee(folder, order, None if secret is None else FolderCipher(secret))
+        )
     if secret is None:
         raise PassphraseError(
             "the passphrase is missing",
@@ -445,7 +447,7 @@ def fulfil(
     return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 
-def _on_record(
+def _make_plan_record(
     plan: CertificatePlan | SavedPlan,
     folder: Path,
     approved_by: str | os.PathLike[str] | None,
@@ -511,7 +513,7 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
     )
 
 
-def _dry_run(preview: Preview) -> RequestBundle:
+def _report_dry_run(preview: Preview) -> RequestBundle:
     bundle = bundle_of(preview, preview.manifest, dry_run=True)
     if not preview.to_write:
         return bundle
@@ -536,7 +538,7 @@ def bundle_of(
         folder=preview.survey.folder,
         manifest=manifest,
         changes=changes,
-        notes=(*_format_notes(preview, dry_run), *_notes(preview, manifest)),
+        notes=(*_format_notes(preview, dry_run), *_list_notes(preview, manifest)),
         cancelled=cancelled,
         dry_run=dry_run,
         is_quiet=preview.is_quiet,
@@ -560,7 +562,7 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
 _NAMED = 5  # The maximum number of requests in a note.
 
 
-def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
+def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
     notes = list(describe_unknown_files(survey, manifest))
     if left := manifest.left_out_of_approved:

@@ -283,7 +283,7 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     """
     require("compare_plans: old", old, CertificatePlan)
     require("compare_plans: new", new, CertificatePlan)
-    before, after = _by_id(old, new), _by_id(new, old)
+    before, after = _list_by_id(old, new), _list_by_id(new, old)
     kinds = _Comparison(old, new)
     found = []
     for key, certificate in after.items():
@@ -315,7 +315,7 @@ def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
     }
 
 
-def _by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
+def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
     """Return a plan's certificates by id, without the pools that are the same in both plans."""
     shared = {id(part) for part in other.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
@@ -362,13 +362,13 @@ class _Comparison:
 
     def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on it."""
-        why = _why_only(certificate, self._places_before, "new in the table")
-        return self._whole(key, certificate, self.new.rules, why, is_added=True)
+        why = _explain_certificate(certificate, self._places_before, "new in the table")
+        return self._make_whole_change(key, certificate, self.new.rules, why, is_added=True)
 
     def removed(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on it."""
-        why = _why_only(certificate, self._places_after, "no longer in the table")
-        return self._whole(key, certificate, self.old.rules, why, is_added=False)
+        why = _explain_certificate(certificate, self._places_after, "no longer in the table")
+        return self._make_whole_change(key, certificate, self.old.rules, why, is_added=False)
 
     def changed(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
@@ -387,7 +387,7 @@ class _Comparison:
             differences=tuple(differences),
         )
 
-    def _whole(
+    def _make_whole_change(
         self, key: str, certificate: PlannedCertificate, rules: Rules, why: str, *, is_added: bool
     ) -> ChangedCertificate:
         change = PlanChange(
@@ -399,10 +399,11 @@ class _Comparison:
             before="",
             after="",
             why=why,
-            source=_rule_source(rules, certificate),
+            source=_find_rule_source(rules, certificate),
         )
         names = [
-            self._of_name(change, entry, rules, is_added) for entry in certificate.subject_alt_name
+            self._make_name_change(change, entry, rules, is_added)
+            for entry in certificate.subject_alt_name
         ]
         return ChangedCertificate(
             id=key,
@@ -417,29 +418,31 @@ class _Comparison:
     ) -> Iterator[PlanChange]:
         if old.subject_alt_name == new.subject_alt_name:
             return
-        blank = _blank(key, new)
+        blank = _make_blank_change(key, new)
         before, after = frozenset(old.names), frozenset(new.names)
         for entry in new.subject_alt_name:
             if entry.name not in before:
-                yield self._of_name(blank, entry, self.new.rules, True)
+                yield self._make_name_change(blank, entry, self.new.rules, True)
         for entry in old.subject_alt_name:
             if entry.name not in after:
-                yield self._of_name(blank, entry, self.old.rules, False)
+                yield self._make_name_change(blank, entry, self.old.rules, False)
         stayed = [name for name in old.names if name in after]
         if stayed != [name for name in new.names if name in before]:
             names = format_cell(old.names), format_cell(new.names)
-            yield self._of_field(blank, _NAME_ORDER, *names, new)
+            yield self._make_field_change(blank, _NAME_ORDER, *names, new)
 
     def _fields(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> Iterator[PlanChange]:
-        blank = _blank(key, new)
+        blank = _make_blank_change(key, new)
         for name, facts in self._fields_known.items():
             before, after = getattr(old, name), getattr(new, name)
             if before != after:
-                yield self._of_field(blank, facts, format_cell(before), format_cell(after), new)
+                yield self._make_field_change(
+                    blank, facts, format_cell(before), format_cell(after), new
+                )
 
-    def _of_field(
+    def _make_field_change(
         self, blank: PlanChange, facts: _Field, before: str, after: str, new: PlannedCertificate
     ) -> PlanChange:
         return blank._replace(
@@ -447,13 +450,13 @@ class _Comparison:
             before=before,
             after=after,
             why=facts.why,
-            source=_rule_source(self.new.rules, new),
+            source=_find_rule_source(self.new.rules, new),
         )
 
-    def _of_name(
+    def _make_name_change(
         self, blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
     ) -> PlanChange:
-        why, source = self._why(entry.reasons, rules, is_added)
+        why, source = self._explain_name(entry.reasons, rules, is_added)
         return blank._replace(
             change=_NAME_ADDED if is_added else _NAME_REMOVED,
             what="Name",
@@ -463,7 +466,9 @@ class _Comparison:
             source=source,
         )
 
-    def _why(self, reasons: tuple[str, ...], rules: Rules, is_added: bool) -> tuple[str, str]:
+    def _explain_name(
+        self, reasons: tuple[str, ...], rules: Rules, is_added: bool
+    ) -> tuple[str, str]:
         """Return why a name is on a certificate; 10,000 servers have few kinds of names."""
         found = self._told.get((reasons, is_added))
         if found is None:
@@ -497,7 +502,7 @@ def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
     return found
 
 
-def _why_only(
+def _explain_certificate(
     certificate: PlannedCertificate, others: Mapping[str, set[tuple[str, str]]], absent: str
 ) -> str:
     """Return why only one plan has a certificate: look where the other plan has its servers."""
@@ -512,7 +517,7 @@ def _why_only(
     return "options or rules require other certificates"
 
 
-def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
+def _make_blank_change(key: str, certificate: PlannedCertificate) -> PlanChange:
     """Return a change without details, for a certificate that both plans have."""
     return PlanChange(
         change=_CHANGED,
@@ -530,5 +535,5 @@ def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
 _NO_REASON = "the reason for this name is not on record"
 
 
-def _rule_source(rules: Rules, certificate: PlannedCertificate) -> str:
+def _find_rule_source(rules: Rules, certificate: PlannedCertificate) -> str:
     return next((r.source for r in rules.certificates if r.id == certificate.rule), "")

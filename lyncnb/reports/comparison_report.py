@@ -97,7 +97,7 @@ class Comparison:
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
                 yield f"{source} contains certificates, but not their table and options"
-            elif not all(_days_asked(plan).values()):
+            elif not all(_find_requested_days(plan).values()):
                 yield f"yearly renewals are not counted: {source} was planned without validity_days"
             if findings is None:
                 yield f"findings are not counted: {source} contains none"
@@ -105,15 +105,15 @@ class Comparison:
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
         """The findings that only the old plan has."""
-        return _only_first(self.old_findings, self.new_findings)
+        return _list_only_first(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
         """The findings that only the new plan has."""
-        return _only_first(self.new_findings, self.old_findings)
+        return _list_only_first(self.new_findings, self.old_findings)
 
 
-def _only_first(ours: Findings | None, others: Findings | None) -> tuple[Finding, ...]:
+def _list_only_first(ours: Findings | None, others: Findings | None) -> tuple[Finding, ...]:
     if ours is None or others is None:
         return ()
     left = Counter((one.code, one.severity, one.about, one.message) for one in others)
@@ -144,7 +144,7 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
         # Each certificate has one key pair, no matter how many servers share it.
         **Counter(f"{certificate.key} key" for certificate in certificates),
     }
-    if renewals := _renewals(plan):
+    if renewals := _count_renewals(plan):
         found[_RENEWAL] = renewals
     if findings is not None:
         severities = Counter(finding.severity for finding in findings)
@@ -152,9 +152,9 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
     return found
 
 
-def _renewals(plan: CertificatePlan) -> int:
+def _count_renewals(plan: CertificatePlan) -> int:
     """Count the renewals in a year, by the requested days or the longest validity allowed."""
-    issued, asked = plan.options.planned_issue_date, _days_asked(plan)
+    issued, asked = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
     limits = ca_rules().limits("validity-days") if issued else ()
@@ -164,7 +164,7 @@ def _renewals(plan: CertificatePlan) -> int:
     return round(sum(_DAYS_OF_A_YEAR / asked[one.issuer] for one in plan.certificates))
 
 
-def _days_asked(plan: CertificatePlan) -> dict[str, int]:
+def _find_requested_days(plan: CertificatePlan) -> dict[str, int]:
     """Return the requested days of validity by issuer; 0 if none are requested."""
     issuers = dict.fromkeys(one.issuer for one in plan.certificates)
     return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
@@ -309,7 +309,7 @@ def _listed(names: Sequence[str]) -> str:
     return join_first(names, _OWNERS_SHOWN)
 
 
-def _before_and_after(group: ChangeGroup) -> object:
+def _format_before_and_after(group: ChangeGroup) -> object:
     if group.before and group.after:
         return f"{group.before} -> {group.after}"
     return group.names or group.before or group.after
@@ -321,7 +321,7 @@ _COUNTS = columns(
 # As few columns as possible: reasons are sentences and need space.
 _GROUPS = columns(
     ("Change", "title"),
-    ("What", _before_and_after),
+    ("What", _format_before_and_after),
     ("Of", lambda group: f"{_listed(group.owners)}\n{', '.join(group.usages)}"),
     ("Cause", "cause"),
     ("Why", "why"),

@@ -105,11 +105,11 @@ def draw_coverage(
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
     if by_role:  # of all sites together
         places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
-    heads = _headings(places, by_role=by_role)
-    marks = _marks(plan, heads, by_rule=by_rule)
+    heads = _make_headings(places, by_role=by_role)
+    marks = _count_marks(plan, heads, by_rule=by_rule)
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
-    words = _rule_words(rows, down) if by_rule else down
+    words = _describe_rules(rows, down) if by_rule else down
     height = _draw_frame(drawing, title, words, across, by_rule=by_rule)
     for (name, head), mark in marks.items():
         x = _MARGIN + _NAMES_WIDTH + across.index(head) * _step(across) + 14
@@ -121,7 +121,7 @@ def draw_coverage(
 _Heading = tuple[str, str]  # pool or role, and types
 
 
-def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
+def _make_headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
     """Return the columns' headings: pool or role, with its first type if it has several kinds."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in places:
@@ -136,7 +136,7 @@ def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Headi
     return found
 
 
-def _marks(
+def _count_marks(
     plan: CertificatePlan, heads: Mapping[_Place, _Heading], *, by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
     """Count the certificates of each column that have a name, or one of a rule's names."""
@@ -165,7 +165,7 @@ def _marks(
     return {key: cells[key] for key in sorted(cells, key=lambda cell: order[cell[0]])}
 
 
-def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
+def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
     """Return each rule with its first name and the number of names, as far as they fit."""
     names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
     for row in rows:

@@ -80,7 +80,7 @@ def figure(
         If there is no such picture or site.
     """
     if isinstance(of, PlanDifference):
-        return _difference(of, kind, site)
+        return _draw_difference_figure(of, kind, site)
     if not isinstance(of, Dated):
         require("figure: of", of, CertificatePlan)
     if not isinstance(of, CertificatePlan):
@@ -89,13 +89,15 @@ def figure(
                 f'a folder or forecast has no picture "{kind}"',
                 hint="use timeline, or draw a picture of the plan",
             )
-        return _timeline((*of.dated_facts(), *facts), of.figure_title)
+        return _draw_timeline_figure((*of.dated_facts(), *facts), of.figure_title)
     kind = kind or DEFAULT
     check_kind(kind)
     _check_site(of, site)
     if kind == "timeline":
         planned = timeline_figure.plan_facts(of)
-        drawn = _timeline((*planned, *facts), f"Important dates: {of.topology.source}", plan=of)
+        drawn = _draw_timeline_figure(
+            (*planned, *facts), f"Important dates: {of.topology.source}", plan=of
+        )
     else:
         drawn = KINDS[kind](of, site)
     return replace(drawn, plan=of)
@@ -124,7 +126,9 @@ def check_kind(kind: str) -> None:
         )
 
 
-def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | None = None) -> Figure:
+def _draw_topology_figure(
+    plan: CertificatePlan, site: str, difference: PlanDifference | None = None
+) -> Figure:
     if isinstance(plan, RecordedPlan):
         raise PlanError(
             f"{plan.topology.source} contains no table, so its connections are not known",
@@ -161,17 +165,17 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
     )  # fmt: skip
 
 
-def _difference(difference: PlanDifference, kind: str, site: str) -> Figure:
+def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) -> Figure:
     if kind not in ("", DEFAULT):
         raise PlanError(
             f'a comparison of two plans has no picture "{kind}"',
             hint=f"use {DEFAULT}, or draw a picture of one plan",
         )
     _check_site(difference.new, site)
-    return _topology(difference.new, site, difference)
+    return _draw_topology_figure(difference.new, site, difference)
 
 
-def _coverage(plan: CertificatePlan, site: str) -> Figure:
+def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     rows = tuple(coverage_figure.coverage_rows(plan, site=site))
     where = f", {site_words(site)}" if site else ""
     title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
@@ -190,7 +194,7 @@ def _coverage(plan: CertificatePlan, site: str) -> Figure:
     )  # fmt: skip
 
 
-def _timeline(
+def _draw_timeline_figure(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
     description = (
@@ -212,7 +216,7 @@ def _timeline(
 
 #: Every picture of a plan, the default first.
 KINDS: Mapping[str, Callable[[CertificatePlan, str], Figure]] = {
-    "topology": _topology,
-    "coverage": _coverage,
+    "topology": _draw_topology_figure,
+    "coverage": _draw_coverage_figure,
     "timeline": lambda plan, site: figure(plan, "timeline"),
 }

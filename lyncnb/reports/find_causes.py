@@ -104,10 +104,10 @@ class _Search:
 
     def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Return a description of the input that causes a change."""
-        factors, link = self._responsible(change)
+        factors, link = self._find_responsible_inputs(change)
         return link.join(factor.words or self._cells.words(item, change) for factor in factors)
 
-    def _responsible(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
+    def _find_responsible_inputs(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
         """Return the inputs that cause a change, and whether one suffices or all are needed."""
         if len(self._factors) < 2:
             return self._factors, ""
@@ -169,19 +169,19 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
         if before != after and name not in _NO_CAUSE:
             label = ".".join(part for part in (place.section, place.key) if part)
             yield _Factor(
-                words=f"option {label}: {_option_text(before)} -> {_option_text(after)}",
-                apply=_of_option(name),
+                words=f"option {label}: {_format_option(before)} -> {_format_option(after)}",
+                apply=_make_option_factor(name),
             )
 
 
-def _of_option(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
+def _make_option_factor(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
     def apply(to: _Inputs, of: _Inputs) -> _Inputs:
         return replace(to, options=replace(to.options, **{name: getattr(of.options, name)}))
 
     return apply
 
 
-def _option_text(value: object) -> str:
+def _format_option(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()  # as in plan.toml
     return format_cell(shown(value)) or "blank"
@@ -198,9 +198,9 @@ class _TableCauses:
         for one in self._all:
             self._by_owner.setdefault((one.scope, one.owner), []).append(one)
             for value in one.after - one.before:
-                self._came.setdefault(_host(value), []).append(one)
+                self._came.setdefault(_parse_host(value), []).append(one)
             for value in one.before - one.after:
-                self._gone.setdefault(_host(value), []).append(one)
+                self._gone.setdefault(_parse_host(value), []).append(one)
 
     def words(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Return the cells or rows that cause a change: at most three, and how many more."""
@@ -212,9 +212,9 @@ class _TableCauses:
     def _of(self, item: ChangedCertificate, change: PlanChange) -> list[TableChange]:
         planned = item.planned
         if change.change == "name added":
-            found = _with_value(change.after, self._came)
+            found = _find_with_value(change.after, self._came)
         elif change.change == "name removed":
-            found = _with_value(change.before, self._gone)
+            found = _find_with_value(change.before, self._gone)
         elif change.what == "Servers" and item.old and item.new:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
@@ -224,13 +224,13 @@ class _TableCauses:
                 one
                 for text, values in ((change.before, self._gone), (change.after, self._came))
                 for host in _HOST.findall(text.lower())
-                for one in _with_value(host, values)
+                for one in _find_with_value(host, values)
             ]
-        near = self._near(planned)
+        near = self._list_nearby_changes(planned)
         # Cells of several pools may have the same value: the certificate's own pool comes first.
         return [one for one in found if one in near] or found or near or [*self._all]
 
-    def _near(self, planned: PlannedCertificate) -> list[TableChange]:
+    def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
         """List the differences of its servers, or else of its pool, its site, the deployment."""
         places: tuple[list[tuple[str, str]], ...] = (
             [("server", server) for server in planned.servers],
@@ -244,7 +244,7 @@ class _TableCauses:
         return []
 
 
-def _with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
+def _find_with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
     """Find the changes of values that are this name, or a domain that it is in."""
     labels = name.split(".")
     for start in range(len(labels)):
@@ -253,6 +253,6 @@ def _with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[Tab
     return []
 
 
-def _host(value: str) -> str:
+def _parse_host(value: str) -> str:
     """Return the host name in a cell's value: ``USAGE=name``, ``https://name/path`` or ``name``."""
     return re.sub(r"^(?:[A-Za-z]+=|https?://)", "", value).partition("/")[0].lower()

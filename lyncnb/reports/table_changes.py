@@ -62,7 +62,7 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         are not listed, except values of a pool, site or deployment that both have.
     """
     rows_before, rows_after = _rows(old), _rows(new)
-    found = [*_row_changes(rows_before, rows_after)]
+    found = [*_list_row_changes(rows_before, rows_after)]
     changed = {
         key
         for key in rows_before.keys() | rows_after.keys()
@@ -77,13 +77,13 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         is_of_both = (scope, owner) in owners_before and (scope, owner) in owners_after
         was, now = (tuple(cells.get(key, ())) for cells in (before, after))
         if was != now and is_of_both and name not in _PLACE:
-            found.append(_cell_change(columns[name], scope, owner, was, now))
+            found.append(_make_cell_change(columns[name], scope, owner, was, now))
     return tuple(found)
 
 
 def _rows(topology: Topology) -> _Rows:
     # Only the columns that lyncnb knows; their order may differ.
-    places = [place for place, _ in _known_columns(topology)]
+    places = [place for place, _ in _list_known_columns(topology)]
     table = topology.cells
     return {
         (computer.fqdn, pool.role): (pool.fqdn, [table[computer.row][place] for place in places])
@@ -94,9 +94,9 @@ def _rows(topology: Topology) -> _Rows:
 def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
     """Collect the cell values of these servers, pools, sites and the deployment."""
     found: _Cells = {}
-    columns = _known_columns(topology)
+    columns = _list_known_columns(topology)
     for pool, computer in topology.computers:
-        owners = _owners_of(pool, computer)
+        owners = _find_owners(pool, computer)
         row = topology.cells[computer.row]
         for place, column in columns:
             owner = (column.scope, owners[column.scope])
@@ -106,7 +106,7 @@ def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
     return found
 
 
-def _known_columns(topology: Topology) -> list[tuple[int, Column]]:
+def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
     """List the columns that lyncnb knows, in its own order, each with its index in the table."""
     return [
         (topology.columns.index(column.name), column)
@@ -115,7 +115,7 @@ def _known_columns(topology: Topology) -> list[tuple[int, Column]]:
     ]
 
 
-def _owners_of(pool: Pool, computer: Computer) -> dict[str, str]:
+def _find_owners(pool: Pool, computer: Computer) -> dict[str, str]:
     """Return the possible owners of a row's cells, by scope."""
     return {"server": computer.fqdn, "pool": pool.fqdn, "site": pool.site, "deployment": ""}
 
@@ -129,11 +129,11 @@ def _owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:
-            found.update(_owners_of(pool, computer).items())
+            found.update(_find_owners(pool, computer).items())
     return found
 
 
-def _row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
+def _list_row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
     for (server, role), (pool, _) in before.items():
         if (server, role) not in after:
             names = frozenset((server, pool))
@@ -146,7 +146,7 @@ def _row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
 
-def _cell_change(
+def _make_cell_change(
     column: Column, scope: str, owner: str, was: tuple[str, ...], now: tuple[str, ...]
 ) -> TableChange:
     of = f" {_OF[scope]} {owner}" if owner else ""

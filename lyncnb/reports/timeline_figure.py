@@ -94,7 +94,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 what=words,
                 begins=issued,
                 # RFC 5280 4.1.2.5: the last second counts, so n days end just before the n-th day.
-                ends=_days_later(issued, days - 1) if days else issued,
+                ends=_add_days(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, "
                 + ("validity" if certificate.issuer in plan.options.validity else "validity_days"),
@@ -122,7 +122,7 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
     )
 
 
-def _days_later(day: date, days: int) -> date:
+def _add_days(day: date, days: int) -> date:
     """Return the day so many days later, or the last possible date."""
     return day + timedelta(days=min(days, (date.max - day).days))
 
@@ -157,7 +157,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
             lines[key].count += 1
         else:
             lines[key] = _Line(fact=fact)
-    heights = {kind: _KIND + _rows_height(len(lines)) + _GAP for kind, lines in kinds.items()}
+    heights = {kind: _KIND + _measure_rows(len(lines)) + _GAP for kind, lines in kinds.items()}
     bottom = float(_TOP + sum(heights.values()))
     _draw_axis(drawing, scale, bottom)
     for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
@@ -181,7 +181,7 @@ class _Scale:
         return _LEFT + share * (_RIGHT - _LEFT)
 
 
-def _rows_height(lines: int) -> float:
+def _measure_rows(lines: int) -> float:
     return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
 
 
@@ -199,14 +199,14 @@ def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
 
 
 def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
-    for day in _ticks(scale.first, scale.last):
+    for day in _list_ticks(scale.first, scale.last):
         x = scale.x(day)
         drawing.path([(x, _AXIS), (x, bottom)], "rule faint")
         words = f"{day.year}" if day.month == 1 else f"{day:%Y-%m}"
         drawing.text(x, _AXIS - 6, words, "small", anchor="middle")
 
 
-def _ticks(first: date, last: date) -> list[date]:
+def _list_ticks(first: date, last: date) -> list[date]:
     """Return the first days of years, or of months if there are few years; at most 14."""
     months = [
         date(year, month, 1)

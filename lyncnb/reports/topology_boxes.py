@@ -217,11 +217,11 @@ def lay_out(
     for grouping in groupings:
         if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
             continue  # a little more detail is not worth a second attempt
-        bands = _bands(plan, connections, grouping, site, changes)
+        bands = _make_bands(plan, connections, grouping, site, changes)
         if _place(bands) <= _ALMOST * SHEET:
             break
     if site:
-        bands = _near(bands, site)
+        bands = _select_connected(bands, site)
     height = _place(bands)
     if height <= _ALMOST * SHEET:
         return Layout(bands=bands, height=height, breaks=())
@@ -230,7 +230,7 @@ def lay_out(
     return Layout(bands=bands, height=height, breaks=breaks)
 
 
-def _bands(
+def _make_bands(
     plan: CertificatePlan,
     connections: Sequence[Connection],
     grouping: Callable[[Pool], _Cell],
@@ -244,7 +244,7 @@ def _bands(
     for pool in sorted(plan.topology.pools, key=lambda p: (p.site, order.index(p.role), p.fqdn)):
         cell = cell_of[pool.fqdn, pool.role] = grouping(pool)
         groups.setdefault(cell, []).append(pool)
-    boxes = {cell: _pool_box(plan, pools, by_pool, changes) for cell, pools in groups.items()}
+    boxes = {cell: _make_pool_box(plan, pools, by_pool, changes) for cell, pools in groups.items()}
     for item in connections:
         _add_arrival(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
     for box in boxes.values():
@@ -252,19 +252,19 @@ def _bands(
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
-            title = translate_title(_band_title(cell[0], groups, site), plan.options.lang)
+            title = translate_title(_format_band_title(cell[0], groups, site), plan.options.lang)
             bands[cell[0]] = Band(title=title, boxes=[], is_far=cell[0] == "*")
         band = bands[cell[0]]
         band.boxes.append(boxes[cell])
     for band in bands.values():
         _gather_bare(band)
     whole = [
-        _deployment_box(role, certificates, changes)
+        _make_deployment_box(role, certificates, changes)
         for (name, role), certificates in by_pool.items()
         if not name
     ]
     parties = [
-        _party_box(party)
+        _make_party_box(party)
         for party in plan.rules.parties.values()
         if any(item.speaker == party.id for item in connections)
     ]
@@ -272,11 +272,11 @@ def _bands(
         Band(title="", boxes=parties),
         *bands.values(),
         *([Band(title=translate_title(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
-        *_gone(changes),
+        *_make_removed_band(changes),
     ]
 
 
-def _near(bands: Sequence[Band], site: str) -> list[Band]:
+def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
     """Leave out boxes of other sites that have no connection with this site.
 
     Lines whose connecting parties are all left out are left out too: they would have no arrow.
@@ -308,7 +308,7 @@ def site_words(name: str) -> str:
     return name if name.lower().startswith("site") else f"Site {name}"
 
 
-def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
+def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
     if name != "*":
         return site_words(name) if name else "No site named"
     sites = sorted(
@@ -321,7 +321,7 @@ def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) ->
     return words + listed(names, room, 12 * BOLD)
 
 
-def _pool_box(
+def _make_pool_box(
     plan: CertificatePlan,
     pools: Sequence[Pool],
     by_pool: Mapping[tuple[str, str], tuple[PlannedCertificate, ...]],
@@ -351,7 +351,7 @@ def _pool_box(
     )
 
 
-def _party_box(party: PartyRule) -> Box:
+def _make_party_box(party: PartyRule) -> Box:
     title, _, rest = party.title.partition(" ")  # outside, only one word fits
     narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
@@ -363,7 +363,9 @@ def _party_box(party: PartyRule) -> Box:
     )
 
 
-def _deployment_box(role: str, certificates: Sequence[PlannedCertificate], changes: Changes) -> Box:
+def _make_deployment_box(
+    role: str, certificates: Sequence[PlannedCertificate], changes: Changes
+) -> Box:
     servers = len({server for c in certificates for server in c.servers})
     return Box(
         zone="inside",
@@ -375,7 +377,7 @@ def _deployment_box(role: str, certificates: Sequence[PlannedCertificate], chang
     )
 
 
-def _gone(changes: Changes) -> list[Band]:
+def _make_removed_band(changes: Changes) -> list[Band]:
     """Return a band of boxes for the pools that were removed."""
     boxes = []
     for zone in ZONES:
@@ -438,11 +440,11 @@ def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
         title = 22 if band.title else 0
         if title:
             y = max(y, *(lowest[box.zone] for box in band.boxes))
-            y = _with_a_box(y, title, band, sheet)
+            y = _place_title(y, title, band, sheet)
         band.y = y
         ends = dict.fromkeys(ZONES, y + title)
         for box in band.boxes:
-            box.y = _on_one_sheet(ends[box.zone], box.height, sheet)
+            box.y = _place_on_sheet(ends[box.zone], box.height, sheet)
             ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
             _place_arrivals(box)
         if title:
@@ -453,15 +455,15 @@ def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
     return max(y, *lowest.values()) + MARGIN
 
 
-def _with_a_box(y: float, title: float, band: Band, sheet: float) -> float:
+def _place_title(y: float, title: float, band: Band, sheet: float) -> float:
     """Return the position of a band: its title and a whole box must be on one sheet."""
     first: dict[str, Box] = {}
     for box in band.boxes:
         first.setdefault(box.zone, box)
-    return _on_one_sheet(y, title + min(box.height for box in first.values()), sheet)
+    return _place_on_sheet(y, title + min(box.height for box in first.values()), sheet)
 
 
-def _on_one_sheet(y: float, height: float, sheet: float) -> float:
+def _place_on_sheet(y: float, height: float, sheet: float) -> float:
     """Return the position for what begins at ``y``: there, or at the top of the next sheet."""
     if not sheet or y // sheet == (y + height) // sheet:
         return y

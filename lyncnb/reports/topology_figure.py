@@ -110,7 +110,7 @@ def _connection(item: Connection, rules: Rules) -> tuple[object, ...]:
     site = "" if item.site is None else item.site
     rule = item.rule
     return (
-        *(_speaker_title(item.speaker, rules), site, item.pools, item.names, rule.protocol),
+        *(_format_speaker(item.speaker, rules), site, item.pools, item.names, rule.protocol),
         *(rule.port, rule.why, rule.source),
     )
 
@@ -119,7 +119,7 @@ def _no_connection() -> tuple[object, ...]:
     return ("", "", 0, (), "", "", "", "")
 
 
-def _speaker_title(speaker: str, rules: Rules) -> str:
+def _format_speaker(speaker: str, rules: Rules) -> str:
     party = rules.parties.get(speaker)
     return party.title if party else rules.roles[speaker].title
 
@@ -207,20 +207,22 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
                 }
                 for box in sources.values():
                     if box is not target:
-                        gutter = _gutter(box.zone, target.zone)
-                        style = _style(arrival.protocol)
+                        gutter = _find_gutter(box.zone, target.zone)
+                        style = _choose_style(arrival.protocol)
                         trunk = (places[id(box)], gutter, target.zone, style)
                         trunks.setdefault(trunk, []).append((target, arrival.y))
     for gutter, (left, right) in _GUTTERS.items():
         ours = {key: ends for key, ends in trunks.items() if key[1] == gutter}
-        tracks = _tracks({k: [boxes[k[0]].y + 14, *(y for _, y in e)] for k, e in ours.items()})
+        tracks = _assign_tracks(
+            {k: [boxes[k[0]].y + 14, *(y for _, y in e)] for k, e in ours.items()}
+        )
         step = min(7.0, (right - left - 26) / max(1, max(tracks.values(), default=0)))
         for trunk, ends in ours.items():
             x = left + 14 + tracks[trunk] * step
             _draw_trunk(drawing, boxes[trunk[0]], trunk[3], ends, x)
 
 
-def _gutter(source: str, target: str) -> str:
+def _find_gutter(source: str, target: str) -> str:
     """Return the gutter for lines between two zones, named by the zone to its left."""
     if source == target:
         return source
@@ -228,7 +230,7 @@ def _gutter(source: str, target: str) -> str:
     return left if left == source else ZONES[ZONES.index(right) - 1]
 
 
-def _tracks(
+def _assign_tracks(
     spans: Mapping[_Trunk, Sequence[float]],
 ) -> dict[_Trunk, int]:
     """Return different tracks for lines that run side by side, the same track for others."""
@@ -260,7 +262,7 @@ def _draw_trunk(
         drawing.tip(edge, y, direction, style)
 
 
-def _style(protocol: str) -> str:
+def _choose_style(protocol: str) -> str:
     return {"SIP": "solid", "HTTPS": "dashed"}.get(protocol, "dotted")
 
 

@@ -587,7 +587,7 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     first, *others = summary.sip_domains or ("none",)
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
-    yield "Servers", _counted_servers(summary) + (sites if summary.sites else "")
+    yield "Servers", _count_servers(summary) + (sites if summary.sites else "")
     if summary.support:
         yield "Support by Microsoft", summary.support
     yield "Certificates", summary.totals
@@ -623,11 +623,11 @@ def approval_sheet(summary: Summary) -> ApprovalSheet | None:
         return None
     return ApprovalSheet(
         statement="I approve this plan: the planner may request the certificates in this document.",
-        facts=tuple(_approved_facts(summary, summary.saved)),
+        facts=tuple(_list_approved_facts(summary, summary.saved)),
     )
 
 
-def _approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, str]]:
+def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, str]]:
     yield "Saved plan", saved.name
     yield "sha256sum", saved.sha256
     yield from summary.origin.facts()
@@ -648,7 +648,7 @@ def _approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, s
     yield "To sign the file", f"{saved.sign_line} (KEY is your SSH key). {UNSIGNED}"
 
 
-def _counted_servers(summary: Summary) -> str:
+def _count_servers(summary: Summary) -> str:
     """Say how many servers of each role there are; one with two roles counts once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)

@@ -77,12 +77,12 @@ def summarise(
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
-        valid_for=_valid_for(plan),
+        valid_for=_describe_validity(plan),
         totals="" if table_only else totals(plan, findings),
         # Readers of a summary do not need the edit that fixes a finding.
         findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
         blocks=blocks,
-        servers=() if table_only else tuple(_server_lines(plan, blocks)),
+        servers=() if table_only else tuple(_list_server_lines(plan, blocks)),
         plan_sha256="" if table_only else plan.sha256,
         spellings=() if table_only else spellings(plan),
         reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
@@ -95,15 +95,15 @@ def numbering_order(plan: CertificatePlan) -> tuple[str, ...]:
     return tuple(member.id for block in _blocks(plan, ()) for member in block.members)
 
 
-def _valid_for(plan: CertificatePlan) -> str:
+def _describe_validity(plan: CertificatePlan) -> str:
     """Say which validity is requested, by issuer if it differs."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
     if len(set(days.values())) < 2:
-        return _days_in_words(next(iter(days.values()), plan.options.validity_days))
-    return "; ".join(f"{issuer}: {_days_in_words(days[issuer])}" for issuer in sorted(days))
+        return _describe_days(next(iter(days.values()), plan.options.validity_days))
+    return "; ".join(f"{issuer}: {_describe_days(days[issuer])}" for issuer in sorted(days))
 
 
-def _days_in_words(days: int | None) -> str:
+def _describe_days(days: int | None) -> str:
     return f"{count_of(days, 'day')}, as far as the CA allows" if days else AS_LONG_AS_GIVEN
 
 
@@ -140,7 +140,7 @@ def _picture(plan: CertificatePlan) -> Picture:
 def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
-        groups.setdefault(_likeness(certificate), []).append((place, certificate))
+        groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
     # Certificates of the same CA are together, and numbered in this order.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
@@ -153,14 +153,14 @@ def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, 
     )
 
 
-def _own_name(certificate: PlannedCertificate) -> str:
+def _find_own_name(certificate: PlannedCertificate) -> str:
     """Return the server's own name if each server has its own certificate."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
-def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
+def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return everything that the certificates of one block have in common."""
-    own = _own_name(certificate)
+    own = _find_own_name(certificate)
     return (
         certificate.role, certificate.site, certificate.pool, certificate.usages,
         certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
@@ -178,7 +178,7 @@ class _BlockMaker:
         self._rules = plan.rules
         self._titles = _titles(plan)
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
-        self._codes = _codes_by_subject(findings)
+        self._codes = _group_codes_by_subject(findings)
         self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         # A finding about a pool names the pool's first server.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
@@ -191,7 +191,7 @@ class _BlockMaker:
         has_sibling: bool,
     ) -> Block:
         one, is_folded = group[0][1], len(group) > 1
-        own = _own_name(one) if is_folded else ""
+        own = _find_own_name(one) if is_folded else ""
         rule = self._by_id.get(one.rule)
         return Block(
             place=place,
@@ -254,7 +254,7 @@ class _BlockMaker:
             key = (entry.name == subject, entry.name == own, tuple(entry.reasons))
             groups.setdefault(key, []).append(str(entry.name))
         for (is_subject, is_own, rule_ids), names in groups.items():
-            why, sources = self._because(rule_ids)
+            why, sources = self._explain_rules(rule_ids)
             yield NeededNames(
                 names=() if is_own else tuple(names),
                 why=why,
@@ -265,7 +265,7 @@ class _BlockMaker:
                 is_alternative=names[0] in alternative,
             )
 
-    def _because(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _explain_rules(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return why rules require a name, and their sources; made once for all certificates."""
         if rule_ids not in self._reasons:
             # A plan saved with an older rule file may name a rule that no longer exists.
@@ -283,7 +283,7 @@ def _titles(plan: CertificatePlan) -> Mapping[str, str]:
     return {role: say(title) for role, title in titles.items()}
 
 
-def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
+def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
     """List the codes of the findings about each certificate, server or pool."""
     codes: dict[str, list[str]] = {}
     for finding in findings:
@@ -294,7 +294,7 @@ def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
 # --- Servers, including those that need no certificate.
 
 
-def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
+def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
     titles = _titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:

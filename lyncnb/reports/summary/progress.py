@@ -66,7 +66,7 @@ def with_requests(
             replace(
                 block,
                 members=tuple(
-                    _at_stage(
+                    _add_stage(
                         one,
                         records.get(one.id),
                         codes.get(one.id, ()),
@@ -104,16 +104,16 @@ def progress_digest(
             back = (issued.sha256, issued.not_before, issued.not_after)
         elif request.covered is not None:
             back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
-        told = (*told, *_times(request), *back, *(("refused",) if request.refused else ()))
+        told = (*told, *_list_times(request), *back, *(("refused",) if request.refused else ()))
         if request.key_holder:
             told = (*told, "key on", request.key_holder)
         told = (*told, *request.import_commands, *request.assign_commands)
-        told = (*told, *_of_servers(in_use.get(request.id)))
+        told = (*told, *_list_server_state(in_use.get(request.id)))
         digest.update(repr(told).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
-def _of_servers(life: InUse | None) -> tuple[str, ...]:
+def _list_server_state(life: InUse | None) -> tuple[str, ...]:
     """Return what the summary shows of the certificate in use, for the digest."""
     if life is None:
         return ()
@@ -123,7 +123,7 @@ def _of_servers(life: InUse | None) -> tuple[str, ...]:
     return (*told, life.stage, *life.revoke)
 
 
-def _times(record: Request) -> tuple[str, ...]:
+def _list_times(record: Request) -> tuple[str, ...]:
     return record.planned_at, record.written_at, record.issued_at, record.retired_at
 
 
@@ -132,7 +132,7 @@ def _renew_from(issuer: str, terms: RenewalTerms, held: HeldFacts) -> str:
     return f"{terms.plan_renewal(held.begins, held.ends, issuer).order_on}"
 
 
-def _at_stage(
+def _add_stage(
     member: Member,
     record: Request | None,
     codes: Sequence[str],
@@ -140,7 +140,7 @@ def _at_stage(
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
     """Add the recorded data of a certificate, and the stage that it has reached."""
-    told = _on_record(member, record, codes, life, renew_from)
+    told = _add_record(member, record, codes, life, renew_from)
     if record is None:
         return told
     told = replace(told, number=str(record.number or ""))
@@ -153,7 +153,7 @@ def _at_stage(
     return replace(told, stage="refused" if told.is_refused else "waiting")
 
 
-def _on_record(
+def _add_record(
     member: Member,
     record: Request | None,
     codes: Sequence[str],
@@ -170,7 +170,7 @@ def _on_record(
         return replace(member, warnings=(*member.warnings, *codes))
     if record.covered is not None and (life is None or life.held is record.covered):
         member = replace(member, warnings=(*member.warnings, *codes))
-        return _covered(member, record.covered, renew_from(record.covered))
+        return _add_cover(member, record.covered, renew_from(record.covered))
     told = replace(
         member,
         csr_file=record.files.csr,
@@ -185,7 +185,7 @@ def _on_record(
     )
     if held is not None:
         told = replace(
-            _with_identity(told, held),
+            _add_identity(told, held),
             valid_from=held.not_before[:10],
             valid_until=held.not_after[:10],
             renew_from=renew_from(held),
@@ -197,10 +197,10 @@ def _on_record(
     return replace(told, certificate_sha256=issued.sha256)
 
 
-def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
+def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     until = cover.not_after[:10]
     return replace(
-        _with_identity(member, cover),
+        _add_identity(member, cover),
         csr_file=f"no request: covered by {cover.thumbprint_sha1} until {until}",
         key_file="",
         covered_by=cover.thumbprint_sha1,
@@ -211,7 +211,7 @@ def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     )
 
 
-def _with_identity(member: Member, held: HeldFacts) -> Member:
+def _add_identity(member: Member, held: HeldFacts) -> Member:
     """Add what an inventory shows of a certificate; a record may lack thumbprint and issuer."""
     return replace(
         member,
@@ -223,7 +223,7 @@ def _with_identity(member: Member, held: HeldFacts) -> Member:
 
 def last_change(records: Iterable[Request]) -> str:
     """Return when the requests last changed, e.g. ``2026-12-01 08:00 UTC``; "" for none."""
-    times = (time for one in records for time in _times(one))
+    times = (time for one in records for time in _list_times(one))
     last = max(times, default="")
     return f"{last[:10]} {last[11:16]} UTC" if last else ""
 
@@ -246,7 +246,7 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
             is_present=True,
             source="the request folder",
         )
-    for (begins, ends, renew), members in _alike(there).items():
+    for (begins, ends, renew), members in _group_alike(there).items():
         numbers = ", ".join(number_runs(every, {member.id for member in members}))
         ended = ends < changed
         words = "ended" if ended else f"renew from {renew}"
@@ -269,7 +269,7 @@ def _kind(member: Member) -> str:
     return f"{'Installed' if member.covered_by else 'Issued'} certificates"
 
 
-def _alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
+def _group_alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
     """Group certificates with the same days, in the order of their renewal."""
     found: dict[tuple[str, str, str], list[Member]] = {}
     for member in sorted(members, key=lambda one: (one.renew_from, one.place)):

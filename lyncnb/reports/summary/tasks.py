@@ -24,18 +24,18 @@ def tasks(summary: Summary) -> Iterator[Ask]:
     """Yield the tasks with the responsible people, in the order of the work."""
     found = _Stages(summary)
     is_first = not found.ids("issued", "packaged", "deployed")
-    yield from _of_revocations(found)
+    yield from _list_revocation_tasks(found)
     if found.ids(*_NOT_ISSUED):
-        yield from _of_findings(summary, is_first=is_first)
+        yield from _list_finding_tasks(summary, is_first=is_first)
         if is_first and not summary.is_approved:
-            yield from _of_approval(found)
-    yield from _of_planner(found)
-    yield from _of_domain_owners(found)
+            yield from _list_approval_tasks(found)
+    yield from _list_planner_tasks(found)
+    yield from _list_domain_owner_tasks(found)
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
-        yield from _of_authority(found, name, blocks, f"ca{number}")
-    yield from _of_returned(found)
-    yield from _of_server_team(found)
-    yield from _of_renewals(found)
+        yield from _list_authority_tasks(found, name, blocks, f"ca{number}")
+    yield from _list_response_tasks(found)
+    yield from _list_server_team_tasks(found)
+    yield from _list_renewal_tasks(found)
 
 
 class _Stages:
@@ -61,7 +61,7 @@ def _planner(what: str, when: str = "now", anchor: str = "", where: str = "this 
     return Ask(who="Planner", what=what, when=when, where=where, anchor=anchor)
 
 
-def _of_revocations(found: _Stages) -> Iterator[Ask]:
+def _list_revocation_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask each CA to revoke certificates with a compromised key, and the planner to record it."""
     authorities = by_authority(found.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
@@ -76,7 +76,7 @@ def _of_revocations(found: _Stages) -> Iterator[Ask]:
         )
 
 
-def _of_findings(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
+def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     counts = Counter(finding.severity for finding in summary.findings)
     sent = "before the requests are sent" if is_first else "before further requests are sent"
     if counts["error"]:
@@ -94,7 +94,7 @@ def _of_findings(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
         yield _planner("Set planned_issue_date. Until then, the tasks below have no date.", sent)
 
 
-def _of_approval(found: _Stages) -> Iterator[Ask]:
+def _list_approval_tasks(found: _Stages) -> Iterator[Ask]:
     summary = found.summary
     day = summary.planned_issue_date
     when = f"before the requests are sent{f', in time for {day}' if day else ''}"
@@ -116,7 +116,7 @@ def _of_approval(found: _Stages) -> Iterator[Ask]:
     )
 
 
-def _of_planner(found: _Stages) -> Iterator[Ask]:
+def _list_planner_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask the planner for what comes before the CA's response."""
     if not found.has_folder:
         saved = found.summary.saved
@@ -146,7 +146,7 @@ def _is_all(found: _Stages, stage: str) -> bool:
     return found.ids(stage) == found.ids(*_NOT_PACKAGED, "packaged", "deployed")
 
 
-def _of_domain_owners(found: _Stages) -> Iterator[Ask]:
+def _list_domain_owner_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask the owners of domains that no issued certificate has to prepare for a public CA."""
     summary = found.summary
     waiting, issued = found.ids(*_NOT_ISSUED), found.ids("issued", "packaged", "deployed")
@@ -175,7 +175,9 @@ def _of_domain_owners(found: _Stages) -> Iterator[Ask]:
         )
 
 
-def _of_authority(found: _Stages, name: str, blocks: Sequence[Block], anchor: str) -> Iterator[Ask]:
+def _list_authority_tasks(
+    found: _Stages, name: str, blocks: Sequence[Block], anchor: str
+) -> Iterator[Ask]:
     members = [one for block in blocks for one in block.members if not one.is_at_set_up]
     missing = {one.id for one in members if one.stage in _NOT_ISSUED}
     if not missing:
@@ -197,7 +199,7 @@ def _of_authority(found: _Stages, name: str, blocks: Sequence[Block], anchor: st
     yield Ask(who=name, what=what, when=when, where=name, anchor=anchor)
 
 
-def _of_returned(found: _Stages) -> Iterator[Ask]:
+def _list_response_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask the planner for what follows the CA's response."""
     if found.has_folder and (ids := found.ids("waiting", "refused")):
         words = found.words(ids)
@@ -212,7 +214,7 @@ def _of_returned(found: _Stages) -> Iterator[Ask]:
         )
 
 
-def _of_server_team(found: _Stages) -> Iterator[Ask]:
+def _list_server_team_tasks(found: _Stages) -> Iterator[Ask]:
     later = "when the planner sends the packages"
     for stages, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
         ids = found.ids(*stages)
@@ -237,7 +239,7 @@ def _of_server_team(found: _Stages) -> Iterator[Ask]:
         )
 
 
-def _of_renewals(found: _Stages) -> Iterator[Ask]:
+def _list_renewal_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask for the renewals that are due before the next certificate in use ends, by end date."""
     changed = found.summary.folder_changed[:10]
     in_use = [one for one in found.every if one.valid_until and not one.is_to_follow]

@@ -43,13 +43,13 @@ def summary_workbook(summary: Summary) -> bytes:
     say = make_translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
-        for sheet in map(partial(_without_numbers, summary), sheets_of(summary))
+        for sheet in map(partial(_remove_number_column, summary), sheets_of(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
     return to_xlsx(told, title=summary.title, origin=summary.origin)
 
 
-def _without_numbers(summary: Summary, sheet: Sheet) -> Sheet:
+def _remove_number_column(summary: Summary, sheet: Sheet) -> Sheet:
     """Return a sheet without its column of numbers, if no certificate has one."""
     if summary.is_numbered or "No." not in sheet.columns:
         return sheet
@@ -157,7 +157,7 @@ def _cover(summary: Summary) -> Iterator[Row]:
 
 def _names(summary: Summary) -> Iterator[Row]:
     most = spreadsheets.SHEET_ROWS - 2
-    rows = _all_names(summary)
+    rows = _list_all_names(summary)
     yield from islice(rows, most - 1)
     if next(rows, None) is not None:
         yield (
@@ -171,7 +171,7 @@ def _names(summary: Summary) -> Iterator[Row]:
         )
 
 
-def _all_names(summary: Summary) -> Iterator[Row]:
+def _list_all_names(summary: Summary) -> Iterator[Row]:
     for block in summary.blocks:
         for group in block.names:
             where = ("subject and names" if group.is_alternative else "subject") * group.is_subject
