@@ -97,7 +97,7 @@ def do(job: dict) -> None:
 
 
 def _import_all() -> None:
-    """Run all actions once, so that the writers do not need to import modules again."""
+    """Run all actions of the writers once, so that the writers do not need to import modules again."""
     # The pytest folders may be in memory, but the files of this process are also synced.
     with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
         folder, returned = Path(place) / "requests", Path(place) / "returned.pem"

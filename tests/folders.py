@@ -181,7 +181,7 @@ def issued_record(**changes: object) -> IssuedRecord:
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
-    """Return the record of a package."""
+    """Return the manifest's record of a package."""
     return PackageRecord(
         file=file,
         target_os="2012R2",

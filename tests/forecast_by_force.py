@@ -160,7 +160,7 @@ class Search:
 
     @cached_property
     def following(self) -> dict[date, list[date]]:
-        """Return the possible next issue dates for an issue date."""
+        """Return the issue dates of certificates that can follow the certificate issued on a date."""
         done = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
             for day in self.days
@@ -195,7 +195,7 @@ class Search:
         return found
 
     def reached(self, first: date) -> set[date]:
-        """Return every issue date that can be reached from the first one."""
+        """Return every issue date that can be reached from the first issue date by renewals."""
         found, waiting = set(), [first]
         while waiting:
             day = waiting.pop()
@@ -209,7 +209,7 @@ class Search:
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """Return the last day that ends at least the lead time before a given time."""
+        """Return the last date whose end is at least the lead time before a given time."""
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

@@ -197,7 +197,9 @@ READERS = {
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
 def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
-    """A reader finds the tables, and only the same report may replace the file later."""
+    """A reader of the suffix's format finds the tables in a report, and only the same report may
+    replace the file.
+    """
     data = write_report(report(name), suffix)
     assert READERS[suffix](data) == headings(name, suffix)
     path = tmp_path / f"a{suffix}"

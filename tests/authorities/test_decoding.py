@@ -238,7 +238,9 @@ def test_many_begin_lines_end_soon():
 
 @given(st.binary(max_size=400))
 def test_any_bytes(data):
-    """No bytes raise an exception: every file gives certificates or a problem."""
+    """Reading any bytes as a returned file raises no exception, and gives certificates or a
+    problem.
+    """
     decoded = decode(data)
     assert decoded.certificates or decoded.remarks
 

@@ -231,7 +231,7 @@ def test_hostile(folder, tmp_path):
     assert {(name, code) for name, (_, code) in files.items()} <= told
     assert issued.certificates == ()
     assert issued.exit_status == 2
-    # CA certificates are kept, whatever file they were in. Nothing else is kept.
+    # Returned CA certificates are kept, whatever file they were in. Nothing else is kept.
     after = snapshot(folder, but_lock=True)
     new = {Path(name) for name in after if after[name] != inside.get(name)}
     new = {path.relative_to(folder).as_posix() for path in new}

@@ -108,7 +108,7 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
 
 
 def test_an_altered_answer_is_refused(kept, tmp_path):
-    """An evaluation with any value changed by hand, or without a digest, is rejected."""
+    """A saved as-is evaluation with any value changed, or without a digest, is rejected."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):

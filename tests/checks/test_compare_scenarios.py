@@ -46,7 +46,9 @@ def test_every_option_and_count_stands_in_the_matrix():
 
 
 def test_what_differs_is_marked_by_a_sign():
-    """Values that differ from the first scenario have a mark and come first."""
+    """In a comparison of scenarios, values that differ from the first scenario have a mark and come
+    first.
+    """
     found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
     assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
     found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)

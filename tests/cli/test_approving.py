@@ -37,7 +37,7 @@ ALICE = "alice@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """Return a saved plan, Alice's key and the fingerprint, and a list of allowed signers with
+    """Return a saved plan, Alice's SSH key and its fingerprint, and a list of allowed signers with
     Alice.
     """
     shell.write("t.csv", TWO_FRONT_ENDS)
@@ -68,7 +68,7 @@ def request(planner, *more, signers="signers", folder="requests"):
 
 
 def refused(planner, *words, signers="signers", more=(), status=1):
-    """Check that nothing is requested, and the reason."""
+    """Check that no request is written, and the reason in the message."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
         assert (ended.status, ended.out) == (status, ""), ended

@@ -96,7 +96,7 @@ def test_scenarios(planner):
 
 @pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
 def test_files(planner, ending):
-    """An output file of each format is written, and replaced only by the same kind of file."""
+    """The compare command writes each output format, and replaces only a file of the same kind."""
     call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
     assert planner(*call).status == 1
     written = (planner.folder / f"c.{ending}").read_bytes()

@@ -71,7 +71,7 @@ def test_what_is_on_record_as_a_search_says(planned, part):
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
         begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
-        # On the hour, or one second before it, as CAs do. Often at the end of a day.
+        # The certificate ends on the hour, or a second before it, as CAs do. Often it ends with the day.
         hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
         ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
         ends += hours * HOUR - seconds * SECOND
@@ -154,7 +154,7 @@ def check(case, search, entries, problems, where) -> bool:
     for one in entries:
         assert one.valid_until == search.end(one.issued_on).date() - DAY, where
         life = search.end(one.issued_on) - datetime.combine(one.issued_on, time())
-        # The whole days before the last third of the lifetime.
+        # These are the whole days before the last third of the certificate's lifetime.
         renew = one.issued_on + (life * 2 // 3) // DAY * DAY
         order = case.order_on(search.issuer, one.issued_on, renew, one.valid_until)
         assert one.renew_from == order, where

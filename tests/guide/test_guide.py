@@ -32,7 +32,7 @@ SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
 
 
 def answers(**more):
-    """Return the answers for a small deployment, with changes."""
+    """Return the guide's answers for a small deployment, with changes."""
     site = {"name": "Taipei"} | more.pop("of_site", {})
     return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
 
@@ -63,7 +63,7 @@ def test_answers_are_read_as_they_are_written():
 
 
 def random_text(question, chance, site):
-    """Return any valid answer. Blank is the default."""
+    """Return any valid answer to a question of the guide. Blank is the default."""
     domains = ["contoso.com", "fabrikam.com", "litwareinc.com", "asia.contoso.com"]
     patterns = {
         "server_names": ["srv-{site}-{role}-{n:03}", "fe={site}lync{n};{site}{role}x{n}x{k}"],
@@ -94,7 +94,7 @@ def random_text(question, chance, site):
 
 
 def random_interview(chance):
-    """Return random answers to every question that is asked."""
+    """Return random answers to every question that the guide asks."""
     texts = {}
     while True:
         walked = walk(texts)
@@ -296,7 +296,9 @@ def test_all_wrong_answers_are_reported_at_once():
 
 
 def test_what_a_product_does_not_have_is_not_asked():
-    """Persistent Chat and XMPP are not asked from 2019 on, and video interop only from 2015 on."""
+    """The guide asks about Persistent Chat and XMPP only before 2019, and about video interop only
+    from 2015 on.
+    """
     of = {
         product: {one.question.key for one in answers(product=product, hybrid=True).asked}
         for product in products()
@@ -516,7 +518,7 @@ def test_a_site_whose_name_was_pasted():
 
 
 def test_a_choice_is_no_endless_number():
-    """A number with thousands of digits is rejected as a choice, and does not crash."""
+    """A number with thousands of digits is rejected as an answer in the guide, and does not crash."""
     for key in ("product", "target_os", "simple_urls"):
         with pytest.raises(AnswersError, match="is not one of the choices"):
             answers(**{key: "9" * 9000})

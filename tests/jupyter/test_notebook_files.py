@@ -95,7 +95,9 @@ def test_what_is_no_secret_passes(cell):
 
 
 def test_clean_takes_state_views_and_timings_out(tmp_path):
-    """Cleaning keeps the static form of each output, and removes widget state, views and timings."""
+    """Cleaning a notebook keeps the static form of each output, and removes widget state, views and
+    timings.
+    """
     view = {WIDGET_VIEW: {"model_id": "a"}}
     table = new_output("display_data", data={**view, "text/html": "<table></table>"})
     bare = new_output("display_data", data={**view, "text/plain": "VBox(children=())"})

@@ -118,7 +118,7 @@ def test_an_attached_picture_is_in_the_page(name):
     assert "data:image/png;base64,QUJD" in render_notebook(new_notebook(cells=[cell]), title="x")
 
 
-#: Fragments that are used to bypass sanitizers.
+#: These HTML fragments are used to bypass sanitizers.
 PIECES = (
     *("<svg>", "</svg>", "<math>", "<mtext>", "<mglyph>", "<annotation-xml encoding=text/html>"),
     *(

@@ -47,7 +47,7 @@ def test_a_changed_byte_is_noticed(place):
 
 @pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
 def test_what_was_never_sealed_does_not_open(sealed):
-    """Too short and all-zero messages are rejected with the same text."""
+    """Encrypted messages that are too short or all zero are rejected with the same text."""
     with pytest.raises(BundleError, match="cannot be opened"):
         RUN.open(sealed, about="a")
 

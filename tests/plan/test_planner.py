@@ -338,7 +338,7 @@ def test_what_holds_for_every_plan(chosen, options):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, profile=st.sampled_from(["default", "doc_example"]))
 def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
-    """Changes to names, issuers, keys, or subject fields do not change ids."""
+    """Changes to names, issuers, keys, or subject fields do not change the ids of certificates."""
     changed = replace(
         options,
         profile=profile,

@@ -197,7 +197,9 @@ def test_what_is_not_ours_is_left_alone(kept):
 
 
 def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
-    """After an interruption, each file is old or new, and hidden folders are ignored."""
+    """If saving a scenario is interrupted, each of its files is old or new, and hidden folders are
+    ignored.
+    """
     new = replace(one(), options=ln.PlanOptions(wildcard=True), note="new")
     new = replace(new, topology=ln.read_topology(STANDARD_EDITION.encode()))
     old_files, new_files = one().files(), new.files()

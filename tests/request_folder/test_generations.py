@@ -37,7 +37,9 @@ def renewed(part):
 
 
 def test_before_a_certificate_nothing_is_in_use():
-    """A generation that waits for its certificate is pending, and nothing is in use."""
+    """A request's generation that waits for its certificate is pending, and no generation is in
+    use.
+    """
     found = generations_of(waiting())
     assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
     assert found.under_way == waiting()

@@ -199,8 +199,8 @@ def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
 
 
 def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(folder, tmp_path):
-    """If two copies each generated a key for one generation, a renewal replaces both, since the CA
-    may have either request.
+    """If two copies of a folder each generated a key for one generation, a renewal replaces both
+    keys, since the CA may have either request.
     """
     name = names_of(folder)[0]
     other = shutil.copytree(folder, tmp_path / "other")

@@ -35,7 +35,7 @@ def test_a_key_that_is_held_elsewhere_is_not_missed():
 
 
 def test_records_are_values():
-    """Records with equal values are equal, and cannot be changed."""
+    """Records of requests with equal values are equal, and cannot be changed."""
     note = NameNote(name="a", written="b", note="c")
     assert note == NameNote(name="a", written="b", note="c")
     with pytest.raises(FrozenInstanceError):

@@ -100,7 +100,7 @@ def read(document: str):
 
 
 def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
-    """Return some columns of the table."""
+    """Return some columns of the table that a topology document gives."""
     places = [topology.columns.index(column) for column in columns]
     return [tuple(row[place] for place in places) for row in topology.cells]
 

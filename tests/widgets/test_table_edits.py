@@ -38,8 +38,8 @@ def column(topology: Topology, name: str) -> list[str]:
 
 
 def test_what_fits_is_taken_and_the_rest_says_why(topology):
-    """If one of three cells is invalid, it keeps its value, and its text is returned with the
-    reason.
+    """If one of three edited cells is invalid, it keeps its value, and its text is returned with
+    the reason.
     """
     taken = take_block(
         topology,
