@@ -22,6 +22,9 @@ from .output import write_json, write_lines, write_next
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
     """Create a recovery key: FILE is the private half, FILE.pub the public half.
 
+    FILE.html is a recovery sheet to print: what the key opens, how to use it, and lines to
+    fill in. It contains no secret.
+
     FILE opens every request folder to which you added FILE.pub, even if the folder's
     passphrase is lost. FILE has a separate passphrase. Keep FILE in a different location from
     the folders.
@@ -38,6 +41,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})
         return 0
     write_lines(f"{file} is the private half: keep it safe. {file}.pub is the public half.")
+    write_lines(f"{file}.html is the recovery sheet, without secrets: print it and fill it in.")
     write_lines(f"The fingerprint is {public.fingerprint}")
     write_next(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
     return 0

@@ -12,15 +12,18 @@ import base64
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
 from ..base.json_text import parse_json
+from ..base.pasted_text import visible
+from ..base.shown.html_page import render
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
@@ -38,6 +41,22 @@ _PLACE = "recovery"
 _SEALED = ".sealed"
 _LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
 _SMALL = 1 << 16
+
+#: This text precedes the private key in its file. Readers of PEM ignore it (RFC 7468).
+_PURPOSE = """\
+lyncnb recovery key: the private half, encrypted with its own passphrase.
+Fingerprint: {}
+It opens each request folder to which its public half (.pub) was added, if
+the passphrase of the folder is lost. Do not keep it with these folders.
+To use it: lyncnb rekey FOLDER --with-recovery THIS_FILE
+"""
+_BLANKS = (
+    "Request folder, with computer and path",
+    "Where the recovery key is kept",
+    "Who knows its passphrase",
+    "Person to inform, with telephone",
+)
+
 _NAME_AGAIN = (
     "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER --recovery "
     "FILE.pub; otherwise, open the sealed files: lyncnb rekey FOLDER --with-recovery FILE"
@@ -60,6 +79,8 @@ class Recipient:
 def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPublicKey:
     """Create a recovery key: the private key in `file`, and the public key in ``file.pub``.
 
+    ``file.html`` is a sheet to print, without a secret: what the key opens, and how.
+
     Parameters
     ----------
     file : path
@@ -80,17 +101,36 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     if not path.name:
         raise OutputError(f'"{file}" is not a valid file name', hint='e.g. "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
-    for place in (path, public_path):
+    sheet_path = path.with_name(path.name + ".html")
+    for place in (path, public_path, sheet_path):
         refuse_own_place(place)
         if os.path.lexists(place):
             raise OutputError(f"{place} already exists", hint="choose another name")
     pair = RecoveryPair()
     try:
-        files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
+        purpose = _PURPOSE.format(pair.public.fingerprint).encode()
+        files.write_new(path, purpose + pair.to_pem(FolderCipher(secret)), 0o600)
         files.write_new(public_path, pair.public.to_pem(), 0o644)
+        files.write_new(sheet_path, _recovery_sheet(path.name, pair.public).encode(), 0o644)
     except BundleError as error:  # This error must not mention a request folder.
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
+
+
+def _recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
+    """Return the page to print for a recovery key; it contains no secret and no path."""
+    name = visible(name)
+    return render(
+        "request_folder/recovery_sheet.html.j2",
+        title="Recovery key for request folders",
+        running=f"Recovery key {public.fingerprint}",
+        name=name,
+        argument=shlex.quote(name),
+        public_argument=shlex.quote(f"{name}.pub"),
+        fingerprint=public.fingerprint,
+        created=f"{datetime.now(UTC).date()}",
+        blanks=_BLANKS,
+    )
 
 
 def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:

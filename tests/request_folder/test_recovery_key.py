@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import html
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import subprocess
 from datetime import date
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from failing import failing
 from folders import (
     PASSPHRASE,
@@ -23,8 +27,12 @@ from folders import (
     snapshot,
     write,
 )
+from lab_driver import CHROMIUM
+from printing import PDF_TOOLS, page_count, pdf_text
 
 from lyncnb.authorities.status import folder_status
+from lyncnb.base.pasted_text import visible
+from lyncnb.base.shown.browser_print import print_page
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, OutputError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher, read_derivation
@@ -73,10 +81,10 @@ def opened(pair):
     return open_recovery_key(pair, OWN)
 
 
-def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
-    """OpenSSL reads both files of a recovery key.
+def test_a_recovery_key_is_files_that_openssl_reads(pair):
+    """OpenSSL reads both halves of a recovery key.
 
-    The private key is encrypted, and neither file is overwritten.
+    The private key is encrypted, and no file is overwritten.
     """
     assert oct(pair.stat().st_mode)[-3:] == "600"
     for arguments in (
@@ -85,7 +93,7 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
     ):
         done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True)
         assert "X25519" in done.stdout
-    halves = pair, Path(public(pair))
+    halves = pair, Path(public(pair)), pair.with_name("recovery.html")
     before = [half.read_bytes() for half in halves]
     with pytest.raises(OutputError, match="already exists"):
         new_recovery_key(pair, OWN)
@@ -93,6 +101,56 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         open_recovery_key(pair, "another passphrase")
     assert OWN not in repr(opened(pair))
+
+
+def words_of(sheet: str) -> str:
+    """Return the text of a sheet, with its line breaks."""
+    body = sheet.partition("<body")[2].replace("<br>", "\n")
+    return html.unescape(re.sub(r"<[^>]*>", "", body))
+
+
+def test_a_recovery_sheet_says_what_the_key_opens_and_how(pair):
+    """The sheet has fingerprint, lines to fill in and commands, the key's file its purpose."""
+    fingerprint = opened(pair).public.fingerprint
+    sheet = pair.with_name("recovery.html").read_text("utf-8")
+    words = words_of(sheet)
+    for expected in (
+        fingerprint,
+        "Request folder, with computer and path",
+        "lyncnb rekey FOLDER --recovery recovery.pub",
+        "lyncnb rekey FOLDER --with-recovery recovery\n",
+        f"lyncnb rekey FOLDER --without-recovery {fingerprint}",
+    ):
+        assert expected in words, expected
+    assert sheet.count('class="fill"') == 4
+    pem = pair.read_text("ascii")
+    purpose, _, secret = pem.partition("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    assert fingerprint in purpose
+    assert "It opens each request folder" in purpose
+    assert all(line not in sheet for line in (OWN, str(pair.parent), *secret.splitlines()))
+    serialization.load_pem_private_key(pem.encode(), OWN.encode())
+
+
+@pytest.mark.parametrize("name", ["a <b> & c.key", "$(id)", "\udcff"])
+def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
+    """A file name is text on the sheet, and an argument in its commands."""
+    new_recovery_key(tmp_path / name, OWN)
+    sheet = (tmp_path / f"{name}.html").read_text("utf-8")
+    words = words_of(sheet)
+    assert f"--with-recovery {shlex.quote(visible(name))}\n" in words
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
+def test_a_recovery_sheet_is_one_sheet(pair, tmp_path, monkeypatch):
+    """On paper everything fits one page, even for a long name."""
+    monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
+    place = tmp_path / f"{'recovery-of-contoso-' * 3}.key"
+    new_recovery_key(place, OWN)
+    printed = tmp_path / "sheet.pdf"
+    printed.write_bytes(print_page(place.with_name(f"{place.name}.html").read_text("utf-8")))
+    assert page_count(printed) == 1
+    assert "stolen" in pdf_text(printed)
 
 
 def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
