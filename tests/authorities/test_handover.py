@@ -464,7 +464,9 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
 
 
 def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
-    """The page names the option for each missing detail, and lists none if all details are given."""
+    """The page for the CA names the option for each missing detail, and lists none if all details
+    are given.
+    """
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
     assert all(word in open_points for word in ("--sender", "--needed-by", "[ca]"))

@@ -243,7 +243,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 class Tried:
-    """Tries one pair as planned, and with one fault at a time."""
+    """Tries the connection of one pair of servers as planned, and with one fault at a time."""
 
     def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
         self.lab, self.pair = lab, pair

@@ -55,7 +55,9 @@ def page_file(planned, tmp_path_factory):
 
 
 def test_the_page_is_accessible_and_whole(page_file, chromium):
-    """axe-core reports no problem, and no content extends beyond the page or its cell."""
+    """On the page of a trust plan, axe-core reports no problem, and no content extends beyond the
+    page or its cell.
+    """
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []

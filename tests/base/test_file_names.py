@@ -25,7 +25,7 @@ def test_a_device_is_no_file(label):
 
 @pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
 def test_other_names_stay(name):
-    """A name that Windows allows is not changed."""
+    """A file name that Windows allows is not changed."""
     assert file_name(name, ".html") == f"{name}.html"
 
 

@@ -44,7 +44,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, data):
 
 @posix
 def test_a_new_file_is_private_from_the_start(tmp_path):
-    """With the default mode, other users cannot read the file, regardless of the umask."""
+    """With the default mode, other users cannot read a new file, whatever the umask is."""
     old = os.umask(0)
     try:
         files.write_new(tmp_path / "key", b"k")
@@ -427,7 +427,7 @@ def test_nothing_has_a_name_before_commit(tmp_path):
 
 
 def test_what_is_not_committed_is_dropped(tmp_path):
-    """Without a commit, the folder is not changed."""
+    """If a batch of files is not committed, the folder is not changed."""
     with FileBatch() as batch:
         fill(tmp_path, batch)
     assert os.listdir(tmp_path) == []

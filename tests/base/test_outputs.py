@@ -17,7 +17,9 @@ NOTE = OutputKind(what="a note", is_ours={".txt": outputs.first_line(b"note of "
 
 
 def test_whole_or_not_at_all(tmp_path):
-    """If a system call fails, the old content is kept, and no incomplete file remains."""
+    """If a system call fails while a file is written, the old content is kept, and no incomplete
+    file remains.
+    """
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     with failing(None, lambda name: OSError(28, "No space left on device")) as counted:

@@ -51,7 +51,9 @@ def test_wide_characters_line_up():
 
 
 def test_a_table_that_is_too_narrow_keeps_its_words():
-    """If the longest words do not fit, each row is a paragraph without blank values."""
+    """If the longest words do not fit into a table on the terminal, each row is a paragraph without
+    blank values.
+    """
     rows = [("1", "eepool01.contoso.net", "", "public")]
     assert list(format_table(("No.", "Server", "Site", "Issuer"), rows, width=24)) == [
         "1: Server",

@@ -11,7 +11,7 @@ from pkilint.pkix import certificate as pkix_certificate
 
 _SUBSCRIBER = "cabf.serverauth.subscriber"
 
-#: Exactly when lyncnb reports the code on the left, pkilint must report one on the right.
+#: For each of lyncnb's codes: pkilint reports one of these codes exactly when lyncnb reports its code.
 SAME = {
     "common-name-not-in-san": {f"{_SUBSCRIBER}_common_name_unknown_source"},
     "common-name-several": {"cabf.serverauth.prohibited_duplicate_attribute_type"},

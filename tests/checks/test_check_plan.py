@@ -600,7 +600,8 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     plan = replace(plan, certificates=tuple(certificates))
     told = set()
     for certificate in plan.certificates:
-        view = PlanView(plan, on=day)  # A new view has no results from other certificates.
+        # A new view of the plan has no cached results of other certificates.
+        view = PlanView(plan, on=day)
         for rule in filter(lambda rule: view.applies(rule, certificate), view.checks):
             test = rule.test or rule.code.replace("-", "_")
             words = []

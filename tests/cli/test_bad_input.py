@@ -318,7 +318,9 @@ def test_output_that_cannot_be_written(shell):
 
 
 def test_output_over_the_input(shell):
-    """-o with the topology file is rejected, so that the planner's table is not overwritten."""
+    """The option -o with the topology file is rejected, so that the planner's table is not
+    overwritten.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")

@@ -481,7 +481,9 @@ def test_every_finding_goes_to_a_page(shell, tmp_path):
 
 
 def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
-    """--all without a file, a file without --all, both with a code, and no argument are errors."""
+    """The finding command rejects --all without a file, a file without --all, both with a code, and
+    no argument.
+    """
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
         ended = shell("finding", *arguments)

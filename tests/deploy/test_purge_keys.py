@@ -340,7 +340,9 @@ def in_use(folder):
 
 
 def test_purge_leaves_the_package_in_use(folder):
-    """While a third request waits, the second package and its password stay."""
+    """While the third generation of a request waits, the package of the second one and its password
+    stay.
+    """
     three_generations(folder)
     first = purge(folder, today=BEFORE)
     assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == [1]

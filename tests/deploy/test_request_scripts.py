@@ -55,7 +55,9 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
 
 
 def test_the_cmdlet_is_told_what_is_planned():
-    """The command contains the plan's names, subject, key and client authentication."""
+    """The request command in a script contains the plan's names, subject, key and client
+    authentication.
+    """
     options = PlanOptions(
         organization="Contoso", organizational_unit="IT", locality="Taipei", country="TW"
     )
@@ -207,7 +209,9 @@ def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
 
 
 def test_the_request_of_last_year_does_not_count(walk):
-    """The file name contains the evaluation date, so a request file of an earlier plan is ignored."""
+    """The file name of a request contains the evaluation date, so a file of an earlier plan is
+    ignored.
+    """
     page, name = begun(walk)
     earlier = name.replace("2026", "2025")
     walk.write(TOOLS, earlier, WHOLE)

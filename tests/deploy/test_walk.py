@@ -469,7 +469,9 @@ def test_no_to_the_drain_ends_the_run(walk):
 
 
 def test_what_if_and_verify_change_nothing(walk):
-    """-WhatIf and -Verify change nothing, write no file, and do not announce what would stop."""
+    """The script's switches -WhatIf and -Verify change nothing, write no file, and do not announce
+    what would stop.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     for page in in_order(steps):

@@ -191,7 +191,9 @@ def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
 
 
 def test_differences_are_from_the_request_to_the_plan(rsa_key):
-    """A difference lists the old value first, and marks values that the plan adds with a plus sign."""
+    """A difference between a CSR and the plan lists the old value first, and marks added values
+    with a plus sign.
+    """
     request = build_request(content_of(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key)
     plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
     assert list_content_differences(request.content, content_of(plan)) == (

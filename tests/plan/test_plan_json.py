@@ -114,7 +114,10 @@ def test_the_day_of_judgement_stands_in_the_document():
 
 
 def test_international_names_stand_as_people_write_them_too():
-    """A name with A-labels also has its Unicode form. Other certificates do not have this key."""
+    """In the plan's document, a name with A-labels also has its Unicode form.
+
+    Other certificates do not have this key.
+    """
     planned = plan(front_end(extra_san="分公司.contoso.com"), edge())
     entries = plan_document(planned)["certificates"]
     (entry,) = [entry for entry in entries if "unicode" in entry]

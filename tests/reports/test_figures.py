@@ -521,7 +521,7 @@ def test_a_mark_of_one_day_stands_on_it():
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_words_end_where_the_days_begin(needs_a_look):
-    """Long texts, also bold ones, are cut off before the first day."""
+    """In the timeline, long texts, also bold ones, are cut off before the first day."""
     fact = DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
                         needs_a_look=needs_a_look)  # fmt: skip
     root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))

@@ -159,7 +159,7 @@ def test_workbook_on_paper(sample, tmp_path):
     pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
-    # The footer of each page names its sheet.
+    # The footer of each printed page of the workbook names its sheet.
     pages = {title: len(text.split(f"{title}Page")) - 1 for title in ("Certificates", "Servers")}
     assert pages["Certificates"] <= (2 if sample.name == "contoso" else 8)
     assert pages["Servers"] <= 3

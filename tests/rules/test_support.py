@@ -16,7 +16,9 @@ from lyncnb.rules.support import find_support, parse_support
     [("lync2013", "2023-04-11"), ("sfb2015", "2025-10-14"), ("sfb2019", "2025-10-14")],
 )
 def test_end_of_support_has_a_source(product, ends):
-    """The text says whether support has ended by the evaluation date, and has a source."""
+    """The text about a product says whether its support has ended by the evaluation date, and has a
+    source.
+    """
     support = find_support(product)
     assert product in products()
     assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")

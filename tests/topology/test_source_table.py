@@ -78,7 +78,7 @@ def test_a_message_shows_fifty_problems():
 
 
 def test_texts_are_numbered_once():
-    """A column stores each distinct text once, and returns all cells."""
+    """A column of a table stores each distinct text once, and returns all cells."""
     cells = ["b", "a", "b", "", "a"]
     texts = Texts.of(cells)
     assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])

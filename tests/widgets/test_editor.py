@@ -141,7 +141,9 @@ def test_options_take_texts(editor):
     ],
 )
 def test_options_refuse_what_cannot_be(editor, values, words):
-    """For an invalid option, the message contains the value, and options and plan do not change."""
+    """For an invalid option in the editor, the message contains the value, and options and plan do
+    not change.
+    """
     before = editor.options, editor.plan
     with pytest.raises(OptionsError, match=words):
         editor.change_options(**values)
