@@ -69,7 +69,7 @@ def test_every_day_is_in_one_week_of_its_month():
 def test_without_windows_there_are_none():
     """Without maintenance windows, servers may be changed on every date.
 
-    If all windows are empty, they may never be changed.
+    If no window has a date in the period, servers may never be changed.
     """
     assert read_work_days({}, {}).list_window_days(BEGIN, END) is None
     assert read_work_days({}, {"w": "2020-01-01"}).list_window_days(BEGIN, END) == set()

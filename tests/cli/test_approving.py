@@ -250,7 +250,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
 
 
 def around(days: int) -> str:
-    """Return the range of dates around today in the format of a list of allowed signers."""
+    """Return the date some days from today, in the format of a list of allowed signers."""
     return f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d}"
 
 

@@ -118,7 +118,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     [
         ("2008R2", "3des-sha1"),
         ("2012R2", "3des-sha1"),
-        # Tests of Windows showed that Server 2016 cannot read it either.
+        # Research showed that Server 2016 cannot read AES packages either.
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),
         ("2022", "aes256-sha256"),

@@ -101,5 +101,5 @@ def test_a_ca_that_only_renews_its_key_is_no_name_below():
     leaf, between = (read_certificate(der(one)) for one in (own, renewed))
     assert between.is_self_issued
     assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
-    # The certificate is a server certificate here.
+    # As the last certificate of a chain, it counts as an end-entity certificate.
     assert len(list(find_constraint_violations([between], issuer))) == 1
