@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -9,7 +10,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+
+import openpyxl
+from openpyxl.worksheet.worksheet import Worksheet
 
 OFFICE = shutil.which("soffice")
 PDF_TOOLS = shutil.which("pdfinfo") and shutil.which("pdftotext")
@@ -52,6 +57,59 @@ def words_in(pdf: Path, text: str = "") -> list[Word]:
             if text in ("", word.text):
                 found.append(Word(word.text or "", number, right - x, bottom - y))
     return found
+
+
+def check_workbook(data: bytes) -> None:
+    """Check that a workbook can be sorted, filtered and read on paper.
+
+    Dates and numbers have their types, text on paper has at least 8 points, and sheets that are
+    not a table or have no rows have no filter.
+    """
+    for sheet in openpyxl.load_workbook(io.BytesIO(data)):
+        is_list = sheet.max_row > 1 and sheet.title not in ("Cover", "Approval")
+        assert bool(sheet.auto_filter.ref) is is_list, sheet.title
+        _check_cells(sheet)
+        _check_paper(sheet)
+
+
+# Serial numbers, versions of Windows and digests can have only digits, but are not numbers.
+_DIGITS = ("Serial number", "Windows")
+_DAY_FORMATS = {10: "yyyy-mm-dd", 20: 'yyyy-mm-dd hh:mm "UTC"'}  # with the width of their text
+
+
+def _check_cells(sheet: Worksheet) -> None:
+    widths = {}
+    for dimension in sheet.column_dimensions.values():
+        widths |= dict.fromkeys(range(dimension.min, dimension.max + 1), dimension.width)
+    for cell in (cell for row in sheet.iter_rows(min_row=2) for cell in row):
+        where = f"{sheet.title} {cell.coordinate}: {cell.value!r}"
+        if isinstance(cell.value, str):
+            assert cell.data_type == "s", where
+            assert not re.fullmatch(
+                r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?( UTC|Z)?)?", cell.value
+            ), where
+            heading = sheet.cell(1, cell.column).value
+            assert heading in _DIGITS or not re.fullmatch(r"[\d.,]{1,15}", cell.value), where
+        elif isinstance(cell.value, date):
+            (needed,) = (n for n, code in _DAY_FORMATS.items() if code == cell.number_format)
+            assert widths[cell.column] > needed, where  # otherwise a program shows ###
+        else:
+            assert cell.value is None or isinstance(cell.value, int | float), where
+
+
+def _check_paper(sheet: Worksheet) -> None:
+    """Check that text has at least 8 points, and that each page has the headings."""
+    setup = sheet.page_setup
+    assert (setup.orientation, setup.paperSize) == ("landscape", 9)
+    assert sheet.print_title_rows == "$1:$1"
+    points = {
+        cell.font.size for row in sheet.iter_rows(max_row=min(20, sheet.max_row)) for cell in row
+    }
+    # If programs calculate the scale from the page, it depends on their fonts.
+    properties = sheet.sheet_properties.pageSetUpPr
+    assert not (properties and properties.fitToPage)
+    assert min(points) * min(setup.scale or 100, 100) >= 800, (sheet.title, setup.scale)
+    assert sheet.print_title_cols == "$A:$A"
 
 
 def office_pdf(path: Path, folder: Path) -> Path:

@@ -20,7 +20,7 @@ import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, answer_all, quick_cipher  # noqa: F401  (a fixture)
-from printing import unmarked
+from printing import check_workbook, unmarked
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -224,12 +224,13 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
         folder = planner.folder / "requests"
         issued = [one for one in read_manifest(folder).requests if one.issued]
         data = (folder / "summary.xlsx").read_bytes()
+        check_workbook(data)
         if not issued:
             assert "Inventory" not in openpyxl.load_workbook(io.BytesIO(data)).sheetnames
             continue
         shown = {
             (row["Server"], row["Type"], row["Thumbprint"], row["Serial number"], row["Issuer"],
-             row["Valid until"])
+             f"{row['Valid until']:%Y-%m-%d}")
             for row in sheet_rows(data, "Inventory")
         }  # fmt: skip
         assert shown == {

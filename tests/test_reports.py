@@ -17,6 +17,7 @@ import icalendar
 import openpyxl
 import pytest
 from places import REPOSITORY
+from printing import check_workbook
 
 import lyncnb as ln
 from lyncnb.authorities.survey.as_is import (
@@ -142,6 +143,7 @@ def read_csv(data: bytes) -> list[list[str]]:
 
 
 def read_xlsx(data: bytes) -> list[list[str]]:
+    check_workbook(data)
     book = openpyxl.load_workbook(io.BytesIO(data))
     return [[str(cell.value) for cell in sheet[1]] for sheet in book.worksheets]
 

@@ -8,12 +8,13 @@ import re
 import tempfile
 import time
 import zipfile
-from datetime import datetime
+from datetime import date, datetime
 
 import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from printing import check_workbook
 
 from lyncnb.base.shown import spreadsheets
 from lyncnb.base.shown.origin import Origin
@@ -175,9 +176,43 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
         to_xlsx([_sheet(("a", 1), ("b", 2), ("c", 3))], title="t")
 
 
+@pytest.mark.parametrize(
+    ("value", "read", "code"),
+    [
+        (date(2027, 3, 15), datetime(2027, 3, 15), "yyyy-mm-dd"),
+        ("2027-03-15", datetime(2027, 3, 15), "yyyy-mm-dd"),
+        ("2027-03-15 08:30 UTC", datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
+        (datetime(2027, 3, 15, 8, 30), datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
+        ("9999-12-31", datetime(9999, 12, 31), "yyyy-mm-dd"),
+        ("1900-02-28", "1900-02-28", "General"),  # Excel counts a day that did not exist
+        ("2027-02-29", "2027-02-29", "General"),
+        ("2027-03-15 or later", "2027-03-15 or later", "General"),
+        ("2027-03", "2027-03", "General"),
+        (1.5, 1.5, "General"),
+    ],
+)
+def test_xlsx_dates_and_numbers_have_their_types(value, read, code):
+    """A date is a cell that programs sort and filter as a date, and that shows the same text."""
+    data = to_xlsx([_sheet(("a", value))], title="t")
+    cell = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]["B2"]
+    assert (cell.value, cell.number_format) == (read, code)
+
+
+def test_xlsx_narrows_a_table_that_then_fits_on_a_page():
+    """Sentences wrap; a table that is still too wide continues on further pages."""
+    columns = tuple(f"c{n}" for n in range(8))
+    for text, width in (("word " * 20, 20), ("x" * 50, 51)):
+        data = to_xlsx([_sheet((text,) * 8, columns=columns)], title="t")
+        check_workbook(data)
+        made = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
+        assert made.column_dimensions["A"].width == pytest.approx(width, abs=3)
+
+
 def test_xlsx_without_rows():
-    """An empty table is a workbook with its headings."""
-    sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet()], title="t")))["Certificates"]
+    """An empty table is a workbook with its headings, and has no filter."""
+    data = to_xlsx([_sheet()], title="t")
+    check_workbook(data)
+    sheet = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
     assert [cell.value for cell in sheet[1]] == ["Name", "Count"]
     assert sheet.max_row == 1
 

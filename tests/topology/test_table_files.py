@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from printing import check_workbook
 from shell_kit import make_shell
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from topology_documents import front_end, topology_builder
@@ -140,6 +141,7 @@ def test_help_and_choices_of_the_template():
     """The template has a note at each heading, drop-down lists for all rows, text cells, and every
     column and role.
     """
+    check_workbook(template(".xlsx"))
     book = openpyxl.load_workbook(io.BytesIO(template(".xlsx")))
     sheet = book["Servers"]
     assert [cell.value for cell in sheet[1]] == [column.title for column in topology_columns()]

@@ -15,9 +15,10 @@ import string
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from .origin import UNKNOWN, Origin
@@ -51,7 +52,8 @@ class Sheet:
     without
     them, lyncnb measures the cells. ``form`` makes the sheet a form. ``links`` contains a web
     address
-    for the last cell in each row. Workbooks contain no other links.
+    for the last cell in each row. Workbooks contain no other links. ``has_filter`` is False for a
+    sheet that users read from top to bottom, such as a cover.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Sheet:
     widths: tuple[int, ...] = ()
     form: Form | None = None
     links: tuple[str, ...] = ()
+    has_filter: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,17 +166,19 @@ def _format_csv_line(row: Sequence[Any]) -> str:
 
 
 def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) -> bytes:
-    """Return sheets as an XLSX workbook that contains text and numbers, but no formulas.
+    """Return sheets as an XLSX workbook of text, numbers, and dates, without formulas.
 
-    Web addresses are text, except for :attr:`Sheet.links`.
+    Web addresses are text, except for :attr:`Sheet.links`. A text that is only a date
+    (``2027-03-15``) or a time in UTC (``2027-03-15 08:00 UTC``) becomes a date cell that shows the
+    same text, except in a form.
 
     Parameters
     ----------
     sheets : sequence of Sheet
-        Each sheet has a filter, and a heading that stays visible. Text wraps, and each item of a
-        list
-        has a separate line. On paper, sheets are one A4 landscape page wide, with the heading on
-        every page.
+        Each sheet with rows has a filter, unless :attr:`Sheet.has_filter` is False, and a heading
+        that stays visible. Text wraps, and each item of a list has a separate line. On paper, text
+        has at least 8 points. A sheet is one A4 landscape page wide if it fits. Otherwise it
+        continues on more pages, each with the heading row and the first column.
     title : str
         The title of the document.
     origin : Origin, optional
@@ -194,16 +199,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
     Cells with more than 32,767 characters are truncated (see :func:`fitting`).
     """
     buffer = io.BytesIO()
-    layouts = tuple(
-        (
-            sheet.title,
-            sheet.columns,
-            sheet.widths or _measure_widths(sheet),
-            sheet.form,
-            sheet.links,
-        )
-        for sheet in sheets
-    )
+    layouts = tuple(map(_lay_out, sheets))
     frame = ZipFile(io.BytesIO(_build_frame(layouts, title, origin)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
@@ -228,8 +224,17 @@ def _make_entry(name: str) -> ZipInfo:
     return entry
 
 
-# The title, headings, column widths, form, and links of a sheet.
-_Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None, tuple[str, ...]]
+class _Layout(NamedTuple):
+    """The layout of a sheet, without its rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    widths: tuple[int, ...]
+    form: Form | None
+    links: tuple[str, ...]
+    is_filtered: bool
+
+
 _PROPERTIES = "docProps/core.xml"
 _DATES = re.compile(rb"<dcterms:(created|modified)\b[^>]*>[^<]*</dcterms:\1>")
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
@@ -258,19 +263,25 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
         text = workbook.add_format({**lines, "num_format": "@"})
         grey = workbook.add_format({"italic": True, "font_color": "#6B7280"})
         blue = workbook.add_format({**lines, "text_wrap": True, "font_color": "#0B57D0"})
-        for name, columns, widths, form, links in layouts:
+        days = [workbook.add_format({**lines, "num_format": code}) for code in _DAY_FORMATS]
+        for layout in layouts:
+            form, last = layout.form, len(layout.columns) - 1
             body = text if form else wrapped
-            worksheet = workbook.add_worksheet(name)
-            _lay_out_for_paper(worksheet, origin.line)
-            for column, width in enumerate(widths):
+            worksheet = workbook.add_worksheet(layout.title)
+            _lay_out_for_paper(worksheet, layout.widths, origin.line)
+            for column, width in enumerate(layout.widths):
                 worksheet.set_column(column, column, width, body if form else None)
             worksheet.freeze_panes(1, 1)
-            for column, title_text in enumerate(columns):
+            for column, title_text in enumerate(layout.columns):
                 worksheet.write_string(0, column, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
-            for number, address in enumerate(links, start=1):
-                worksheet.write_url(number, len(columns) - 1, address, blue)
-            worksheet.autofilter(0, 0, 1, len(columns) - 1)
+            # The blank row also registers the formats of dates, in cells beyond the last column.
+            for column, day in enumerate(() if form else days, start=last + 1):
+                worksheet.write_blank(1, column, None, day)
+            for number, address in enumerate(layout.links, start=1):
+                worksheet.write_url(number, last, address, blue)
+            if layout.is_filtered:
+                worksheet.autofilter(0, 0, 1, last)
             if form:
                 _make_form(worksheet, form, grey)
     return buffer.getvalue()
@@ -313,17 +324,41 @@ def format_column(column: int) -> str:
 
 _A4 = 9  # The number for A4 in the XLSX format.
 
+# Cells have Calibri with 11 points, the default of the format. On paper, they have at least 8.
+_LEAST_SCALE = 73  # in percent: 8 / 11
 
-def _lay_out_for_paper(worksheet: Any, line: str) -> None:
+# The width of a landscape page of A4 between its margins, in pixels of 1/96 inch.
+_PAGE_PIXELS = int((297 / 25.4 - 2 * 0.35) * 96 * 0.99)
+
+# The width of a character in pixels: in the font that programs use if Calibri is not installed, and
+# in Calibri. A column also has a margin of 5 pixels.
+_WIDE_CHARACTER, _CHARACTER = 9.5, 7
+_COLUMN_MARGIN = 5
+
+
+def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    # A printed sheet is one page wide and can have any number of pages.
-    worksheet.fit_to_pages(1, 0)
+    # A scale that programs calculate from the page could be smaller. Pages that continue the same
+    # rows follow each other and repeat the first column.
+    scale = int(100 * _PAGE_PIXELS / _measure_pixels(widths, _WIDE_CHARACTER))
+    worksheet.set_print_scale(max(_LEAST_SCALE, min(scale, 100)))
+    worksheet.repeat_columns(0)
+    worksheet.print_across()
     worksheet.repeat_rows(0)
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
     # A footer has at most 255 characters; "&" begins a code, and "&&" is the character.
     words = line.replace("&", "&&")[:180]
     worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&RPage &P of &N")
+
+
+def _measure_pixels(widths: Iterable[int], character: float) -> float:
+    return sum(character * width + _COLUMN_MARGIN for width in widths)
+
+
+def _fits_page(widths: Iterable[int], character: float) -> bool:
+    """Return whether columns fit on the width of a page if they are printed at the least scale."""
+    return _measure_pixels(widths, character) * _LEAST_SCALE <= 100 * _PAGE_PIXELS
 
 
 # This thread makes many small writes and seldom releases the interpreter lock. Without pauses, a
@@ -368,27 +403,60 @@ _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
+# Dates and times in UTC, as lyncnb shows them, and the formats of their cells.
+_DAY = re.compile(r"[1-9]\d{3}-[01]\d-[0-3]\d(?: [0-2]\d:[0-5]\d UTC)?")
+_DAY_FORMATS = ("yyyy-mm-dd", 'yyyy-mm-dd hh:mm "UTC"')
+
+# The numbers of dates are days from this date. Earlier dates than the first have other numbers,
+# because Excel counts 1900-02-29, which did not exist.
+_DAY_ZERO = datetime(1899, 12, 30)
+_FIRST_DAY = datetime(1900, 3, 1)
+
+
+def _day_number(value: Any) -> int | float | None:
+    """Return the number of a date or time, or None if the value is not one."""
+    if isinstance(value, date):
+        text = f"{value:%Y-%m-%d}" if type(value) is date else f"{value:%Y-%m-%d %H:%M} UTC"
+    elif isinstance(value, str) and _DAY.fullmatch(value):
+        text = value
+    else:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+    except ValueError:
+        return None
+    if moment < _FIRST_DAY:
+        return None
+    passed = moment - _DAY_ZERO
+    return passed.days if len(text) == len("2027-03-15") else passed.total_seconds() / 86_400
+
+
 class _CellWriter:
     """Write rows as the XML of cells.
 
-    A column without a separate style uses the style of column A.
+    A column without a separate style uses the style of column A. The styles of dates are those of
+    the cells after the last column. A form has no such styles, and its dates are text.
     """
 
     def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
-        letters = [*map(format_column, range(columns))]
-        self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters]
+        letters = [*map(format_column, range(columns + len(_DAY_FORMATS)))]
+        self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters[:columns]]
+        self._days = [styles[letter] for letter in letters[columns:] if letter in styles]
 
     def row(self, number: int, values: Sequence[Any]) -> str:
         parts = [f'<row r="{number}">']
         for (letter, style), value in zip(self._columns, values, strict=True):
             cell = f'<c r="{letter}{number}" s="{style}"'
-            if type(value) is int:
+            if type(value) is int or type(value) is float:
                 parts.append(f"{cell}><v>{value}</v></c>")
-            elif value:
+            elif not value:
+                parts.append(f"{cell}/>")
+            elif self._days and (day := _day_number(value)) is not None:
+                style = self._days[isinstance(day, float)]
+                parts.append(f'<c r="{letter}{number}" s="{style}"><v>{day!r}</v></c>')
+            else:
                 text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
                 parts.append(f'{cell} t="inlineStr"><is>{_escape_xml(fitting(text))}</is></c>')
-            else:
-                parts.append(f"{cell}/>")
         parts.append("</row>")
         return "".join(parts)
 
@@ -415,13 +483,33 @@ def fitting(text: str) -> str:
     return text[: CELL_LENGTH - len(ending)] + ending
 
 
-def _measure_widths(sheet: Sheet) -> tuple[int, ...]:
+def _lay_out(sheet: Sheet) -> _Layout:
+    """Measure the first rows of a sheet, and return its layout."""
     # The filter's arrow needs the width of 3 characters.
     longest = [len(text) + 3 for text in sheet.columns]
-    for number, row in enumerate(sheet.rows()):
-        if number == _MEASURED_ROWS:
-            break
-        longest = [
-            max(width, len(format_cell(value))) for width, value in zip(longest, row, strict=True)
-        ]
-    return tuple(min(width + 1, _WIDEST) for width in longest)
+    words = [max(map(len, text.split()), default=0) + 3 for text in sheet.columns]
+    rows = [*islice(sheet.rows(), _MEASURED_ROWS)]
+    for row in rows:
+        for index, value in enumerate(row):
+            for line in map(str, value) if isinstance(value, tuple) else (format_cell(value),):
+                longest[index] = max(longest[index], len(line))
+                # A line that is not wider than the longest word contains no longer word.
+                if len(line) > words[index]:
+                    parts = [line] if _DAY.fullmatch(line) else [*line.split(), ""]
+                    words[index] = max(words[index], *map(len, parts), 0)
+    widths = sheet.widths or tuple(min(width + 1, _WIDEST) for width in longest)
+    if not sheet.form:
+        widths = _narrow(widths, [width + 1 for width in words])
+    is_filtered = sheet.has_filter and bool(rows)
+    return _Layout(sheet.title, sheet.columns, widths, sheet.form, sheet.links, is_filtered)
+
+
+def _narrow(widths: tuple[int, ...], words: Sequence[int]) -> tuple[int, ...]:
+    """Narrow columns, not below their longest words, if the sheet then fits on a page."""
+    least = [*map(min, widths, words)]
+    for character in (_WIDE_CHARACTER, _CHARACTER):
+        for share in range(100, -1, -1):
+            narrowed = [low + (wide - low) * share // 100 for low, wide in zip(least, widths)]
+            if _fits_page(narrowed, character):
+                return tuple(narrowed)
+    return widths

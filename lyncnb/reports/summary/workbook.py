@@ -43,21 +43,28 @@ def summary_workbook(summary: Summary) -> bytes:
     say = make_translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
-        for sheet in map(partial(_remove_number_column, summary), sheets_of(summary))
+        for sheet in map(partial(_convert_numbers, summary), sheets_of(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
     return to_xlsx(told, title=summary.title, origin=summary.origin)
 
 
-def _remove_number_column(summary: Summary, sheet: Sheet) -> Sheet:
-    """Return a sheet without its column of numbers, if no certificate has one."""
-    if summary.is_numbered or "No." not in sheet.columns:
+def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
+    """Return a sheet whose column "No." has numbers, or none if no certificate has a number."""
+    if "No." not in sheet.columns:
         return sheet
     place = sheet.columns.index("No.")
 
     def left(row: Sequence[Any]) -> tuple[Any, ...]:
         return (*row[:place], *row[place + 1 :])
 
+    def numbered(row: Sequence[Any]) -> tuple[Any, ...]:
+        # Several certificates have text, such as "1 to 7".
+        number = int(row[place]) if str(row[place]).isdigit() else row[place]
+        return (*row[:place], number, *row[place + 1 :])
+
+    if summary.is_numbered:
+        return replace(sheet, rows=lambda: map(numbered, sheet.rows()))
     return replace(
         sheet,
         columns=left(sheet.columns),
@@ -69,13 +76,7 @@ def _remove_number_column(summary: Summary, sheet: Sheet) -> Sheet:
 def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
     """Return every sheet, including empty ones, with titles in English."""
     return (
-        _sheet(
-            "Cover",
-            lambda: _cover(summary),
-            ("About", 0, 26),
-            ("What", 1, 110),
-            ("By when", 2, 34),
-        ),
+        _cover_sheet(summary),
         _sheet("Certificates", lambda: summary.members, *described(CERTIFICATES)),
         _sheet(
             "Names",
@@ -116,7 +117,13 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             *zip(spellings.COLUMNS, range(4), (24, 44, 44, 56), strict=True),
         ),
         _sheet("Renewals", lambda: _renewals(summary), *described(RENEWALS)),
-        _sheet("Approval", lambda: summary.approval, ("What", 0, 20), ("On record", 1, 120)),
+        _sheet(
+            "Approval",
+            lambda: summary.approval,
+            ("What", 0, 20),
+            ("On record", 1, 120),
+            has_filter=False,
+        ),
         _sheet(
             "Documents",
             lambda: summary.documents,
@@ -134,6 +141,7 @@ def _sheet(
     items: Callable[[], Iterable[Any]],
     *described: tuple[str, str | int | Callable[[Any], Any], int],
     links: tuple[str, ...] = (),
+    has_filter: bool = True,
 ) -> Sheet:
     """Return a sheet with a row for each item; a column has a heading, a value and a width."""
     made = columns(*((heading, value) for heading, value, _ in described))
@@ -143,6 +151,18 @@ def _sheet(
         rows=lambda: rows_of(made, items()),
         widths=tuple(width for *_, width in described),
         links=links,
+        has_filter=has_filter,
+    )
+
+
+def _cover_sheet(summary: Summary) -> Sheet:
+    return _sheet(
+        "Cover",
+        lambda: _cover(summary),
+        ("About", 0, 26),
+        ("What", 1, 110),
+        ("By when", 2, 34),
+        has_filter=False,
     )
 
 
