@@ -108,7 +108,9 @@ def test_expiring_is_not_stored(folder):
 
 
 def test_what_is_wrong_is_listed(folder):
-    """Missing, changed and readable files are problems, each with its path."""
+    """Status lists missing and changed files, and files that other users can read, each with its
+    path.
+    """
     names = [item.id for item in numbered(6).certificates]
     (folder / "csr" / f"{names[0]}.csr").unlink()
     (folder / "keys" / f"{names[1]}.key").write_bytes(b"damaged")

@@ -49,7 +49,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
 
 
 def test_what_the_output_is_made_of(tmp_path):
-    """An input file is never replaced by the output."""
+    """A file that a command reads is never replaced by the output of the command."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)

@@ -549,7 +549,7 @@ def test_nothing_is_signed_that_nobody_confirmed(planner):
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
 @pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
 def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
-    """On a terminal, certificates, date and digest are shown before the question."""
+    """On a terminal, the approve command shows certificates, date and digest before it asks."""
     screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen

@@ -207,7 +207,7 @@ def test_generations_pile_up():
 
 
 def test_renewals_are_named_by_any_beginning_that_fits_one():
-    """A request can be named by any unique beginning of its id."""
+    """A request can be named by any unique beginning of its id in a renewal."""
     requests = [wanted(1), wanted(2)]
     assert resolve_renewals(requests, ["Mediation-med00002"]) == {requests[1].id}
     assert resolve_renewals(requests, [requests[0].id]) == {requests[0].id}

@@ -323,7 +323,7 @@ def test_a_variable_that_will_not_do_is_named(monkeypatch):
 def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
     tmp_path, monkeypatch, typed
 ):
-    """The file is used first, then the environment, then the prompt.
+    """A passphrase is read from the file first, then from the environment, then from the prompt.
 
     The environment can be left out.
     """

@@ -160,8 +160,8 @@ def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
 
 
 def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
-    """If an older manifest lacks a generation of the history, an error names it, and no keys are
-    generated.
+    """If an older manifest lacks a generation that the history has, an error names it, and no keys
+    are generated.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")

@@ -73,7 +73,7 @@ def test_blank_rows_and_an_odd_hand_stay():
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):
-    """A missing row or column is reported."""
+    """A missing row or column of a CSV file is reported."""
     with pytest.raises(TopologyError, match=message):
         edit_csv("t.csv", written().encode(), changes)
 
