@@ -84,7 +84,7 @@ class Panel(anywidget.AnyWidget):
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         form = _make_bundle(*self.channel.make_first_form())
         self._set_shown(form)
-        self.channel.reset_page()
+        self.channel.forget_page_id()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.channel.prepare_content()
 

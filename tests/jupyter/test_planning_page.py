@@ -109,6 +109,22 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     expect(paper).to_have_css("fill", "rgb(22, 24, 27)")
 
 
+def test_a_reload_offers_the_unsaved_edits(page):
+    """Voila starts another kernel for a reloaded page. The page then offers the edits as a draft."""
+    page.get_by_role("button", name="Open the table").click()
+    page.get_by_label("Select dir01.contoso.net").check()
+    page.get_by_label("Column to set").select_option("site")
+    page.get_by_label("New Site").fill("Kaohsiung")
+    page.locator(".lc-bulk .lc-primary").first.click()
+    page.get_by_text("1 change, not saved").wait_for()
+    page.wait_for_timeout(3000)  # the draft is written after the last edit
+    page.reload()
+    page.get_by_role("button", name="Open the table").click()
+    page.get_by_text("Unsaved draft: 1 change").wait_for()
+    page.get_by_role("button", name="Restore", exact=True).click()
+    page.get_by_text("1 change, not saved").wait_for()
+
+
 def test_a_pasted_table_becomes_requests(page, workspace):
     """After rows are pasted and the passphrase is typed, the written requests are those of the
     pasted table.

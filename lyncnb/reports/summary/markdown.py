@@ -57,12 +57,12 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     if summary.spellings:
         yield _heading(spellings.HEADING, say)
         yield to_markdown(_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
-    servers = summary.servers[:rows_shown]
+    servers, labels = summary.servers[:rows_shown], summary.labels
     if servers:
         yield _heading("Servers", say)
         yield to_markdown(
             _titles(say, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"),
-            [_server(line, summary.labels) for line in servers],
+            [_server(line, labels) for line in servers],
         )
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"

@@ -161,7 +161,7 @@ class Channel(Generic[Told]):
             stop()
         self.at_end.clear()
 
-    def reset_page(self) -> None:
+    def forget_page_id(self) -> None:
         """Accept the next page as the page that shows the static output."""
         self._page_id, self.is_reloaded = "", False
 
