@@ -44,6 +44,9 @@ HOSTS = {
 
 # Works for which no address was found on 2026-11-28.
 WITHOUT_ADDRESS = {
+    "Microsoft Lifecycle, Lync Server 2013",
+    "Microsoft Lifecycle, Skype for Business Server 2015",
+    "Microsoft Lifecycle, Skype for Business Server 2019",
     "Microsoft security advisory 2862973, 2014-02-11",
     "Microsoft, Specify CRL distribution points (AD CS, a page without a date, as of 2026-11-24)",
     "Third party: masteringmsuc.com, 2012-05-30",

@@ -239,7 +239,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
     assert "“because”, now" in told
     assert "it proves everything" in told
     assert len(taken.reworded) == 3
-    with pytest.raises(PlanAltered, match="it is not approved"):
+    with pytest.raises(PlanAltered, match="the plan is not approved"):
         ln.write_requests(taken, tmp_path / "requests", passphrase="a passphrase of the test")
     for key, value in (("severity", "error"), ("about", "x"), ("code", "other"), ("accepted", "y")):
         worse = json.loads(redigested(document))
