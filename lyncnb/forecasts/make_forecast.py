@@ -106,14 +106,15 @@ def forecast(
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
     schedules = _Schedules(read, told, terms, days, begin)
-    entries, problems = schedules.all()
+    found, problems = schedules.all()
+    entries = tuple(_add_validations(found, schedules))
     return Forecast(
         source=read.plan.topology.source,
         origin=read.origin or build_origin(replace(read.plan, options=told)),
         product=read.plan.rules.product,
         start=begin,
         until=until,
-        entries=tuple(_add_validations(entries, schedules)),
+        entries=entries,
         problems=problems,
         freezes=terms.work.find_freezes(begin, until),
         limits=tuple(
@@ -123,7 +124,7 @@ def forecast(
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_list_notes(read, told)),
+        notes=tuple(_list_notes(read, told, entries)),
     )
 
 
@@ -574,7 +575,15 @@ def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
-def _list_notes(read: _ForecastInput, options: PlanOptions) -> Iterator[str]:
+def _list_notes(
+    read: _ForecastInput, options: PlanOptions, entries: tuple[ForecastEntry, ...]
+) -> Iterator[str]:
+    """Yield the assumptions, each with the number that results from it."""
+    ordered = [entry.id for entry in entries if entry.order_on]
+    orders = count_of(len(ordered), "order")
+    validations = count_of(
+        sum(len(entry.domains) for entry in entries if entry.validate_on), "validation"
+    )
     assumed = [
         certificate
         for certificate in read.plan.certificates
@@ -582,26 +591,31 @@ def _list_notes(read: _ForecastInput, options: PlanOptions) -> Iterator[str]:
         and not (certificate.id in read.held or options.validity_for("internal"))
         and not ((record := read.records.get(certificate.id)) and record.validity_days)
     ]
+    ids = {certificate.id for certificate in assumed}
+    concerned = sum(request_id in ids for request_id in ordered)
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
-                f"the forecast assumes {limit.value} days for "
+                f"for {concerned:,} of {orders}, the forecast assumes {limit.value} days for "
                 f"{count_of(len(assumed), 'certificate')} of an internal CA, because "
                 "plan.toml has no validity_days and "
                 f"no earlier validity is recorded; {limit.source}"
             )
     yield (
-        "the number of orders assumes that each certificate is renewed when a third of its "
+        f"for {orders}, the forecast assumes that each certificate is renewed when a third of its "
         "validity is left, for example a certificate of 365 days after 243 days"
     )
     public = [
         certificate for certificate in read.plan.certificates if certificate.issuer == "public"
     ]
     if any(certificate.subject.organization for certificate in public):
-        yield "the validations do not include verification of the organization (O) by a public CA"
+        yield (
+            f"the forecast counts {validations}, without verification of the organization (O) "
+            "by a public CA"
+        )
     if public:
         yield (
-            "the forecast assumes one DNS validation for each registrable domain and CA, or "
-            "for each name if the CA requires that. For certificates on record, it assumes "
-            "that validation took place on the first day of validity"
+            f"for {validations}, the forecast assumes one DNS validation for each registrable "
+            "domain and CA, or for each name if the CA requires that. For certificates on record, "
+            "it assumes that validation took place on the first day of validity"
         )

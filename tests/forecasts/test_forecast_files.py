@@ -103,6 +103,20 @@ def test_files_are_known_again(made, kind: OutputKind):
         assert is_ours(io.BytesIO(data)), ending
 
 
+def test_each_assumption_names_the_number_that_results(made):
+    """The numbers beside the assumptions are the sums of the work, in every format for readers."""
+    orders, validations = (
+        sum(getattr(month, name) for month in made.months) for name in ("orders", "validations")
+    )
+    texts = [write_report(forecast_report(made), ending).decode() for ending in (".html", ".md")]
+    texts.append("\n".join(report_lines(forecast_report(made), width=10_000)))
+    assert orders > validations > 1
+    for text in texts:
+        assert f"for {orders:,} orders, the forecast assumes that each certificate" in text
+        assert f"of {orders:,} orders, the forecast assumes 365 days" in text
+        assert f"for {validations:,} validations, the forecast assumes one DNS" in text
+
+
 def test_tables_agree(made):
     """The CSV file, workbook, DataFrame and JSON have the same certificates."""
     frame = made.to_frame()
