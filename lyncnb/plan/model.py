@@ -63,7 +63,10 @@ class ExplainedName:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Table):
-    """All names on all certificates for a server; empty if the server needs no certificate."""
+    """The names on all certificates for a server, or in the plan if ``server`` is empty.
+
+    It is empty if the server needs no certificate.
+    """
 
     server: str
     names: tuple[ExplainedName, ...]
@@ -89,7 +92,7 @@ class Explanation(Table):
         ]
 
     def _summary(self) -> str:
-        return f"Names on the certificates of {self.server}"
+        return f"Names on the certificates {f'of {self.server}' if self.server else 'in the plan'}"
 
     def _repr_html_(self) -> str:
         """Return an HTML table for each certificate; names with the same reason share a row."""
@@ -118,7 +121,7 @@ class Explanation(Table):
 
     def __str__(self) -> str:
         if not self.names:
-            return f"{self.server} needs no certificate"
+            return f"{self.server or 'the deployment'} needs no certificate"
         lines: list[str] = []
         shown: tuple[str, ...] = ()
         for item in self.names:
@@ -365,10 +368,8 @@ class CertificatePlan(Table):
 
         The digest covers which certificates are requested during server setup, because an approval
         applies to the requests to a CA. It does not cover the reasons for the names, so that a
-        better
-        explanation does not change it. The order of rows, additional columns, and saving the table
-        in
-        another program also do not change the digest.
+        better explanation does not change it. The order of rows, additional columns, and saving the
+        table in another program also do not change the digest.
         """
         return compute_plan_digest(self.rules.product, self.certificates)
 
@@ -411,6 +412,17 @@ class CertificatePlan(Table):
                 f'the topology has no server "{server}"', hint=self._suggest_servers(wanted)
             )
         return Explanation(server=wanted, names=tuple(rows), plan=self)
+
+    def names(self) -> Explanation:
+        """Explain every name in the plan, for example to find the certificates with ``meet`` names.
+
+        Returns
+        -------
+        Explanation
+            A row for each certificate, name, and reason, in the order of the plan.
+        """
+        rows = [row for item in self.certificates for row in self._explain_certificate(item)]
+        return Explanation(server="", names=tuple(rows), plan=self)
 
     def _explain_certificate(self, certificate: PlannedCertificate) -> list[ExplainedName]:
         rule = next(rule for rule in self.rules.certificates if rule.id == certificate.rule)

@@ -185,6 +185,22 @@ class TestExplain:
         assert caught.value.hint == "the topology has no servers"
 
 
+def test_the_names_of_a_plan_answer_which_certificates_have_a_name(data):
+    """The frame has each name on each certificate with its reason, and merges by certificate."""
+    planned = plan_certificates(read_topology(data / "contoso.csv"), load_rules())
+    frame = planned.names().to_frame()
+    listed = frame.groupby("Certificate")["Name"].agg(set).to_dict()
+    assert listed == {
+        certificate.id: {*certificate.names, certificate.subject.common_name}
+        for certificate in planned.certificates
+    }
+    meet = frame[frame["Name"].str.startswith("meet.")]
+    expected = [c.id for c in planned.certificates if any(n.startswith("meet.") for n in c.names)]
+    assert list(dict.fromkeys(meet["Certificate"])) == expected
+    assert set(meet["Rule"]) <= set(planned.rules.names)
+    assert meet["Why"].str.len().min() > 10
+
+
 def test_a_plan_is_a_table():
     """A plan's table has a row for each certificate in plain text, and markup in site names is
     escaped.

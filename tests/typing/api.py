@@ -146,6 +146,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
         assert_type(certificate.subject, DistinguishedName)
         assert_type(certificate.subject_alt_name, tuple[SanEntry, ...])
     why = planned.explain("fe01.contoso.net")
+    planned.names().to_frame()
     assert_type(why, Explanation)
     names: Sequence[ExplainedName] = why.names
     print(names[0].name)
