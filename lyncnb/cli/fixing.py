@@ -81,14 +81,14 @@ def _make_table_change(
 
 def _describe_cells(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
     for heading, column in fixed_plan.headings.items():
-        yield f'the heading "{heading}" becomes "{column}"'
+        yield f'the heading "{heading}" changed to "{column}"'
     columns = plan.topology.columns
     for row, texts in fixed_plan.cells.items():
         cells = dict(zip(columns, plan.topology.cells[row]))
         for column, text in texts.items():
             new = f'"{text}"' if text else "blank"
             where = f"{cells['server_fqdn']} ({cells['role']}), column {column}"
-            yield f'{where}: "{cells[column]}" becomes {new}'
+            yield f'{where}: "{cells[column]}" changed to {new}'
 
 
 def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:

@@ -413,7 +413,8 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     assert code in received.out
     ended = shell("steps", "requests")
     assert ended.status == 1
-    assert f"{place}/{found.name} is not the" in ended.out
+    problem = {"returned": "differs from the file", "pfx": "is not the package"}[place]
+    assert f"{place}/{found.name} {problem}" in ended.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
     assert found.stem + ".pfx" not in scripts
     if place == "pfx":  # After it is packaged again, the package matches the record.

@@ -46,7 +46,7 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
         files[0].with_name("t.csv.bak").read_bytes(),
         files[1].with_name("plan.toml.bak").read_bytes(),
     ) == (TABLE, OPTIONS)
-    assert 'row 5, column web_internal_fqdn: "x.a.com" becomes blank' in done.out
+    assert 'row 5, column web_internal_fqdn: "x.a.com" changed to blank' in done.out
     assert "+xmpp_host_names = false  # who said so?" in done.out
     assert "0 errors" in done.out
     again = shell(*arguments, "--yes")
@@ -89,7 +89,7 @@ def test_without_a_terminal_it_needs_yes(shell, files, arguments):
     done = shell.process(*arguments)
     assert done.status == 2
     assert "add --yes" in done.err
-    assert "becomes blank" in done.out
+    assert "changed to blank" in done.out
     assert (files[0].read_bytes(), files[1].read_bytes()) == (TABLE, OPTIONS)
     assert not list(shell.folder.glob("*.bak"))
 
@@ -124,7 +124,7 @@ def test_a_topology_document_is_not_written(shell, name):
     document = shell.write(name, form(clusters))
     before = document.read_bytes()
     done = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
-    cell = 'se01.contoso.com (StandardEdition), column web_internal_fqdn: "x.contoso.com" becomes blank'
+    cell = 'se01.contoso.com (StandardEdition), column web_internal_fqdn: "x.contoso.com" changed to blank'
     assert cell in done.out
     assert "Change these cells yourself" in done.out
     assert "No files were written" in done.err

@@ -306,7 +306,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "lyncnb stops when the keys in progress are written" in err
-    assert "canceled: run the command again to complete" in out
+    assert "canceled; run the command again to complete" in out
     assert "Traceback" not in err
     finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
     assert 0 < len(finished) < 31

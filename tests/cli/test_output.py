@@ -45,7 +45,7 @@ def test_plan_fits_the_terminal(shell, topology, columns):
     lines = [line for line in text.splitlines() if "lyncnb " not in line]
     assert max(map(len, lines)) <= columns
     assert "lyncdiscoverinternal.contoso.com" in text
-    assert text.startswith("1: Role FrontEnd; " if columns < 80 else "No.  Role ")
+    assert text.startswith("FrontEnd: Server or pool" if columns < 80 else "Role ")
 
 
 def test_plan_in_a_pipe(shell, topology):
@@ -54,9 +54,9 @@ def test_plan_in_a_pipe(shell, topology):
     text = shell.process("plan", topology.name, environment={"COLUMNS": ""}).out
     first, *certificates = text[: text.index("\n\n")].splitlines()
     assert re.split(r"  +", first) == [
-        *("No.", "Role", "Server or pool", "Subject", "Names", "Issuer", "Key"),
+        *("Role", "Server or pool", "Subject", "Names", "Issuer", "Key"),
     ]
-    assert [line.split()[0] for line in certificates] == ["1", "2", "3"]
+    assert [line.split()[0] for line in certificates] == ["FrontEnd", "FrontEnd", "Deployment"]
     assert max(map(len, text.splitlines())) <= 100
     assert " ".join(text.split()).endswith(
         f"Next: Write the requests: lyncnb request {topology.name} FOLDER"

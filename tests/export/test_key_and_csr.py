@@ -76,10 +76,10 @@ def wrong_answers():
         "another request": ((sealed_key(key), own_name), "not the planned one .subject CN"),
         "bad signature": ((sealed_key(key), tampered), "whose signature does not verify"),
         "another key": ((sealed_key(another), der), "a key that does not belong to its request"),
-        "key in the clear": ((keys.to_pkcs8(key), der), "cannot be opened"),
+        "key in the clear": ((keys.to_pkcs8(key), der), "cannot be decrypted"),
         "no key": ((seal(b"0", public=RUN.public, about="Edge-1"), der), "that is not a key"),
-        "for another run": (make_sealed("Edge-1", CONTENT, RunKey().public), "cannot be opened"),
-        "for another request": (make_sealed("Edge-2", CONTENT, RUN.public), "cannot be opened"),
+        "for another run": (make_sealed("Edge-1", CONTENT, RunKey().public), "cannot be decrypted"),
+        "for another request": (make_sealed("Edge-2", CONTENT, RUN.public), "cannot be decrypted"),
     }
 
 

@@ -32,7 +32,9 @@ def test_another_run_or_request_cannot_open_it():
     """An encrypted key is bound to its run and its request, and no other can decrypt it."""
     sealed = seal(b"key", public=RUN.public, about="Edge-1")
     for run, about in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
-        with pytest.raises(BundleError, match="that a worker sent for .* cannot be opened"):
+        with pytest.raises(
+            BundleError, match="that a worker process sent for .* cannot be decrypted"
+        ):
             run.open(sealed, about=about)
 
 
@@ -41,14 +43,14 @@ def test_a_changed_byte_is_noticed(place):
     """A changed byte in the encapsulated key or in the ciphertext is detected."""
     sealed = bytearray(seal(b"some key", public=RUN.public, about="a"))
     sealed[place] ^= 1
-    with pytest.raises(BundleError, match="cannot be opened"):
+    with pytest.raises(BundleError, match="cannot be decrypted"):
         RUN.open(bytes(sealed), about="a")
 
 
 @pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
 def test_what_was_never_sealed_does_not_open(sealed):
     """Encrypted messages that are too short or all zero are rejected with the same text."""
-    with pytest.raises(BundleError, match="cannot be opened"):
+    with pytest.raises(BundleError, match="cannot be decrypted"):
         RUN.open(sealed, about="a")
 
 

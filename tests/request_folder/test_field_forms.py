@@ -25,8 +25,16 @@ def problems_of(document: dict) -> list[Problem]:
         (("plan", "exportable"), "yes", 'plan.exportable\' must be true or false, not "yes"'),
         (("plan", "role"), 5, "plan.role' must be one line of text, not 5"),
         (("plan", "role"), "a\nb", "plan.role' must be one line of text"),
-        (("plan", "servers"), ["a", 5], "plan.servers' must be a list with a host name"),
-        (("plan", "servers"), ["../a"], "plan.servers' must be a list with a host name"),
+        (
+            ("plan", "servers"),
+            ["a", 5],
+            "plan.servers' must be a list in which each value is a host name",
+        ),
+        (
+            ("plan", "servers"),
+            ["../a"],
+            "plan.servers' must be a list in which each value is a host name",
+        ),
         (("plan", "issuer"), "../a", "plan.issuer' must be internal or public"),
         (("key_holder",), "..\\a", "key_holder' must be the name of a computer"),
         (("plan", "subject"), ["CN"], "plan.subject' must be a table, not a list of 1"),

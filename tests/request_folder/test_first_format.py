@@ -73,7 +73,7 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
         packages = write_pfx(
             match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
         )
-        assert {one.action for one in packages.packages} == {"kept", "refused"}
+        assert {one.action for one in packages.packages} == {"kept", "waiting"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
         # The plan, key bindings, evidence about the CA and the commands of the steps are added
         # once.

@@ -33,7 +33,7 @@ def next_kernel(monkeypatch):
     """Make the process appear as another kernel, as after a restart."""
 
     def restart(name: str = "later") -> None:
-        monkeypatch.setattr(unsaved, "_kernel", lambda: name)
+        monkeypatch.setattr(unsaved, "_name_kernel", lambda: name)
 
     return restart
 

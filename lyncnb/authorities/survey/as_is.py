@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import ClassVar
 
@@ -211,7 +211,7 @@ class AsIs(Table):
     unplanned: tuple[UnplannedCertificate, ...]
     files: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
-    origin: Origin = UNKNOWN
+    origin: Origin = field(default=UNKNOWN, compare=False)
 
     @property
     def exit_status(self) -> int:
