@@ -572,9 +572,9 @@ LEAD = (
 )
 
 
-#: What a saved plan proves without a signature.
+#: What a saved plan shows without a signature.
 UNSIGNED = (
-    "Without a signature, a saved plan proves that nothing was altered, but not who approved it."
+    "Without a signature, a saved plan shows changes made by mistake, but not who approved it."
 )
 
 
