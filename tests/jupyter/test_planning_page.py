@@ -119,7 +119,7 @@ def test_a_reload_offers_the_unsaved_edits(page):
     page.get_by_text("1 change, not saved").wait_for()
     page.wait_for_timeout(3000)  # the draft is written after the last edit
     page.reload()
-    page.get_by_role("button", name="Open the table").click()
+    page.get_by_role("button", name="Open the table").click(timeout=60_000)
     page.get_by_text("Unsaved draft: 1 change").wait_for()
     page.get_by_role("button", name="Restore", exact=True).click()
     page.get_by_text("1 change, not saved").wait_for()

@@ -4,6 +4,12 @@
 
 const OLDER = "This output shows an older plan. To update it, run the cell again.";
 
+/** @param {Element | null} cell the number at its prompt, or 0 */
+function countOf(cell) {
+  const match = /\[(\d+)\]/.exec(cell?.querySelector(".jp-InputPrompt")?.textContent ?? "");
+  return match ? Number(match[1]) : 0;
+}
+
 /**
  * Scrolls to the editor after Run All, because JupyterLab stays at the last cell. If the user has
  * scrolled, clicked or typed in the meantime, nothing moves.
@@ -19,9 +25,14 @@ function showAfterRunAll(root) {
   let wasBusy = false;
   const timer = setInterval(() => {
     const notebook = root.closest(".jp-Notebook");
-    const isBusy = [...(notebook?.querySelectorAll(".jp-CodeCell") ?? [])].some((cell) =>
+    const cells = [...(notebook?.querySelectorAll(".jp-CodeCell") ?? [])];
+    const isBusy = cells.some((cell) =>
       !cell.contains(root) && cell.querySelector(".jp-InputPrompt")?.textContent?.includes("[*]"));
-    wasBusy ||= isBusy;
+    // A slow page draws the editor when the cells below are already done. Just after a reload of
+    // the page, their numbers prove nothing.
+    const own = countOf(root.closest(".jp-CodeCell"));
+    const isLater = own > 0 && performance.now() > 15000 && cells.some((cell) => countOf(cell) > own);
+    wasBusy ||= isBusy || isLater;
     rest = isBusy ? 0 : rest + 1;
     left -= 1;
     if (notebook && !isTouched && left && (!wasBusy || rest < 3) && (wasBusy || left > 590)) return;
@@ -40,12 +51,6 @@ function watchNotebook(root) {
   function cells() {
     const notebook = root.closest(".jp-Notebook");
     return notebook ? [...notebook.querySelectorAll(".jp-CodeCell")] : [];
-  }
-
-  /** @param {Element} cell */
-  function countOf(cell) {
-    const found = /\[(\d+)\]/.exec(cell.querySelector(".jp-InputPrompt")?.textContent ?? "");
-    return found ? Number(found[1]) : 0;
   }
 
   function draw() {
