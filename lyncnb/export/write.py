@@ -50,7 +50,7 @@ from ..request_folder.folder_location import (
     explain_open_disk,
     list_location_warnings,
 )
-from ..request_folder.history import recorded
+from ..request_folder.history import is_history_missing, recorded
 from ..request_folder.key_bindings import add_bindings
 from ..request_folder.leftovers import move_files
 from ..request_folder.manifest import (
@@ -113,7 +113,8 @@ def write(
     preview = _look(folder, order, cipher)
     if preview is not None:
         confirm(preview)
-        if preview.is_quiet and not _is_news(preview, recovery):
+        is_complete = not is_history_missing(folder, preview.manifest)
+        if preview.is_quiet and is_complete and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # Keep only one copy, because 100,000 requests take about 300 MB.
     with writing(folder, order, lock_seconds):

@@ -449,6 +449,15 @@ def compare_history(
     return problems, tuple(notes)
 
 
+def is_history_missing(folder: Path, manifest: Manifest) -> bool:
+    """Return whether a folder in the current format has requests, but no history.
+
+    This is so if the first run ended after it had saved the manifest.
+    """
+    is_current = manifest.format == FORMAT and bool(manifest.requests)
+    return is_current and files.is_missing(folder / HISTORY_NAME)
+
+
 def _report_no_history(manifest: Manifest) -> Iterator[str]:
     """Report a missing history, except in a folder in an earlier format."""
     if manifest.format == FORMAT and manifest.requests:
@@ -537,13 +546,15 @@ class Run:
         if is_done and self.command == REBUILD:
             new += _record_lost_events(self.folder, self.latest, self.now)
             is_whole = True
-        if not new and not self.did:
-            return
         # If events are missing, the next run compares the manifest and the history again.
         state = _compute_events_digest(events) if is_whole else ""
-        lines = [self._build_line(LATER, "", self.later, ())] if self.later else []
-        lines.append(self._build_line(self.command, self.reason, new, self.did, state))
-        _append_lines(self.folder, lines)
+        if new or self.did:
+            lines = [self._build_line(LATER, "", self.later, ())] if self.later else []
+            lines.append(self._build_line(self.command, self.reason, new, self.did, state))
+            _append_lines(self.folder, lines)
+        elif self.later and self.latest.format == FORMAT:
+            # The process of an earlier run ended between the manifest and the history.
+            _append_lines(self.folder, [self._build_line(LATER, "", self.later, (), state)])
 
     def _build_line(
         self,

@@ -75,9 +75,9 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
         )
         assert {one.action for one in packages.packages} == {"kept", "waiting"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
-        # The plan, key bindings, evidence about the CA and the commands of the steps are added
-        # once.
-        news = {"manifest.json", "manifest.v1.json", "plan.json", *SUMMARY_NAMES}
+        # The plan, key bindings, evidence about the CA, the commands of the steps, and the history
+        # are added once.
+        news = {"manifest.json", "manifest.v1.json", "plan.json", "history.jsonl", *SUMMARY_NAMES}
         assert changed == (set() if number else news)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 

@@ -270,3 +270,17 @@ def test_a_retired_request_and_a_revocation_are_events(folder):
     (event,) = events(folder, "retired")
     assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")
     assert replace(read_manifest(folder)).by_id[event.id].state == "retired"
+
+
+def test_the_same_again_completes_a_history_that_a_killed_run_did_not_begin(folder):
+    """If the first run ends after the manifest and before the history, the next run records it."""
+    path, before = folder / "history.jsonl", snapshot(folder, but_lock=True)
+    path.unlink()
+    assert set(write(numbered(3), folder).counts()) == {"kept"}
+    assert [one["command"] for one in lines(folder)] == ["recorded later"]
+    assert len(events(folder, "requested")) == 3
+    assert ln.folder_status(folder, today=TODAY).notes == ()
+    whole = snapshot(folder, but_lock=True)
+    assert whole.keys() == before.keys()
+    write(numbered(3), folder)
+    assert snapshot(folder, but_lock=True) == whole
