@@ -113,8 +113,8 @@ def write(
     preview = _look(folder, order, cipher)
     if preview is not None:
         confirm(preview)
-        is_complete = not is_history_missing(folder, preview.manifest)
-        if preview.is_quiet and is_complete and not _is_news(preview, recovery):
+        is_same = preview.is_quiet and not _is_news(preview, recovery)
+        if is_same and not is_history_missing(folder, preview.manifest):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # Keep only one copy, because 100,000 requests take about 300 MB.
     with writing(folder, order, lock_seconds):
