@@ -21,6 +21,8 @@ export default {
       speaker.clear();
       kernel.send({ type: "ask", folder: folder.value });
     });
+    // Until the kernel has answered, the fields are empty and there is nothing to open.
+    open.disabled = ask.disabled = true;
     path.onkeydown = (event) => { if (event.key === "Enter") open.click(); };
 
     const root = h("div", { class: "lyncnb lc-table-source", role: "group", "aria-label": "The table to plan" },
@@ -38,6 +40,7 @@ export default {
         files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
         path.value ||= message.files.find((name) => name.endsWith("contoso.csv")) ?? "";
         folder.value ||= message.folder;
+        open.disabled = ask.disabled = false;
       },
       opened: (message) => speaker.say(message.words),
       refused: (message) => speaker.refuse(message.lines),
