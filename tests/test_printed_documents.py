@@ -13,7 +13,7 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from folders import make_folder
 from lab_driver import CHROMIUM
-from places import DATA
+from places import DATA, REPOSITORY
 from printing import PDF_TOOLS, opened, page_count, torn_tokens, words_in
 
 import lyncnb as ln
@@ -25,6 +25,8 @@ from lyncnb.deploy.checklist import to_html
 from lyncnb.deploy.request_scripts import request_scripts
 from lyncnb.deploy.steps import procedure_of
 from lyncnb.forecasts.forecast_files import forecast_report
+from lyncnb.jupyter.notebook_files import read_notebook
+from lyncnb.jupyter.shared_page import render_notebook
 from lyncnb.reports.compare import compare_plans
 from lyncnb.reports.comparison_report import Comparison, comparison_report
 from lyncnb.reports.find_causes import find_causes
@@ -121,6 +123,20 @@ def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, document, 
     assert torn_tokens(pdf, tokens(plan)) == []
     assert page_count(pdf) <= MOST_PAGES[document][number]
     assert words_in(pdf)
+
+
+@pytest.mark.parametrize(("name", "most"), [("plan", 23), ("receive", 5)])
+def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, name, most):
+    """The tables of a shared notebook split no token, and their text has at least 6 points."""
+    path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
+    notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
+    path.write_text(render_notebook(notebook, title=name), "utf-8")
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    assert torn_tokens(pdf, tokens(plan_of(CONTOSO))) == []
+    assert page_count(pdf) <= most
+    # A box of text is a sixth higher than its font.
+    assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
 
 
 # Elements wider than the screen that are in no scrolling element, and scrolling elements that are

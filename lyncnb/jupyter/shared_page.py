@@ -60,15 +60,7 @@ CLEAN_COPY = outputs.OutputKind(
 # separate pages in portrait.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
-# A reader cannot scroll on paper, so all columns get almost the same width, and longer texts are
-# wrapped.
-_SHARES = "\n".join(
-    f".lyncnb-table:has(tr>:nth-child({columns})):not(:has(tr>:nth-child({columns + 1}))):not(#x) "
-    f":is(td,th){{min-width:{110 / columns:.1f}em}}"
-    for columns in range(_UPRIGHT_COLUMNS + 1, 17)
-)
 _ON_THEIR_SIDE = (
-    f"{_SHARES}\n"
     "@page{size:A4 landscape;margin:10mm}\n@page upright{size:A4;margin:13mm 12mm}\n"
     ".lyncnb-figure{page:upright}\n.text:has(+.cell .lyncnb-figure){page:upright}\n"
     ".lyncnb-high{height:auto!important;position:static!important;break-before:auto!important}\n"
@@ -210,6 +202,8 @@ blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
 @media print{
 details.code:not([open]){display:none}
 table{font-size:7pt;width:100%}th,td{padding:1pt 2.5pt;white-space:normal}
+table.lyncnb-table:not(#x) :is(td,th){min-width:3em}
+table:has(tr>:nth-child(7)){font-size:6.4pt}
 pre{font-size:7.5pt}
 LAYOUT
 }

@@ -32,8 +32,10 @@ _NO_WORDS = re.compile(r"<(style|title|script|svg)\b.*?</\1>|<(?!wbr>)[^>]*>", r
 _WORD = re.compile(r"(?:[!-%'-;=?-~]|&[#\w]+;|<wbr>)+")
 _DAY = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d")
 _MAY_BREAK = re.compile(
-    rf"<wbr>|{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
+    rf"{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
 )
+# The id of a certificate, also as the name of a file, can break after its hyphens.
+_ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
 _FITS = 44  # characters; a longer word may be wider than its column …
 _PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")  # … and may break after these
 
@@ -124,12 +126,16 @@ def _with_whole_words(page: str) -> str:
     """Mark the words of a page that could break, so that paper keeps them in one line."""
 
     def marked(word: re.Match[str]) -> str:
-        is_long = len(word[0].replace("<wbr>", "")) > _FITS
-        if not is_long and not _MAY_BREAK.search(word[0]):
+        plain = word[0].replace("<wbr>", "")
+        is_long = len(plain) > _FITS
+        is_whole = ".<wbr>" in word[0] or _MAY_BREAK.search(plain)
+        if _ID.fullmatch(plain) or not (is_long or is_whole):
             return word[0]
-        parts = _PART.findall(word[0]) if is_long else [word[0]]
+        parts = _PART.findall(word[0]) if is_long or ",<wbr>" in word[0] else [word[0]]
         return "<wbr>".join(f'<span class="{_size(part)}">{part}</span>' for part in parts)
 
+    # A sanitized notebook has the same elements as XML writes them.
+    page = page.replace("<wbr/>", "<wbr>")
     parts, place = [], 0
     for found in _NO_WORDS.finditer(page):
         parts += [_WORD.sub(marked, page[place : found.start()]), found[0]]
