@@ -157,6 +157,15 @@ def cut_off(page) -> list[str]:
     )
 
 
+def overflowing_cells(page) -> list[str]:
+    """Return the cells whose text extends into the next cell."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('td,th')]
+            .filter(cell => cell.scrollWidth > cell.clientWidth + 1)
+            .map(cell => cell.textContent.slice(0, 60))"""
+    )
+
+
 def torn_words(page) -> list[str]:
     """Return the words that continue on a second line, in tables with up to 16 columns."""
     return page.evaluate(
