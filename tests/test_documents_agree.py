@@ -107,7 +107,7 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     folder = planner.folder / "requests"
     workbook = (folder / "summary.xlsx").read_bytes()
     found = {
-        "summary.csv": numbers_of_rows(table((folder / "summary.csv").read_bytes()), "ID"),
+        "summary.csv": numbers_of_rows(table((folder / "summary.csv").read_bytes()), "Certificate"),
         "summary.xlsx": numbers_of_rows(sheet_rows(workbook, "Files"), "ID"),
         "summary.xlsx, certificates": numbers_of_rows(
             sheet_rows(workbook, "Certificates"), "CSR file"
@@ -158,7 +158,7 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
                 rows = re.findall(r"^(\d+)\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
                 found[name] = {stem: number for number, stem in rows}
             elif name.endswith("summary.csv"):
-                found[name] = numbers_of_rows(table(data), "Request")
+                found[name] = numbers_of_rows(table(data), "Certificate")
     return found
 
 

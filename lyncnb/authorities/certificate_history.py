@@ -130,7 +130,7 @@ class CertificateHistory(Table, Told):
     told: ClassVar = ("folder", "on", "generations", "notes")
 
     _columns: ClassVar = columns(
-        ("Request", lambda row: row[0].id),
+        ("Certificate", lambda row: row[0].id),
         ("Generation", lambda row: row[0].generation),
         ("Serial number", lambda row: row[0].serial),
         ("When", lambda row: row[1].at),

@@ -19,7 +19,7 @@ from ..base.disk.outputs import OutputKind, check_output, is_page, match_packed_
 from ..base.disk.zip_file import write_zip
 from ..base.records import Told
 from ..base.shown.spreadsheets import to_csv
-from ..base.shown.tables import Table, count_of, count_same
+from ..base.shown.tables import Table, count_of, count_same, list_headings, rows_of
 from ..base.times import day_of
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
@@ -43,7 +43,6 @@ from .submission import (
     check_template,
     choose_part_folder,
     list_name_lines,
-    request_rows,
     submit_script,
     write_part_page,
 )
@@ -71,6 +70,8 @@ class Handover(Table, Told):
         "parts",
     )
 
+    _columns: ClassVar = COLUMNS
+
     path: Path
     parts: tuple[Part, ...]
     missing: str = ""  # Values that are missing on the pages, with the options that set them.
@@ -81,11 +82,8 @@ class Handover(Table, Told):
         """All requests in the package."""
         return tuple(record for part in self.parts for record in part.requests)
 
-    def _headings(self) -> tuple[str, ...]:
-        return COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        return request_rows(self.requests)
+    def _items(self) -> tuple[RequestRecord, ...]:
+        return self.requests
 
     def _summary(self) -> str:
         return self.summary()
@@ -398,7 +396,9 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
         entries[f"{folder_name}/README.html"] = write_part_page(part, cover=cover).encode()
         if not part.requests:
             continue
-        entries[f"{folder_name}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
+        entries[f"{folder_name}/summary.csv"] = to_csv(
+            list_headings(COLUMNS), rows_of(COLUMNS, part.requests)
+        )
         entries[f"{folder_name}/names.txt"] = list_name_lines(part.requests)
         if part.issuer == "internal":
             entries[f"{folder_name}/submit.cmd"] = submit_script(

@@ -80,8 +80,8 @@ class ReceivedRequests(Table, Told):
     )
 
     _columns: ClassVar = columns(
+        ("Certificate", "request_id"),
         ("File", "file"),
-        ("Request", "request_id"),
         ("Done", "action"),
         ("Key on", "key_holder"),
         ("Findings", lambda row: tuple(finding.code for finding in row.findings)),

@@ -65,7 +65,7 @@ class RecordedDeployments(Table, Told):
     told: ClassVar = ("folder", "recorded", "notes")
 
     _columns: ClassVar = columns(
-        ("Request", "id"),
+        ("Certificate", "id"),
         ("Generation", "generation"),
         ("Recorded", "what"),
         ("Servers", "servers"),

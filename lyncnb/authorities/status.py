@@ -184,7 +184,7 @@ class FolderStatus(Table, Told):
     )
 
     _columns: ClassVar = columns(
-        ("Request", "id"),
+        ("Certificate", "id"),
         ("Generation", "generation"),
         ("State", "state"),
         ("Role", "role"),

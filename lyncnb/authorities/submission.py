@@ -21,17 +21,30 @@ from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
 from ..base.shown.html_page import render
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.tables import count_of
+from ..base.shown.tables import columns, count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
-COLUMNS = (
-    *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
-    *(NAMES_HEADING, "Names", "EKU", "Key", "Hash", "CSR file", "SHA-256 of the CSR"),
-    "No.",
+#: The columns of the requests for a CA, in the package and in its table.
+COLUMNS = columns(
+    ("Certificate", "id"),
+    ("Role", "plan.role"),
+    ("Site", "plan.site"),
+    ("Pool", "plan.pool"),
+    ("Servers", "plan.servers"),
+    ("Type", "plan.usages"),
+    ("Subject name", lambda one: ", ".join(f"{k}={v}" for k, v in one.plan.subject.items())),
+    (NAMES_HEADING, "plan.san"),
+    ("Names", lambda one: len(one.plan.san)),
+    ("EKU", "plan.eku"),
+    ("Key", lambda one: _format_key(one.plan)),
+    ("Hash", "plan.hash"),
+    ("CSR file", "files.csr"),
+    ("SHA-256 of the CSR", "csr_sha256"),
+    ("No.", lambda one: one.number or ""),
 )
 
 
@@ -71,19 +84,6 @@ def choose_part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
         number += 1
         name = f"{name.rsplit('_', 1)[0]}_{number}"
     return name
-
-
-def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...]]:
-    """Yield one row per request with the fifteen values in :data:`COLUMNS`."""
-    for record in records:
-        plan = record.plan
-        subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
-        yield (
-            *(record.id, plan.role, plan.site, plan.pool, plan.servers),
-            *(plan.usages, subject, plan.san, len(plan.san)),
-            *(plan.eku, _format_key(plan)),
-            *(plan.hash, record.files.csr, record.csr_sha256, record.number or ""),
-        )
 
 
 def _format_key(plan: PlannedEntry) -> str:

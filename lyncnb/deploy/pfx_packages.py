@@ -53,7 +53,8 @@ class Packages(Table, Told):
     )
 
     _columns: ClassVar = columns(
-        ("Package", lambda one: one.file or one.request_id),
+        ("Certificate", "request_id"),
+        ("Package", "file"),
         ("Servers", "servers"),
         ("Type", "usages"),
         ("For Windows Server", "target_os"),

@@ -79,7 +79,7 @@ class PurgeList(Table, Told):
     )
 
     _columns: ClassVar = columns(
-        ("Request", "id"),
+        ("Certificate", "id"),
         ("Generation", "generation"),
         ("What", "what"),
         ("Why", "why"),

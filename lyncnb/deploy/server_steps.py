@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 from ..base.shown import tables
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.tables import Table, count_of
+from ..base.shown.tables import Table, columns, count_of
 from ..pki.certificates import Certificate
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
-
-_COLUMNS = ("Server", "Step", "Role", "Package", "What to do", "Wizard", "Commands", "Source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +206,11 @@ class ServerSteps:
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
+    def ids(self) -> dict[str, str]:
+        """The id of the certificate in each of its packages, by file name."""
+        return {package.file: package.id for package in self.packages}
+
+    @property
     def stem(self) -> str:
         """The name of its page and script, without extension."""
         return f"{self.server}{self.suffix}"
@@ -226,6 +230,18 @@ class DeploymentSteps(Table):
     ``cmdlets`` where each command is documented. ``key_holders`` has the earlier steps for each
     request whose key is on another computer.
     """
+
+    _columns: ClassVar = columns(
+        ("Server", lambda row: row[0].server),
+        ("Step", lambda row: f"{row[1].number}. {row[1].title}"),
+        ("Role", lambda row: row[0].role),
+        ("Certificate", lambda row: row[0].ids.get(row[1].package, "")),
+        ("Package", lambda row: row[1].package),
+        ("What to do", lambda row: row[1].text),
+        ("Wizard", lambda row: row[1].wizard),
+        ("Commands", lambda row: row[1].commands),
+        ("Source", lambda row: row[1].step.source),
+    )
 
     product: str
     title: str
@@ -250,16 +266,8 @@ class DeploymentSteps(Table):
         """0 if every planned certificate is in the steps, else 1."""
         return int(bool(self.missing))
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for server in self.pages:
-            for step in server.every_step:
-                yield (
-                    *(server.server, f"{step.number}. {step.title}", server.role, step.package),
-                    *(step.text, step.wizard, step.commands, step.step.source),
-                )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterator[tuple[ServerSteps, ServerStep]]:
+        return ((server, step) for server in self.pages for step in server.every_step)
 
     def _summary(self) -> str:
         return self.summary()

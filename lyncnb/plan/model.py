@@ -337,6 +337,7 @@ class CertificatePlan(Table):
     """
 
     _columns: ClassVar = columns(
+        ("Certificate", "id"),
         ("Role", "role"),
         ("Site", "site"),
         ("Pool", "pool"),

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..base.arguments import require
 from ..base.records import Told
-from ..base.shown.tables import Table, count_of
+from ..base.shown.tables import Table, columns, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
 
@@ -28,12 +28,6 @@ class Change:
     id: str
     generation: int
     reasons: tuple[str, ...] = ()
-
-
-_COLUMNS = (
-    *("Request", "Role", "Servers", "Type", "Subject name", "State", "Generation"),
-    *("CSR file", "Change", "Why"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -68,6 +62,19 @@ class RequestBundle(Table, Told):
         "notes",
     )
 
+    _columns: ClassVar = columns(
+        ("Certificate", lambda row: row[0].id),
+        ("Role", lambda row: row[0].plan.role),
+        ("Servers", lambda row: row[0].plan.servers),
+        ("Type", lambda row: row[0].plan.usages),
+        ("Subject name", lambda row: row[0].plan.common_name),
+        ("State", lambda row: row[0].state),
+        ("Generation", lambda row: row[0].generation),
+        ("CSR file", lambda row: row[0].files.csr),
+        ("Change", lambda row: row[1] and row[1].action),
+        ("Why", lambda row: row[1] and "; ".join(row[1].reasons)),
+    )
+
     folder: Path
     manifest: Manifest
     changes: tuple[Change, ...] = ()
@@ -86,25 +93,9 @@ class RequestBundle(Table, Told):
         actions = [change.action for change in self.changes]
         return {action: actions.count(action) for action in dict.fromkeys(actions)}
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
+    def _items(self) -> Iterator[tuple[RequestRecord, Change | None]]:
         changes = {change.id: change for change in self.changes if change.action != "archived"}
-        for record in self.requests:
-            plan, change = record.plan, changes.get(record.id)
-            yield (
-                record.id,
-                plan.role,
-                plan.servers,
-                plan.usages,
-                plan.common_name,
-                record.state,
-                record.generation,
-                record.files.csr,
-                change.action if change else "",
-                "; ".join(change.reasons) if change else "",
-            )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+        return ((record, changes.get(record.id)) for record in self.requests)
 
     def _summary(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())

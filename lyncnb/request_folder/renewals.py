@@ -70,10 +70,10 @@ class Renewals(Table, Sequence[Renewal]):
     """The renewals of the certificates in a request folder, the most urgent first."""
 
     _columns: ClassVar = columns(
+        ("Certificate", lambda row: row[0].request_id),
         ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}"),
         ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}"),
         ("Days left", lambda row: (row[0].not_after.date() - row[1]).days),
-        ("Request", lambda row: row[0].request_id),
         ("Servers", lambda row: row[0].servers),
         ("Type", lambda row: row[0].usages),
         ("Subject name", lambda row: row[0].subject),

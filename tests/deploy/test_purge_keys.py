@@ -533,7 +533,7 @@ def test_a_purge_says_that_copies_exist_elsewhere(folder):
 def test_a_list_shows_itself_as_a_table(folder):
     """The table, HTML, text and JSON of a purge show the same values."""
     first = purge(folder, today=BEFORE)
-    assert list(first.to_frame()["Request"]) == [NAMES[0]]
+    assert list(first.to_frame()["Certificate"]) == [NAMES[0]]
     assert f"confirm with {first.token}" in first._repr_html_()
     assert repr(first).splitlines()[1].startswith(f"{NAMES[0]} generation 1: key and CSR")
     document = json.loads(json.dumps(first.to_document()))

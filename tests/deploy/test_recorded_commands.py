@@ -39,7 +39,7 @@ def _cells(folder):
     head, *files = book["Files"].iter_rows(values_only=True)
     columns = [head.index(name) for name in ("ID", "Import", "Assign")]
     in_book = {row[columns[0]]: (row[columns[1]], row[columns[2]]) for row in files}
-    in_csv = {row["ID"]: (row["Import"], row["Assign"]) for row in rows}
+    in_csv = {row["Certificate"]: (row["Import"], row["Assign"]) for row in rows}
     assert in_book == in_csv
     return in_csv
 

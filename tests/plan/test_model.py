@@ -208,6 +208,7 @@ def test_a_plan_is_a_table():
     planned = plan(front_end(site="<b>Taipei</b>"))
     frame = planned.to_frame()
     assert list(frame.columns) == [
+        "Certificate",
         *("Role", "Site", "Pool", "Server", "Type", "Subject name", "Subject alternative names"),
         *("EKU", "Issuer", "Key", "Shared by"),
     ]

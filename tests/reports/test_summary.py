@@ -83,10 +83,10 @@ def _rows(plan, findings, requests=None):
 def test_one_row_per_certificate_with_every_column(plan):
     """The row of a Front End Server shows what to request and how to use it."""
     row = _rows(plan, ())[0]
-    request_id = row["ID"]
+    request_id = row["Certificate"]
     assert request_id.startswith("FrontEnd-fe01-contoso-net-")
     assert row == {
-        "ID": request_id,
+        "Certificate": request_id,
         "Role": "FrontEnd",
         "Servers": ("fe01.contoso.net",),
         "Pool": "pool.contoso.net",
@@ -194,9 +194,9 @@ def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
 def test_csv_has_every_certificate(plan, findings):
     """The CSV file opens in Excel as UTF-8, has every certificate, and quotes every field."""
     data = formats.write_plan_table(plan, findings, ".csv")
-    assert data.startswith(b'\xef\xbb\xbf"ID","Role",')
+    assert data.startswith(b'\xef\xbb\xbf"Certificate","Role",')
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    assert [row["ID"] for row in rows] == [c.id for c in plan.certificates]
+    assert [row["Certificate"] for row in rows] == [c.id for c in plan.certificates]
     assert rows[0]["Subject alternative names"] == "; ".join(plan.certificates[0].names)
 
 
@@ -655,7 +655,11 @@ def test_a_table_keeps_the_order_of_the_plan():
     options = PlanOptions(layout="separate")
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     blocks = [member.id for _, member in summarise(plan, ()).members]
-    assert [row["ID"] for row in _rows(plan, ())] == [c.id for c in plan.certificates] != blocks
+    assert (
+        [row["Certificate"] for row in _rows(plan, ())]
+        == [c.id for c in plan.certificates]
+        != blocks
+    )
     assert [row["Subject alternative names"] for row in _rows(plan, ())] == [
         c.names for c in plan.certificates
     ]
@@ -676,7 +680,7 @@ def test_what_was_accepted_is_reported(plan):
             assert part in text.replace("<wbr>", ""), (suffix, part)
     data = formats.write_summary(told, ".csv").decode("utf-8-sig")
     rows = csv.DictReader(io.StringIO(data, newline=""))
-    assert [row["ID"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
+    assert [row["Certificate"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
 
 
 def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):

@@ -61,7 +61,7 @@ def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
     after = panel.summary.to_frame()
     written = pd.read_csv(tmp_path / "requests" / "summary.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(after.astype("str"), written.astype("str"))
-    names = ["ID", "Subject name", "Subject alternative names", "Issuer", "Exportable"]
+    names = ["Certificate", "Subject name", "Subject alternative names", "Issuer", "Exportable"]
     pd.testing.assert_frame_equal(before[names], after[names])
     page = panel.summary._repr_html_()
     for name in ("summary.csv", "summary.xlsx", "summary.html", "summary.md"):

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import ClassVar
 
 from ...base.certificate_fields import NAMES_HEADING
+from ...base.planned_entry import PlannedEntry
 from ...base.records import Told
-from ...base.shown.tables import Table, count_of, count_same
+from ...base.shown.tables import Table, columns, count_of, count_same
 from ...pki.certificates import Certificate, format_name
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.generations import EXPIRED
@@ -165,12 +166,6 @@ DISPLACED = ("certificate-replaced", "certificate-passed-over")
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
-_COLUMNS = (
-    *("Request", "Role", "Servers", "Type", "Subject name", NAMES_HEADING),
-    *("Issued by", "Valid from", "Valid until", "Chain", "Findings", "Thumbprint", "File"),
-)
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
 class IssuedCertificates(Table, Told):
     """The issued certificates of a request folder, compared with the plan.
@@ -214,6 +209,22 @@ class IssuedCertificates(Table, Told):
         "waiting",
         "findings",
         "files=files.name",
+    )
+
+    _columns: ClassVar = columns(
+        ("Certificate", lambda row: row[0].request_id),
+        ("Role", lambda row: row[1].role),
+        ("Servers", lambda row: row[1].servers),
+        ("Type", lambda row: row[1].usages),
+        ("Subject name", lambda row: row[0].subject),
+        (NAMES_HEADING, lambda row: row[0].names),
+        ("Issued by", lambda row: row[0].issuer_name),
+        ("Valid from", lambda row: f"{row[0].not_before:%Y-%m-%d}"),
+        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}"),
+        ("Chain", lambda row: "complete" if row[0].chain_complete else "incomplete"),
+        ("Findings", lambda row: tuple(sorted({one.code for one in row[0].findings}))),
+        ("Thumbprint", lambda row: row[0].thumbprint),
+        ("File", lambda row: row[0].source_file),
     )
 
     bundle: RequestBundle
@@ -329,21 +340,9 @@ class IssuedCertificates(Table, Told):
         refused = self.why_refused(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
+    def _items(self) -> Iterator[tuple[IssuedCertificate, PlannedEntry]]:
         records = self.bundle.manifest.by_id
-        for certificate in self.certificates:
-            entry = records[certificate.request_id].plan
-            yield (
-                *(certificate.request_id, entry.role, entry.servers, entry.usages),
-                *(certificate.subject, certificate.names, certificate.issuer_name),
-                *(f"{certificate.not_before:%Y-%m-%d}", f"{certificate.not_after:%Y-%m-%d}"),
-                "complete" if certificate.chain_complete else "incomplete",
-                tuple(sorted({finding.code for finding in certificate.findings})),
-                *(certificate.thumbprint, certificate.source_file),
-            )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+        return ((one, records[one.request_id].plan) for one in self.certificates)
 
     def _summary(self) -> str:
         return self.summary()

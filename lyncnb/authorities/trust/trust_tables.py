@@ -7,7 +7,7 @@ writes the files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import ClassVar, NamedTuple
@@ -20,7 +20,9 @@ from ...base.shown.tables import (
     Table,
     columns,
     count_of,
+    list_headings,
     marked,
+    rows_of,
     rows_to_html,
 )
 from ...rules.model import TrustRule
@@ -242,7 +244,7 @@ INSTALL = columns(
 #: The columns of the presented certificates.
 SHOWN = columns(
     ("Who shows", "presenter"),
-    ("Certificate", "subject"),
+    ("Subject name", "subject"),
     ("Shown as", "shown_as"),
     ("To whom", "verifier"),
     ("Connection", "transport"),
@@ -263,18 +265,27 @@ def _certificates(shown: Iterable[Presentation]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Presentations(Table):
-    """The presented certificates as a table."""
+    """The presented certificates as a table.
 
-    _columns = SHOWN
+    ``to_frame`` returns one row for each planned certificate, and one for each certificate of
+    another party, whose id is blank. A notebook shows the certificates of a pool in one row.
+    """
+
+    _columns = (*columns(("Certificate", "certificates")), *SHOWN)
 
     rows: tuple[Presentation, ...]
 
-    def _items(self) -> tuple[Presentation, ...]:
-        return self.rows
+    def _items(self) -> Iterator[Presentation]:
+        for row in self.rows:
+            yield from (replace(row, certificates=(name,)) for name in row.certificates or ("",))
 
     def _summary(self) -> str:
         shown = count_of(len(_certificates(self.rows)), "certificate")
         return f"{shown}, shown in {count_of(len(self.rows), 'case')}"
+
+    def _repr_html_(self) -> str:
+        headings, rows = list_headings(SHOWN), [*rows_of(SHOWN, self.rows)]
+        return rows_to_html(headings, rows, caption=self._summary(), limit=ROWS_SHOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

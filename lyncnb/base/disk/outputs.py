@@ -82,8 +82,11 @@ class OutputKind:
     is_ours: Mapping[str, Test]
 
 
-def first_line(start: bytes, end: bytes = b"") -> Test:
-    """Return a function that checks how the first line of a file begins and ends."""
+def first_line(start: bytes | tuple[bytes, ...], end: bytes = b"") -> Test:
+    """Return a function that checks how the first line of a file begins and ends.
+
+    With several values for ``start``, the line begins with one of them.
+    """
 
     def is_ours(file: IO[bytes]) -> bool:
         line = file.readline(_LINE_BYTES).rstrip(b"\r\n")

@@ -50,6 +50,8 @@ class ReportKind(OutputKind):
         The ``format`` of the JSON document with its version, such as ``lyncnb-trust/2``.
     columns : sequence of Column
         The columns in the CSV file.
+    earlier_key : str
+        The heading of the first column in the CSV files of earlier versions; "" if unchanged.
     calendar : str
         The product identifier of the calendar, if the report has a calendar.
     """
@@ -57,6 +59,7 @@ class ReportKind(OutputKind):
     title: str
     form: str
     columns: Sequence[Column]
+    earlier_key: str
     calendar: str
 
 
@@ -158,6 +161,7 @@ def report_kind(
     form: str,
     columns: Sequence[Column],
     suffixes: Sequence[str],
+    earlier_key: str = "",
     calendar: str = "",
 ) -> ReportKind:
     """Return the file type for reports that are written in the formats with these extensions.
@@ -169,7 +173,13 @@ def report_kind(
     """
     tests: dict[str, Test] = {}
     kind = ReportKind(
-        what=what, is_ours=tests, title=title, form=form, columns=columns, calendar=calendar
+        what=what,
+        is_ours=tests,
+        title=title,
+        form=form,
+        columns=columns,
+        earlier_key=earlier_key,
+        calendar=calendar,
     )
     tests.update((suffix, FORMATS[suffix].is_ours(kind)) for suffix in suffixes)
     return kind
@@ -283,8 +293,10 @@ def _encode_lines(text: str) -> bytes:
 
 
 def _has_headings(kind: ReportKind) -> Test:
-    line = to_csv(list_headings(kind.columns)[:_HEADINGS_IN_MARK], ())
-    return first_line(line.rstrip() + b",")
+    headings = list_headings(kind.columns)[:_HEADINGS_IN_MARK]
+    earlier = [kind.earlier_key, *headings[1:]] if kind.earlier_key else headings
+    lines = (to_csv(first, ()) for first in (headings, earlier))
+    return first_line(tuple(line.rstrip() + b"," for line in lines))
 
 
 def _is_titled(kind: ReportKind) -> Test:

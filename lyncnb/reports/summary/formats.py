@@ -134,5 +134,6 @@ PLAN_FILE = report_kind(
     title=TITLE,
     form=FORMAT,
     columns=columns_of(CSV),
+    earlier_key="ID",
     suffixes=(*PLAN_SUFFIXES, ".svg"),
 )
