@@ -483,7 +483,7 @@ def start_chromium():
     """Start Playwright and the installed Chromium. The caller must close both."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=30_000)  # Other waits in the page have the same limit.
+    expect.set_options(timeout=60_000)  # Other waits in the page have the same limit.
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab_driver import LabBrowser
@@ -141,14 +144,26 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
         time.sleep(0.1)
 
 
-def answer_late(lab: LabBrowser, view: str, seconds: float = 1.5) -> None:
-    """Delay the responses of a panel, as if it had much to calculate."""
-    held = f"[{view}.channel.turn.acquire(), time.sleep({seconds}), {view}.channel.turn.release()]"
-    names = '{"time": __import__("time"), **globals()}'
-    kernel(
-        lab,
-        f"__import__('threading').Thread(target=lambda: eval({held!r}, {names})).start()",
-    )
+@contextlib.contextmanager
+def held_answers(lab: LabBrowser, view: str) -> Iterator[None]:
+    """Delay the responses of a panel until the end of the block, as if it had much to calculate."""
+    go = lab.server.home / f"go-{secrets.token_hex(8)}"
+    code = f"""
+import threading, time
+from pathlib import Path
+is_held = threading.Event()
+def hold():
+    with {view}.channel.turn:
+        is_held.set()
+        while not Path({str(go)!r}).exists():
+            time.sleep(0.02)
+threading.Thread(target=hold, daemon=True).start()
+is_held.wait()"""
+    kernel(lab, f"exec({code!r}, {{**globals()}})")
+    try:
+        yield
+    finally:
+        go.touch()
 
 
 def axe_in_both_themes(lab: LabBrowser) -> list[tuple[str, str, list[str]]]:

@@ -18,6 +18,8 @@ from free_ports import free_port
 from lab_driver import BENIGN, CHROMIUM
 from playwright.sync_api import expect
 
+from lyncnb.jupyter.outdated_outputs import DRAFT_FOLDER
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
@@ -64,10 +66,11 @@ def page(address, chromium):
     hosts, faults = set(), []
     with chromium.new_context(viewport={"width": 1300, "height": 1000}) as context:
         page = context.new_page()
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(address)
-        page.get_by_role("button", name="Open the table").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Open the table").wait_for()
         yield page
         text = page.inner_text("body")
     assert "Run All" not in text
@@ -109,7 +112,7 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     expect(paper).to_have_css("fill", "rgb(22, 24, 27)")
 
 
-def test_a_reload_offers_the_unsaved_edits(page):
+def test_a_reload_offers_the_unsaved_edits(page, workspace):
     """Voila starts another kernel for a reloaded page. The page then offers the edits as a draft."""
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select dir01.contoso.net").check()
@@ -117,9 +120,13 @@ def test_a_reload_offers_the_unsaved_edits(page):
     page.get_by_label("New Site").fill("Kaohsiung")
     page.locator(".lc-bulk .lc-primary").first.click()
     page.get_by_text("1 change, not saved").wait_for()
-    page.wait_for_timeout(3000)  # the draft is written after the last edit
+    drafts = workspace / "w" / DRAFT_FOLDER
+    end = time.monotonic() + 60  # The draft is written some time after the last edit.
+    while not any(b"Kaohsiung" in draft.read_bytes() for draft in drafts.glob("*.json")):
+        assert time.monotonic() < end
+        page.wait_for_timeout(100)
     page.reload()
-    page.get_by_role("button", name="Open the table").click(timeout=60_000)
+    page.get_by_role("button", name="Open the table").click()
     page.get_by_text("Unsaved draft: 1 change").wait_for()
     page.get_by_role("button", name="Restore", exact=True).click()
     page.get_by_text("1 change, not saved").wait_for()

@@ -52,7 +52,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     nothing is written.
     """
     show_notebook(lab, folder, "first")
-    lab.page.get_by_label("Select dir01.contoso.com").wait_for(timeout=5000)
+    lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert "[*]:" not in [prompt.strip() for prompt in prompts]
     lab.page.get_by_text(

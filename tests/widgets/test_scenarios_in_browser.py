@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from lab_panels import (
-    answer_late,
     axe_in_both_themes,
+    held_answers,
     kernel,
     open_editor,
     set_cell,
@@ -140,9 +140,9 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     lab.field("Name of First").fill("Base")
     lab.button("Change Second").click()
     expect(lab.field("Name of First")).to_have_value("Base")
-    answer_late(lab, "editor.view")
-    lab.field("Name of First").press("Enter")
-    lab.field("Note for Second").fill("what we")
+    with held_answers(lab, "editor.view"):
+        lab.field("Name of First").press("Enter")
+        lab.field("Note for Second").fill("what we")
     lab.page.get_by_text("“First” is renamed to “Base”").wait_for()
     lab.page.keyboard.type(" have")
     expect(lab.field("Note for Second")).to_have_value("what we have")
@@ -153,8 +153,8 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     lab.page.wait_for_function(
         "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"
     )
-    answer_late(lab, "editor.view", 0.5)
-    lab.button("Duplicate Base").dblclick()
+    with held_answers(lab, "editor.view"):
+        lab.button("Duplicate Base").dblclick()
     lab.page.get_by_text("Copied to").wait_for()
     wait_kernel(lab, "len(editor.scenarios.names())", "3")
 
