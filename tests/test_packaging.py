@@ -1,10 +1,11 @@
-"""The wheel has the right files, and so does an environment after its installation."""
+"""The wheel and the sdist have the right files, and so does an environment after the installation."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import distribution
@@ -59,6 +60,42 @@ def test_the_wheel_holds_nothing_else(wheel):
     """The wheel contains no test, cache, or planner's file."""
     strange = re.compile(r"tests/|__pycache__|\.executed|checkpoint|\.key$|\.csr$|requests/")
     assert [name for name in wheel.namelist() if strange.search(name)] == []
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """Build the sdist with the build backend itself, and return the folder with its files."""
+    folder = tmp_path_factory.mktemp("sdist")
+    code = f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
+    (path,) = folder.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / path.name.removesuffix(".tar.gz")
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="git lists the files of a clone")
+def test_the_sdist_holds_every_file_of_the_repository(unpacked):
+    """The sdist contains each committed file, and nothing else but its metadata."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    packed = {p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*") if p.is_file()}
+    assert packed - {"PKG-INFO"} == set(listing.stdout.split("\0")) - {""}
+
+
+def test_the_tests_of_the_sdist_find_their_files(unpacked):
+    """Without a clone and without git, tests read the scripts that the sdist has."""
+    tests = "tests/test_repository.py::test_ci_runs_the_test_command_of_the_readme"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    result = subprocess.run(
+        [*command, tests], cwd=unpacked, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, "1 passed" in result.stdout) == (0, True), result.stdout[-3000:]
 
 
 def test_entry_point_and_metadata():

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from places import REPOSITORY
 
 import lyncnb as ln
@@ -42,19 +47,16 @@ DOCUMENTATION = re.compile(
 )
 
 
-def tracked() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True, text=True
-    )
-    return [REPOSITORY / name for name in listing.stdout.split("\0") if name]
-
-
-FILES = [path for path in tracked() if path.is_file()]
+@functools.cache
+def files() -> list[Path]:
+    """Return the files of the sdist, which are those of the repository, in a clone and without."""
+    builder = SdistBuilder(str(REPOSITORY))
+    return sorted(REPOSITORY / file.distribution_path for file in builder.recurse_included_files())
 
 
 def texts(*suffixes: str) -> list[tuple[Path, str]]:
     found = []
-    for path in FILES:
+    for path in files():
         if not suffixes or path.suffix in suffixes:
             try:
                 found.append((path, path.read_text("utf-8")))
@@ -75,7 +77,7 @@ def lines_with(pattern: re.Pattern[str], *suffixes: str) -> list[str]:
 def test_no_private_key_is_committed():
     """No file contains a private key in PEM format or has the file name of a key or package."""
     assert [path for path, text in texts() if PEM_KEY.search(text)] == []
-    assert [path for path in FILES if path.suffix in {".key", ".pfx", ".p12", ".jks"}] == []
+    assert [path for path in files() if path.suffix in {".key", ".pfx", ".p12", ".jks"}] == []
 
 
 @pytest.mark.parametrize("folder", ["data", "notebooks"])
@@ -108,7 +110,7 @@ def test_nothing_is_left_undone():
 
 def test_every_module_that_a_comment_names_exists():
     """If a comment or docstring names ``module.py``, this file exists."""
-    paths = [f"/{path.relative_to(REPOSITORY)}" for path in FILES]
+    paths = [f"/{path.relative_to(REPOSITORY)}" for path in files()]
     named = {
         name
         for path, text in texts(".py", ".toml", ".js")
@@ -120,7 +122,7 @@ def test_every_module_that_a_comment_names_exists():
 
 def test_no_lock_is_left_behind():
     """No lock file, temporary file or notebook checkpoint is committed."""
-    left = [p for p in FILES if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
+    left = [p for p in files() if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
     assert left == []
 
 
@@ -143,6 +145,43 @@ def test_constraints_cover_every_dependency():
         for line in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
     }
     assert names - pinned == set()
+
+
+def pins(name: str) -> set[str]:
+    """Return the lines of a file with pinned versions, without the hashes."""
+    lines = (REPOSITORY / name).read_text("utf-8").splitlines()
+    return {line.removesuffix(" \\") for line in lines if not line.startswith(" ")}
+
+
+def needed(name: str, extras: tuple[str, ...] = ()) -> set[str]:
+    """Return the names of all packages that an installed package needs in this environment."""
+    seen, queue = set(), [(name, extra) for extra in ("", *extras)]
+    while queue:
+        name, extra = queue.pop()
+        for text in distribution(name).requires or ():
+            requirement = Requirement(text)
+            if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            below = {(canonicalize_name(requirement.name), e) for e in ("", *requirement.extras)}
+            queue += below - seen
+            seen |= below
+    return {name for name, _ in seen}
+
+
+def test_requirements_have_a_hash_for_every_version():
+    """Each package in requirements.txt has the version in constraints.txt, and hashes."""
+    text = (REPOSITORY / "requirements.txt").read_text("utf-8")
+    form = r"[a-z0-9.-]+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    assert re.fullmatch(f"({form})+", text)
+    tested = {line.split()[0] for line in pins("constraints.txt")}
+    assert {line.split()[0] for line in pins("requirements.txt")} - tested == set()
+
+
+def test_requirements_are_what_lyncnb_needs():
+    """In this environment, requirements.txt lists exactly what lyncnb and two of its extras need."""
+    lines = [Requirement(line) for line in pins("requirements.txt")]
+    listed = {line.name for line in lines if not line.marker or line.marker.evaluate()}
+    assert listed == needed("lyncnb", ("docx", "dash"))
 
 
 def test_every_test_says_what_it_states():
@@ -223,7 +262,7 @@ def test_readme_shows_the_plan_of_the_sample(request):
 
 def test_papers_and_notebooks_name_what_exists():
     """Every ln.NAME in a document or notebook is a public name of the package."""
-    shown = [*(path for path in FILES if path.suffix in (".md", ".ipynb"))]
+    shown = [*(path for path in files() if path.suffix in (".md", ".ipynb"))]
     shown.remove(
         REPOSITORY / "CHANGELOG.md"
     )  # This document also contains names that no longer exist.
@@ -234,7 +273,7 @@ def test_papers_and_notebooks_name_what_exists():
 
 def test_every_link_of_the_papers_leads_somewhere():
     """Files in the repository that README, docs, and other documents link to exist."""
-    papers = [path for path in FILES if path.suffix == ".md"]
+    papers = [path for path in files() if path.suffix == ".md"]
     dead = [
         f"{paper.relative_to(REPOSITORY)}: {target}"
         for paper in papers
@@ -246,7 +285,7 @@ def test_every_link_of_the_papers_leads_somewhere():
 
 def test_every_link_into_a_paper_meets_a_heading():
     """Links to a section of a page in README, docs, and other documents lead to a heading."""
-    papers = [path for path in FILES if path.suffix == ".md"]
+    papers = [path for path in files() if path.suffix == ".md"]
     linked = [
         (paper, (paper.parent / target if target else paper).resolve(), anchor)
         for paper in papers
