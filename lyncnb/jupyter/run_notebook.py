@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 from ..base.disk.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
 from ..pki.passphrase import PROMPTS, is_run_without_user
+from .encrypted_channels import require_encryption
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -115,7 +116,8 @@ def run_notebook(
     ------
     NotebookError
         If a cell failed. Both files then contain the outputs up to that cell. Also if the
-        kernel did not start. Then nothing is written.
+        kernel did not start, or if Jupyter's libraries are too old to encrypt its channels. Then
+        nothing is written.
     UnreadableNotebook
         If the file does not exist or is not a notebook.
     LyncnbError
@@ -298,8 +300,7 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
         record_timing=False,
         # By default, nbclient saves every value of the widgets in the notebook.
         store_widget_state=False,
-        # The kernel's channels are loopback sockets. Without this option, they transfer plain text.
-        config=Config({"KernelManager": {"transport_encryption": "required"}}),
+        config=Config({"KernelManager": {"transport_encryption": require_encryption()}}),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..base.disk.files import write_new
 from ..base.disk.outputs import refuse_own_place
 from ..errors import NotebookError
+from .encrypted_channels import require_encryption
 from .run_notebook import UNATTENDED_VARIABLE
 
 #: A workspace is in this folder by default.
@@ -75,7 +76,13 @@ def open_lab(
     port : int, optional
         TCP port on the loopback interface. The default is Jupyter's port, or the next free
         port.
+
+    Raises
+    ------
+    NotebookError
+        If the installed versions of Jupyter's libraries cannot encrypt the channels to kernels.
     """
+    encryption = require_encryption()
     from jupyterlab.labapp import LabApp
 
     lay_out(folder)
@@ -85,7 +92,7 @@ def open_lab(
         f"--LabApp.default_url=/lab/tree/{PLANNING_NOTEBOOK.as_posix()}",
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.allow_remote_access=False",
-        "--KernelManager.transport_encryption=required",
+        f"--KernelManager.transport_encryption={encryption}",
         f"--ServerApp.open_browser={browser}",
         # With this log level, the server prints only the address and problems.
         "--Application.log_level=WARN",
@@ -119,8 +126,9 @@ def open_page(
     Raises
     ------
     NotebookError
-        If Voila is not installed.
+        If Voila is not installed, or in the same case as in :func:`open_lab`.
     """
+    encryption = require_encryption()
     try:
         from voila.app import Voila
     except ImportError as error:
@@ -141,7 +149,7 @@ def open_page(
             "--token",  # Without a token, Voila would serve every user of the computer.
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
-            "--KernelManager.transport_encryption=required",
+            f"--KernelManager.transport_encryption={encryption}",
             # The panels link to files with these extensions. By default, Voila serves only
             # pictures.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",

@@ -185,3 +185,41 @@ def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
     with pytest.raises(urllib.error.HTTPError, match="500"):
         urllib.request.urlopen(request, timeout=60)
     assert "transport_encryption='required'" in (tmp_path / "log").read_text("utf-8", "replace")
+
+
+ALL_THREE = """
+from lyncnb.errors import NotebookError
+from lyncnb.jupyter.run_notebook import run_notebook
+from lyncnb.jupyter.workspace import lay_out, open_lab, open_page
+
+notebook = lay_out("w")
+for start in (open_lab, open_page, lambda folder: run_notebook(notebook)):
+    try:
+        start("w")
+    except NotebookError as error:
+        print(error)
+"""
+
+
+def test_libraries_that_cannot_encrypt_the_channels_are_named(tmp_path):
+    """With an older jupyter-client and ipykernel, no kernel starts, and one message names the
+    versions that are necessary.
+    """
+    for name, version in (("jupyter_client", "8.9.1"), ("ipykernel", "7.2.0")):
+        metadata = tmp_path / "older" / f"{name}-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+    result = subprocess.run(
+        [sys.executable, "-c", ALL_THREE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "older")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert result.stdout == 3 * (
+        "jupyter-client 8.9.1 and ipykernel 7.2.0 cannot encrypt the channels between Jupyter "
+        "and the kernel, which can carry a passphrase\n"
+        '  hint: run: pip install "jupyter-client>=8.10" "ipykernel>=7.3"\n'
+    )

@@ -1,0 +1,50 @@
+"""Check that Jupyter can encrypt the channels to a kernel, which can carry a passphrase.
+
+The channels are sockets on the loopback interface. Without encryption, they transfer plain text.
+Older versions of Jupyter's libraries ignore the setting without a message.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+from ..errors import NotebookError
+
+#: With this value of ``KernelManager.transport_encryption``, a kernel that cannot encrypt its
+#: channels is not started.
+REQUIRED = "required"
+
+#: The first versions with which nbclient and JupyterLab start kernels with encrypted channels.
+#: jupyter-client 8.9 has the setting, but its asynchronous client rejects the kernel's key. The
+#: rest of lyncnb works with older versions.
+NEEDED = {"jupyter-client": "8.10", "ipykernel": "7.3"}
+
+
+def require_encryption() -> str:
+    """Return the value of the setting if the installed libraries have this setting.
+
+    Raises
+    ------
+    NotebookError
+        If one of the libraries is too old.
+    """
+    installed = {library: version(library) for library in NEEDED}
+    old = [
+        f"{library} {found}"
+        for library, found in installed.items()
+        if _parse(found) < _parse(NEEDED[library])
+    ]
+    if old:
+        needed = " ".join(f'"{library}>={first}"' for library, first in NEEDED.items())
+        raise NotebookError(
+            f"{' and '.join(old)} cannot encrypt the channels between Jupyter and the kernel, "
+            "which can carry a passphrase",
+            hint=f"run: pip install {needed}",
+        )
+    return REQUIRED
+
+
+def _parse(text: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
