@@ -104,7 +104,7 @@ def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
     shown = {name for one in planned.presentations for name in one.certificates}
     assert shown <= {one.id for one in plan.certificates}
     servers = {server for one in plan.certificates for server in one.servers}
-    headline = f"{len(shown)} certificates, 2 CAs, {len(servers)} servers"
+    headline = f"{len(shown)} presented certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
     for one in planned.presentations:  # The text is on the page, but collapsed.
         for name in one.names:

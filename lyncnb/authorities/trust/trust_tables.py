@@ -321,7 +321,7 @@ class TrustPlan(Table):
         servers = {server for one in self.required for server in one.servers}
         cas = {(one.issuer, one.root.ca) for one in self.presentations if one.certificates}
         counts = (
-            count_of(len(_certificates(self.presentations)), "certificate"),
+            count_of(len(_certificates(self.presentations)), "presented certificate"),
             count_of(len(cas), "CA"),
             count_of(len(servers), "server"),
         )
