@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.disk import files
-from ..errors import LyncnbError
+from ..errors import BundleError, LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.saved_plan_json import read_saved_json
 from ..plan.spellings import Spelling
@@ -56,12 +56,26 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
     Manifest
         The manifest with the hashes of the files, to be saved. After an interruption, the recorded
         hashes do not match the files, and the next run writes the files again.
+
+    Raises
+    ------
+    BundleError
+        If a file cannot be replaced. The caller must have saved the manifest before, because the
+        error says that the change is recorded.
     """
     recorded_values = {_MADE_OF: _compute_content_digest(manifest)}
     whole = _add_record(summary, manifest)
     for name in SUMMARY_NAMES:  # This keeps only one file in memory.
         data = write_summary(whole, "." + name.rpartition(".")[2])
-        files.replace(folder / name, data, 0o644)
+        try:
+            files.replace(folder / name, data, 0o644)
+        except BundleError as error:
+            raise BundleError(
+                f"{error.message}. Everything else in {folder} is complete and recorded, so do "
+                "not repeat the change",
+                hint=f"{error.hint}. The next change to the folder also updates the summary. To "
+                "update it now, request the same plan again: lyncnb request TOPOLOGY FOLDER",
+            ) from None
         recorded_values[name] = hashlib.sha256(data).hexdigest()
     return replace(manifest, summary=recorded_values)
 

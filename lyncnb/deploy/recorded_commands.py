@@ -68,6 +68,8 @@ def record_commands(
             if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]
-        changed = refresh_summary_files(folder, manifest.with_records(records))
+        changed = manifest.with_records(records)
+        save_manifest(folder, changed)
+        changed = refresh_summary_files(folder, changed)
         save_manifest(folder, changed)
     return changed

@@ -246,3 +246,34 @@ def test_a_new_signature_goes_on_record(approved, kind):
     assert kept == (approved.folder / "p.json.sig").read_bytes()
     assert approved("status", "requests", "--approved-by", signers[0]).status == 0
     assert renew(approved, "--approved-by", signers[0]).status == 0
+
+
+def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
+    """The error says that the renewal is recorded. After its cause is removed, the advice of the
+    error writes the summary, and no request changes.
+    """
+    folder = planner.folder / "requests"
+    (folder / "summary.html").unlink()
+    (folder / "summary.html").mkdir()
+    ended = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert ended.status == 3
+    assert "summary.html: cannot replace the file" in ended.err
+    assert "complete and recorded, so do not repeat the change" in ended.err
+    renewed = read_manifest(folder).requests
+    assert [(one.generation, one.state) for one in renewed] == [(2, "waiting")] * 3
+    again = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert (again.status, "no certificate is due on" in again.err) == (0, True), again
+    (folder / "summary.html").rmdir()
+    ended = planner(
+        "request",
+        "--plan",
+        folder / "plan.json",
+        folder,
+        *PASS,
+        "--accept",
+        "oauth-key-too-small=a test",
+    )
+    assert ended.status == 0, ended.err
+    assert "3 kept" in ended.out
+    assert "<html" in (folder / "summary.html").read_text("utf-8")
+    assert read_manifest(folder).requests == renewed
