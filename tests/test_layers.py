@@ -37,7 +37,7 @@ LAYERS = (
 
 # Libraries that only these packages or files may import, including their submodules.
 TOUCHES = {
-    "pandas": {"base.shown.tables"},
+    "pandas": {"base.shown.frames"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
     "xml": {"topology.xml_tree"},
     "tomllib": {"base.toml_text"},

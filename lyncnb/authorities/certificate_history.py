@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from ..base.arguments import require
 from ..base.records import Told
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError
 from ..request_folder.generations import Generation, list_servers_for
@@ -131,9 +132,9 @@ class CertificateHistory(Table, Told):
 
     _columns: ClassVar = columns(
         ("Certificate", lambda row: row[0].id),
-        ("Generation", lambda row: row[0].generation),
+        ("Generation", lambda row: row[0].generation, Kind.COUNT),
         ("Serial number", lambda row: row[0].serial),
-        ("When", lambda row: row[1].at),
+        ("When", lambda row: row[1].at, Kind.INSTANT),
         ("Event", lambda row: row[1].what),
         ("Server", lambda row: row[1].server),
         ("Details", lambda row: row[1].detail),

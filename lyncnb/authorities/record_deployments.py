@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from ..base.arguments import require
 from ..base.records import Told
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
@@ -66,10 +67,10 @@ class RecordedDeployments(Table, Told):
 
     _columns: ClassVar = columns(
         ("Certificate", "id"),
-        ("Generation", "generation"),
+        ("Generation", "generation", Kind.COUNT),
         ("Recorded", "what"),
         ("Servers", "servers"),
-        ("Day", "on"),
+        ("Day", "on", Kind.DAY),
         ("Serial number", "serial"),
         ("Seen in", "seen_in"),
     )

@@ -19,6 +19,7 @@ from ..base.disk.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
 from ..base.renewal_days import RenewalTerms
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import Problem
 from ..pki.certificates import convert_to_time
@@ -185,19 +186,19 @@ class FolderStatus(Table, Told):
 
     _columns: ClassVar = columns(
         ("Certificate", "id"),
-        ("Generation", "generation"),
+        ("Generation", "generation", Kind.COUNT),
         ("State", "state"),
         ("Role", "role"),
         ("Servers", "servers"),
         ("Type", "usages"),
         ("Subject name", "subject"),
-        ("Since", "since"),
-        ("Valid until", "not_after"),
-        ("Days left", lambda row: "" if row.days_left is None else row.days_left),
+        ("Since", "since", Kind.INSTANT),
+        ("Valid until", "not_after", Kind.INSTANT),
+        ("Days left", "days_left", Kind.COUNT),
         ("Under way", "under_way_words"),
-        ("Deployed", "deployed_on"),
+        ("Deployed", "deployed_on", Kind.DAY),
         ("Certificate refused", "refused"),
-        ("No.", lambda row: row.number or ""),
+        ("No.", lambda row: row.number or "", Kind.COUNT),
     )
 
     folder: Path

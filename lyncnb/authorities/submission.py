@@ -19,6 +19,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
+from ..base.shown.frames import Kind
 from ..base.shown.html_page import render
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import columns, count_of
@@ -38,13 +39,13 @@ COLUMNS = columns(
     ("Type", "plan.usages"),
     ("Subject name", lambda one: ", ".join(f"{k}={v}" for k, v in one.plan.subject.items())),
     (NAMES_HEADING, "plan.san"),
-    ("Names", lambda one: len(one.plan.san)),
+    ("Names", lambda one: len(one.plan.san), Kind.COUNT),
     ("EKU", "plan.eku"),
     ("Key", lambda one: _format_key(one.plan)),
     ("Hash", "plan.hash"),
     ("CSR file", "files.csr"),
     ("SHA-256 of the CSR", "csr_sha256"),
-    ("No.", lambda one: one.number or ""),
+    ("No.", lambda one: one.number or "", Kind.COUNT),
 )
 
 

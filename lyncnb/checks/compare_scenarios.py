@@ -12,6 +12,7 @@ from datetime import date
 
 from ..base.arguments import require
 from ..base.garbage_collection import pause_garbage_collection
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, count_of, folded, format_cell, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import find_acceptance
@@ -111,6 +112,9 @@ class ScenarioComparison(Table):
 
     def _headings(self) -> tuple[str, ...]:
         return (*_FIXED[:2], *self.names, _FIXED[2])
+
+    def _kinds(self) -> tuple[Kind, ...]:
+        return (*[Kind.TEXT] * (len(_FIXED) - 1 + len(self.names)), Kind.FLAG)
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         return ((fact.of, fact.what, *fact.values, fact.differs) for fact in self.facts)

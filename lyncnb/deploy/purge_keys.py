@@ -21,6 +21,7 @@ from ..base.disk import files
 from ..base.disk.folder_lock import confirm
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..errors import BundleError
 from ..pki.passphrase import Secret, check_passphrase
@@ -80,7 +81,7 @@ class PurgeList(Table, Told):
 
     _columns: ClassVar = columns(
         ("Certificate", "id"),
-        ("Generation", "generation"),
+        ("Generation", "generation", Kind.COUNT),
         ("What", "what"),
         ("Why", "why"),
         ("Files", "files"),

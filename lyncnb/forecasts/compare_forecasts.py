@@ -8,6 +8,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
+from ..base.shown.frames import Kind
 from ..base.shown.report import (
     Part,
     Picture,
@@ -26,9 +27,9 @@ from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 COLUMNS = columns(
     ("When", 0),
     ("Work", 1),
-    ("First", 2),
-    ("Second", 3),
-    ("Difference", lambda row: row[3] - row[2]),
+    ("First", 2, Kind.COUNT),
+    ("Second", 3, Kind.COUNT),
+    ("Difference", lambda row: row[3] - row[2], Kind.COUNT),
 )
 
 #: The type of file for a comparison of forecasts.

@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
+from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import ReportTable, Sentence, render_parts
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, join_first
@@ -179,29 +180,29 @@ COLUMNS = columns(
     ("Servers", "servers"),
     ("Type", "usages"),
     ("Issuer", "issuer"),
-    ("No.", "number"),
-    ("Order", "order_on"),
-    ("Order by", "order_by"),
-    ("Validate", "validate_on"),
+    ("No.", "number", Kind.COUNT),
+    ("Order", "order_on", Kind.DAY),
+    ("Order by", "order_by", Kind.DAY),
+    ("Validate", "validate_on", Kind.DAY),
     ("Domains", "domains"),
-    ("Issued", "issued_on"),
-    ("On servers", "change_on"),
-    ("On servers by", "change_by"),
+    ("Issued", "issued_on", Kind.DAY),
+    ("On servers", "change_on", Kind.DAY),
+    ("On servers by", "change_by", Kind.DAY),
     (
         "Takes effect",
         lambda row: tuple(
             f"{usage} {_format_moment(moment)}" for usage, moment in row.takes_effect
         ),
     ),
-    ("Valid until", "valid_until"),
-    ("Renew from", "renew_from"),
-    ("Late from", "late_from"),
+    ("Valid until", "valid_until", Kind.DAY),
+    ("Renew from", "renew_from", Kind.DAY),
+    ("Late from", "late_from", Kind.DAY),
 )
 _SUMS = columns(
-    ("Orders", "orders"),
-    ("Validations", "validations"),
-    ("Server changes", "changes"),
-    ("Restarts", "restarts"),
+    ("Orders", "orders", Kind.COUNT),
+    ("Validations", "validations", Kind.COUNT),
+    ("Server changes", "changes", Kind.COUNT),
+    ("Restarts", "restarts", Kind.COUNT),
 )
 MONTHS = columns(("Month", "month"), *_SUMS)
 YEARS = columns(("Year", "month"), *_SUMS)

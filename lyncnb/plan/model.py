@@ -39,10 +39,8 @@ NO_TYPE = "assigned in its own software"
 
 # --- Explain the names on a server's certificates in a table.
 
-EXPLANATION_COLUMNS = (
-    *("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source"),
-    *("Who needs it", "Without it"),
-)
+#: The headings of the reasons for a name.
+REASON_COLUMNS = ("Why", "Who needs it", "Without it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,28 +66,24 @@ class Explanation(Table):
     It is empty if the server needs no certificate.
     """
 
+    _columns: ClassVar = columns(
+        ("Certificate", "certificate"),
+        ("Type", lambda item: item.usages or item.role),
+        ("Where", "place"),
+        ("Name", "name"),
+        ("Rule", "rule"),
+        (REASON_COLUMNS[0], "why"),
+        ("Source", "source"),
+        (REASON_COLUMNS[1], lambda item: format_fact(item.clients)),
+        (REASON_COLUMNS[2], lambda item: format_fact(item.without)),
+    )
+
     server: str
     names: tuple[ExplainedName, ...]
     plan: Marked | None = field(default=None, compare=False)
 
-    def _headings(self) -> tuple[str, ...]:
-        return EXPLANATION_COLUMNS
-
-    def _rows(self) -> list[tuple[object, ...]]:
-        return [
-            (
-                item.certificate,
-                item.usages or item.role,
-                item.place,
-                item.name,
-                item.rule,
-                item.why,
-                item.source,
-                format_fact(item.clients),
-                format_fact(item.without),
-            )
-            for item in self.names
-        ]
+    def _items(self) -> tuple[ExplainedName, ...]:
+        return self.names
 
     def _summary(self) -> str:
         return f"Names on the certificates {f'of {self.server}' if self.server else 'in the plan'}"
@@ -112,8 +106,8 @@ class Explanation(Table):
             ]
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summary()}: {use} ({certificate})"
-            headings = ("Name", "Where", "Rule", *_REASON_COLUMNS)
-            shown.append(rows_to_html(headings, rows, caption=caption, linked=_REASON_COLUMNS))
+            headings = ("Name", "Where", "Rule", *REASON_COLUMNS)
+            shown.append(rows_to_html(headings, rows, caption=caption, linked=REASON_COLUMNS))
         return marked("\n".join(shown), self._shown_plan())
 
     def _shown_plan(self) -> Marked | None:
@@ -133,7 +127,7 @@ class Explanation(Table):
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
             lines += [
                 f"    {heading}: {format_fact(fact, between=f'{chr(10)}      ')}"
-                for heading, fact in zip(EXPLANATION_COLUMNS[-2:], (item.clients, item.without))
+                for heading, fact in zip(REASON_COLUMNS[1:], (item.clients, item.without))
             ]
         return "\n".join(lines)
 
@@ -141,9 +135,6 @@ class Explanation(Table):
 def format_fact(fact: Fact | None, *, between: str = "\n") -> str:
     """Return a fact about a name with its source, or a text that it is not documented."""
     return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
-
-
-_REASON_COLUMNS = ("Why", *EXPLANATION_COLUMNS[-2:])
 
 
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
@@ -486,10 +477,10 @@ class CertificatePlan(Table):
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
         reasons = rows_to_html(
-            ("Rule", *_REASON_COLUMNS),
+            ("Rule", *REASON_COLUMNS),
             [(rule.id, *_format_facts(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
-            linked=_REASON_COLUMNS,
+            linked=REASON_COLUMNS,
         )
         page = f"{table}\n{folded('Reasons for the names', reasons)}" if known else table
         return marked(mark_origin(page, self._origin()), self)

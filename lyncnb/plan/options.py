@@ -20,7 +20,7 @@ from ..base.records import RecordReader, describe_value
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
 from ..base.shown.origin import Origin, read_source_date
-from ..base.shown.tables import Table, count_of, folded, paragraph, rows_to_html
+from ..base.shown.tables import Table, columns, count_of, folded, paragraph, rows_to_html
 from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
@@ -244,6 +244,7 @@ class _OptionsFileNote(Table):
     """A note about the options file, which a changed copy of the options does not have."""
 
     __slots__ = ("_found",)
+    _columns = columns(("Option", 0), ("Value", 1), ("Meaning", 2))
     _found: str
 
 
@@ -569,10 +570,7 @@ class PlanOptions(_OptionsFileNote):
         """
         return write_plan_toml(self._list_plain_values(), OPTIONS, _TITLES)
 
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
-
-    def _rows(self) -> list[tuple[object, ...]]:
+    def _items(self) -> list[tuple[object, ...]]:
         values = self._list_plain_values()
         return [(name, shown(values[name]), place.comment) for name, place in OPTIONS.items()]
 
@@ -586,19 +584,18 @@ class PlanOptions(_OptionsFileNote):
 
     def _find_changed_rows(self) -> list[tuple[object, ...]]:
         """Return the rows for options with a value that is not the default."""
-        default = dict(zip(OPTIONS, DEFAULT_OPTIONS._rows(), strict=True))
-        return [row for row in self._rows() if row != default[str(row[0])]]
+        default = dict(zip(OPTIONS, DEFAULT_OPTIONS._items(), strict=True))
+        return [row for row in self._items() if row != default[str(row[0])]]
 
     def _repr_html_(self) -> str:
-        rows, different = self._rows(), self._find_changed_rows()
+        rows, different = self._items(), self._find_changed_rows()
         rest = [row for row in rows if row not in different]
         parts = [paragraph(self._summary())]
-        parts += [rows_to_html(_COLUMNS, different)] if different else []
+        parts += [rows_to_html(self._headings(), different)] if different else []
         title = f"Show {count_of(len(rest), 'option')} with default values"
-        return "\n".join([*parts, folded(title, rows_to_html(_COLUMNS, rest))])
+        return "\n".join([*parts, folded(title, rows_to_html(self._headings(), rest))])
 
 
-_COLUMNS = ("Option", "Value", "Meaning")
 _DOMAIN_LISTS = (
     "autodiscover_internal_extra_domains", "internal_only_sip_domains", "client_authentication",
     "shared_certificate",

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from ..base.disk import files, small_folder
 from ..base.disk.file_names import folder_name, same_name
 from ..base.disk.outputs import refuse_own_place
 from ..base.disk.system_calls import trouble
 from ..base.pasted_text import shown
-from ..base.shown.tables import Table, count_of
+from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
 from ..rules.model import Rules
 from ..rules.rule_files import load_recorded_rules, load_rules
@@ -55,6 +55,8 @@ class Scenario(Table):
     note : str, optional
         The purpose of the scenario, as plain text or Markdown.
     """
+
+    _columns: ClassVar = columns(("What", 0), ("Value", 1))
 
     name: str
     topology: Topology
@@ -123,10 +125,7 @@ class Scenario(Table):
             NOTE_FILE: _encode_note(self.note),
         }
 
-    def _headings(self) -> tuple[str, ...]:
-        return ("What", "Value")
-
-    def _rows(self) -> list[tuple[str, object]]:
+    def _items(self) -> list[tuple[str, object]]:
         plan = self.plan
         return [
             ("Note", self.note),
@@ -274,6 +273,8 @@ class Scenarios(Table):
     folder : Path
         The folder, which is created with the first scenario.
     """
+
+    _columns: ClassVar = columns(("Scenario", 0), ("Note", 1))
 
     folder: Path
 
@@ -483,10 +484,7 @@ class Scenarios(Table):
                 return new
             number += 1
 
-    def _headings(self) -> tuple[str, ...]:
-        return ("Scenario", "Note")
-
-    def _rows(self) -> Iterator[tuple[str, str]]:
+    def _items(self) -> Iterator[tuple[str, str]]:
         return ((name, self.note(name)) for name in self.names())
 
     def _summary(self) -> str:

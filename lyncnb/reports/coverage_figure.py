@@ -11,13 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..base.shown.frames import Kind
 from ..base.shown.svg import Drawing, fit, measure_text
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import columns, count_of, join_first
 from ..plan.model import CertificatePlan, PlannedCertificate
 
-COLUMNS = (
-    *("Name", "Rule", "Site", "Role", "Pool", "Type", "Certificates with it"),
-    *("As subject only", "Certificates of the type"),
+COLUMNS = columns(
+    ("Name", "name"),
+    ("Rule", "rules"),
+    ("Site", "site"),
+    ("Role", "role"),
+    ("Pool", "pool"),
+    ("Type", "usages"),
+    ("Certificates with it", "carrying", Kind.COUNT),
+    ("As subject only", "subject_only", Kind.COUNT),
+    ("Certificates of the type", "of", Kind.COUNT),
 )
 
 #: The most names and pools that a picture shows one by one.

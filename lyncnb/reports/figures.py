@@ -148,20 +148,20 @@ def _draw_topology_figure(
         description += (
             f" {site_words(site)} is shown pool by pool, with its connections to other sites."
         )
-    columns: tuple[str, ...] = topology_figure.COLUMNS
+    described = topology_figure.COLUMNS
     changes = None
     rows = topology_figure.topology_rows(plan, connections)
     if difference is not None:
         title = f"{title} and changes"
         description = f"{difference!r}. The sign ± marks changes. {description}"
-        columns, changes = (*columns, topology_figure.CHANGED), Changes(difference)
+        described, changes = topology_figure.CHANGED_COLUMNS, Changes(difference)
         rows = topology_figure.changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(
         plan, connections, title=title, description=description, site=site, changes=changes
     )
     return Figure(
         kind="topology", title=title, description=description,
-        columns=columns, rows=tuple(rows), svg=svg,
+        described=described, rows=tuple(rows), svg=svg,
     )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
     return Figure(
         kind="coverage", title=title, description=description,
-        columns=coverage_figure.COLUMNS, rows=rows, svg=svg,
+        described=coverage_figure.COLUMNS, rows=rows, svg=svg,
     )  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def _draw_timeline_figure(
     svg = timeline_figure.draw_timeline(facts, title=title, description=description)
     return Figure(
         kind="timeline", title=title, description=description,
-        columns=timeline_figure.COLUMNS, rows=tuple(timeline_figure.fact_rows(facts)), svg=svg,
+        described=timeline_figure.COLUMNS, rows=tuple(timeline_figure.fact_rows(facts)), svg=svg,
     )  # fmt: skip
 
 

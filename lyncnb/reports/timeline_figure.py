@@ -9,11 +9,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from ..base.shown.frames import Kind
 from ..base.shown.svg import Drawing, fit, measure_text
+from ..base.shown.tables import columns, rows_of
 from ..plan.model import CertificatePlan
 from ..rules.ca_rules import ca_rules
 
-COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
+COLUMNS = columns(
+    ("Kind", "kind"),
+    ("About", "about"),
+    ("What", "what"),
+    ("Begins", lambda fact: str(fact.begins or ""), Kind.DAY),
+    ("Ends", lambda fact: str(fact.ends or ""), Kind.DAY),
+    ("Needs a look", "needs_a_look", Kind.FLAG),
+    ("Source", "source"),
+)
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
 _KIND, _GAP = 20, 6  # pixels of a kind's heading, and below its last row
@@ -128,10 +138,8 @@ def _add_days(day: date, days: int) -> date:
 
 
 def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
-    """Yield the events as rows of a table with ``COLUMNS``."""
-    for fact in facts:
-        begins, ends = (day.isoformat() if day else "" for day in (fact.begins, fact.ends))
-        yield fact.kind, fact.about, fact.what, begins, ends, fact.needs_a_look, fact.source
+    """Return the events as rows of a table with ``COLUMNS``."""
+    return rows_of(COLUMNS, facts)
 
 
 def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ..base.shown.frames import Kind
 from ..base.shown.languages import make_translator
 from ..base.shown.svg import Drawing, fit, measure_text
-from ..base.shown.tables import count_of
+from ..base.shown.tables import columns, count_of
 from ..plan.connections import Connection, certificates_by_pool
 from ..plan.model import CertificatePlan
 from ..rules.model import ZONES, Rules
@@ -32,22 +33,28 @@ from .topology_boxes import (
     wrapped,
 )
 
-COLUMNS = (
-    *("Zone", "Site", "Role", "Pool", "Servers", "Type", "Issuer", "Certificates", "Names"),
-    *(
-        "Spoken to by",
-        "Of site",
-        "Pools that speak",
-        "By name",
-        "Protocol",
-        "Port",
-        "Why",
-        "Source",
-    ),
+COLUMNS = columns(
+    ("Zone", 0),
+    ("Site", 1),
+    ("Role", 2),
+    ("Pool", 3),
+    ("Servers", 4, Kind.COUNT),
+    ("Type", 5),
+    ("Issuer", 6),
+    ("Certificates", 7, Kind.COUNT),
+    ("Names", 8, Kind.COUNT),
+    ("Spoken to by", 9),
+    ("Of site", 10),
+    ("Pools that speak", 11, Kind.COUNT),
+    ("By name", 12),
+    ("Protocol", 13),
+    ("Port", 14),
+    ("Why", 15),
+    ("Source", 16),
 )
 
-#: The additional column of a comparison.
-CHANGED = "Changed"
+#: The columns of a comparison.
+CHANGED_COLUMNS = (*COLUMNS, *columns(("Changed", 17)))
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from ..base.arguments import require
 from ..base.records import Told
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
@@ -69,7 +70,7 @@ class RequestBundle(Table, Told):
         ("Type", lambda row: row[0].plan.usages),
         ("Subject name", lambda row: row[0].plan.common_name),
         ("State", lambda row: row[0].state),
-        ("Generation", lambda row: row[0].generation),
+        ("Generation", lambda row: row[0].generation, Kind.COUNT),
         ("CSR file", lambda row: row[0].files.csr),
         ("Change", lambda row: row[1] and row[1].action),
         ("Why", lambda row: row[1] and "; ".join(row[1].reasons)),

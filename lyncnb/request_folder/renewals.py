@@ -15,6 +15,7 @@ from typing import Any, ClassVar, overload
 from ..base.disk.outputs import OutputKind, check_output, match_content, write_output
 from ..base.renewal_days import EXPIRING_SHARE, RenewalTerms
 from ..base.shown.calendars import DayEntry, write_calendar
+from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
@@ -71,9 +72,9 @@ class Renewals(Table, Sequence[Renewal]):
 
     _columns: ClassVar = columns(
         ("Certificate", lambda row: row[0].request_id),
-        ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}"),
-        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}"),
-        ("Days left", lambda row: (row[0].not_after.date() - row[1]).days),
+        ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}", Kind.DAY),
+        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}", Kind.DAY),
+        ("Days left", lambda row: (row[0].not_after.date() - row[1]).days, Kind.COUNT),
         ("Servers", lambda row: row[0].servers),
         ("Type", lambda row: row[0].usages),
         ("Subject name", lambda row: row[0].subject),

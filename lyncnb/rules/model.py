@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
+from typing import ClassVar
 
 from ..base.certificate_fields import NAMES_HEADING
-from ..base.shown.tables import Table
+from ..base.shown.tables import Table, columns
 from ..topology.columns import flag_columns, pool_name_columns
 
 #: The placeholders in name templates, with a description of their values. Each name column of a
@@ -411,6 +412,19 @@ class Rules(Table):
     custom product, including the commands in scripts. It is blank for a built-in product.
     """
 
+    _columns: ClassVar = columns(
+        ("Role", lambda row: row[0].role),
+        ("Type", lambda row: row[0].usages),
+        ("Layout", lambda row: row[0].layout),
+        ("Profile", lambda row: row[0].profiles),
+        ("Issued per", lambda row: row[0].issue_per),
+        ("Subject name", lambda row: row[1][row[0].subject_name].template),
+        (NAMES_HEADING, lambda row: tuple(row[1][n].template for n in row[0].subject_alt_name)),
+        ("EKU", lambda row: row[0].extended_key_usage),
+        ("Issuer", lambda row: row[0].issuer),
+        ("Source", lambda row: row[0].source),
+    )
+
     product: str
     title: str
     roles: Mapping[str, RoleRule]
@@ -468,42 +482,11 @@ class Rules(Table):
             asked.update(rule.if_all, rule.unless, rule.per_pool_if, rule.extended_key_usage_if)
         return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
 
-    def _headings(self) -> tuple[str, ...]:
-        return COLUMNS
-
-    def _rows(self) -> list[tuple[object, ...]]:
-        return [
-            (
-                rule.role,
-                rule.usages,
-                rule.layout,
-                rule.profiles,
-                rule.issue_per,
-                self.names[rule.subject_name].template,
-                tuple(self.names[name].template for name in rule.subject_alt_name),
-                rule.extended_key_usage,
-                rule.issuer,
-                rule.source,
-            )
-            for rule in self.certificates
-        ]
+    def _items(self) -> Iterator[tuple[CertificateRule, Mapping[str, NameRule]]]:
+        return ((rule, self.names) for rule in self.certificates)
 
     def _summary(self) -> str:
         return (
             f"Rules of {self.title}: {len(self.certificates)} certificates, "
             f"{len(self.checks)} checks"
         )
-
-
-COLUMNS = (
-    "Role",
-    "Type",
-    "Layout",
-    "Profile",
-    "Issued per",
-    "Subject name",
-    NAMES_HEADING,
-    "EKU",
-    "Issuer",
-    "Source",
-)

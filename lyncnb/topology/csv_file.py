@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.pasted_text import shown
-from ..base.shown.tables import DataFrame, is_frame
+from ..base.shown.frames import DataFrame, is_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.pasted_text import shown
-from ..base.shown.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html, to_frame
+from ..base.shown.frames import DataFrame
+from ..base.shown.tables import ROWS_SHOWN, Table, count_of, rows_to_html, to_frame
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns

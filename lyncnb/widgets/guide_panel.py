@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..base.records import Text
-from ..base.shown import tables
+from ..base.shown import frames, tables
 from ..errors import AnswersError, LyncnbError
 from ..guide.answer_values import list_choices
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
@@ -302,7 +302,7 @@ class GuidePanel(ShownAsPanel):
             self.on_written(path)
         return written
 
-    def to_frame(self) -> tables.DataFrame:
+    def to_frame(self) -> frames.DataFrame:
         """Return the questions with their answers, one row for each question."""
         return GuideAnswers(asked=self.asked).to_frame()
 

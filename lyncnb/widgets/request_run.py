@@ -13,7 +13,7 @@ from pathlib import Path
 from IPython.display import DisplayHandle, display
 
 from ..authorities.summary_files import folder_summary
-from ..base.shown import tables
+from ..base.shown import frames, tables
 from ..base.shown.tables import count_of
 from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..deploy.request_scripts import request_scripts, write_request_scripts
@@ -388,7 +388,7 @@ class RequestRun:
         return self.job.result
 
     # -- Provide the output for a notebook.
-    def to_frame(self) -> tables.DataFrame:
+    def to_frame(self) -> frames.DataFrame:
         """Return the requests of the last run, or the plan before the first run."""
         bundle = self.bundle
         return (self.plan if isinstance(bundle, NothingWritten) else bundle).to_frame()

@@ -20,7 +20,7 @@ from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
 from ..base.records import Text
-from ..base.shown import tables
+from ..base.shown import frames, tables
 from ..base.shown.origin import mark_origin
 from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
@@ -233,7 +233,7 @@ class FolderWork:
         self.job.start(run)
 
     # -- Provide the output for a notebook.
-    def to_frame(self) -> tables.DataFrame:
+    def to_frame(self) -> frames.DataFrame:
         """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()
 

@@ -132,7 +132,9 @@ def test_tables_agree(made):
     ]
     document = json.loads(write_report(forecast_report(made), ".json"))
     assert document["works"] is made.works is False
-    assert [one["issued_on"] for one in document["certificates"]] == list(frame["Issued"])
+    assert [one["issued_on"] for one in document["certificates"]] == list(
+        frame["Issued"].dt.strftime("%Y-%m-%d")
+    )
     assert document["problems"][0]["rules"][-1]["rule"] == "freeze"
 
 

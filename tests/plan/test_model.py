@@ -14,9 +14,9 @@ from random_plans import random_plan
 from topologies import edge, front_end, plan, row, table, topology
 
 from lyncnb.base.records import convert_record
+from lyncnb.base.shown.tables import list_headings
 from lyncnb.errors import PlanError
 from lyncnb.plan.model import (
-    EXPLANATION_COLUMNS,
     certificate_document,
     planned_entry,
     slug,
@@ -261,7 +261,7 @@ def test_as_table():
     """The table has a row for each reason, and is escaped."""
     explanation = plan(edge()).explain("edge01.contoso.net")
     frame = explanation.to_frame()
-    assert list(frame.columns) == list(EXPLANATION_COLUMNS)
+    assert list(frame.columns) == list_headings(explanation._columns)
     assert len(frame) == len(explanation.names)
     assert "sip.&lt;SIP domain&gt;" in explanation._repr_html_()
     page = explanation._repr_html_()

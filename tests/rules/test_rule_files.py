@@ -8,9 +8,10 @@ import pytest
 import yaml
 from places import REPOSITORY
 
+from lyncnb.base.shown.tables import list_headings
 from lyncnb.errors import RulesError
 from lyncnb.plan.certificate_names import list_resolved_placeholders
-from lyncnb.rules.model import COLUMNS, Fact, known_flags, placeholders
+from lyncnb.rules.model import Fact, known_flags, placeholders
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules, parse_rules, product_texts, products
 
@@ -382,7 +383,7 @@ def test_rules_show_as_a_table():
     """The rules are shown as a table, with one row for each certificate and its source."""
     rules = load_rules("lync2013")
     frame = rules.to_frame()
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list_headings(rules._columns)
     assert len(frame) == len(rules.certificates)
     assert "<table" in rules._repr_html_()
     assert "Certificate requirements for internal servers" in rules._repr_html_()

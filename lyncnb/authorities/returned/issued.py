@@ -12,6 +12,7 @@ from typing import ClassVar
 from ...base.certificate_fields import NAMES_HEADING
 from ...base.planned_entry import PlannedEntry
 from ...base.records import Told
+from ...base.shown.frames import Kind
 from ...base.shown.tables import Table, columns, count_of, count_same
 from ...pki.certificates import Certificate, format_name
 from ...request_folder.bundle import RequestBundle
@@ -219,8 +220,8 @@ class IssuedCertificates(Table, Told):
         ("Subject name", lambda row: row[0].subject),
         (NAMES_HEADING, lambda row: row[0].names),
         ("Issued by", lambda row: row[0].issuer_name),
-        ("Valid from", lambda row: f"{row[0].not_before:%Y-%m-%d}"),
-        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}"),
+        ("Valid from", lambda row: f"{row[0].not_before:%Y-%m-%d}", Kind.DAY),
+        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}", Kind.DAY),
         ("Chain", lambda row: "complete" if row[0].chain_complete else "incomplete"),
         ("Findings", lambda row: tuple(sorted({one.code for one in row[0].findings}))),
         ("Thumbprint", lambda row: row[0].thumbprint),

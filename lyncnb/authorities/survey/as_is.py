@@ -13,6 +13,7 @@ from datetime import date
 from typing import ClassVar
 
 from ...base.records import Told, list_json_values
+from ...base.shown.frames import Kind
 from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.report import (
     Report,
@@ -166,7 +167,7 @@ _COLUMNS = columns(
     ("Subject name", "subject"),
     ("State", "state_words"),
     ("Thumbprint", lambda row: row.certificate and row.certificate.thumbprint),
-    ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10]),
+    ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10], Kind.DAY),
     ("Found in", lambda row: row.certificate and row.certificate.files),
     ("On", lambda row: row.certificate and row.certificate.servers),
     ("What there is to say", lambda row: tuple(row.lines())),

@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from .frames import Kind
 from .svg import sheets
-from .tables import Marked, Table, marked
+from .tables import Column, Marked, Table, list_headings, marked
 
 #: This style is part of every picture's HTML, for pages that remove ``<style>`` from the content.
 #: The height leaves space on a Letter sheet (279 mm) for a heading of two lines and the
@@ -38,8 +39,8 @@ class Figure(Table):
         The type of the picture, such as ``topology``.
     title, description : str
         Plain text: what the picture shows and how to read it, also for people who cannot see it.
-    columns : tuple of str
-        m headings of the table.
+    described : tuple of Column
+        The m columns of the table, each with the type of its values.
     rows : tuple of tuples
         n rows of m values: all data in the picture.
     svg : str
@@ -54,13 +55,21 @@ class Figure(Table):
     kind: str
     title: str
     description: str
-    columns: tuple[str, ...]
+    described: tuple[Column, ...]
     rows: tuple[tuple[object, ...], ...]
     svg: str
     plan: Marked | None = field(default=None, compare=False)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The m headings of the table."""
+        return tuple(list_headings(self.described))
+
     def _headings(self) -> tuple[str, ...]:
         return self.columns
+
+    def _kinds(self) -> list[Kind]:
+        return [column.kind for column in self.described]
 
     def _rows(self) -> tuple[tuple[object, ...], ...]:
         return self.rows

@@ -1,31 +1,22 @@
-"""Convert rows to a DataFrame, to escaped HTML, or to Markdown.
+"""Declare the columns of a table, and convert its rows to a DataFrame, HTML, or Markdown.
 
-All text in HTML tables is escaped by this module, and no other module writes ``<td>``. pandas is
-imported only for a DataFrame, because the import takes longer than all other work in a command.
+All text in HTML tables is escaped by this module, and no other module writes ``<td>``.
 """
 
 from __future__ import annotations
 
 import html
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeGuard
+from typing import Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import quote
 
 from ...errors import LyncnbError
 from .documents import linked_parts
-
-if TYPE_CHECKING:
-    import pandas
-
-    DataFrame = pandas.DataFrame
-else:
-    # The name is only for annotations, which Python does not evaluate.
-    DataFrame = "pandas.DataFrame"
+from .frames import DataFrame, Kind, build_frame
 
 #: A table in a notebook shows at most this number of rows.
 ROWS_SHOWN = 200
@@ -155,21 +146,25 @@ def find_shown_plans(page: str) -> list[str]:
 
 
 class Column(NamedTuple):
-    """A column in a table: its heading, and a function that returns the value for an item."""
+    """A column in a table: its heading, a function for the value of an item, and its type."""
 
     heading: str
     value: Callable[[Any], Any]
+    kind: Kind = Kind.TEXT
 
 
-def columns(*described: tuple[str, str | int | Callable[[Any], Any]]) -> tuple[Column, ...]:
-    """Return columns from headings and values.
+Value = str | int | Callable[[Any], Any]
+
+
+def columns(*described: tuple[str, Value] | tuple[str, Value, Kind]) -> tuple[Column, ...]:
+    """Return columns from headings, values, and types; without a type, a column contains text.
 
     A value is an attribute (``subject.common_name``), an index in a tuple, or a function.
     """
-    return tuple(Column(heading, _make_getter(value)) for heading, value in described)
+    return tuple(Column(heading, _make_getter(value), *kind) for heading, value, *kind in described)
 
 
-def _make_getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _make_getter(value: Value) -> Callable[[Any], Any]:
     if isinstance(value, str):
         return attrgetter(value)
     return itemgetter(value) if isinstance(value, int) else value
@@ -192,8 +187,8 @@ def rows_of(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[A
 class Table(ABC):
     """An object that can be shown as a DataFrame, a table in a notebook, or a line in a terminal.
 
-    A subclass defines columns and items, or its headings and rows, and a summary line. A dataclass
-    needs ``repr=False``, because its own ``__repr__`` would replace the summary line.
+    A subclass defines columns and items, or its headings, types and rows, and a summary line. A
+    dataclass needs ``repr=False``, because its own ``__repr__`` would replace the summary line.
     """
 
     __slots__ = ()
@@ -205,6 +200,9 @@ class Table(ABC):
 
     def _headings(self) -> Sequence[str]:
         return list_headings(self._columns)
+
+    def _kinds(self) -> Sequence[Kind]:
+        return [column.kind for column in self._columns] or [Kind.TEXT] * len(self._headings())
 
     def _rows(self) -> Iterable[Sequence[Any]]:
         return rows_of(self._columns, self._items())
@@ -218,7 +216,7 @@ class Table(ABC):
 
     def to_frame(self) -> DataFrame:
         """Return a DataFrame with a row for each item (see :func:`to_frame`)."""
-        return to_frame(self._headings(), self._rows())
+        return to_frame(self._headings(), self._rows(), kinds=self._kinds())
 
     def only(self, *headings: str) -> Table:
         """Return a table with only some of the columns, to show it in a notebook.
@@ -261,8 +259,15 @@ class _Columns(Table):
     def _headings(self) -> Sequence[str]:
         return self._names
 
+    def _indices(self) -> list[int]:
+        return [list(self._whole._headings()).index(name) for name in self._names]
+
+    def _kinds(self) -> Sequence[Kind]:
+        kinds = self._whole._kinds()
+        return [kinds[index] for index in self._indices()]
+
     def _rows(self) -> Iterable[Sequence[Any]]:
-        indices = [list(self._whole._headings()).index(name) for name in self._names]
+        indices = self._indices()
         return ([row[index] for index in indices] for row in self._whole._rows())
 
     def _summary(self) -> str:
@@ -335,8 +340,10 @@ def count_same(
         yield f"{count_of(len(names), noun)} {statement}: {join_first(names, shown)}"
 
 
-def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
-    """Return a DataFrame with plain text and whole numbers.
+def to_frame(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, kinds: Sequence[Kind] = ()
+) -> DataFrame:
+    """Return a DataFrame.
 
     Parameters
     ----------
@@ -344,35 +351,21 @@ def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame
         m distinct headings.
     rows : iterable of sequences
         n rows of m values (see :func:`format_cell`).
+    kinds : sequence of Kind, optional
+        The m types. By default, all columns contain text.
 
     Returns
     -------
     DataFrame
-        n rows, m columns, index 0 … n-1. A column in which every value is an ``int`` has the type
-        ``int64``. All other columns contain text; blank values are ``""``, never NaN.
+        n rows, m columns, index 0 … n-1. Blank text is ``""``. Other blank values are missing.
     """
-    import pandas as pd
-
+    kinds = kinds or [Kind.TEXT] * len(columns)
     by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
-    data = {}
-    for heading, values in zip(columns, by_column, strict=True):
-        if values and all(type(value) is int for value in values):
-            data[heading] = pd.Series(values, dtype="int64")
-        else:
-            data[heading] = pd.Series([format_cell(value) for value in values], dtype="str")
-    return pd.DataFrame(data, columns=list(columns))
-
-
-def is_frame(value: object) -> TypeGuard[DataFrame]:
-    """Return whether a value is a pandas DataFrame, without importing pandas.
-
-    Returns
-    -------
-    bool
-        False for all values if pandas has not been imported yet.
-    """
-    pandas_module = sys.modules.get("pandas")
-    return pandas_module is not None and isinstance(value, pandas_module.DataFrame)
+    cells = [
+        list(map(format_cell, values)) if kind is Kind.TEXT else values
+        for kind, values in zip(kinds, by_column, strict=True)
+    ]
+    return build_frame(columns, kinds, cells)
 
 
 def rows_to_html(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...base.certificate_fields import NAMES_HEADING
+from ...base.shown.frames import Kind
 from ...base.shown.tables import Column, columns
 from .content import Line
 
@@ -18,11 +19,12 @@ CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
 class _Described(NamedTuple):
-    """A column: heading, value of a :class:`Line`, and tables, with widths in characters."""
+    """A column: heading, value of a :class:`Line`, tables with widths in characters, and type."""
 
     heading: str
     value: str | Callable[[Any], Any]
     widths: Mapping[int, int]
+    kind: Kind = Kind.TEXT
 
 
 def _concerns(line: Line) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ _COLUMNS = (
     _Described("Subject name", "block.subject", _SHOWN),
     _Described("Subject name", "block.subject_words", {CERTIFICATES: 24, RENEWALS: 32}),
     _Described(NAMES_HEADING, "names", {**_SHOWN, CERTIFICATES: 34}),
-    _Described("SAN count", lambda line: len(line.names), _TABLE),
+    _Described("SAN count", lambda line: len(line.names), _TABLE, Kind.COUNT),
     _Described("EKU", "block.extended_key_usage", _TABLE),
     _Described("Issuer", "block.issuer", _SHOWN),
     _Described("Issuer", "block.authority", {CERTIFICATES: 12, RENEWALS: 24}),
@@ -69,7 +71,7 @@ _COLUMNS = (
     _Described("Warnings", "member.warnings", _TABLE),
     _Described("Rule", "block.rule", {CSV: 0, FILES: 18}),
     _Described("Source", "block.source", _TABLE),
-    _Described("No.", "member.number", _TABLE),
+    _Described("No.", "member.number", _TABLE, Kind.COUNT),
 )
 
 
@@ -82,4 +84,4 @@ def described(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], 
 
 def columns_of(table: int) -> tuple[Column, ...]:
     """Return the columns of one table; each of its rows is a :class:`Line`."""
-    return columns(*(one[:2] for one in described(table)))
+    return columns(*((one.heading, one.value, one.kind) for one in _COLUMNS if table in one.widths))

@@ -11,7 +11,7 @@ from functools import cache
 from ...base.shown import tables
 from ...checks.check_plan import choose_evaluation_date
 from ...plan.acceptances import describe_acceptance_limits, has_expired
-from ...plan.model import EXPLANATION_COLUMNS, CertificatePlan, PlannedCertificate
+from ...plan.model import REASON_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
 from ...reports.summary.content import Summary
@@ -490,7 +490,7 @@ def _make_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
                 "says": fact.says if fact else NOT_DOCUMENTED,
                 "source": fact.source if fact else "",
             }
-            for heading, fact in zip(("Why", *EXPLANATION_COLUMNS[-2:]), facts, strict=True)
+            for heading, fact in zip(REASON_COLUMNS, facts, strict=True)
         ],
         "places": places[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
         "servers": join_few(combine_names(uses.servers), _SERVERS_NAMED),

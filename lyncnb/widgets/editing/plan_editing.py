@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ...base.shown import tables
+from ...base.shown import frames, tables
 from ...base.shown.tables import count_of
 from ...checks.fix_plan import fix_plan
 from ...errors import LyncnbError
@@ -82,7 +82,7 @@ class PlanEditing(Draft):
         """The findings for the current plan."""
         return self.live.findings
 
-    def changes(self) -> tables.DataFrame:
+    def changes(self) -> frames.DataFrame:
         """Return the changes since the file was loaded, with one row for each cell or option."""
         return tables.to_frame(CHANGE_COLUMNS, list_change_rows(self.loaded, self.state))
 
@@ -295,7 +295,7 @@ class PlanEditing(Draft):
         return False
 
     # -- Provide the output for a notebook.
-    def to_frame(self) -> tables.DataFrame:
+    def to_frame(self) -> frames.DataFrame:
         """Return the current table of servers as a DataFrame."""
         return self.topology.to_frame()
 

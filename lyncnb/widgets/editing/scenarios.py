@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from ...base.shown.tables import Table, count_of
+from ...base.shown.tables import Table, columns, count_of
 from ...checks.check_plan import check_plan
 from ...checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ...errors import FileOccupied, ScenarioError
@@ -45,6 +46,8 @@ class EditorScenarios(Table):
         The folder that contains a subfolder for each scenario. lyncnb creates it when you keep
         the first scenario.
     """
+
+    _columns: ClassVar = columns(("Scenario", 0), ("Note", 1), ("In the editor", 2))
 
     def __init__(self, editing: PlanEditing, folder: Path):
         self.kept = Scenarios(folder)
@@ -277,10 +280,7 @@ class EditorScenarios(Table):
             known.findings = check_plan(scenario.plan)
         return scenario, known.findings
 
-    def _headings(self) -> tuple[str, ...]:
-        return ("Scenario", "Note", "In the editor")
-
-    def _rows(self) -> Iterator[tuple[str, str, str]]:
+    def _items(self) -> Iterator[tuple[str, str, str]]:
         for name in self.names():
             here = (
                 "" if name != self.current else "yes, with changes" if self.has_changes else "yes"

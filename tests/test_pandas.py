@@ -1,14 +1,16 @@
-"""Every frame about certificates has the same key, so that pandas can merge them."""
+"""The frames of all nouns: one key, declared types, and the same columns as the documents."""
 
 from __future__ import annotations
 
 from functools import reduce
 
+import pandas as pd
 import pytest
 from folders import PASSPHRASE, TODAY, certify, make_folder, make_plan, quick_cipher
 
 import lyncnb as ln
 from lyncnb.base.disk.outputs import FileOccupied, check_output
+from lyncnb.base.shown.tables import to_frame
 from lyncnb.reports.summary.formats import PLAN_FILE, write_plan_table
 from lyncnb.widgets.request_panel import RequestPanel
 
@@ -96,3 +98,65 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
     path.write_bytes(data.replace(b'"Certificate"', b'"Request"', 1))
     with pytest.raises(FileOccupied):
         check_output(path, PLAN_FILE)
+
+
+#: The type of each column that is not text, in the frame of every noun that has the column.
+TYPES = {
+    "Days left": "Int64",
+    "Generation": "Int64",
+    "Names": "Int64",
+    "No.": "Int64",
+    "SAN count": "Int64",
+    "Since": "datetime64[us, UTC]",
+    "Valid until": "datetime64[us]",
+    **dict.fromkeys(("Deployed", "Issued", "Late from", "On servers", "Order"), "datetime64[us]"),
+    **dict.fromkeys(("On servers by", "Order by", "Validate"), "datetime64[us]"),
+    **dict.fromkeys(("Renew from", "Valid from"), "datetime64[us]"),
+}
+
+
+def types(frame):
+    """Return the types of the columns that are not text."""
+    return {name: str(dtype) for name, dtype in frame.dtypes.items() if dtype != frame[KEY].dtype}
+
+
+def test_the_types_do_not_depend_on_the_data(nouns):
+    """Dates, counts and yes/no have their types in full frames and in empty ones."""
+    for name, noun in nouns.items():
+        frame = noun.to_frame()
+        wanted = {heading: kind for heading, kind in TYPES.items() if heading in frame}
+        if name == "saved plan":
+            del wanted["Names"]  # Here, they are the names themselves.
+        if name == "trust":
+            del wanted["Names"]
+        if name == "status":
+            wanted["Valid until"] = "datetime64[us, UTC]"
+        assert types(frame) == wanted, name
+        empty = to_frame(noun._headings(), [], kinds=noun._kinds())
+        assert list(empty.dtypes) == list(frame.dtypes), name
+
+
+def test_a_waiting_request_changes_no_type(nouns, tmp_path):
+    """With a request that still waits, days left stay numbers that pandas sorts and adds."""
+    plan = nouns["plan"]
+    make_folder(tmp_path / "requests", plan)
+    waiting = ln.folder_status(tmp_path / "requests", today=TODAY).to_frame()
+    assert waiting["Days left"].isna().all()
+    assert waiting["Valid until"].isna().all()
+    certify(tmp_path / "requests", plan.certificates[0].id)
+    mixed = ln.folder_status(tmp_path / "requests", today=TODAY).to_frame()
+    full = nouns["status"].to_frame()
+    assert list(waiting.dtypes) == list(mixed.dtypes) == list(full.dtypes)
+    assert mixed.sort_values("Days left")["Certificate"].iloc[0] == plan.certificates[0].id
+    left = mixed["Valid until"].max() - pd.Timestamp("2026-11-24 12:00", tz="UTC")
+    assert mixed["Days left"].dropna().tolist() == [left.days]
+
+
+def test_the_frame_of_a_picture_has_types(nouns):
+    """The dates of a timeline are dates, and what needs a look is a yes/no column."""
+    frame = ln.figure(nouns["forecast"]).to_frame()
+    assert str(frame["Begins"].dtype) == str(frame["Ends"].dtype) == "datetime64[us]"
+    assert str(frame["Needs a look"].dtype) == "boolean"
+    counts = ln.figure(nouns["plan"], "coverage").to_frame()
+    assert counts["Certificates with it"].dtype == "Int64"
+    assert ln.figure(nouns["plan"]).to_frame()["Servers"].dtype == "Int64"

@@ -1,0 +1,94 @@
+"""Convert the columns of a table to a pandas DataFrame, each with its declared type.
+
+pandas is imported only here and only for a DataFrame, because the import takes longer than all
+other work in a command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    import pandas
+
+    DataFrame = pandas.DataFrame
+else:
+    # The name is only for annotations, which Python does not evaluate.
+    DataFrame = "pandas.DataFrame"
+
+
+class Kind(Enum):
+    """What a column contains. The value is its type in a DataFrame, whatever the rows are."""
+
+    TEXT = "str"
+    COUNT = "Int64"
+    FLAG = "boolean"
+    DAY = "datetime64[us]"
+    INSTANT = "datetime64[us, UTC]"
+
+
+def _to_datetime(value: str | date) -> datetime:
+    """Return a day or a time in ISO 8601 as a datetime."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(str(value))
+
+
+def _to_day(value: str | date) -> datetime:
+    return _to_datetime(value).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+
+
+_CONVERTERS: Mapping[Kind, Callable[[Any], object]] = {
+    Kind.TEXT: lambda text: text,
+    Kind.COUNT: int,
+    Kind.FLAG: lambda value: value is True or value == "yes",
+    Kind.DAY: _to_day,
+    Kind.INSTANT: lambda value: _to_datetime(value).astimezone(UTC),
+}
+
+
+def build_frame(
+    headings: Sequence[str], kinds: Iterable[Kind], columns: Iterable[Sequence[Any]]
+) -> DataFrame:
+    """Return a DataFrame from columns with declared types.
+
+    Parameters
+    ----------
+    headings : sequence of str
+        m distinct headings.
+    kinds : iterable of Kind
+        The m types.
+    columns : iterable of sequences
+        m columns of n values. Text is complete. In other columns, None and "" are missing values.
+        A number may be text. A day or a time may be a date, or text in ISO 8601.
+
+    Returns
+    -------
+    DataFrame
+        n rows, m columns, index 0 … n-1. The types are the declared ones, also without rows.
+    """
+    import pandas as pd
+
+    data = {}
+    for heading, kind, values in zip(headings, kinds, columns, strict=True):
+        convert = _CONVERTERS[kind]
+        if kind is not Kind.TEXT:
+            values = [None if value in (None, "") else convert(value) for value in values]
+        data[heading] = pd.Series(values, dtype=kind.value)
+    return pd.DataFrame(data, columns=list(headings))
+
+
+def is_frame(value: object) -> TypeGuard[DataFrame]:
+    """Return whether a value is a pandas DataFrame, without importing pandas.
+
+    Returns
+    -------
+    bool
+        False for all values if pandas has not been imported yet.
+    """
+    pandas_module = sys.modules.get("pandas")
+    return pandas_module is not None and isinstance(value, pandas_module.DataFrame)

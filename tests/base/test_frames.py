@@ -1,0 +1,57 @@
+"""Columns become DataFrame columns of their declared types."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from lyncnb.base.shown import frames
+from lyncnb.base.shown.frames import Kind, build_frame
+
+#: For each type: a value as a table contains it, the value in a frame, and the type in pandas.
+CASES = [
+    (Kind.TEXT, "a", "a", pd.api.types.is_string_dtype),
+    (Kind.COUNT, 10, 10, pd.api.types.is_integer_dtype),
+    (Kind.COUNT, "9", 9, pd.api.types.is_integer_dtype),
+    (Kind.FLAG, True, True, pd.api.types.is_bool_dtype),
+    (Kind.FLAG, "no", False, pd.api.types.is_bool_dtype),
+    (Kind.DAY, date(2027, 3, 15), pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
+    (Kind.DAY, "2027-03-15", pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
+    # A certificate without an end has the last possible date, which nanoseconds cannot hold.
+    (Kind.DAY, "9999-12-31T23:59:59Z", pd.Timestamp(9999, 12, 31), pd.api.types.is_datetime64_dtype),
+    (
+        *(Kind.INSTANT, "2027-03-15T08:00:00Z", pd.Timestamp("2027-03-15 08:00", tz="UTC")),
+        lambda dtype: isinstance(dtype, pd.DatetimeTZDtype),
+    ),
+    (
+        *(Kind.INSTANT, datetime(2027, 3, 15, tzinfo=UTC), pd.Timestamp("2027-03-15", tz="UTC")),
+        lambda dtype: isinstance(dtype, pd.DatetimeTZDtype),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "value", "expected", "is_kind"), CASES)
+def test_a_column_has_its_declared_type_whatever_the_data(kind, value, expected, is_kind):
+    """The type is the same without rows, with blanks only, and with a value among blanks."""
+    dtypes = set()
+    for values in ([], [None], [""], [value], *itertools.permutations([value, None, ""])):
+        column = build_frame(
+            ["a"], [kind], [["" if kind is Kind.TEXT and not v else v for v in values]]
+        )["a"]
+        dtypes.add(str(column.dtype))
+        assert is_kind(column.dtype), (values, column.dtype)
+        blanks = [v in (None, "") for v in values]
+        assert list(column.isna()) == ([False] * len(values) if kind is Kind.TEXT else blanks)
+        assert [v for v, blank in zip(column, blanks, strict=True) if not blank] == [
+            expected for blank in blanks if not blank
+        ]
+    assert len(dtypes) == 1
+
+
+def test_is_frame():
+    """Only a DataFrame is recognized as a frame."""
+    assert frames.is_frame(build_frame(["a"], [Kind.TEXT], [["1"]]))
+    assert not frames.is_frame("contoso.csv")
