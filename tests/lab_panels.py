@@ -121,7 +121,7 @@ def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
         control.select_option(value)
     else:
         control.fill(value)
-        control.press("Enter")
+    control.press("Enter")
 
 
 def kernel(lab: LabBrowser, expression: str) -> str:

@@ -118,7 +118,11 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
     assert (told["servers"], told["first"]) == (len(topology.cells), topology.cells[0][0])
     states = [message for message in told["messages"] if message["type"] == "state"]
     assert [state["changes"] for state in states] == [0, 1, 0, 1]
-    assert [state["said"] for state in states[2:]] == [f"Undone: {states[1]['undo']}", ""]
+    assert [state["said"] for state in states[2:]] == [
+        f"Undone: {states[1]['undo']} -> 2012R2",
+        "",
+    ]
+    assert [state["cell"] for state in states[2:]] == [[0, "target_os"], None]
     refused = [message for message in told["messages"] if message["type"] == "refused"]
     assert refused[0]["cell"] == [0, "role"]
     assert "Butler" in refused[0]["lines"][0]

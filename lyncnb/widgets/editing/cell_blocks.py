@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...base.shown.tables import count_of, join_first
 from ...errors import LyncnbError, Problem, TopologyError
 from ...topology.columns import topology_columns
 from ...topology.topology import Topology
-from .sheet import group_names, pool_names
+from .sheet import find_edited_cells, group_names, list_differences, pool_names
 
 _NAMED_BY = ("server_fqdn", "role")  # Every row must have these columns.
 _NUMBER = re.compile(r"(\d+)(\D*)$")
+_SERVERS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,46 @@ def take_block(
     if add:
         _take_rows(taken, [(number, dict(row)) for number, row in enumerate(add, start=1)])
     return taken
+
+
+def describe_block(before: Topology, taken: TakenBlock, said: str) -> str:
+    """Return what a block did, with the servers that it added and replaced.
+
+    Parameters
+    ----------
+    before : Topology
+        The table of n rows before the block.
+    taken : TakenBlock
+        The result of the block.
+    said : str
+        What the user did, such as "pasted", or "".
+    """
+    after, old = taken.topology, len(before.cells)
+    server = after.columns.index("server_fqdn")
+    replaced, servers, count = [], set(), 0
+    for place in find_edited_cells(before, after)[0]:
+        changes = list_differences(before, after, place) if place < old else []
+        if name := next((was for column, was, _ in changes if column == "server_fqdn"), ""):
+            replaced.append(f"{name} by {after.cells[place][server]}")
+        elif changes:
+            servers.add(after.cells[place][server])
+            count += len(changes)
+    cells = f"{count_of(count, 'cell')} of {count_of(len(servers), 'server')}" if count else ""
+    if not taken.added and not replaced:
+        return f"{said} {cells}".strip()
+    parts = (
+        _name_servers("added", [str(row[server]) for row in after.cells[old:]]),
+        _name_servers("replaced", replaced),
+        f"changed {cells}" if cells else "",
+    )
+    described = "; ".join(part for part in parts if part)
+    return f"{said}: {described}" if said else described
+
+
+def _name_servers(verb: str, names: Sequence[str]) -> str:
+    if len(names) <= 1:
+        return f"{verb} {names[0]}" if names else ""
+    return f"{verb} {count_of(len(names), 'server')} ({join_first(names, _SERVERS_NAMED)})"
 
 
 def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:

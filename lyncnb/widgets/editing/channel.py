@@ -27,8 +27,10 @@ from .messages import CellName, Number, Refused
 #: A page that shows a table needs these JavaScript files.
 GRID_SCRIPTS = (
     "row_store.js",
+    "new_rows.js",
     "filter_words.js",
     "clipboard_block.js",
+    "pasting.js",
     "cell_editor.js",
     "refused_cells.js",
     "grid_header.js",

@@ -47,7 +47,8 @@ class State:
 class Draft:
     """The current state with its plan, the states to undo, and the states to redo.
 
-    ``told`` is a text that an edit reports instead of the description of a step.
+    ``told`` is a text that an edit reports instead of the description of a step. ``went_to`` is
+    the row ID and the column of a cell that Undo or Redo changed.
     """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
@@ -64,6 +65,7 @@ class Draft:
         self.past: list[State] = []
         self.future: list[State] = []
         self.told = ""
+        self.went_to: tuple[int, str] | None = None
         self._next_id = len(topology.cells)
         self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 
@@ -132,7 +134,7 @@ class Draft:
             If the edit is not valid, or lyncnb cannot plan the result. Then nothing changes.
         """
         before = self.state, list(self.past), list(self.future)
-        self.told = ""
+        self.told, self.went_to = "", None
         try:
             answer = edit(self, *args, **parts)
             self.live.update(self.topology, self.options)

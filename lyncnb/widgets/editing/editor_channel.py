@@ -21,7 +21,7 @@ from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, format_error
 from .choices import CHANGE_COLUMNS, find_option_changes, format_loading_line, plain
 from .draft import State, title
-from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
+from .edits import EDITS, BlockRow, add_server, change_option, change_options, set_block, set_cells
 from .forms import (
     LABELS,
     describe_columns,
@@ -29,7 +29,7 @@ from .forms import (
     find_usage_issuers,
     list_deployment_values,
 )
-from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, TableRows
+from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, RefusedRow, TableRows
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
@@ -50,7 +50,6 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
 )
 # For a block, the page shows the reasons of at most this number of rejected cells.
 _REFUSED_LISTED = 500
-_ROWS_LISTED = 5
 
 
 class EditorChannel(Channel[EditorTold]):
@@ -350,6 +349,7 @@ class EditorChannel(Channel[EditorTold]):
                 "before": self._sizes_of_loaded,
                 "said": said,
                 "done": self._step,
+                "cell": editor.went_to if said else None,
                 "undo": editor.state.said if editor.past else "",
                 "redo": editor.future[-1].said if editor.future else "",
                 "changes": changes,
@@ -395,19 +395,37 @@ class EditorChannel(Channel[EditorTold]):
             combined = TopologyError(error.message, hint=hint, problems=problems)
             self.refuse("edit", format_error(combined), offer="Remove from the pool and change")
 
-    def _set_block(self, **parts: Any) -> None:
-        taken = self.editor.apply(set_block, **parts)
+    def _set_block(self, *, add: Sequence[BlockRow] = (), **parts: Any) -> None:
+        before = self.editor.state
+        taken = self.editor.apply(set_block, add=tuple(add), **parts)
         self.send({"type": "done", "added": []})
         ids = self.editor.state.ids
         wrong: list[RefusedCell] = [
             {
                 "cell": (ids[cell.place], cell.column),
                 "text": cell.text,
-                "lines": format_error(LyncnbError(cell.problem.message, hint=cell.problem.hint)),
+                "lines": _describe_problem(cell.problem),
             }
             for cell in taken.refused[:_REFUSED_LISTED]
         ]
-        self.send({"type": "refused_cells", "cells": wrong, "lines": _describe_rejected(taken)})
+        rows: list[RefusedRow] = [
+            {
+                "row": add[number - 1].row,
+                "column": problem.column or "server_fqdn",
+                "lines": _describe_problem(problem),
+            }
+            for number, problem in taken.refused_rows
+        ]
+        self.send(
+            {
+                "type": "refused_cells",
+                "cells": wrong,
+                "rows": rows,
+                "lines": _describe_rejected(taken),
+                "added": [*ids[len(ids) - taken.added :]],
+                "changed": self.editor.state is not before,
+            }
+        )
 
     def _choose_pools(self, *, pools: tuple[str, ...]) -> None:
         if ids := plan_views.find_pool_rows(self.editor, pools):
@@ -536,8 +554,13 @@ def _describe_rejected(taken: TakenBlock) -> list[str]:
             f"{count_of(len(taken.refused), 'cell')} not changed: the rejected text is shown in "
             "red, with the reason. All other cells are changed."
         )
-    for number, problem in taken.refused_rows[:_ROWS_LISTED]:
-        lines.append(f"New row {number} was not added: {problem.message}. {problem.hint}")
-    if len(taken.refused_rows) > _ROWS_LISTED:
-        lines.append(f"… and {len(taken.refused_rows) - _ROWS_LISTED:,} more rows were not added")
+    if taken.refused_rows:
+        lines.append(
+            f"{count_of(len(taken.refused_rows), 'row')} not added: the rejected rows stay at the "
+            "end of the table, with the reason. Correct them, or undo to remove them."
+        )
     return lines
+
+
+def _describe_problem(problem: Problem) -> list[str]:
+    return format_error(LyncnbError(problem.message, hint=problem.hint))

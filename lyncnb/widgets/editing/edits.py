@@ -6,6 +6,7 @@ the message.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -19,11 +20,18 @@ from ...plan.acceptances import has_expired
 from ...topology.columns import column as column_named
 from ...topology.columns import topology_columns
 from ...topology.topology import Topology, read_topology
-from .cell_blocks import CellText, TakenBlock, copy_rows, plan_pool_moves, take_block
+from .cell_blocks import (
+    CellText,
+    TakenBlock,
+    copy_rows,
+    describe_block,
+    plan_pool_moves,
+    take_block,
+)
 from .choices import Server, ServerEdits, list_server_keys
-from .draft import Draft, title
+from .draft import Draft, State, title
 from .forms import DEPLOYMENT, describe_option, entries, parse_option_value
-from .sheet import group_names
+from .sheet import find_edited_cells, group_names, list_differences
 
 RowId = Annotated[int, number_in(0, 2**31)]
 RowIds = tuple[RowId, ...]
@@ -124,8 +132,9 @@ class BlockText:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """The texts of a table row to add, by column."""
+    """The texts of a table row to add, by column. ``row`` is its number on the page."""
 
+    row: RowId
     values: Mapping[str, str]
 
 
@@ -134,7 +143,7 @@ def set_block(
     *,
     cells: tuple[BlockText, ...],
     add: tuple[BlockRow, ...] = (),
-    said: str = "a block of cells",
+    said: str = "",
 ) -> TakenBlock:
     """Set cells and add rows at the end of the table, in one step.
 
@@ -145,6 +154,7 @@ def set_block(
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = take_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.new_ids(taken.added))
+    said = describe_block(draft.topology, taken, said)
     draft.enter(replace(draft.state, topology=taken.topology, ids=ids, said=said))
     return taken
 
@@ -238,7 +248,7 @@ def undo(draft: Draft) -> str:
         return ""
     said = draft.state.said
     draft.future.append(draft.state)
-    draft.state, draft.told = draft.past.pop(), f"Undone: {said}"
+    _return_to(draft, draft.past.pop(), f"Undone: {said}")
     return said
 
 
@@ -247,9 +257,33 @@ def redo(draft: Draft) -> str:
     if not draft.future:
         return ""
     draft.past.append(draft.state)
-    draft.state = draft.future.pop()
-    draft.told = f"Redone: {draft.state.said}"
+    state = draft.future.pop()
+    _return_to(draft, state, f"Redone: {state.said}")
     return draft.state.said
+
+
+def _return_to(draft: Draft, state: State, said: str) -> None:
+    """Set an earlier or later state, and report which cells this changes."""
+    before, draft.state, draft.told = draft.state, state, said
+    if before.ids != state.ids:
+        known = set(before.ids)
+        added = (row_id for row_id in state.ids if row_id not in known)
+        draft.went_to = next(((row_id, "server_fqdn") for row_id in added), None)
+        return
+    places = find_edited_cells(before.topology, state.topology)[0]
+    changed = (
+        (place, *change)
+        for place in places
+        for change in list_differences(before.topology, state.topology, place)
+    )
+    first = list(itertools.islice(changed, 2))
+    if first:
+        place, column, old, new = first[0]
+        draft.went_to = (state.ids[place], column)
+    if len(first) == 1:
+        server = _describe_servers([place], draft)
+        values = f"{_format_for_display(old)} -> {_format_for_display(new)}"
+        draft.told = f"{said.partition(': ')[0]}: {title(column)} of {server}: {values}"
 
 
 #: This mapping contains the edits by message type. The parts of the message are the keyword

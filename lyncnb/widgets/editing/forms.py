@@ -106,6 +106,7 @@ def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], st
     return {
         "name": column.name,
         "title": say(column.title),
+        "aliases": [*column.aliases, *column.last_aliases],
         "scope": column.scope,
         "help": column.help + whose,
         "choices": choices,

@@ -64,6 +64,7 @@ ColumnFacts = TypedDict(
         "title": str,
         "least": int,  # The width of the column in pixels.
         "share": int,
+        "aliases": NotRequired[list[str]],  # The other headings that a pasted table can have.
         "scope": NotRequired[str],
         "help": NotRequired[str],
         "choices": NotRequired[Choices],
@@ -162,6 +163,7 @@ EditorState = TypedDict(
         "before": Counts,
         "said": str,  # The description of the step that was undone or redone.
         "done": str,  # The description of the step and its effect on the plan.
+        "cell": CellName | None,  # A cell that Undo or Redo changed.
         "undo": str,
         "redo": str,
         "changes": int,
@@ -172,9 +174,20 @@ Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
 Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # The IDs of the new rows.
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
+RefusedRow = TypedDict(
+    "RefusedRow",
+    {"row": int, "column": str, "lines": list[str]},  # The number of the row is the page's own.
+)
 RefusedCells = TypedDict(
     "RefusedCells",
-    {"type": Literal["refused_cells"], "cells": list[RefusedCell], "lines": list[str]},
+    {
+        "type": Literal["refused_cells"],
+        "cells": list[RefusedCell],
+        "rows": list[RefusedRow],
+        "lines": list[str],
+        "added": list[int],  # The IDs of the new rows.
+        "changed": bool,  # False if nothing in the block was accepted.
+    },
 )
 Code = TypedDict(
     "Code",

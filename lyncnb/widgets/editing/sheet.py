@@ -114,7 +114,7 @@ class Sheet:
             The new texts by column name, only for columns with a difference.
         """
         before, self.topology = self.topology, topology
-        edited, names = _find_edited_cells(before, topology)
+        edited, names = find_edited_cells(before, topology)
         places = self._find_touched_rows(before, edited, names)
         placing = names & _PLACING or before.columns != topology.columns
         fresh = self._read_texts(places, list_column_names(topology) if placing else sorted(names))
@@ -273,8 +273,11 @@ def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
     return [by_role[role] for role in roles]
 
 
-def _find_edited_cells(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
-    """Return the rows with changed cells, and the columns with a change."""
+def find_edited_cells(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
+    """Return the rows with changed cells, and the columns with a change.
+
+    If the tables have different columns, the result is all rows and columns.
+    """
     if before.columns != after.columns:
         return list(range(len(after.cells))), set(after.columns)
     places: list[int] = []
@@ -286,6 +289,17 @@ def _find_edited_cells(before: Topology, after: Topology) -> tuple[list[int], se
             places.append(place)
             at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
     return places, {after.columns[k] for k in at}
+
+
+def list_differences(before: Topology, after: Topology, place: int) -> list[tuple[str, str, str]]:
+    """Return the changed columns of a row, each with its old and its new text."""
+    old = dict(zip(before.columns, before.cells[place]))
+    new = dict(zip(after.columns, after.cells[place]))
+    return [
+        (name, str(old.get(name, "")), str(new.get(name, "")))
+        for name in dict.fromkeys((*after.columns, *before.columns))
+        if old.get(name, "") != new.get(name, "")
+    ]
 
 
 def pool_names(topology: Topology) -> list[str]:

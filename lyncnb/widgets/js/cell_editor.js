@@ -44,16 +44,27 @@ function controlText(control, column, before) {
   return entries.join(";") === listEntries(before).join(";") ? before : entries.join(";");
 }
 
+const PAUSE = 1500; // milliseconds after which a letter begins a new word
+
 /**
- * Enters the key that opened the cell as a new text, or selects the first choice with that letter.
- * @param {Control} control @param {string} key
+ * Selects a choice by the letters that the user types one after another, without saving it. The same
+ * letter again selects the next choice with this letter.
+ * @param {HTMLSelectElement} control
  */
-function beginWith(control, key) {
-  if (!(control instanceof HTMLSelectElement)) {
-    control.value = key;
-    return;
-  }
-  const wanted = key.toLowerCase();
-  const found = [...control.options].find((option) => option.text.toLowerCase().startsWith(wanted));
-  if (found) control.value = found.value;
+function makeTypeahead(control) {
+  let [letters, last] = ["", 0];
+  /** @param {string} letter */
+  return (letter) => {
+    const now = performance.now();
+    letters = (now - last > PAUSE ? "" : letters) + letter.toLowerCase();
+    last = now;
+    const options = [...control.options];
+    /** @param {HTMLOptionElement[]} among @param {string} text */
+    const find = (among, text) => among.find((option) => option.text.toLowerCase().startsWith(text));
+    const after = options.slice(control.selectedIndex + 1).concat(options);
+    const isSame = letters.length > 1 && [...letters].every((one) => one === letters[0]);
+    const found = find(options, letters) ?? (isSame ? find(after, letters[0]) : undefined);
+    if (found) control.value = found.value;
+    else if (!isSame) letters = letters.slice(0, -1);
+  };
 }

@@ -12,7 +12,8 @@ const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 
 /** @typedef {{row: number, column: number}} Corner */
 /** @typedef {{id: number, k: number, row: number, column: ColumnFacts, control: Control,
- *    box: HTMLElement | null, value: string, refusedText?: string, overwrites: boolean}} OpenCell */
+ *    box: HTMLElement | null, value: string, refusedText?: string, overwrites: boolean,
+ *    choose?: (letter: string) => void}} OpenCell `choose` selects in a list by letters */
 /** @typedef {{n: number, at: number, pressedAgain: boolean, box: HTMLInputElement,
  *    cells: HTMLElement[], says: string[], element: HTMLElement}} RowElement */
 
@@ -40,6 +41,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   let tabbedFrom = null; // the column in which the user first pressed Tab; Enter returns to it
   /** @type {{id: number, k: number} | null} */
   let left = null; // the cell whose text was just sent, until the next action
+  let leaving = false; // whether Tab leaves the table, because the user pressed Escape before
   let frozen = true;
   let fitted = "";
   /** @type {Record<string, number>} */
@@ -47,6 +49,9 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @type {Map<string, string>} "id name" -> text typed, until the kernel has answered */
   const pending = new Map();
   const stem = unique("grid");
+  const fresh = makeNewRows(store); // new rows below the table, if the table is editable
+  const question = makeQuestion();
+  let count = 0; // number of rows without the new rows
 
   const all = h("input", { type: "checkbox", "aria-label": "Select all shown rows" });
   const header = makeGridHeader({
@@ -78,6 +83,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   function setColumns(list, all = list) {
     stop(false);
     known = all;
+    fresh.setColumns(all);
     columns = [SELECT_COLUMN, ...list];
     grid.setAttribute("aria-colcount", String(columns.length));
     measure();
@@ -103,9 +109,12 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   /** @param {number[]} rows @param {SortKey[]} sorts */
   function setView(rows, sorts) {
-    view = rows;
+    count = rows.length;
+    view = actions.block ? rows.concat(fresh.visible()) : rows;
     if (JSON.stringify(sorts) !== JSON.stringify(header.sorts)) header.setSorts(sorts);
-    if (editing && store.id(view[editing.row]) !== editing.id) stop(false);
+    const moved = editing && store.id(view[editing.row]) !== editing.id ? editing : null;
+    const typed = moved?.control.value;
+    if (moved) stop(false);
     const place = view.findIndex((at) => store.id(at) === activeId);
     const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
     // A range is kept if its rows stay in place. Otherwise only its first cell is kept.
@@ -116,7 +125,16 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     body.style.height = `${view.length * ROW_HEIGHT}px`;
     fit();
     countSelected();
+    if (!moved || typed === undefined) return;
+    // The row of the open cell has another place, or the kernel has added it. Keep the typed text.
+    const n = moved.id < 0 ? row : view.findIndex((at) => store.id(at) === moved.id);
+    if (n < 0 || n >= view.length) return;
+    start(n, moved.k);
+    if (editing) editing.control.value = typed;
   }
+
+  // The new rows have changed, so show them again below the rows of the table.
+  const refreshNew = () => setView(view.slice(0, count), header.sorts);
 
   // Set the height to the number of rows, up to 12. Keep a height that the user set.
   function fit() {
@@ -156,14 +174,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const here = view.length && active.row >= first && active.row < last;
     if (here) grid.setAttribute("aria-activedescendant", cellId(active.row, active.column));
     else grid.removeAttribute("aria-activedescendant");
-    empty.hidden = view.length > 0;
+    empty.hidden = count > 0;
   }
 
   function countSelected() {
     const chosen = selected.size
       ? view.reduce((sum, at) => sum + Number(selected.has(store.id(at))), 0) : 0;
-    all.checked = view.length > 0 && chosen === view.length;
-    all.indeterminate = chosen > 0 && chosen < view.length;
+    all.checked = count > 0 && chosen === count;
+    all.indeterminate = chosen > 0 && chosen < count;
     draw();
   }
 
@@ -199,7 +217,9 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
         const text = cell.querySelector(".lc-text");
         if (text && !cell.title && text.scrollWidth > text.clientWidth) cell.title = text.textContent ?? "";
       };
-      cell.ondblclick = () => { if (!cell.contains(editing?.control ?? null)) start(row.n, k); };
+      cell.ondblclick = () => {
+        if (!editing || editing.id !== store.id(row.at) || editing.k !== k) start(row.n, k);
+      };
     });
     body.append(element);
     return row;
@@ -216,6 +236,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     row.element.setAttribute("aria-rowindex", String(n + 2));
     row.element.setAttribute("aria-selected", String(selected.has(id)));
     row.box.checked = selected.has(id);
+    row.box.hidden = id < 0;
     row.box.setAttribute("aria-label", `Select ${nameOf(at)}`);
     const changed = store.text(at, "_changed").split(" ");
     const within = n >= chosen.top && n <= chosen.bottom
@@ -239,12 +260,16 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
    */
   function fillCell(row, k, column, at, id, changed) {
     const cell = row.cells[k];
-    const waiting = pending.get(`${id} ${column.name}`);
+    const isNew = id < 0;
+    const waiting = pending.get(`${id} ${column.name}`)
+      ?? (isNew && fresh.isSent(id) ? store.text(at, column.name) : undefined);
     const wrong = refused.get(id, column.name);
     const text = waiting ?? wrong?.text ?? store.text(at, column.name);
     const lent = waiting === undefined && !wrong && store.inherited(at, column.name);
     const isChanged = !wrong && changed.includes(column.name);
-    const says = [id, text, lent, isChanged, waiting !== undefined, Boolean(wrong)].join("\0");
+    const hint = !isNew || text ? "" : fresh.missing(id).includes(column) ? `Enter ${column.title}`
+      : k === 1 && id === store.id(view[view.length - 1]) ? "New server" : "";
+    const says = [id, text, lent, isChanged, waiting !== undefined, Boolean(wrong), hint].join("\0");
     if (row.says[k] === says) return;
     row.says[k] = says;
     cell.className = "lc-cell" + (lent ? " lc-lent" : "") + (isChanged ? " lc-changed" : "")
@@ -254,7 +279,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       : lent ? `${text} (inherited from the ${column.scope})` : text;
     /** @type {Node[]} */
     const parts = [column.name === "_findings" && text ? findingsTag(text)
-      : h("span", { class: "lc-text" }, text)];
+      : h("span", { class: hint ? "lc-text lc-wanted" : "lc-text" }, hint || text)];
     if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Rejected text: "));
     if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (inherited from the ${column.scope})`));
     if (isChanged) {
@@ -279,12 +304,24 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   /** @param {number} row @param {number} column @param {boolean} [reveal] */
   function move(row, column, reveal = true) {
+    const was = activeId;
     active = within(row, column);
     end = { ...active };
     activeId = view.length ? store.id(view[active.row]) : undefined;
+    if (was !== undefined && was < 0 && was !== activeId) addNew(activeId);
     if (reveal) bringIntoSight(active);
     else draw();
     actions.moved?.();
+  }
+
+  /**
+   * Sends the new rows that are complete.
+   * @param {number} [except] the row that the user is still typing
+   */
+  function addNew(except) {
+    const add = fresh.take(except);
+    if (add.length) actions.block?.({ cells: [], add, said: "" });
+    draw();
   }
 
   /** @param {number} row @param {number} column @param {boolean} [reveal] */
@@ -323,6 +360,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @param {MouseEvent} event @param {RowElement} row @param {number} k */
   function press(event, row, k) {
     if (event.button) return;
+    if (editing && editing.id === store.id(row.at) && editing.k === k) {
+      event.preventDefault(); // the second press of a double-click keeps the list open
+      return;
+    }
     const wasHere = document.activeElement === grid; // a click that returns to the grid only selects a cell
     stop(true);
     left = null;
@@ -387,7 +428,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   /** @param {number} from @param {number} to @param {boolean} on */
   function tickRows(from, to, on) {
-    for (let i = from; i <= to && i < view.length; i++) {
+    for (let i = from; i <= to && i < count; i++) {
       const id = store.id(view[i]);
       if (on) selected.add(id); else selected.delete(id);
     }
@@ -402,7 +443,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
    */
   function start(n, k, typed = "") {
     const column = columns[k];
-    if (!column || n >= view.length) return;
+    if (!column || n >= view.length || fresh.isSent(store.id(view[n]))) return;
     if (!column.editable) {
       if (!typed) actions.open?.(store.id(view[n]));
       return;
@@ -418,7 +459,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const name = `${column.title} of ${nameOf(at)}`;
     const control = makeCellControl(column, wrong?.text ?? value, name, store, suggestions);
     const row = pool[n % pool.length];
-    const box = control instanceof HTMLTextAreaElement ? linesBox(control) : null;
+    const box = control instanceof HTMLTextAreaElement ? linesBox(control)
+      : control instanceof HTMLSelectElement ? listBox(control) : null;
     editing = { id, row: n, k, control, box, value, column, refusedText: wrong?.text,
       overwrites: typed !== "" };
     if (box) overlay.append(box);
@@ -435,22 +477,25 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     control.onblur = () => stop(true);
     control.onpaste = (event) => { // a block pasted into an open cell goes to the table
       const text = event.clipboardData?.getData("text/plain") ?? "";
-      if (!actions.block || !text.trimEnd().includes("\t")) return;
+      const isBlock = text.includes("\t") || (text.trimEnd().includes("\n") && !column.list);
+      if (!actions.block || !isBlock) return;
       event.preventDefault();
       stop(false);
       grid.focus({ preventScroll: true });
       pasted(text);
     };
-    if (control instanceof HTMLSelectElement) {
-      control.onchange = () => { stop(true); grid.focus({ preventScroll: true }); };
-    }
+    if (control instanceof HTMLSelectElement) editing.choose = makeTypeahead(control);
     placeOverlay();
     control.focus({ preventScroll: true });
-    if (typed) {
-      beginWith(control, typed);
-      return; // do not open the list, because it would handle the Enter key
+    if (editing.choose) {
+      if (typed) editing.choose(typed);
+      return;
     }
-    if (!(control instanceof HTMLSelectElement)) control.select();
+    if (typed) {
+      control.value = typed;
+      return; // do not open the list of suggestions, because it would handle the Enter key
+    }
+    control.select();
     if (control instanceof HTMLTextAreaElement) return;
     try { control.showPicker(); } catch { /* if not allowed, the user opens the list with Alt+Down */ }
   }
@@ -459,6 +504,18 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   function linesBox(control) {
     return h("div", { class: "lc-lines-box" }, control,
       h("div", { class: "lc-help" }, "Enter one value per line. Alt+Enter begins a new line, and Enter saves the cell."));
+  }
+
+  // A list is always open, because the browser may refuse to open the list of a closed control.
+  /** @param {HTMLSelectElement} control */
+  function listBox(control) {
+    control.size = Math.max(2, Math.min(12, control.options.length));
+    control.onclick = (event) => {
+      if (!(event.target instanceof HTMLOptionElement)) return;
+      stop(true);
+      grid.focus({ preventScroll: true });
+    };
+    return h("div", { class: "lc-list-box" }, control);
   }
 
   /** @param {KeyboardEvent} event */
@@ -475,7 +532,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       tabbedFrom = null;
     } else if (event.key === "Tab") {
       tabbedFrom ??= k;
-      leave(row, k + (event.shiftKey ? -1 : 1));
+      leave(row, k);
+      tab(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       refused.forgive(id, editing.column.name);
       stop(false);
@@ -483,10 +541,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       draw();
     } else if (arrow && overwrites && control instanceof HTMLInputElement) {
       leave(row + arrow[0], k + arrow[1]); // if the user replaced the text, arrow keys move to the next cell
-    } else return;
+    } else if (editing.choose && isLetter(event)) editing.choose(event.key);
+    else return;
     event.preventDefault();
     event.stopPropagation();
   }
+
+  /** @param {KeyboardEvent} event */
+  const isLetter = (event) => event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
 
   /** @param {number} row @param {number} column */
   function leave(row, column) {
@@ -507,8 +569,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     }
     stop(false);
     grid.focus({ preventScroll: true });
-    give({ cells: chosenCells().map(({ id, column }) => ({ row: id, column: column.name, text })), add: [],
-      said: `${text || "blank"} in ${plural((bottom - top + 1) * (right - first + 1), "cell")}` });
+    give({ cells: chosenCells().map(({ id, column }) => ({ row: id, column: column.name, text })), add: [], said: "filled" });
   }
 
   /** @param {boolean} commit */
@@ -521,7 +582,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const text = controlText(control, column, value);
     if (commit && text !== refusedText) {
       refused.forgive(id, column.name);
-      if (text !== value) {
+      if (text !== value && id < 0) {
+        fresh.set(id, column.name, text);
+        actions.typedNew?.();
+        refreshNew();
+      } else if (text !== value) {
         pending.set(`${id} ${column.name}`, text);
         actions.edit?.(id, column.name, text);
       }
@@ -549,18 +614,22 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       refused.forgive(id, name);
       const at = store.at(id);
       if (at === undefined) return false;
+      if (id < 0) fresh.set(id, name, text);
+      if (id < 0) return false;
       // A blank cell that shows an inherited value does not change.
       return text === "" ? !store.inherited(at, name) && store.text(at, name) !== ""
         : store.text(at, name) !== text;
     });
-    if (!cells.length && !block.add.length) {
-      actions.say?.("The cells already have these values.");
-      draw();
-      return;
-    }
+    for (const { values } of block.add) fresh.open(values);
+    const typing = block.said.startsWith("pasted") ? undefined : activeId;
+    const add = fresh.take(typing);
+    const isNew = block.add.length > 0 || block.cells.some(({ row }) => row < 0);
+    if (isNew) actions.typedNew?.();
+    if (!cells.length && !isNew) actions.say?.("The cells already have these values.");
     for (const { row, column, text } of cells.slice(0, 2000)) pending.set(`${row} ${column}`, text);
+    if (isNew) refreshNew();
     draw();
-    actions.block?.({ ...block, cells });
+    if (cells.length || add.length) actions.block?.({ ...block, cells, add });
   }
 
   function clearCells() {
@@ -569,7 +638,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     if (!cells.length) actions.say?.("There is nothing to clear. Values in gray italics are inherited from the pool, site or deployment.");
     else {
       give({ cells: cells.map(({ id, column }) => ({ row: id, column: column.name, text: "" })), add: [],
-        said: `cleared ${plural(cells.length, "cell")}` });
+        said: "cleared" });
     }
   }
 
@@ -586,7 +655,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
         if (editable) cells.push({ row: store.id(view[n]), column: name, text: store.text(view[from], name) });
       }
     }
-    give({ cells, add: [], said: `filled ${plural(cells.length, "cell")} down` });
+    give({ cells, add: [], said: "filled" });
   }
 
   function copied() {
@@ -600,36 +669,47 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   function pasted(text) {
     const rows = parseBlock(text).map((row) => row.map((cell) => unmarked(cell.trim())));
     if (!rows.length) return;
-    const byHeading = new Map(known.flatMap((column) =>
-      [[asHeading(column.title), column], [asHeading(column.name), column]]));
-    const headings = rows[0].map((cell) => byHeading.get(asHeading(cell)));
-    const hasHeadings = rows[0].length > 1 && headings.every(Boolean);
-    if (hasHeadings) rows.shift();
+    const headings = readHeadings(rows, known);
+    if (headings) rows.shift();
+    if (!rows.length) return;
     const { top, bottom, left: first, right } = range();
     // Repeat a single cell, or a block that fits several times, to fill the whole range.
     const [height, width] = [rows.length, Math.max(...rows.map((row) => row.length))];
-    const tall = !hasHeadings && (bottom - top + 1) % height === 0 ? bottom - top + 1 : height;
-    const wide = !hasHeadings && (right - first + 1) % width === 0 ? right - first + 1 : width;
-    /** @type {Block} */
-    const block = { cells: [], add: [], said: `pasted ${plural(tall, "row")}` };
-    for (let r = 0; r < tall; r++) {
-      const at = view[top + r];
-      /** @type {Record<string, string>} */
-      const values = {};
-      for (let c = 0; c < wide; c++) {
-        const column = hasHeadings ? headings[c] : columns[first + c];
-        const cell = rows[r % height][c % width];
-        if (cell !== undefined && column?.editable) values[column.name] = cell;
-      }
-      if (at === undefined) block.add.push({ values });
-      else {
-        const id = store.id(at);
-        for (const [column, text] of Object.entries(values)) block.cells.push({ row: id, column, text });
-      }
+    const tall = !headings && (bottom - top + 1) % height === 0 ? bottom - top + 1 : height;
+    const wide = !headings && (right - first + 1) % width === 0 ? right - first + 1 : width;
+    /** @param {number} c */
+    const columnAt = (c) => (headings ? headings.columns[c] : columns[first + c]);
+    const unknown = headings?.unknown.map((text) => `“${text}”`).join(", ");
+    const said = unknown ? `pasted without ${unknown}, which ${headings?.unknown.length === 1
+      ? "is not a column" : "are not columns"} of the table` : "pasted";
+    const parts = { rows, tall, wide, store, columnAt, said };
+    const at = [...Array(wide).keys()].find((c) => columnAt(c)?.name === "server_fqdn");
+    const byName = () => placeBlock({ ...parts,
+      idOf: findByName(store, store.size, rows.map((row) => (row[at ?? 0] ?? "").toLowerCase())) });
+    const inPlace = placeBlock({ ...parts, idOf: (r) => (view[top + r] === undefined ? undefined
+      : store.id(view[top + r])) });
+    if (headings && at !== undefined) give(byName().block);
+    else if (inPlace.replaced.length && tall * wide > 1) askFirst(inPlace, byName());
+    else {
+      end = within(top + tall - 1, headings ? right : first + wide - 1);
+      active = { row: top, column: first };
+      give(inPlace.block);
     }
-    end = within(top + tall - 1, hasHeadings ? right : first + wide - 1);
-    active = { row: top, column: first };
-    give(block);
+  }
+
+  /** @param {ReturnType<typeof placeBlock>} inPlace @param {ReturnType<typeof placeBlock>} byName */
+  function askFirst(inPlace, byName) {
+    const { replaced } = inPlace;
+    const ids = new Set(byName.block.cells.map(({ row }) => row));
+    const added = byName.block.add.length;
+    const keep = [added ? `Add ${plural(added, "server")}` : "",
+      ids.size ? `${added ? "update" : "Update"} ${ids.size.toLocaleString("en")} by name` : ""];
+    question.ask(`This paste replaces ${plural(replaced.length, "server")}`,
+      [...replaced.slice(0, 5).map(({ server, by }) => `${server} -> ${by || "blank"}`),
+        ...(replaced.length > 5 ? [`and ${plural(replaced.length - 5, "more server")}`] : [])],
+      [[keep.filter(Boolean).join(" and "), () => give(byName.block)],
+        [`Replace ${plural(replaced.length, "server")}`, () => give(inPlace.block)]],
+      () => grid.focus({ preventScroll: true }));
   }
 
   // Browsers send these events to the last text selection, not to the focused element.
@@ -672,7 +752,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     draw();
     // If the user is still at the cell, open it again with the typed text.
     const stays = left ? left.id === id && left.k === k : activeId === id && active.column === k;
-    if (given === undefined && document.activeElement === grid && stays) start(n, k);
+    if (given === undefined && document.activeElement === grid && stays) {
+      if (columns[k].strict) move(n, k); // an open list would cover the reason
+      else start(n, k);
+    }
     left = null;
     return true;
   }
@@ -686,7 +769,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       const lines = editing?.box && editing.id === id && editing.k === k ? editing.box.offsetHeight : 0;
       refused.bubble.hidden = !place(refused.bubble, n, k, ROW_HEIGHT + 2 + lines);
     }
-    if (editing?.box) place(editing.box, editing.row, editing.k, 0);
+    // A list is below the cell, whose text it changes. Lines cover the cell.
+    if (editing?.box) place(editing.box, editing.row, editing.k, editing.choose ? ROW_HEIGHT : 0);
   }
 
   /**
@@ -707,6 +791,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   grid.addEventListener("keydown", (event) => {
     if (event.target !== grid || !view.length) return;
     left = null;
+    if (event.key !== "Tab" && event.key !== "Shift") leaving = false;
     const page = Math.max(1, Math.floor(grid.clientHeight / ROW_HEIGHT) - 2);
     const jump = event.ctrlKey || event.metaKey;
     const from = event.shiftKey ? end : active;
@@ -716,9 +801,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       ArrowDown: [from.row + rows, from.column], ArrowUp: [from.row - rows, from.column],
       ArrowRight: [from.row, from.column + across], ArrowLeft: [from.row, from.column - across],
       PageDown: [from.row + page, from.column], PageUp: [from.row - page, from.column],
-      Home: [jump ? 0 : from.row, 1], End: [jump ? view.length - 1 : from.row, columns.length - 1],
+      Home: [jump ? 0 : from.row, 1], End: [jump ? count - 1 : from.row, columns.length - 1],
     };
-    const go = steps[event.key];
+    // As in a spreadsheet, Ctrl and an arrow go to the last row with texts. The next press goes on.
+    if (jump && event.key === "ArrowDown" && from.row < count - 1) steps.ArrowDown[0] = count - 1;
+    const go = event.altKey ? undefined : steps[event.key];
     if (go) {
       if (event.shiftKey) extend(go[0], go[1]);
       else {
@@ -736,47 +823,96 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const key = event.key.toLowerCase();
     const { top, bottom } = range();
     if (key === " ") {
-      const ids = view.slice(top, bottom + 1).map((at) => store.id(at));
+      const ids = view.slice(top, Math.min(bottom + 1, count)).map((at) => store.id(at));
       tickedLast = end.row;
       tickRows(top, bottom, !ids.every((id) => selected.has(id)));
     } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
       return true; // prevent the notebook from running the cell
-    } else if (key === "enter" || key === "f2") start(row, column);
+    } else if (key === "enter" || key === "f2" || (key === "arrowdown" && event.altKey)) start(row, column);
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
       activeId = store.id(view[0]);
-      end = { row: view.length - 1, column: columns.length - 1 };
-      tickRows(0, view.length - 1, true);
+      end = within(count - 1, columns.length - 1);
+      tickRows(0, count - 1, true);
     } else if (key === "d" && jump && actions.block) fillDown();
     else if (key === "delete" && actions.block) clearCells();
     else if (key === "backspace" && actions.block) start(row, column, " ");
-    else if (event.key.length === 1 && !jump && !event.altKey && event.key !== "?"
-      && columns[column].editable) start(row, column, event.key);
-    else if (key === "escape" && (refused.shown || top !== bottom || end.column !== column)) {
+    else if (isLetter(event) && event.key !== "?" && columns[column].editable) start(row, column, event.key);
+    else if (key === "escape") {
       if (refused.shown) refused.forgive(...refused.shown);
       end = { ...active };
       draw();
-      event.stopPropagation();
-    } else return false;
+      event.stopPropagation(); // JupyterLab would move the focus to the notebook
+      leaving = true;
+    } else if (key === "tab" && !jump) return tab(event.shiftKey ? -1 : 1);
+    else return false;
+    return true;
+  }
+
+  /**
+   * Moves to the next cell, also to the next row. After Escape, and at both ends of the table, Tab leaves
+   * the table.
+   * @param {number} step @returns {boolean} whether there is a next cell
+   */
+  function tab(step) {
+    const across = columns.length - 1;
+    const next = active.row * across + active.column - 1 + step;
+    if (leaving || next < 0 || next >= view.length * across) return false;
+    tabbedFrom ??= active.column;
+    move(Math.floor(next / across), 1 + (next % across));
     return true;
   }
 
   grid.addEventListener("scroll", draw, { passive: true });
-  all.onchange = () => tickRows(0, view.length - 1, all.checked);
+  all.onchange = () => tickRows(0, count - 1, all.checked);
   const watcher = new ResizeObserver(draw);
   watcher.observe(grid);
+  const element = h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions,
+    question.dialog);
+  // When the focus leaves the table, complete new rows are added.
+  element.addEventListener("focusout", () => setTimeout(() => {
+    if (!element.contains(document.activeElement)) addNew();
+  }));
 
   return {
-    element: h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions), grid,
+    element, grid, pasted,
     setColumns, setView, draw, countSelected, refuse,
     // The kernel has answered, so show its values.
     settled() { pending.clear(); draw(); },
-    // After another action, forget all rejected texts.
+    // After another action, forget all rejected texts, and the rejected new rows with them.
     forgiveAll() {
       if (!refused.size) return;
+      for (const id of refused.rows()) fresh.drop(id);
       refused.clear();
-      draw();
+      refreshNew();
     },
+    // Whether there are texts that the table does not have: rejected texts, and new rows.
+    get hasOwnTexts() { return refused.size > 0 || fresh.count > 0; },
+    forgetOwnTexts() {
+      stop(false);
+      refused.clear();
+      fresh.clear();
+      refreshNew();
+    },
+    hideSent: fresh.hideSent,
+    /**
+     * The kernel has answered a block, and has rejected some of its new rows.
+     * @param {RefusedRow[]} rows
+     */
+    answered(rows) {
+      fresh.answered(rows.map(({ row }) => -row));
+      refreshNew();
+      for (const { row, column, lines } of [...rows].reverse()) {
+        refuse(-row, column, lines, undefined, store.text(-row, column));
+      }
+    },
+    restoreNew() {
+      fresh.restore();
+      refreshNew();
+    },
+    // Goes to the new row at the end.
+    goToNew() { move(view.length - 1, 1); },
+
     /** @param {string} text */
     sayEmpty(text) { empty.textContent = text; },
     /** @param {number} id @param {string} [name] */
@@ -786,7 +922,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       if (n >= 0) move(n, k > 0 ? k : active.column);
     },
     // Remove all rows before the rows of another table arrive.
-    empty() { stop(false); view = []; },
+    empty() { stop(false); view = []; count = 0; },
     /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
     setLayout(layout) {
       widths = { ...layout.widths };
@@ -797,7 +933,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     },
     get widths() { return widths; },
     get activeId() { return activeId; },
-    get shown() { return view; },
+    get shown() { return view.slice(0, count); },
     destroy() { unlisten(); watcher.disconnect(); },
   };
 }

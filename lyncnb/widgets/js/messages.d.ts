@@ -162,6 +162,7 @@ interface ColumnFacts {
   title: string;
   least: number;
   share: number;
+  aliases?: string[];
   scope?: string;
   help?: string;
   choices?: string[][];
@@ -244,6 +245,7 @@ interface EditorState {
   before: Record<string, number>;
   said: string;
   done: string;
+  cell: [number, string] | null;
   undo: string;
   redo: string;
   changes: number;
@@ -273,12 +275,21 @@ interface Refused {
 interface RefusedCells {
   type: "refused_cells";
   cells: RefusedCell[];
+  rows: RefusedRow[];
   lines: string[];
+  added: number[];
+  changed: boolean;
 }
 
 interface RefusedCell {
   cell: [number, string];
   text: string;
+  lines: string[];
+}
+
+interface RefusedRow {
+  row: number;
+  column: string;
   lines: string[];
 }
 
@@ -543,6 +554,7 @@ interface BlockText {
 }
 
 interface BlockRow {
+  row: number;
   values: Record<string, string>;
 }
 

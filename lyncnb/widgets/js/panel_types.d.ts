@@ -80,6 +80,8 @@ interface GridActions {
   edit?: (id: number, column: string, text: string) => void;
   block?: (block: Block) => void;
   offer?: (offer: string, cell: CellName, text: string) => void;
+  /** called when the user types or pastes texts of a new row */
+  typedNew?: () => void;
   moved?: () => void;
   ticked: () => void;
   /** called at a second click or Enter in a cell that is not editable */

@@ -22,7 +22,8 @@ export default {
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
     const saved = h("span", { class: "lc-saved" });
-    const undo = button("Undo", () => send({ type: "undo" }), { "aria-keyshortcuts": "Control+Z" });
+    const stepBack = () => { if (!servers.undoOwn()) send({ type: "undo" }); };
+    const undo = button("Undo", stepBack, { "aria-keyshortcuts": "Control+Z" });
     const redo = button("Redo", () => send({ type: "redo" }), { "aria-keyshortcuts": "Control+Y" });
     const said = h("div", { role: "status", class: "lc-said" });
 
@@ -82,7 +83,8 @@ export default {
         && event.target.closest("input[type=text],input[type=search],textarea");
       if (typing || !(event.ctrlKey || event.metaKey) || (key !== "z" && key !== "y")) return;
       event.preventDefault();
-      send({ type: key === "y" || event.shiftKey ? "redo" : "undo" });
+      if (key === "y" || event.shiftKey) send({ type: "redo" });
+      else stepBack();
     });
 
     // The current number, with the number of the loaded file if it differs: "74 -> 64 names (−10)".
@@ -117,7 +119,9 @@ export default {
       before = message.before;
       said.textContent = message.done;
       keep.changed(message);
+      if (message.done) servers.stepped();
       if (message.said) servers.forget();
+      if (message.cell) servers.showCell(message.cell);
       saved.textContent = message.saved_words;
       const stepped = [undo, redo].find((control) => control === document.activeElement);
       nameStep(undo, message.undo, "Undo");

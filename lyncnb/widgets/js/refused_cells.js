@@ -23,6 +23,9 @@ function makeRefusedCells({ onClose, offerOf }) {
   const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true },
     h("div", { class: "lc-alert" }, text, offer), close);
 
+  // If a press took the focus from an open cell, the message would move before the button is released.
+  bubble.onmousedown = (event) => event.preventDefault();
+
   /** @param {number} id @param {string} name */
   const key = (id, name) => `${id} ${name}`;
 
@@ -40,6 +43,8 @@ function makeRefusedCells({ onClose, offerOf }) {
     bubble, forgive,
     get shown() { return shown; },
     get size() { return cells.size; },
+    /** The IDs of rows with a rejected cell. */
+    rows: () => [...cells.keys()].map((name) => Number(name.split(" ")[0])),
     /** @param {number} id @param {string} name */
     get: (id, name) => cells.get(key(id, name)),
     /** @param {number} id @param {string} name @param {RefusedCell} cell */

@@ -34,6 +34,8 @@ function makeStore() {
   let columns = new Map();
   /** @type {Map<string, Set<string>>} column -> its texts in more than one row */
   const several = new Map();
+  /** @type {Map<number, Record<string, string>>} the texts of new rows by their negative ID */
+  const drafts = new Map();
 
   /** @param {StoredColumn} column @param {string} text */
   function intern(column, text) {
@@ -88,6 +90,7 @@ function makeStore() {
 
   /** @param {number} at @param {string} name */
   function raw(at, name) {
+    if (at < 0) return drafts.get(at)?.[name] ?? "";
     const column = columns.get(name);
     return column ? column.texts[column.codes[at]] : "";
   }
@@ -178,19 +181,20 @@ function makeStore() {
   }
 
   return {
-    read, text, view,
+    read, text, view, drafts,
     /** @param {number} at @param {string} name */
     inherited: (at, name) => raw(at, name).startsWith(INHERITED),
     /** @param {number} at */
-    id: (at) => ids[at],
+    id: (at) => (at < 0 ? at : ids[at]),
     /** @param {number} id */
-    at: (id) => place.get(id),
+    at: (id) => (drafts.has(id) ? id : place.get(id)),
     get size() { return ids.length; },
     /**
      * Whether several rows have this row's text, so that the text does not identify a row.
      * @param {number} at @param {string} name
      */
     isRepeated(at, name) {
+      if (at < 0) return false;
       let texts = several.get(name);
       if (!texts) several.set(name, texts = repeated(columns.get(name)));
       return texts.has(text(at, name));

@@ -14,6 +14,7 @@ function makeServers({ send, say, reasons }) {
   let layout = { shown: [], widths: {}, sorts: [], frozen: true, source: "" };
   let askTimer = 0;
   let total = 0; // number of all rows, which is larger than the store until all rows are loaded
+  let isOwn = false; // whether the last action left texts that the table does not have
   /** @type {HTMLElement | null} */
   let asker = null; // the pressed button, which gets the focus back
 
@@ -29,6 +30,7 @@ function makeServers({ send, say, reasons }) {
     actions: {
       edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
       block: (block) => send({ type: "block", ...block }),
+      typedNew() { isOwn = true; },
       offer: (_, [id, name], value) => send({ type: "leave_pool", ids: [id], column: name, value }),
       moved: () => ask(), ticked() { refreshWords(); ask(); }, sort: onSort, say,
       resized() { layout.widths = grid.widths; keepLayout(layout); },
@@ -40,7 +42,7 @@ function makeServers({ send, say, reasons }) {
    * @param {number} at
    */
   function nameOf(at) {
-    const server = store.text(at, "server_fqdn");
+    const server = store.text(at, "server_fqdn") || "the new server";
     return store.isRepeated(at, "server_fqdn") ? `${server}, ${store.text(at, "role")}` : server;
   }
 
@@ -144,6 +146,17 @@ function makeServers({ send, say, reasons }) {
       button("Cancel", () => { openAddForm(false); addOpen.focus(); }),
       addSpeaker.box);
   }
+  // Several pasted rows go to the end of the table, because a field takes one text.
+  addForm.addEventListener("paste", (event) => {
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!text.trimEnd().includes("\n") && !text.includes("\t")) return;
+    if (event.target instanceof HTMLTextAreaElement && !text.includes("\t")) return;
+    event.preventDefault();
+    openAddForm(false);
+    grid.goToNew();
+    grid.grid.focus();
+    grid.pasted(text);
+  });
   addForm.onsubmit = (event) => {
     event.preventDefault();
     const values = Object.fromEntries([...addControls].map(([name, control]) =>
@@ -209,6 +222,12 @@ function makeServers({ send, say, reasons }) {
     ask();
   }
 
+  function showAll() {
+    find.value = "";
+    show.value = "all";
+    refresh();
+  }
+
   find.oninput = () => { refresh(); ask(); };
   find.onkeydown = (event) => {
     if (event.key === "ArrowDown") { grid.grid.focus(); event.preventDefault(); }
@@ -257,7 +276,7 @@ function makeServers({ send, say, reasons }) {
   function ask() {
     clearTimeout(askTimer);
     askTimer = setTimeout(() => {
-      const active = grid.activeId === undefined ? [] : [grid.activeId];
+      const active = grid.activeId === undefined || grid.activeId < 0 ? [] : [grid.activeId];
       const ids = selected.size ? [...selected] : active;
       send({ type: "explain", ids: ids.slice(0, 20), total: ids.length });
     }, 120);
@@ -272,7 +291,7 @@ function makeServers({ send, say, reasons }) {
       addOpen),
     addForm, over, bulkList, grid.element, bulk,
     h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. Copy, paste and "
-      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. For all shortcuts, press ?. ",
+      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. To leave the table, press Escape and then Tab. For all shortcuts, press ?. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Values in gray italics are inherited from "
       + "the pool, site or deployment."),
     detail.panel, shortcuts.dialog);
@@ -316,6 +335,7 @@ function makeServers({ send, say, reasons }) {
       store.read(message, buffers);
       total = message.total ?? store.size;
       if (message.all) {
+        grid.hideSent();
         for (const id of selected) if (store.at(id) === undefined) selected.delete(id);
         if (!isRest) {
           pickColumns();
@@ -337,9 +357,7 @@ function makeServers({ send, say, reasons }) {
         if (!asker) grid.grid.focus();
         return;
       }
-      find.value = "";
-      show.value = "all";
-      refresh();
+      showAll();
       grid.show(ids[0]);
       if (!asker) grid.grid.focus();
     },
@@ -349,6 +367,8 @@ function makeServers({ send, say, reasons }) {
      */
     refused(message) {
       waiting = false;
+      if (message.about === "block") grid.restoreNew();
+      isOwn = ["edit", "block"].includes(message.about);
       if (message.cell && grid.refuse(...message.cell, message.lines, message.offer)) return true;
       grid.settled();
       const here = ["edit", "add", "remove", "block", "leave_pool", "new_pool", "duplicate"];
@@ -366,6 +386,10 @@ function makeServers({ send, say, reasons }) {
      */
     refusedCells(message) {
       grid.settled();
+      isOwn = !message.changed && message.cells.length + message.rows.length > 0;
+      grid.answered(message.rows);
+      const [id] = message.added;
+      if (id !== undefined && !grid.shown.some((at) => store.id(at) === id)) showAll();
       for (const { cell, text, lines } of [...message.cells].reverse()) {
         grid.refuse(...cell, lines, undefined, text);
       }
@@ -385,6 +409,19 @@ function makeServers({ send, say, reasons }) {
     },
     // After undo or redo, typed text belongs to another state, so discard it.
     forget() { speaker.clear(); addSpeaker.clear(); grid.forgiveAll(); },
+    // A step was done, so the next Undo is about this step.
+    stepped() { isOwn = false; },
+    // Undo removes texts that the table does not have, before it undoes a step.
+    undoOwn() {
+      if (!isOwn || !grid.hasOwnTexts) return false;
+      grid.forgetOwnTexts();
+      speaker.clear();
+      isOwn = false;
+      say("Undone: the texts that are not in the table are removed");
+      return true;
+    },
+    /** @param {CellName} cell that Undo or Redo changed */
+    showCell(cell) { grid.show(...cell); },
     /**
      * Goes to the cell that a finding is about, shows its column and selects its row. If there are
      * several rows, selects all of them and goes to the first one.

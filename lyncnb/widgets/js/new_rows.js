@@ -1,0 +1,91 @@
+// @ts-check
+// New rows at the end of the table. The user types or pastes them; the last one is always blank. A row is
+// sent when it has every required text and the user leaves it. Until the kernel adds it, its ID is negative.
+
+/** @typedef {{id: number, texts: Record<string, string>, sent: boolean, hidden: boolean,
+ *    rejected: boolean}} NewRow `rejected` until the user changes the row */
+
+/** @param {RowStore} store which contains the texts */
+function makeNewRows(store) {
+  let last = 0;
+  /** @type {Map<number, NewRow>} */
+  const rows = new Map();
+  /** @type {ColumnFacts[]} */
+  let required = [];
+
+  /** @param {NewRow} row */
+  const isBlank = (row) => !Object.values(row.texts).some(Boolean);
+
+  /** @param {Record<string, string>} texts */
+  function open(texts) {
+    const row = { id: --last, texts, sent: false, hidden: false, rejected: false };
+    rows.set(row.id, row);
+    store.drafts.set(row.id, texts);
+    return row.id;
+  }
+
+  /** @param {number} id */
+  function drop(id) {
+    rows.delete(id);
+    store.drafts.delete(id);
+  }
+
+  return {
+    open,
+    /** @param {ColumnFacts[]} columns */
+    setColumns(columns) { required = columns.filter((column) => column.required); },
+    /** The visible rows. Blank rows are removed, apart from the last one. */
+    visible() {
+      const waiting = [...rows.values()];
+      const end = waiting[waiting.length - 1];
+      for (const row of waiting) if (row !== end && isBlank(row)) drop(row.id);
+      if (!end || !isBlank(end)) open({});
+      return [...rows.values()].filter((row) => !row.hidden).map((row) => row.id);
+    },
+    /** @param {number} id @param {string} name @param {string} text */
+    set(id, name, text) {
+      const row = rows.get(id);
+      if (!row || row.sent) return;
+      row.texts[name] = text;
+      row.rejected = false;
+    },
+    /** @param {number} id */
+    isSent: (id) => rows.get(id)?.sent ?? false,
+    /**
+     * The required columns that a row with other texts still needs.
+     * @param {number} id
+     */
+    missing(id) {
+      const row = rows.get(id);
+      return row && !isBlank(row) ? required.filter((column) => !row.texts[column.name]) : [];
+    },
+    /**
+     * Takes the complete rows to send. `except` is a row that the user is still typing.
+     * @param {number} [except] @returns {BlockRow[]}
+     */
+    take(except) {
+      const complete = [...rows.values()].filter((row) => !row.sent && !row.rejected
+        && row.id !== except && !isBlank(row) && required.every((column) => row.texts[column.name]));
+      for (const row of complete) row.sent = true;
+      return complete.map((row) => ({ row: -row.id, values: row.texts }));
+    },
+    // The rows of the table have arrived, and include the rows that were sent.
+    hideSent() { for (const row of rows.values()) row.hidden = row.sent; },
+    /**
+     * The kernel has answered. Rejected rows stay, and the others are in the table.
+     * @param {number[]} refused the IDs of rejected rows
+     */
+    answered(refused) {
+      for (const row of [...rows.values()].filter((one) => one.sent)) {
+        row.sent = row.hidden = false;
+        row.rejected = refused.includes(row.id);
+        if (!row.rejected) drop(row.id);
+      }
+    },
+    // The kernel accepted no row of the block.
+    restore() { for (const row of rows.values()) row.sent = row.hidden = false; },
+    get count() { return [...rows.values()].filter((row) => !isBlank(row)).length; },
+    clear() { for (const id of [...rows.keys()]) drop(id); },
+    drop,
+  };
+}

@@ -1,0 +1,119 @@
+// @ts-check
+// Where the texts of a pasted block belong, and the question before a paste replaces servers.
+
+/** @typedef {{server: string, by: string}} Replacement */
+
+/**
+ * Finds the columns that the first row of a block names, or returns null if it is not a row of headings.
+ * A single heading must be a title or a name in full, because other spellings may be texts of cells.
+ * @param {string[][]} rows @param {ColumnFacts[]} known
+ */
+function readHeadings(rows, known) {
+  const [first] = rows;
+  const isSingle = first.length === 1;
+  /** @type {Map<string, ColumnFacts[]>} */
+  const byHeading = new Map();
+  for (const column of known) {
+    const spellings = [column.title, column.name, ...(isSingle ? [] : column.aliases ?? [])];
+    for (const key of new Set(spellings.map(asHeading))) {
+      byHeading.set(key, [...(byHeading.get(key) ?? []), column]);
+    }
+  }
+  const candidates = first.map((cell) => byHeading.get(asHeading(cell)) ?? []);
+  const named = new Set(candidates.flatMap((found) => (found.length === 1 ? found : [])));
+  const columns = candidates.map((found) => (found.length < 2 ? found[0]
+    : found.find((column) => !named.has(column)) ?? found[0]));
+  const count = columns.filter(Boolean).length;
+  const isHeadings = isSingle ? count === 1 && rows.length > 1
+    : count > 1 && count * 2 > first.filter(Boolean).length;
+  return isHeadings
+    ? { columns, unknown: first.filter((cell, n) => cell && !columns[n]) } : null;
+}
+
+/**
+ * Places the texts of a block in rows of the table, and in new rows.
+ * @param {{rows: string[][], tall: number, wide: number, store: RowStore, said: string,
+ *   columnAt: (c: number) => ColumnFacts | undefined,
+ *   idOf: (r: number, values: Record<string, string>) => number | undefined}} parts
+ *   `idOf` returns the row for a row of the block, or undefined for a new row
+ */
+function placeBlock({ rows, tall, wide, store, said, columnAt, idOf }) {
+  /** @type {Block} */
+  const block = { cells: [], add: [], said };
+  /** @type {Replacement[]} */
+  const replaced = [];
+  const width = Math.max(...rows.map((row) => row.length));
+  for (let r = 0; r < tall; r++) {
+    /** @type {Record<string, string>} */
+    const values = {};
+    for (let c = 0; c < wide; c++) {
+      const column = columnAt(c);
+      const text = rows[r % rows.length][c % width];
+      if (text !== undefined && column?.editable) values[column.name] = text;
+    }
+    const id = idOf(r, values);
+    if (id === undefined) {
+      if (Object.values(values).some(Boolean)) block.add.push({ row: 0, values });
+      continue;
+    }
+    const server = store.text(store.at(id) ?? id, "server_fqdn");
+    const by = values.server_fqdn ?? server;
+    if (server && by.toLowerCase() !== server.toLowerCase()) replaced.push({ server, by });
+    for (const [column, text] of Object.entries(values)) block.cells.push({ row: id, column, text });
+  }
+  return { block, replaced };
+}
+
+/**
+ * Finds the row of a server by name. If the block or the table has several rows of the server, the role
+ * decides.
+ * @param {RowStore} store @param {number} count @param {string[]} names the servers in the block
+ */
+function findByName(store, count, names) {
+  /** @type {Map<string, number[]>} */
+  const places = new Map();
+  for (let at = 0; at < count; at++) {
+    const name = store.text(at, "server_fqdn").toLowerCase();
+    places.set(name, [...(places.get(name) ?? []), at]);
+  }
+  const seen = new Set();
+  const twice = new Set(names.filter((name) => seen.has(name) || !seen.add(name)));
+  /** @param {number} _ @param {Record<string, string>} values */
+  return (_, values) => {
+    const name = (values.server_fqdn ?? "").toLowerCase();
+    const found = places.get(name) ?? [];
+    const isSeveral = found.length > 1 || twice.has(name);
+    const at = isSeveral && values.role
+      ? found.find((one) => store.text(one, "role").toLowerCase() === values.role.toLowerCase())
+      : found[0];
+    return at === undefined ? undefined : store.id(at);
+  };
+}
+
+/** A question with buttons. Escape and the last button do nothing. */
+function makeQuestion() {
+  const title = h("h3", { class: "lc-title", id: unique("question") });
+  const words = h("div", {});
+  const buttons = h("div", { class: "lc-bar" });
+  const dialog = h("dialog", { class: "lc-question", "aria-labelledby": title.id }, title, words, buttons);
+  dialog.onkeydown = (event) => event.stopPropagation(); // JupyterLab would move the focus at Escape
+  return {
+    dialog,
+    /**
+     * @param {string} heading @param {string[]} lines
+     * @param {[string, () => void][]} answers the first one gets the focus
+     * @param {() => void} after
+     */
+    ask(heading, lines, answers, after) {
+      title.textContent = heading;
+      words.replaceChildren(...lines.map((line) => h("p", {}, line)));
+      buttons.replaceChildren(...[...answers, /** @type {[string, () => void]} */ (["Cancel", () => {}])]
+        .map(([label, act], n) => button(label, () => {
+          dialog.close();
+          act();
+        }, { class: n ? "lc-button" : "lc-button lc-primary" })));
+      dialog.onclose = after;
+      dialog.showModal();
+    },
+  };
+}

@@ -1,0 +1,201 @@
+"""The daily moves of a spreadsheet in the table of servers, by mouse and keyboard, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM, LabBrowser
+from lab_panels import cell_of, kernel, open_editor, wait_kernel
+from playwright.sync_api import expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+NAMES = "' '.join(row[0].split('.')[0] for row in editor.topology.cells)"
+FIVE = "fe01 fe02 dir01 med01 med02"
+TEN = "\r\n".join(f"new{n:02d}.contoso.com\tMediation\t\tTainan" for n in range(10)) + "\r\n"
+TEN_NAMES = " ".join(f"new{n:02d}" for n in range(10))
+
+
+@pytest.fixture(scope="module")
+def opened(server, chromium, pages, folder):
+    """Return a page with an editor of five servers, which all tests of this file share."""
+    lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=10).start()
+    lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_editor(lab, folder)
+    yield lab
+    errors, broken = lab.errors(), lab.cell_errors()
+    lab.put_away()
+    pages.append(lab)
+    assert (errors, broken) == ([], [])
+
+
+@pytest.fixture
+def lab(opened):
+    """Return the page with the table as it was loaded."""
+    kernel(opened, "editor.reset()")
+    opened.page.get_by_text("as loaded", exact=True).wait_for()
+    opened.field("Filter servers").fill("")
+    return opened
+
+
+def press(lab: LabBrowser, *keys: str) -> None:
+    """Press keys on the keyboard one after another."""
+    for key in keys:
+        lab.page.keyboard.press(key)
+
+
+def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
+    """Click the text of a cell."""
+    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **more)
+
+
+def middle(lab: LabBrowser, server: str, column: str) -> tuple[float, float]:
+    """Return a point on the first letters of a cell's text."""
+    box = cell_of(lab, server, column).locator(".lc-text").bounding_box()
+    return box["x"] + min(20, box["width"] / 2), box["y"] + box["height"] / 2
+
+
+def paste(lab: LabBrowser, text: str) -> None:
+    """Write a text to the real clipboard, and paste it with the keyboard."""
+    lab.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+    press(lab, "Control+v")
+
+
+def said(lab: LabBrowser, text: str) -> None:
+    """Wait until the editor reports a text."""
+    lab.page.locator(".lc-said").get_by_text(text).wait_for()
+
+
+def new_row(lab: LabBrowser):
+    """Return the first cell with texts in the blank row at the end of the table."""
+    return lab.page.locator(".lc-row:not([hidden]) .lc-wanted", has_text="New server")
+
+
+# -- new rows
+
+
+def test_ten_rows_on_the_last_server_replace_none_unless_asked(lab):
+    """Before a paste replaces a server, lyncnb asks. Each answer does what its button says."""
+    click(lab, "med02.contoso.com", "Server")
+    paste(lab, TEN)
+    question = lab.page.get_by_role("dialog", name="This paste replaces 1 server")
+    expect(question).to_contain_text("med02.contoso.com -> new00.contoso.com", use_inner_text=True)
+    press(lab, "Escape")
+    question.wait_for(state="hidden")
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    assert kernel(lab, NAMES) == FIVE
+    press(lab, "Control+v")
+    expect(question.get_by_role("button", name="Add 10 servers")).to_be_focused()
+    press(lab, "Enter")
+    said(lab, "pasted: added 10 servers (new00.contoso.com, new01.contoso.com")
+    assert kernel(lab, NAMES) == f"{FIVE} {TEN_NAMES}"
+    press(lab, "Control+z")
+    wait_kernel(lab, NAMES, FIVE)
+    click(lab, "med02.contoso.com", "Server")
+    press(lab, "Control+v")
+    question.get_by_role("button", name="Replace 1 server").click()
+    said(lab, "replaced med02.contoso.com by new00.contoso.com")
+    said(lab, "added 9 servers (new01.contoso.com")
+    assert kernel(lab, NAMES) == f"fe01 fe02 dir01 med01 {TEN_NAMES}"
+
+
+def test_headings_are_recognised_and_rows_found_by_name(lab):
+    """With headings, also other spellings, known servers are updated and the others are added."""
+    click(lab, "med02.contoso.com", "Server")
+    paste(
+        lab,
+        "Computer\tSite name\tRole\tOwner\r\nnew01.contoso.com\tTainan\tMediation\tAnna\r\n"
+        "dir01.contoso.com\tYilan\tDirector\tAnna\r\n",
+    )
+    said(lab, "added new01.contoso.com; changed 1 cell of 1 server")
+    said(lab, "pasted without “Owner”, which is not a column of the table")
+    assert kernel(lab, NAMES) == f"{FIVE} new01"
+    assert kernel(lab, "editor.topology.cells[2][3]") == "Yilan"
+
+
+def test_the_blank_row_takes_typing(lab):
+    """A server is typed below the last row with Tab and Enter, and the next row follows."""
+    click(lab, "fe01.contoso.com", "Site")
+    press(lab, "Control+End", "ArrowDown", "Home")
+    expect(new_row(lab)).to_be_visible()
+    lab.page.keyboard.type("new01.contoso.com")
+    press(lab, "Tab")
+    expect(lab.page.locator(".lc-wanted", has_text="Enter Role")).to_be_visible()
+    lab.page.keyboard.type("med")
+    press(lab, "Tab", "Tab")
+    lab.page.keyboard.type("Tainan")
+    assert kernel(lab, NAMES) == FIVE
+    press(lab, "Enter")
+    said(lab, "added new01.contoso.com")
+    lab.page.keyboard.type("new02.contoso.com")
+    press(lab, "Tab")
+    lab.page.keyboard.type("med")
+    press(lab, "Enter")
+    said(lab, "added new02.contoso.com")
+    rows = "[row[:4] for row in editor.topology.cells[5:]]"
+    assert kernel(lab, rows) == (
+        "[('new01.contoso.com', 'Mediation', '', 'Tainan'), "
+        "('new02.contoso.com', 'Mediation', '', '')]"
+    )
+    expect(lab.page.locator(".lc-row:not([hidden])")).to_have_count(9)  # headings and blank row
+
+
+def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
+    """Rows pasted on the blank row are added. A rejected row stays there, until it is corrected."""
+    new_row(lab).click()
+    paste(lab, TEN.replace("new03.contoso.com", "new 03").replace("new04.contoso.com", ""))
+    lab.page.get_by_text("1 row not added").wait_for()
+    lab.button("Close this message").first.click()
+    kept = TEN_NAMES.replace(" new03 new04", "")
+    wanted = f"{FIVE} {kept}"
+    assert kernel(lab, NAMES) == wanted
+    expect(lab.page.locator(".lc-refused")).to_have_text("Rejected text: new 03")
+    expect(lab.page.locator(".lc-wanted", has_text="Enter Server")).to_have_count(1)
+    lab.page.locator(".lc-refused").click()
+    lab.page.keyboard.type("new03.contoso.com")
+    press(lab, "Enter")
+    wait_kernel(lab, NAMES, f"{wanted} new03")
+    press(lab, "Control+z")
+    wait_kernel(lab, NAMES, wanted)
+
+
+def test_rows_pasted_into_a_field_of_the_form_are_rows(lab):
+    """Ten rows pasted into "Add a server" become ten servers, not one field."""
+    lab.button("Add a server…").click()
+    paste(lab, TEN)
+    said(lab, "added 10 servers")
+    assert kernel(lab, NAMES) == f"{FIVE} {TEN_NAMES}"
+    expect(lab.page.get_by_role("form", name="Add a server")).to_be_hidden()
+
+
+# -- the list of roles
+
+
+def test_the_list_of_roles_opens_and_letters_move_the_choice(lab):
+    """A double-click and Alt+Down show the list. Letters select, and only Enter or a click saves."""
+    roles = lab.page.get_by_role("listbox", name="Role of med01.contoso.com")
+    for _ in range(3):
+        lab.page.mouse.dblclick(*middle(lab, "med01.contoso.com", "Role"))
+        assert roles.bounding_box()["height"] > 100
+        press(lab, "Escape")
+        expect(roles).to_have_count(0)
+        expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    press(lab, "Alt+ArrowDown")
+    expect(roles).to_be_visible()
+    lab.page.keyboard.type("dir", delay=60)
+    expect(roles).to_have_value("Director")
+    assert kernel(lab, "editor.topology.cells[3][1]") == "Mediation"
+    press(lab, "Enter")
+    wait_kernel(lab, "editor.topology.cells[3][1]", "Director")
+    click(lab, "med01.contoso.com", "Role")
+    lab.page.keyboard.type("rev", delay=60)
+    press(lab, "ArrowUp", "Escape")
+    assert kernel(lab, "editor.topology.cells[3][1]") == "Director"
+    press(lab, "Enter")
+    roles.get_by_role("option", name="Mediation –").click()
+    wait_kernel(lab, "editor.topology.cells[3][1]", "Mediation")
+    expect(roles).to_have_count(0)
