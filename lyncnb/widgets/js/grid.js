@@ -487,8 +487,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     if (control instanceof HTMLSelectElement) editing.choose = makeTypeahead(control);
     placeOverlay();
     control.focus({ preventScroll: true });
-    if (editing.choose) {
-      if (typed) editing.choose(typed);
+    if (control instanceof HTMLSelectElement) {
+      if (typed) editing.choose?.(typed);
       return;
     }
     if (typed) {
