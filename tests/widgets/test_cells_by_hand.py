@@ -11,6 +11,9 @@ from lab_driver import CHROMIUM, LabBrowser, LabServer
 from lab_panels import EDITOR, cell_of, kernel, open_editor, set_cell, wait_kernel, write_notebook
 from playwright.sync_api import expect
 
+from lyncnb.errors import NotebookError
+from lyncnb.jupyter.shared_page import share_notebook
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
@@ -88,10 +91,10 @@ def test_a_cell_opens_on_its_text(lab, folder):
 @pytest.mark.parametrize("app", ["notebook", "voila"])
 def test_the_panels_work_elsewhere(chromium, folder, app):
     """In Notebook 7 and on a Voila page, the editor is shown and accepts an edit, also by mouse and
-    keyboard.
+    keyboard. In Notebook 7, an output with an older plan is marked, and it is not shared.
     """
     pytest.importorskip(app)
-    write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"))
+    write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"), "editor.plan")
     with (
         LabServer(folder, app=app) as server,
         LabBrowser(server, browser=chromium, seconds=90) as lab,
@@ -105,6 +108,17 @@ def test_the_panels_work_elsewhere(chromium, folder, app):
         lab.button("Undo").click()
         lab.page.get_by_text("as loaded", exact=True).wait_for()
         opens_on_its_text(lab)
+        if app == "notebook":
+            set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
+            lab.page.locator(".lyncnb-older").wait_for()
+            copy = lab.page.locator(".lyncnb-static")
+            expect(copy).to_be_hidden()
+            row = copy.locator("tr", has_text="dir01.contoso.com").first
+            expect(row).to_contain_text("Mediation")  # The saved output follows after a pause.
+            with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2"):
+                share_notebook(lab.save())
+            lab.run_all()
+            assert "dir01.contoso.com" in share_notebook(lab.save()).page.read_text("utf-8")
         assert lab.errors() == []
 
 
