@@ -30,7 +30,8 @@ class Problem:
     hint : str, optional
         How to correct the problem.
     sheet, cell : str, optional
-        In a workbook, the name of the sheet, and the cell, such as B7.
+        In a workbook, the name of the sheet, and the cell, such as B7. In a DataFrame, ``cell`` is
+        the label of the row, such as ``index 3``.
     """
 
     message: str
@@ -46,12 +47,15 @@ class Problem:
     def where(self) -> str:
         """The place of the problem, for example ``contoso.csv row 7, column pool_fqdn``.
 
-        In a workbook: ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``.
+        In a workbook: ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``. In a DataFrame:
+        ``DataFrame row 5 (index 3), column pool_fqdn``.
         """
         row = f"row {self.row}" if self.row else ""
         if self.sheet:
             position = f"cell {self.cell}" if self.cell else row
             row = f'sheet "{self.sheet}" {position}'.rstrip()
+        elif self.cell:
+            row = f"{row} ({self.cell})"
         column = f"column {self.column}" if self.column else ""
         return ", ".join(part for part in (f"{self.file} {row}".strip(), column) if part)
 

@@ -251,7 +251,7 @@ class Report:
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    table: Table | None = None  # The location of the table in a workbook.
+    table: Table | None = None  # The location in a workbook, and the index labels of a DataFrame.
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
@@ -270,6 +270,11 @@ class Report:
                 cell=cell,
             )
         )
+
+    def describe_row(self, row: int) -> str:
+        """Return the number of a row, with its index label in a DataFrame."""
+        label = self.table.cell("", row)[1] if self.table and self.table.labels else ""
+        return f"row {row} ({label})" if label else f"row {row}"
 
     def raise_if_any(self) -> None:
         """If there are problems, raise an error with all problems, sorted by row."""
@@ -447,7 +452,9 @@ def _report_column(
                 before=text,
                 after=str(read[text]),
                 message="; ".join(notes_of[text]) + more,
-                cell=report.table.cell(name, affected_rows[0])[1] if report.table else "",
+                cell=report.table.cell(name, affected_rows[0])[1]
+                if report.table and report.table.grid
+                else "",
             )
         )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.pasted_text import shown
-from ..base.shown.frames import DataFrame, is_frame
+from ..base.shown.frames import ConvertibleToPandas, DataFrame, as_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table
@@ -184,14 +184,14 @@ class Split:
     problems: tuple[Problem, ...] = ()
 
 
-def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
+def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas) -> Table:
     """Read a table of servers from a file or DataFrame.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
         CSV from Excel, PowerShell, or lyncnb (UTF-8, UTF-16, or cp950, with commas, semicolons, or
-        tabs), a workbook, or a topology document.
+        tabs), a workbook, a topology document, or an object with ``to_pandas``.
 
     Returns
     -------
@@ -203,8 +203,9 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     TopologyError
         If the content is not a valid table.
     """
-    if is_frame(source):
-        return _read_frame(source)
+    frame = as_frame(source)
+    if frame is not None:
+        return _read_frame(frame)
     name, data = load(source)
     if is_workbook(data):
         return read_workbook(name, data)
@@ -442,6 +443,7 @@ def _make_length_problem(
 
 
 def _read_frame(frame: DataFrame) -> Table:
+    labels = frame.index.tolist()
     # A named index was a column before set_index was called. With drop=False, it is also still a
     # column.
     gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
@@ -459,6 +461,7 @@ def _read_frame(frame: DataFrame) -> Table:
         [str(heading) for heading in frame.columns],
         [Texts.of(column[at] for at in filled) for column in columns],
         [at + 2 for at in filled],
+        labels=labels,
     )
 
 
@@ -466,8 +469,10 @@ def _format_cell_value(value: object, missing: object) -> str:
     """Convert a value in a DataFrame to the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
+    if hasattr(value, "tolist"):  # An array of numpy or pyarrow, or a number of numpy.
+        value = value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ";".join(map(str, value))
+        return ";".join(_format_cell_value(item, item is None) for item in value)
     if missing is True:
         return ""
     if isinstance(value, bool):

@@ -195,10 +195,10 @@ class _Gatherer:
         first, text = filled[0]
         for index, other in filled:
             if other != text and value(name, other) != value(name, text):
-                rows = self.cells.rows
+                rows, where = self.cells.rows, self.report.describe_row
                 self.report.problem(
-                    f"the pool {fqdn} has two different values for {name}: {shown(text)} in row "
-                    f"{rows[first]}, and {shown(other)} in row {rows[index]}",
+                    f"the pool {fqdn} has two different values for {name}: {shown(text)} in "
+                    f"{where(rows[first])}, and {shown(other)} in {where(rows[index])}",
                     "enter the same site in all rows of the pool"
                     if name == "site"
                     else (
@@ -250,7 +250,7 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
         first = rows_of.setdefault((server, role), row)
         if first != row:
             report.problem(
-                f"{server} already appears in row {first} with the role {role}",
+                f"{server} already appears in {report.describe_row(first)} with the role {role}",
                 "keep only one row for each server and role",
                 row=row,
                 column="server_fqdn",
@@ -261,7 +261,7 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
             if other != pool:
                 report.problem(
                     f"{server} is in the pool {pool} in this row, but in the pool {other} in "
-                    f"row {first}",
+                    f"{report.describe_row(first)}",
                     "enter the same pool in all rows of the server; a server belongs to only "
                     "one pool",
                     row=row,
@@ -384,8 +384,9 @@ def _find_site_values(
         if values[known] != values[text]:
             where = f"the site {site}" if site else "the deployment"
             report.problem(
-                f"{where} has two different values: {shown(known)} in row "
-                f"{cells.rows[known_index]}, and {shown(text)} in row {cells.rows[index]}",
+                f"{where} has two different values: {shown(known)} in "
+                f"{report.describe_row(cells.rows[known_index])}, and {shown(text)} in "
+                f"{report.describe_row(cells.rows[index])}",
                 "enter the value in one row; blank cells inherit it",
                 row=cells.rows[index],
                 column=name,

@@ -123,6 +123,8 @@ class Table:
         The product of the topology, if the file contains it.
     grid : Grid or None
         The place in a workbook.
+    labels : sequence
+        The index labels of a DataFrame, for all rows below the heading; empty for a file.
     single_labels : bool
         Whether servers and pools can have names without a domain, which a check reports.
     """
@@ -135,10 +137,17 @@ class Table:
     problems: tuple[Problem, ...] = ()
     product: str = ""
     grid: Grid | None = None
+    labels: Sequence[object] = ()
     single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the sheet and cell name for a row and column; blank for other files."""
+        """Return the sheet and cell name for a row and column, or "" and the label in a DataFrame.
+
+        Both are blank for other files.
+        """
+        if self.labels and row > 1:
+            label = self.labels[row - 2]
+            return "", f"index {shown(label) if isinstance(label, str) else label}"
         if self.grid is None:
             return "", ""
         at = self.columns.index(column) if row and column in self.columns else -1
@@ -155,6 +164,7 @@ def make_table(
     problems: tuple[Problem, ...] = (),
     product: str = "",
     grid: Grid | None = None,
+    labels: Sequence[object] = (),
     single_labels: bool = False,
 ) -> Table:
     """Create a table with column names for its headings.
@@ -175,6 +185,8 @@ def make_table(
         The product of the topology.
     grid : Grid, optional
         The place in a workbook.
+    labels : sequence, optional
+        The index labels of a DataFrame.
     single_labels : bool, optional
         Whether servers and pools can have names without a domain.
 
@@ -207,6 +219,7 @@ def make_table(
         problems=problems,
         product=product,
         grid=grid,
+        labels=labels,
         single_labels=single_labels,
     )
 

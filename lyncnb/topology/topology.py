@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.pasted_text import shown
-from ..base.shown.frames import DataFrame
+from ..base.shown.frames import ConvertibleToPandas, DataFrame
 from ..base.shown.tables import ROWS_SHOWN, Table, count_of, rows_to_html, to_frame
 from . import edits
 from .cells import Cells, Report, read_cells
@@ -339,16 +339,18 @@ class Topology(Table):
         return [*self.remarks[:_REMARKS_SHOWN], *rest]
 
 
-def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:
+def read_topology(
+    source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas,
+) -> Topology:
     """Read a topology table, a workbook, or a document from Topology Builder.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
         A row for each server and role: CSV (UTF-8, UTF-16, or cp950), a workbook (``.xlsx``,
-        ``.xlsm``, or ``.ods``), or a DataFrame. Also a ``.tbxml`` file from Topology Builder, or
-        the
-        output of ``Get-CsTopology -AsXml``. lyncnb detects the format from the content.
+        ``.xlsm``, or ``.ods``), or a DataFrame of pandas, polars, or any library whose tables have
+        ``to_pandas``. Also a ``.tbxml`` file from Topology Builder, or the output of
+        ``Get-CsTopology -AsXml``. lyncnb detects the format from the content.
 
     Returns
     -------

@@ -51,7 +51,21 @@ def test_a_column_has_its_declared_type_whatever_the_data(kind, value, expected,
     assert len(dtypes) == 1
 
 
-def test_is_frame():
-    """Only a DataFrame is recognized as a frame."""
-    assert frames.is_frame(build_frame(["a"], [Kind.TEXT], [["1"]]))
-    assert not frames.is_frame("contoso.csv")
+class Foreign:
+    """A table of a library that is not pandas."""
+
+    def __init__(self, converted):
+        self.converted = converted
+
+    def to_pandas(self):
+        """Return the content."""
+        return self.converted
+
+
+def test_a_frame_of_another_library_is_converted():
+    """An object with to_pandas is a frame if it returns a DataFrame; a class is not."""
+    frame = build_frame(["a"], [Kind.TEXT], [["1"]])
+    assert frames.as_frame(frame) is frame
+    assert frames.as_frame(Foreign(frame)) is frame
+    for other in ("contoso.csv", b"a", None, Foreign, Foreign(frame["a"]), Foreign("contoso.csv")):
+        assert frames.as_frame(other) is None

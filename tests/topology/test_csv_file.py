@@ -292,6 +292,101 @@ def test_a_frame_becomes_text():
     assert table.source == "DataFrame"
 
 
+class ArrowTable:
+    """A table of another library; lists in its cells become arrays in pandas."""
+
+    def __init__(self, **columns):
+        self.columns = columns
+
+    def to_pandas(self):
+        """Return the table as pyarrow and polars do."""
+        return pd.DataFrame(
+            {name: [_as_array(value) for value in column] for name, column in self.columns.items()}
+        )
+
+
+def _as_array(value):
+    return np.array(value, dtype=object) if isinstance(value, list) else value
+
+
+def test_a_table_of_another_library_is_read():
+    """Whatever has to_pandas is read like its DataFrame, and arrays in cells are lists."""
+    columns = {
+        "server_fqdn": ["fe01.contoso.com", "fe02.contoso.com"],
+        "role": ["FrontEnd", "FrontEnd"],
+        "sip_domains": [["contoso.com", None, "fabrikam.com"], []],
+        "autologon": [True, None],
+    }
+    table = read_rows(ArrowTable(**columns))
+    assert rows_of(ArrowTable(**columns)) == [
+        ("fe01.contoso.com", "FrontEnd", "contoso.com;;fabrikam.com", "true"),
+        ("fe02.contoso.com", "FrontEnd", "", ""),
+    ]
+    assert table.source == "DataFrame"
+    with pytest.raises(TopologyError, match="cannot read a topology from the type ArrowColumn"):
+        read_rows(type("ArrowColumn", (), {"to_pandas": lambda self: pd.Series(["a"])})())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array(["a.contoso.com", "b.contoso.com"]), "a.contoso.com;b.contoso.com"),
+        (np.array([]), ""),
+        (np.array([True]), "true"),
+        (np.bool_(True), "true"),
+        (np.int64(2012), "2012"),
+        (np.float64(2012), "2012"),
+        (["a", None], "a;"),
+    ],
+)
+def test_an_array_in_a_cell_is_a_list(value, text):
+    """A cell with an array or a number of numpy has the text of the list or number."""
+    frame = pd.DataFrame({"server_fqdn": ["a"], "role": ["FE"], "x": [""]}).astype(object)
+    frame.at[0, "x"] = value
+    assert rows_of(frame) == [("a", "FE", text)]
+
+
+@pytest.mark.parametrize(
+    ("index", "labels"),
+    [
+        ([7, 9, 11], ("7", "9", "11")),
+        (["north", "south", "east"], ('"north"', '"south"', '"east"')),
+        (None, ("0", "1", "2")),
+    ],
+)
+def test_errors_of_a_frame_name_the_index_label(index, labels):
+    """Each problem has the label of its row, also where it names another row."""
+    frame = pd.DataFrame(
+        {
+            "server_fqdn": ["fe01.contoso.com", "fe01.contoso.com", "not a name"],
+            "role": ["FrontEnd", "FrontEnd", "Edge"],
+            "pool_fqdn": ["pool.contoso.com", "pool.contoso.com", ""],
+            "sip_domains": "contoso.com",
+        },
+        index=index,
+    )
+    with pytest.raises(TopologyError) as caught:
+        read_topology(frame)
+    text = "\n".join(map(str, caught.value.problems))
+    assert (
+        f"DataFrame row 3 (index {labels[1]}), column server_fqdn: fe01.contoso.com already" in text
+    )
+    assert f"appears in row 2 (index {labels[0]}) with the role FrontEnd" in text
+    assert f"DataFrame row 4 (index {labels[2]}), column server_fqdn" in text
+    with pytest.raises(TopologyError) as caught:
+        read_topology(frame.to_csv(index=False).encode())
+    assert "index" not in "\n".join(map(str, caught.value.problems))
+
+
+def test_a_named_index_is_a_label_and_a_column():
+    """After set_index, the errors name the server, and several levels are named together."""
+    frame = pd.DataFrame({"fqdn": ["fe01.contoso.com"], "role": ["Barista"], "n": [1]})
+    with pytest.raises(TopologyError, match=r'row 2 \(index "fe01.contoso.com"\), column role'):
+        read_topology(frame.set_index("fqdn"))
+    with pytest.raises(TopologyError, match=r"row 2 \(index \('fe01.contoso.com', 1\)\)"):
+        read_topology(frame.set_index(["fqdn", "n"]))
+
+
 def test_a_frame_may_name_its_file():
     """`attrs["source"]` is the file name of a DataFrame, and a filter keeps it."""
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})

@@ -10,15 +10,22 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     import pandas
 
     DataFrame = pandas.DataFrame
 else:
-    # The name is only for annotations, which Python does not evaluate.
-    DataFrame = "pandas.DataFrame"
+    # The name is only for annotations. typing.get_type_hints evaluates them without pandas.
+    DataFrame = Any
+
+
+class ConvertibleToPandas(Protocol):
+    """A table of another library, such as a polars DataFrame or a pyarrow Table."""
+
+    def to_pandas(self) -> Any:
+        """Return the table as a pandas DataFrame."""
 
 
 class Kind(Enum):
@@ -82,13 +89,18 @@ def build_frame(
     return pd.DataFrame(data, columns=list(headings))
 
 
-def is_frame(value: object) -> TypeGuard[DataFrame]:
-    """Return whether a value is a pandas DataFrame, without importing pandas.
+def as_frame(value: object) -> DataFrame | None:
+    """Return a pandas DataFrame from a DataFrame or a table of another library; None for others.
 
-    Returns
-    -------
-    bool
-        False for all values if pandas has not been imported yet.
+    This does not import pandas. If it is not imported yet, the value cannot be a DataFrame.
     """
+    if _is_frame(value):
+        return value
+    convert = getattr(value, "to_pandas", None)
+    converted = convert() if callable(convert) and not isinstance(value, type) else None
+    return converted if _is_frame(converted) else None
+
+
+def _is_frame(value: object) -> TypeGuard[DataFrame]:
     pandas_module = sys.modules.get("pandas")
     return pandas_module is not None and isinstance(value, pandas_module.DataFrame)
