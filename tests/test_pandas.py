@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from functools import reduce
 
 import pandas as pd
 import pytest
 from folders import PASSPHRASE, TODAY, certify, make_folder, make_plan, quick_cipher
+from places import REPOSITORY
+from public_api import public_functions, returned_tables
 
 import lyncnb as ln
 from lyncnb.base.disk.outputs import FileOccupied, check_output
-from lyncnb.base.shown.tables import to_frame
+from lyncnb.base.shown.tables import to_frame, to_markdown
+from lyncnb.reports import coverage_figure, timeline_figure, topology_figure
+from lyncnb.reports.figures import KINDS
 from lyncnb.reports.summary.formats import PLAN_FILE, write_plan_table
 from lyncnb.widgets.request_panel import RequestPanel
 
@@ -18,6 +24,12 @@ pytestmark = pytest.mark.usefixtures(quick_cipher.__name__)
 __all__ = ["quick_cipher"]
 
 KEY = "Certificate"
+PICTURES = {
+    "topology": topology_figure.COLUMNS,
+    "topology of a comparison": topology_figure.CHANGED_COLUMNS,
+    "coverage": coverage_figure.COLUMNS,
+    "timeline": timeline_figure.COLUMNS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +172,61 @@ def test_the_frame_of_a_picture_has_types(nouns):
     counts = ln.figure(nouns["plan"], "coverage").to_frame()
     assert counts["Certificates with it"].dtype == "Int64"
     assert ln.figure(nouns["plan"]).to_frame()["Servers"].dtype == "Int64"
+
+
+def test_help_lists_the_columns_of_each_frame(nouns):
+    """The documentation of to_frame has every column with its type, and so has that of a panel."""
+    for noun in nouns.values():
+        text = inspect.getdoc(type(noun).to_frame)
+        kinds = zip(noun._headings(), noun._kinds(), strict=True)
+        assert text.endswith("\n".join(f"{heading} : {kind.value}" for heading, kind in kinds))
+    for panel, noun in (
+        (ln.StatusPanel, "status"),
+        (ln.RequestPanel, "plan"),
+        (ln.RequestPanel, "requests"),
+    ):
+        columns = inspect.getdoc(type(nouns[noun]).to_frame).partition("-\n")[2]
+        assert columns in inspect.getdoc(panel.to_frame)
+    for kind in KINDS:
+        drawn = ln.figure(nouns["plan"], kind)
+        for heading, one in zip(drawn.columns, drawn._kinds(), strict=True):
+            assert f"{heading} : {one.value}\n" in inspect.getdoc(ln.figure) + "\n"
+
+
+def test_the_page_of_frames_lists_all_columns(request):
+    """docs/frames.md has the columns of each table that a public name returns; --refresh writes."""
+    parts = []
+    for kind, names in sorted(returned_tables().items(), key=lambda item: item[0].__name__):
+        if kind._columns:
+            calls = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+            first = inspect.getdoc(kind).partition("\n\n")[0].replace("\n", " ")
+            parts.append(
+                f"## {kind.__name__}\n\n{first}\n\nReturned by {calls}.\n\n{listed(kind._columns)}"
+            )
+    for name, columns in PICTURES.items():
+        parts.append(f"## Figure: {name}\n\nReturned by `ln.figure`.\n\n{listed(columns)}")
+    page = REPOSITORY / "docs" / "frames.md"
+    before, mark, rest = page.read_text("utf-8").partition("<!-- frames -->\n")
+    written, end, after = rest.partition("<!-- end of frames -->")
+    assert end
+    text = "\n".join(parts)
+    if request.config.getoption("--refresh"):
+        page.write_text(f"{before}{mark}{text}{end}{after}", "utf-8")
+    else:
+        assert written == text
+
+
+def listed(columns):
+    """Return columns as a Markdown table."""
+    return to_markdown(("Column", "Type"), [(one.heading, one.kind.value) for one in columns])
+
+
+def test_every_public_function_has_annotations_that_python_can_read():
+    """typing.get_type_hints works for every public function, class, method and property."""
+    read = 0
+    for name, function in public_functions():
+        hints = typing.get_type_hints(function)
+        missing = set(inspect.signature(function).parameters) - set(hints) - {"self", "cls"}
+        assert inspect.isclass(function) or not missing, name
+        read += 1
+    assert read > 250

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from ..base.arguments import require
 from ..base.disk.outputs import OutputKind, match_content
 from ..base.shown.figure import Figure
-from ..base.shown.tables import count_of
+from ..base.shown.tables import count_of, lists_columns
 from ..errors import PlanError
 from ..plan.connections import list_connections
 from ..plan.model import CertificatePlan
@@ -45,6 +45,9 @@ class Dated(Protocol):
         ...
 
 
+@lists_columns(timeline_figure.COLUMNS, "a timeline")
+@lists_columns(coverage_figure.COLUMNS, "a coverage")
+@lists_columns(topology_figure.CHANGED_COLUMNS, "a topology (Changed: only in a comparison)")
 def figure(
     of: CertificatePlan | PlanDifference | Dated,
     kind: str = "",

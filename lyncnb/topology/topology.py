@@ -268,7 +268,8 @@ class Topology(Table):
         Returns
         -------
         DataFrame
-            n rows with the columns of the table. :func:`read_topology` returns an equal topology.
+            n rows with the columns of the table, all text. :func:`read_topology` returns an equal
+            topology. docs/table-of-servers.md in the source describes the columns.
         """
         if not filled:
             return to_frame(self.columns, self.cells)

@@ -302,6 +302,7 @@ class GuidePanel(ShownAsPanel):
             self.on_written(path)
         return written
 
+    @tables.lists_columns(GuideAnswers._columns)
     def to_frame(self) -> frames.DataFrame:
         """Return the questions with their answers, one row for each question."""
         return GuideAnswers(asked=self.asked).to_frame()

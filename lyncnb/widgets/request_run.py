@@ -388,6 +388,8 @@ class RequestRun:
         return self.job.result
 
     # -- Provide the output for a notebook.
+    @tables.lists_columns(CertificatePlan._columns, "the plan")
+    @tables.lists_columns(RequestBundle._columns, "the requests")
     def to_frame(self) -> frames.DataFrame:
         """Return the requests of the last run, or the plan before the first run."""
         bundle = self.bundle

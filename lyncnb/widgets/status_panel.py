@@ -233,6 +233,7 @@ class FolderWork:
         self.job.start(run)
 
     # -- Provide the output for a notebook.
+    @tables.lists_columns(FolderStatus._columns)
     def to_frame(self) -> frames.DataFrame:
         """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import assert_type
 
+from pandas import DataFrame
+
 import lyncnb as ln
 from lyncnb import PlanOptions, read_topology
 from lyncnb.authorities.demonstration import DemonstrationAnswers
@@ -85,6 +87,14 @@ from lyncnb.topology.model import Computer, Pool, SimpleUrl, Site
 DAY = date(2026, 11, 24)
 
 
+class ArrowTable:
+    """A table of another library, as polars and pyarrow have one."""
+
+    def to_pandas(self, *, zero_copy: bool = False) -> DataFrame:
+        """Return the table as a DataFrame."""
+        return ln.read_topology("contoso.csv").to_frame()
+
+
 def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
     """Get the roots that servers need, and the certificates that they present."""
     found = ln.trust(planned, chains=issued.chains)
@@ -107,6 +117,8 @@ def read() -> ln.Topology:
     topology = ln.read_topology("contoso.csv")
     assert_type(topology, ln.Topology)
     assert_type(read_topology(b"server_fqdn,role,sip_domains\n"), ln.Topology)
+    assert_type(read_topology(topology.to_frame()), ln.Topology)
+    assert_type(read_topology(ArrowTable()), ln.Topology)
     for pool in topology.pools:
         assert_type(pool, Pool)
         assert_type(pool.fqdn, DnsName)

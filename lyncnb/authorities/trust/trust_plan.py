@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ...base.arguments import require
 from ...base.dns_name import DnsName
+from ...pki.certificates import Certificate
 from ...plan.connections import Connection, certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.totals import build_origin
@@ -31,11 +32,8 @@ from .trust_tables import (
     TrustSide,
 )
 
-if TYPE_CHECKING:
-    from ...pki.certificates import Certificate
-
 #: The chains above issued certificates, issuer first, by the id of the planned certificate.
-Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
+Chains: TypeAlias = Mapping[str, Sequence[Certificate]]
 
 _SERVER_AUTH = "serverAuth"
 _POOLS_TOLD = 6  # The maximum number of pools of one role that are listed individually.
@@ -43,9 +41,7 @@ _POOLS_TOLD = 6  # The maximum number of pools of one role that are listed indiv
 _TEST = "client_authentication"
 
 
-def trust(
-    plan: CertificatePlan, *, chains: Mapping[str, Sequence[Certificate]] | None = None
-) -> TrustPlan:
+def trust(plan: CertificatePlan, *, chains: Chains | None = None) -> TrustPlan:
     """Plan the trust of a deployment: presented certificates, and roots to install on each server.
 
     Parameters

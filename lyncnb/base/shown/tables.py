@@ -6,12 +6,13 @@ All text in HTML tables is escaped by this module, and no other module writes ``
 from __future__ import annotations
 
 import html
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from ...errors import LyncnbError
@@ -164,6 +165,34 @@ def columns(*described: tuple[str, Value] | tuple[str, Value, Kind]) -> tuple[Co
     return tuple(Column(heading, _make_getter(value), *kind) for heading, value, *kind in described)
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def lists_columns(columns: Iterable[Column], of: str = "") -> Callable[[Function], Function]:
+    """Decorate the function that returns a DataFrame: ``help`` shows its columns with their types.
+
+    Parameters
+    ----------
+    columns : iterable of Column
+        The columns.
+    of : str, optional
+        Which frame has the columns, if the function has several; it is part of the heading.
+    """
+
+    def decorate(function: Function) -> Function:
+        heading = f"Columns of {of}" if of else "Columns"
+        lines = [
+            heading,
+            "-" * len(heading),
+            *(f"{one.heading} : {one.kind.value}" for one in columns),
+        ]
+        text = "\n".join(lines)
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}\n"
+        return function
+
+    return decorate
+
+
 def _make_getter(value: Value) -> Callable[[Any], Any]:
     if isinstance(value, str):
         return attrgetter(value)
@@ -195,6 +224,18 @@ class Table(ABC):
 
     _columns: ClassVar[Sequence[Column]] = ()
 
+    def __init_subclass__(cls) -> None:
+        """Give a class with columns its own ``to_frame``, whose documentation lists them."""
+        super().__init_subclass__()
+        if cls.__dict__.get("_columns") and "to_frame" not in cls.__dict__:
+
+            def to_frame(self: Table) -> DataFrame:
+                return Table.to_frame(self)
+
+            to_frame.__doc__ = Table.to_frame.__doc__
+            to_frame.__qualname__ = f"{cls.__qualname__}.to_frame"
+            cls.to_frame = lists_columns(cls._columns)(to_frame)  # type: ignore[method-assign]
+
     def _items(self) -> Iterable[Any]:
         return ()
 
@@ -215,7 +256,11 @@ class Table(ABC):
         return None
 
     def to_frame(self) -> DataFrame:
-        """Return a DataFrame with a row for each item (see :func:`to_frame`)."""
+        """Return a DataFrame with a row for each item.
+
+        The types of the columns do not depend on the rows. Blank text is ``""``. Blank days, times
+        (UTC), counts, and yes/no values are missing values.
+        """
         return to_frame(self._headings(), self._rows(), kinds=self._kinds())
 
     def only(self, *headings: str) -> Table:

@@ -82,6 +82,7 @@ class PlanEditing(Draft):
         """The findings for the current plan."""
         return self.live.findings
 
+    @tables.lists_columns(tables.columns(*zip(CHANGE_COLUMNS, range(4))))
     def changes(self) -> frames.DataFrame:
         """Return the changes since the file was loaded, with one row for each cell or option."""
         return tables.to_frame(CHANGE_COLUMNS, list_change_rows(self.loaded, self.state))
@@ -296,7 +297,7 @@ class PlanEditing(Draft):
 
     # -- Provide the output for a notebook.
     def to_frame(self) -> frames.DataFrame:
-        """Return the current table of servers as a DataFrame."""
+        """Return the current table of servers as a DataFrame, as :meth:`Topology.to_frame` does."""
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
