@@ -124,6 +124,7 @@ def test_everything_by_keyboard(lab, folder):
     keys.press("ArrowRight")
     keys.press("ArrowRight")
     keys.press("F2")
+    keys.press("Control+a")
     keys.type("Kaohsiung")
     keys.press("Enter")
     wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")

@@ -70,6 +70,11 @@ def said(lab: LabBrowser, text: str) -> None:
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
 
+def active(lab: LabBrowser):
+    """Return the active cell. Hidden rows keep earlier marks."""
+    return lab.page.locator(".lc-row:not([hidden]) .lc-active")
+
+
 def new_row(lab: LabBrowser):
     """Return the first cell with texts in the blank row at the end of the table."""
     return lab.page.locator(".lc-row:not([hidden]) .lc-wanted", has_text="New server")
@@ -199,3 +204,115 @@ def test_the_list_of_roles_opens_and_letters_move_the_choice(lab):
     roles.get_by_role("option", name="Mediation –").click()
     wait_kernel(lab, "editor.topology.cells[3][1]", "Mediation")
     expect(roles).to_have_count(0)
+
+
+# -- the menu
+
+
+def test_a_right_click_opens_the_menu_of_the_table(lab):
+    """The menu has the table's own actions, not the notebook's, and Escape goes back to the cell."""
+    menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
+    lab.page.mouse.click(*middle(lab, "dir01.contoso.com", "Site"), button="right")
+    expect(menu.get_by_role("menuitem", name="Copy")).to_be_focused()
+    assert lab.page.locator(".lm-Menu").count() == 0
+    press(lab, "Escape")
+    expect(menu).to_be_hidden()
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    press(lab, "Escape")
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    # By keyboard: copy, clear, paste again, and fill down.
+    press(lab, "Shift+F10", "Enter")
+    said(lab, "Copied 1 cell")
+    assert lab.page.evaluate("navigator.clipboard.readText()") == "Taipei"
+    lab.page.mouse.click(*middle(lab, "dir01.contoso.com", "Site"), button="right")
+    menu.get_by_role("menuitem", name="Clear").click()
+    wait_kernel(lab, "editor.topology.cells[2][3]", "")
+    press(lab, "Shift+F10", "ArrowDown", "ArrowDown", "Enter")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Taipei")
+    press(lab, "Shift+ArrowDown", "Shift+F10")
+    menu.get_by_role("menuitem", name="Fill down").click()
+    wait_kernel(lab, "editor.topology.cells[3][3]", "Taipei")
+    press(lab, "Shift+F10")
+    menu.get_by_role("menuitem", name="Remove 2 servers").click()
+    wait_kernel(lab, NAMES, "fe01 fe02 med02")
+    press(lab, "Shift+F10")
+    menu.get_by_role("menuitem", name="New row for a server").click()
+    expect(active(lab)).to_have_text("New server")
+
+
+def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
+    """A value names the row from which it is inherited. A finding of the row is shown in its list."""
+    menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    lab.page.get_by_role("checkbox", name="External web FQDN", exact=True).check()
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    click(lab, "fe02.contoso.com", "External web FQDN", button="right")
+    menu.get_by_role("menuitem", name="Why this value").click()
+    reasons = lab.page.get_by_role("dialog", name="External web FQDN of fe02.contoso.com")
+    expect(reasons).to_contain_text("belongs to the pool pool.contoso.com", use_inner_text=True)
+    expect(reasons).to_contain_text("in the row of fe01.contoso.com", use_inner_text=True)
+    expect(reasons).to_contain_text("Certificates of", use_inner_text=True)
+    press(lab, "Escape")
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    click(lab, "med01.contoso.com", "Site", button="right")
+    menu.get_by_role("menuitem", name="Show the finding").click()
+    expect(lab.page.locator(".lc-link:focus")).to_have_text("med01.contoso.com")
+    lab.tab("Servers").click()
+
+
+# -- undo
+
+
+def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
+    """Undo removes rejected texts first. Then it goes to the changed cell and names both values."""
+    click(lab, "med01.contoso.com", "Site")
+    paste(lab, "Tainan")
+    wait_kernel(lab, "editor.topology.cells[3][3]", "Tainan")
+    click(lab, "fe02.contoso.com", "Role")
+    paste(lab, "Butler")
+    refused = lab.page.locator(".lc-refused")
+    expect(refused).to_contain_text("Butler", use_inner_text=True)
+    press(lab, "Control+z")
+    expect(refused).to_have_count(0)
+    assert kernel(lab, "editor.topology.cells[3][3]") == "Tainan"
+    press(lab, "Control+Home", "Control+z")
+    said(lab, "Undone: Site of med01.contoso.com: Tainan -> Hsinchu")
+    cell = active(lab)
+    expect(cell).to_have_text("Hsinchu")
+    expect(cell).to_have_attribute("aria-colindex", "5")
+    press(lab, "Control+Home", "Control+y")
+    said(lab, "Redone: Site of med01.contoso.com: Hsinchu -> Tainan")
+    expect(cell).to_have_text("Tainan✎ (changed)")
+
+
+# -- other moves
+
+
+def test_f2_and_ctrl_f(lab):
+    """F2 puts the caret at the end of the text. Ctrl+F finds, and Enter goes to the cell."""
+    click(lab, "dir01.contoso.com", "Site")
+    press(lab, "F2")
+    lab.page.keyboard.type("-2")
+    press(lab, "Enter")
+    wait_kernel(lab, "editor.topology.cells[2][3]", "Taipei-2")
+    press(lab, "Control+f")
+    expect(lab.field("Filter servers")).to_be_focused()
+    lab.page.keyboard.type("hsin")
+    press(lab, "Enter")
+    expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
+    expect(active(lab)).to_have_text("Hsinchu")
+    lab.field("Filter servers").fill("")
+    assert lab.page.locator(".jp-DocumentSearch-overlay").count() == 0
+
+
+def test_ctrl_plus_and_ctrl_minus(lab):
+    """Ctrl+Plus goes to a new row, and Ctrl+Minus removes the servers of the range."""
+    click(lab, "med01.contoso.com", "Server")
+    press(lab, "Shift+ArrowDown", "Control+Minus")
+    wait_kernel(lab, NAMES, "fe01 fe02 dir01")
+    press(lab, "Control+=")
+    expect(active(lab)).to_have_text("New server")
+    lab.page.keyboard.type("new01.contoso.com")
+    press(lab, "Tab")
+    press(lab, "Control+Minus")
+    expect(lab.page.locator(".lc-row:not([hidden]) .lc-wanted")).to_have_text("New server")

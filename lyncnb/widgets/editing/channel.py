@@ -34,6 +34,7 @@ GRID_SCRIPTS = (
     "cell_editor.js",
     "refused_cells.js",
     "grid_header.js",
+    "grid_menu.js",
     "grid.js",
 )
 #: A message with this type opens a file. If this fails, the page shows all errors.

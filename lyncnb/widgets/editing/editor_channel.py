@@ -21,7 +21,16 @@ from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, format_error
 from .choices import CHANGE_COLUMNS, find_option_changes, format_loading_line, plain
 from .draft import State, title
-from .edits import EDITS, BlockRow, add_server, change_option, change_options, set_block, set_cells
+from .edits import (
+    EDITS,
+    BlockRow,
+    RowId,
+    add_server,
+    change_option,
+    change_options,
+    set_block,
+    set_cells,
+)
 from .forms import (
     LABELS,
     describe_columns,
@@ -33,7 +42,7 @@ from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, RefusedR
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
-from .sheet import FINDINGS, Sheet, encode_rows, pool_names
+from .sheet import FINDINGS, INHERITED, Sheet, describe_origin, encode_rows, pool_names
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 
@@ -109,6 +118,7 @@ class EditorChannel(Channel[EditorTold]):
             "set_up": self._set_up,
             "mend": self._apply_fixes,
             "why": self._send_reasons,
+            "why_cell": self._explain_cell,
             "pools": self._choose_pools,
             "code": self._send_code,
             "save": self._save,
@@ -433,6 +443,21 @@ class EditorChannel(Channel[EditorTold]):
 
     def _send_reasons(self, *, name: str) -> None:
         self.send(explanations.of_name(self.editor.plan, name))
+
+    def _explain_cell(self, *, row: RowId, column: str) -> None:
+        """Send where the value of a cell comes from, and why certificates contain it if they do."""
+        editor, sheet = self.editor, self._sheet
+        for place in editor.places([row]):
+            server = editor.texts("server_fqdn")[place]
+            text = sheet.columns.get(column, editor.texts(column))[place].lstrip(INHERITED)
+            origin = describe_origin(editor.topology, place, column)
+            self.send(
+                {
+                    **explanations.of_name(editor.plan, text.lower()),
+                    "title": f"{title(column)} of {server}: {text or 'blank'}",
+                    "note": origin,
+                }
+            )
 
     def _send_code(self) -> None:
         path = self.editor.path

@@ -302,6 +302,44 @@ def list_differences(before: Topology, after: Topology, place: int) -> list[tupl
     ]
 
 
+def describe_origin(topology: Topology, place: int, name: str) -> str:
+    """Return where the value of a cell comes from: the row, another row of its group, or a default.
+
+    Parameters
+    ----------
+    topology : Topology
+        The current table of n rows.
+    place : int
+        The index of the row.
+    name : str
+        The column.
+    """
+    columns, cells = topology.columns, topology.cells
+    row, at = cells[place], _place(topology, name)
+    column = next((one for one in topology_columns() if one.name == name), None)
+    if column is None or column.scope == "server":
+        whose, group = "", ""
+    else:
+        names = group_names(topology, column.scope)
+        group = names[place]
+        whose = f"This column belongs to the {' '.join(filter(None, (column.scope, group)))}. "
+    if at is not None and row[at]:
+        return f"{whose}The value is in the row of this server."
+    if column is None:
+        return "The cell is blank."
+    role = row[columns.index("role")]
+    if not column.is_used_by(role):
+        return f"Servers with the role {role} do not use this column."
+    if whose and at is not None:
+        server = columns.index("server_fqdn")
+        for other, its_group in zip(cells, names):
+            if other[at] and its_group == group:
+                return f"{whose}The value is in the row of {other[server]}."
+    if column.default:
+        return f"{whose}The cell is blank, so the default value {column.default} applies."
+    return f"{whose}The cell is blank, and there is no default value."
+
+
 def pool_names(topology: Topology) -> list[str]:
     """Return the pool of each row. The default is the server itself."""
     server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")

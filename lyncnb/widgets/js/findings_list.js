@@ -8,6 +8,10 @@
 function makeFindings({ send, reasons, mend, goTo }) {
   const body = h("div", { class: "lc-stacks" });
   const panel = h("div", { class: "lc-panel" }, body);
+  /** @type {((item: FindingItem) => boolean) | null} */
+  let wanted = null; // the finding to show when the findings arrive
+  /** @type {{item: FindingItem, link: HTMLElement}[]} */
+  let links = [];
 
   /** @param {FindingGroup} group */
   function acceptance(group) {
@@ -38,12 +42,13 @@ function makeFindings({ send, reasons, mend, goTo }) {
 
   /** @param {FindingGroup} group */
   function block(group) {
-    const rows = group.items.map((item) => [
-      goTo && item.row !== null ? button(item.about, () => goTo(item.row ?? 0, item.column), {
+    const rows = group.items.map((item) => {
+      const link = goTo && item.row !== null ? button(item.about, () => goTo(item.row ?? 0, item.column), {
         class: "lc-link", title: item.heading ? `Go to the column ${item.heading} of this server`
-          : "Go to this server in the table" }) : item.about,
-      h("span", {}, ...reasons.within(item.message, item.names)),
-    ]);
+          : "Go to this server in the table" }) : null;
+      if (link) links.push({ item, link });
+      return [link ?? item.about, h("span", {}, ...reasons.within(item.message, item.names))];
+    });
     return h("section", { class: "lc-block" },
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
@@ -77,10 +82,24 @@ function makeFindings({ send, reasons, mend, goTo }) {
 
   return {
     panel,
+    /**
+     * Shows the first finding of a server when the findings arrive.
+     * @param {number} row @param {string} server
+     */
+    lookFor(row, server) {
+      wanted = (item) => item.row === row || item.about === server || item.message.includes(server);
+    },
     /** @param {EditorFindings | RequestFindings} message */
     show(message) {
+      links = [];
       refill(body, ...(message.groups.length ? blocks(message.groups)
         : [h("p", { class: "lc-hint" }, "There are no errors, warnings or notices.")]));
+      const link = links.find(({ item }) => wanted?.(item))?.link;
+      wanted = null;
+      const folded = link?.closest("details");
+      if (folded) folded.open = true;
+      link?.focus();
+      link?.scrollIntoView({ block: "center" });
     },
   };
 }

@@ -51,6 +51,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   const stem = unique("grid");
   const fresh = makeNewRows(store); // new rows below the table, if the table is editable
   const question = makeQuestion();
+  const menu = makeGridMenu(() => grid.focus({ preventScroll: true }));
   let count = 0; // number of rows without the new rows
 
   const all = h("input", { type: "checkbox", "aria-label": "Select all shown rows" });
@@ -216,6 +217,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       cell.onmouseenter = () => { // shows truncated text as a tooltip
         const text = cell.querySelector(".lc-text");
         if (text && !cell.title && text.scrollWidth > text.clientWidth) cell.title = text.textContent ?? "";
+      };
+      cell.oncontextmenu = () => {
+        const { top, bottom, left: first, right } = range();
+        if (row.n < top || row.n > bottom || k < first || k > right) move(row.n, k, false);
       };
       cell.ondblclick = () => {
         if (!editing || editing.id !== store.id(row.at) || editing.k !== k) start(row.n, k);
@@ -665,6 +670,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       .map((at) => shown.map((column) => store.text(at, column.name))));
   }
 
+  function sayCopied() {
+    const { top, bottom, left: first, right } = range();
+    actions.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
+  }
+
   /** @param {string} text */
   function pasted(text) {
     const rows = parseBlock(text).map((row) => row.map((cell) => unmarked(cell.trim())));
@@ -724,8 +734,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       return;
     }
     event.clipboardData.setData("text/plain", copied());
-    const { top, bottom, left: first, right } = range();
-    actions.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
+    sayCopied();
     if (event.type === "cut") clearCells();
   }
   /** @type {("copy" | "cut" | "paste")[]} */
@@ -734,6 +743,79 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   const unlisten = () => kinds.forEach((kind) => document.removeEventListener(kind, clipboard, true));
   grid.addEventListener("focus", listen);
   grid.addEventListener("blur", unlisten);
+
+  // -- the menu
+  /** @param {string} text @param {string} keys @param {() => Promise<void>} act */
+  async function withClipboard(text, keys, act) {
+    try {
+      await act();
+    } catch { // the browser does not let a page use the clipboard without keys
+      actions.say?.(`The browser does not let a menu ${text}. Press ${keys}.`);
+    }
+  }
+
+  /** @returns {MenuEntry[]} */
+  function menuEntries() {
+    const { top, bottom } = range();
+    const at = view[active.row];
+    const { name } = columns[active.column];
+    const rows = view.slice(top, bottom + 1);
+    const copy = () => withClipboard("copy", "Ctrl+C", async () => {
+      await navigator.clipboard.writeText(copied());
+      sayCopied();
+    });
+    /** @type {MenuEntry[]} */
+    const entries = [{ label: "Copy", keys: "Ctrl+C", act: copy }];
+    if (actions.block) {
+      entries.push(
+        { label: "Cut", keys: "Ctrl+X", act: () => copy().then(clearCells) },
+        { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
+          pasted(await navigator.clipboard.readText())) },
+        { label: "New row for a server", keys: "Ctrl++", act: goToNew },
+        { label: `Remove ${plural(rows.filter((one) => one >= 0).length, "server")}`, keys: "Ctrl+−",
+          act: removeRows, disabled: !rows.some((one) => one >= 0) },
+        { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: bottom < 1 },
+        { label: "Clear", keys: "Delete", act: clearCells },
+      );
+    }
+    if (actions.why) {
+      entries.push({ label: "Why this value", act: () => actions.why?.(store.id(at), name),
+        disabled: at < 0 || name === "_findings" });
+    }
+    if (actions.showFinding) {
+      entries.push({ label: "Show the finding", act: () => actions.showFinding?.(store.id(at)),
+        disabled: store.text(at, "_findings") === "" });
+    }
+    if (actions.open) entries.push({ label: "Open", keys: "Enter", act: () => actions.open?.(store.id(at)) });
+    return entries;
+  }
+
+  // Removes the servers in the range, and new rows that are not sent yet.
+  function removeRows() {
+    const { top, bottom } = range();
+    const ids = view.slice(top, bottom + 1).map((at) => store.id(at));
+    for (const id of ids) if (id < 0 && !fresh.isSent(id)) fresh.drop(id);
+    const servers = ids.filter((id) => id >= 0);
+    if (servers.length) actions.remove?.(servers);
+    else refreshNew();
+  }
+
+  function goToNew() { move(view.length - 1, 1); }
+
+  // JupyterLab's menu has Delete Cell, which would remove the editor. With Shift, the browser shows its own.
+  grid.addEventListener("contextmenu", (event) => {
+    if (event.target instanceof Element && event.target.closest("input,select,textarea")) return;
+    event.stopPropagation();
+    if (event.shiftKey && event.button === 2) return;
+    event.preventDefault();
+    if (!view.length || (event.target !== grid && !body.contains(/** @type {Node} */ (event.target)))) return;
+    const box = element.getBoundingClientRect();
+    const cell = pool[active.row % pool.length]?.cells[active.column]?.getBoundingClientRect();
+    const isMouse = event.target !== grid;
+    grid.focus({ preventScroll: true });
+    menu.open(menuEntries(), (isMouse ? event.clientX : cell?.left ?? 0) - box.left,
+      (isMouse ? event.clientY : cell?.bottom ?? 0) - box.top);
+  });
 
   // -- rejected cells
   /**
@@ -828,7 +910,16 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       tickRows(top, bottom, !ids.every((id) => selected.has(id)));
     } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
       return true; // prevent the notebook from running the cell
-    } else if (key === "enter" || key === "f2" || (key === "arrowdown" && event.altKey)) start(row, column);
+    } else if (key === "enter" || (key === "arrowdown" && event.altKey)) start(row, column);
+    else if (key === "f2") {
+      start(row, column);
+      const control = editing?.control;
+      if (control && !(control instanceof HTMLSelectElement)) {
+        control.setSelectionRange(control.value.length, control.value.length);
+      }
+    } else if (jump && (key === "+" || key === "=") && actions.block) goToNew();
+    else if (jump && key === "-" && actions.block) removeRows();
+    else if (jump && key === "f" && actions.find) actions.find();
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
       activeId = store.id(view[0]);
@@ -868,14 +959,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   const watcher = new ResizeObserver(draw);
   watcher.observe(grid);
   const element = h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions,
-    question.dialog);
+    question.dialog, menu.menu);
   // When the focus leaves the table, complete new rows are added.
   element.addEventListener("focusout", () => setTimeout(() => {
     if (!element.contains(document.activeElement)) addNew();
   }));
 
   return {
-    element, grid, pasted,
+    element, grid, pasted, goToNew,
     setColumns, setView, draw, countSelected, refuse,
     // The kernel has answered, so show its values.
     settled() { pending.clear(); draw(); },
@@ -887,7 +978,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       refreshNew();
     },
     // Whether there are texts that the table does not have: rejected texts, and new rows.
-    get hasOwnTexts() { return refused.size > 0 || fresh.count > 0; },
+    get hasOwnTexts() { return refused.size > 0 || fresh.isWaiting; },
     forgetOwnTexts() {
       stop(false);
       refused.clear();
@@ -910,8 +1001,6 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       fresh.restore();
       refreshNew();
     },
-    // Goes to the new row at the end.
-    goToNew() { move(view.length - 1, 1); },
 
     /** @param {string} text */
     sayEmpty(text) { empty.textContent = text; },
@@ -920,6 +1009,17 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       const n = view.findIndex((at) => store.id(at) === id);
       const k = columns.findIndex((column) => column.name && column.name === name);
       if (n >= 0) move(n, k > 0 ? k : active.column);
+    },
+    /**
+     * Goes to the first cell that contains a text.
+     * @param {FilterTerm} term
+     */
+    goToText(term) {
+      /** @param {number} at @param {ColumnFacts} column */
+      const has = (at, column) => term.names.includes(column.name)
+        && store.text(at, column.name).toLowerCase().includes(term.text);
+      const n = view.slice(0, count).findIndex((at) => columns.some((column) => has(at, column)));
+      if (n >= 0) move(n, columns.findIndex((column) => has(view[n], column)));
     },
     // Remove all rows before the rows of another table arrive.
     empty() { stop(false); view = []; count = 0; },

@@ -9,12 +9,14 @@
  */
 function guardKeys(root) {
   const ours = new Set(["a", "c", "d", "v", "x", "y", "z", "enter", " ", "delete", "backspace"]);
+  const ofTable = new Set(["f", "+", "=", "-"]); // Ctrl+F finds, and the others add and remove rows
   /** @param {KeyboardEvent} event */
   const passes = (event) => {
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey || event.altKey;
+    const inTable = event.target instanceof Element && event.target.matches("[role=grid]");
     return key === "escape" || /^f\d+$/.test(key)
-      || (command && !ours.has(key) && !key.startsWith("arrow"));
+      || (command && !ours.has(key) && !key.startsWith("arrow") && !(inTable && ofTable.has(key)));
   };
   /**
    * Notebook 7 handles keys such as "y" and "l" in the capture phase, before a panel gets them. Lumino

@@ -54,6 +54,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "set_up"; id: string; is_chosen: boolean }
   | { type: "mend"; code: string }
   | { type: "why"; name: string }
+  | { type: "why_cell"; row: number; column: string }
   | { type: "pools"; pools: string[] }
   | { type: "code" }
   | { type: "save"; path: string; overwrite: boolean }

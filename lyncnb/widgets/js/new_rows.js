@@ -84,7 +84,8 @@ function makeNewRows(store) {
     },
     // The kernel accepted no row of the block.
     restore() { for (const row of rows.values()) row.sent = row.hidden = false; },
-    get count() { return [...rows.values()].filter((row) => !isBlank(row)).length; },
+    /** Whether there are rows with texts that are not sent. */
+    get isWaiting() { return [...rows.values()].some((row) => !row.sent && !isBlank(row)); },
     clear() { for (const id of [...rows.keys()]) drop(id); },
     drop,
   };

@@ -82,6 +82,11 @@ interface GridActions {
   offer?: (offer: string, cell: CellName, text: string) => void;
   /** called when the user types or pastes texts of a new row */
   typedNew?: () => void;
+  remove?: (ids: number[]) => void;
+  /** shows where the value of a cell comes from */
+  why?: (id: number, column: string) => void;
+  showFinding?: (id: number) => void;
+  find?: () => void;
   moved?: () => void;
   ticked: () => void;
   /** called at a second click or Enter in a cell that is not editable */

@@ -3,7 +3,7 @@
 // request. A rejected request changes nothing.
 
 // Messages that request a view and change nothing.
-const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "picture", "pools",
+const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "why_cell", "picture", "pools",
   "changes", "code", "scenarios", "picture_scenario", "draft_compare"]);
 
 export default {
@@ -38,7 +38,11 @@ export default {
     const help = makeHelp();
     const draft = makeDraftOffer(send);
     const reasons = makeNameReasons(send);
-    const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
+    const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; },
+      showFinding(row, server) {
+        findings.lookFor(row, server);
+        tabs.show("findings");
+      } });
     const form = makeForm(send);
     const findings = makeFindings({ send, reasons, mend: (code) => send({ type: "mend", code }), goTo: (id, column) => {
       tabs.show("servers");

@@ -1,8 +1,11 @@
 // @ts-check
 // The Servers tab: find, select and change servers, and see their certificates and the reasons.
 
-/** @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons}} parts */
-function makeServers({ send, say, reasons }) {
+/**
+ * @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons,
+ *   showFinding: (row: number, server: string) => void}} parts
+ */
+function makeServers({ send, say, reasons, showFinding }) {
   const store = makeStore();
   /** @type {Set<number>} */
   const selected = new Set();
@@ -31,6 +34,10 @@ function makeServers({ send, say, reasons }) {
       edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
       block: (block) => send({ type: "block", ...block }),
       typedNew() { isOwn = true; },
+      remove: (ids) => once({ type: "remove", ids }),
+      why: (row, column) => send({ type: "why_cell", row, column }),
+      showFinding: (id) => showFinding(id, store.text(store.at(id) ?? 0, "server_fqdn")),
+      find() { find.focus(); find.select(); },
       offer: (_, [id, name], value) => send({ type: "leave_pool", ids: [id], column: name, value }),
       moved: () => ask(), ticked() { refreshWords(); ask(); }, sort: onSort, say,
       resized() { layout.widths = grid.widths; keepLayout(layout); },
@@ -230,7 +237,12 @@ function makeServers({ send, say, reasons }) {
 
   find.oninput = () => { refresh(); ask(); };
   find.onkeydown = (event) => {
-    if (event.key === "ArrowDown") { grid.grid.focus(); event.preventDefault(); }
+    if (event.key === "ArrowDown" || event.key === "Enter") {
+      grid.grid.focus();
+      const [term] = parseFilter(find.value, columns, layout.shown).terms;
+      if (event.key === "Enter" && term) grid.goToText(term);
+      event.preventDefault();
+    }
     if (event.key === "Escape" && find.value) { find.value = ""; refresh(); event.stopPropagation(); }
   };
   show.onchange = refresh;
