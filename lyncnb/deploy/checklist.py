@@ -34,15 +34,17 @@ CHECKLIST = outputs.OutputKind(
 
 # What a script does, once on each page.
 _SCRIPT = (
-    "runs the steps that have commands. If a check fails, it stops and tells you what to do. Run "
-    "it with -WhatIf first: it changes nothing and prints one line for each step. With -Verify it "
-    "changes nothing and prints the checks, failed ones first. With -Verify -Report FILE it also "
-    "records which certificates the server uses. Then run: lyncnb deployed FOLDER --report FILE."
+    "runs the steps that have commands. If a check fails, the script stops and shows what to "
+    "do. First run the script with -WhatIf: it changes nothing and prints one line for each "
+    "step. With -Verify, the script changes nothing and prints the checks, with the failed "
+    "checks first. With -Verify -Report FILE, the script also records which certificates the "
+    "server uses. To import this record, run: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
-    "The first command shows the SHA-256 of the script: compare it with the one on the sheet. The "
-    "second unblocks a file that was downloaded from the internet. If a Group Policy allows only "
-    "signed scripts, have your organization sign the script first."
+    "The first command shows the SHA-256 of the script: compare it with the value on the "
+    "sheet. The second command unblocks the script, because it was downloaded from the "
+    "internet. If a Group Policy allows only signed scripts, ask your organization to sign the "
+    "script first."
 )
 
 
@@ -147,7 +149,10 @@ def _markdown_server(steps: DeploymentSteps, server: ServerSteps) -> list[str]:
         lines += [f"- {_not_packaged(one)}" for one in own.missing]
         lines += [f"- {_covered(one)}" for one in own.covered]
     if server.shell:
-        lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
+        lines += [
+            "",
+            f"Run the commands in: {escape_markdown(server.shell.title)}, as an administrator.",
+        ]
     digest, commands = start_of(server)
     lines += ["", f"The script `{script_of(server)}` has the SHA-256 `{digest}`."]
     lines += ["", "```powershell", *commands, "```"]

@@ -54,7 +54,7 @@ Values = Mapping[str, str | int | tuple[str, ...]]
 def _read_by_hand(place: FilledPlace) -> str:
     """Return the command that shows a person what a place uses."""
     if not place.read:
-        return f"# by hand, on the pages of: {place.name}"
+        return f"# in the settings of {place.name}"
     return (
         f"foreach ($Key in @({place.each})) {{ $Key; {place.read} }}" if place.each else place.read
     )
@@ -326,10 +326,12 @@ class Filler:
         own = self._filled_place(place, values)
         values = {**values, "new": own.new}
         filled = self.filled(step, values, package=str(values["package"]), about=own.name)
-        filled = replace(filled, text=f"{filled.text} From outside: {own.outside}")
+        filled = replace(
+            filled, text=f"{filled.text} To check from another computer: {own.outside}"
+        )
         if step.does == "set":
             return replace(filled, commands=(_set_by_hand(own),), place=own.name)
-        clear = f"{own.clear}  # only if the record says (nothing)" if own.clear else ""
+        clear = f"{own.clear}  # only if the record contains (nothing)" if own.clear else ""
         commands = tuple(text for text in (own.each, own.set, clear) if text)
         return replace(filled, commands=commands or filled.commands, place=own.name)
 

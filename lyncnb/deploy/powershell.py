@@ -31,7 +31,8 @@ def quote(text: str) -> str:
     """
     if any(not c.isprintable() for c in text):
         raise PackageError(
-            f"{text!r} has a line break or a control character, which a script cannot contain",
+            f"{text!r} has a line break or a control character, which PowerShell scripts cannot "
+            "contain",
             hint="correct the name in the table",
         )
     return f"'{text.translate(_DOUBLED)}'"

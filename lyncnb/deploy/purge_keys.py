@@ -124,11 +124,12 @@ class PurgeList(Table, Told):
     def _more(self) -> Iterator[str]:
         if self.passwords:
             number = count_of(len(self.passwords), "password")
-            yield f"{LIST}: {number} of packages that are no longer needed"
+            yield f"{LIST}: {number} for packages that are no longer needed"
         if self.unopened:
             yield (
-                f"not opened, so not removed: {join_first(self.unopened, 1)}. Such a file may hold "
-                "a key. Give the passphrase, or check the file and remove it yourself."
+                "lyncnb could not open these files, so it does not remove them: "
+                f"{join_first(self.unopened, 1)}. Such a file may contain a key. Specify the "
+                "passphrase, or check the file and remove it yourself."
             )
         if not self.is_empty:
             yield _HISTORIES
@@ -136,10 +137,13 @@ class PurgeList(Table, Told):
     def _summary(self) -> str:
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
         number = len(self.items) + len(self.passwords)
-        before = ": this list was removed before" if self.is_done else ""
+        before = ": the files in this list were removed before" if self.is_done else ""
         what = f"{number:,} {done}" if number else f"nothing to remove{before}"
         if self.kept:
-            what += f"; {self.kept:,} superseded remain until a later one is recorded as deployed"
+            what += (
+                f"; {self.kept:,} superseded remain until a later generation is recorded as "
+                "deployed"
+            )
         if self.unanswered:
             what += f"; {self.unanswered:,} deployed remain: no certificate was issued for them"
         return f"{self.folder}: {what}"
@@ -147,8 +151,8 @@ class PurgeList(Table, Told):
 
 _DEPLOYED = "deployed"
 _HISTORIES = (
-    "Version histories, snapshots, recycle bins and backups keep copies of these files. lyncnb "
-    "cannot remove them there."
+    "Version histories, snapshots, recycle bins, and backups keep copies of these files. "
+    "lyncnb cannot remove these copies."
 )
 
 #: Event of the log: a confirmed list was removed whole; its token is what it is about.
@@ -211,8 +215,9 @@ def purge(
             if _is_finished(manifest, token) and listed.is_empty:
                 return replace(listed, is_done=True)
             raise BundleError(
-                f'{path}: "{token}" does not confirm the present list; nothing was removed',
-                hint="show the list again, read it, and confirm it with its own token",
+                f'{path}: "{token}" does not confirm the current list; nothing was removed',
+                hint="show the list again, read it, and confirm it with the token that the "
+                "list shows",
             )
         if cipher is not None:
             refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
@@ -408,7 +413,8 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             id=record.id,
             generation=record.generation,
             what="nothing",
-            why=f"{_DEPLOYED}: its key was made on {record.key_holder} and was never here",
+            why=f"{_DEPLOYED}: the key was generated on {record.key_holder} and was never in "
+            "this folder",
             files=(),
         )
     if survey.has(key):
@@ -416,7 +422,7 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             id=record.id,
             generation=record.generation,
             what="key",
-            why=f"{_DEPLOYED}: from then on only its servers have it",
+            why=f"{_DEPLOYED}: after removal, only the servers have the key",
             files=(key,),
         )
     yield from _package(survey, record, record, _DEPLOYED)

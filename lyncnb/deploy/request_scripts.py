@@ -42,11 +42,11 @@ REQUESTS = outputs.OutputKind(
     },
 )
 _NO_USAGE = (
-    "it has no usage that the cmdlet supports. Run lyncnb request TOPOLOGY FOLDER to make its key "
-    "and its request in the same folder"
+    "the cmdlet supports none of the certificate's usages. To create the key and the request "
+    "in the same folder, run lyncnb request TOPOLOGY FOLDER"
 )
-_AT_SET_UP = "you request it when you set up its server: see at_set_up in plan.toml"
-_KEY_HERE = "the request folder already has its key"
+_AT_SET_UP = "you request this certificate when you set up its server: see at_set_up in plan.toml"
+_KEY_HERE = "the request folder already contains the key"
 
 
 def request_scripts(
@@ -148,22 +148,22 @@ def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> s
     if certificate.at_set_up:
         return _AT_SET_UP
     if record is not None and record.covered:
-        return f"{record.covered}: nothing is requested"
+        return f"{record.covered}, so no request is needed"
     return _KEY_HERE if record is not None and not record.key_holder else ""
 
 
 def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
     """Return the error for keys that the administrative tools cannot make."""
     limits = [cmdlet for cmdlet in procedure.cmdlets if cmdlet.keys]
-    takes = "; ".join(f"{cmdlet.name} takes {' or '.join(cmdlet.keys)}" for cmdlet in limits)
+    takes = "; ".join(f"{cmdlet.name} supports {' or '.join(cmdlet.keys)}" for cmdlet in limits)
     return OptionsError(
-        f"the administrative tools cannot make the planned keys: {takes}",
+        f"the administrative tools cannot generate the planned keys: {takes}",
         problems=tuple(
-            Problem(message=f"{one.id}: its key is {one.key}", value=str(one.key))
+            Problem(message=f"{one.id}: the planned key is {one.key}", value=str(one.key))
             for one in certificates
         ),
-        hint=f"set key in plan.toml to {' or '.join(limits[0].keys)}, or let lyncnb make these "
-        "keys and requests: lyncnb request TOPOLOGY FOLDER",
+        hint=f"set key in plan.toml to {' or '.join(limits[0].keys)}, or let lyncnb create "
+        "these keys and requests: lyncnb request TOPOLOGY FOLDER",
     )
 
 

@@ -29,8 +29,8 @@ def chosen_times(effective: Effective, procedure: Procedure) -> dict[str, dateti
     for usage in effective:
         if usage not in known:
             raise PackageError(
-                f'"{usage}" is not a usage that can roll over',
-                hint=f"use one of: {', '.join(known)}",
+                f'"{usage}" is not a usage that supports a rollover',
+                hint=f"specify one of: {', '.join(known)}",
             )
     return dict(effective)
 
@@ -58,10 +58,10 @@ def outage_words(package: ServerPackage, call: Call) -> str:
         return ""
     names, until = " and ".join(call.usages), f"{end:%Y-%m-%d %H:%M} UTC"
     return (
-        f" OUTAGE: the certificate in use ends at {until}, and this one is valid from "
-        f"{package.not_before:%Y-%m-%d %H:%M} UTC. Between the two, {names} has no valid "
-        f"certificate. Ask the CA for a certificate that is valid before {until}. Otherwise "
-        "announce the outage, and assign this one as soon as it is valid."
+        f" OUTAGE: the current certificate expires at {until}, and the new certificate is valid "
+        f"from {package.not_before:%Y-%m-%d %H:%M} UTC. In between, {names} has no valid "
+        f"certificate. Ask the CA for a certificate that is valid before {until}. Otherwise, "
+        "announce the outage, and assign the new certificate as soon as it is valid."
     )
 
 
@@ -84,17 +84,20 @@ def _effective(
     if end is not None and later(moment, lead) > end:
         latest = convert_to_zone(later(end, -lead), said.tzinfo)
         raise PackageError(
-            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
-            f"{end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} hours",
+            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the current certificate "
+            f"expires at {end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} "
+            "hours",
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
             if later(end, -lead) >= package.not_before
-            else f"omit the time: at {latest:%Y-%m-%d %H:%M} the new certificate is not valid yet, "
-            "so nothing can roll over to it",
+            else (
+                "omit the time: a rollover is not possible, because the new certificate is "
+                f"not valid yet at {latest:%Y-%m-%d %H:%M}"
+            ),
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(
             f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the new certificate is valid "
             f"from {package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
-            hint="choose a time in between",
+            hint="choose a time in this period",
         )
     return said

@@ -297,9 +297,9 @@ class DeploymentSteps(Table):
         if not trusting:
             return ""
         return (
-            f"Two parts, in this order. First make all {len(self.servers):,} servers trust the new "
-            f"CA, including the {trusting:,} that get no certificate. Then import and assign "
-            f"certificates on {len(self.servers) - trusting:,}."
+            f"The procedure has two parts, in this order. First make all {len(self.servers):,} "
+            f"servers trust the new CA, including the {trusting:,} that get no certificate. "
+            f"Then import and assign certificates on {len(self.servers) - trusting:,}."
         )
 
     def summary(self) -> str:
@@ -311,7 +311,7 @@ class DeploymentSteps(Table):
         words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
         if self.key_holders:
             words += (
-                f", {count_of(len(self.key_holders), 'key')} to export first on other computers"
+                f", {count_of(len(self.key_holders), 'key')} to export from other computers first"
             )
         if self.covered:
             words += f"; {count_of(len(self.covered), 'request')} covered by installed certificates"

@@ -24,20 +24,23 @@ _PARTS = {
     "exception": (
         "X",
         "Only if needed",
-        "The commands are on the page of the server, on the screen.",
+        "The server's page on the screen shows the commands.",
     ),
-    "later": ("L", "Dated steps", "Do these steps later. Each step says when you can begin."),
+    "later": ("L", "Dated steps", "Perform these steps later. Each step shows when you can begin."),
     "back": (
         "B",
         "The way back",
-        "Only if something went wrong. You can also run the script of this server with -Back.",
+        (
+            "Follow these steps only if the deployment failed. You can also run this server's "
+            "script with -Back."
+        ),
     ),
 }
 
 # What a note for several servers says in place of values that differ between them.
 _GENERAL = {
     "server": "the server",
-    "servers": "its servers",
+    "servers": "the servers on the sheet",
     "pool": "the pool",
     "packages": "the packages on the sheet",
     "package": "the package",
@@ -51,7 +54,7 @@ _GENERAL = {
     "type": "the usage on the sheet",
     "place": "the place on the sheet",
     "new": "the value on the sheet",
-    "san": "its names",
+    "san": "as on the sheet",
     "ports": "on the sheet",
     "superseded": "see the sheet",
     "key_holder": "the computer with the key",

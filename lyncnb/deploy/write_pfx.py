@@ -174,7 +174,8 @@ def _without_keys(
     bundle = issued.bundle
     if needs_passphrase(bundle):
         raise PassphraseError(
-            "no passphrase was given", hint="give the folder's passphrase; it opens the keys"
+            "no passphrase was specified",
+            hint="specify the folder's passphrase, which decrypts the keys",
         )
     _refuse_unknown(bundle.manifest, bundle.folder, without_chain)
     _, packages = _sort_out(bundle.manifest, issued, place, target_os, (), without_chain)
@@ -186,7 +187,7 @@ def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> Non
     if unknown:
         raise BundleError(
             f"{base} has no request {', '.join(sorted(unknown))}",
-            hint="write the id as lyncnb status shows it",
+            hint="enter the ID as lyncnb status shows it",
         )
 
 
@@ -196,14 +197,15 @@ def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
         whole, root = (base / folder).resolve(), base.resolve()
     except (OSError, RuntimeError, ValueError):  # for example circular links, or a NUL in a name
         raise BundleError(
-            f"{ascii(os.fspath(folder))[1:-1]} is not a path of a folder",
-            hint="omit folder=, or name a folder below pfx",
+            f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
+            hint="omit folder=, or specify a folder below pfx",
         ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
-            f"{folder} cannot hold packages: they must be in {base / FOLDER} or a folder below it",
-            hint="omit folder=, so that purge finds the packages, and copy them to the servers "
-            "from there",
+            f"{folder} cannot contain packages: packages must be in {base / FOLDER} or in a "
+            "folder below it",
+            hint="omit folder=, so that lyncnb purge finds the packages. Then copy the "
+            "packages to the servers from the default folder",
         )
     return whole.relative_to(root).as_posix()
 
@@ -239,7 +241,7 @@ def _sort_out(
         )
         objection = _objection(record, one, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
-            why = f"{record.covered}: nothing was requested"
+            why = f"{record.covered}, so no request is needed"
             settled.append(replace(package, file="", action="covered", why=why))
         elif record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
@@ -275,9 +277,9 @@ def _objection(
     """Return why a request cannot be packaged; "" if it can."""
     if one is None:
         return issued.why_missing(record.id) or (
-            f"no certificate was issued yet (state {record.state})"
+            f"no certificate has been issued yet (state {record.state})"
             if record.is_written or not record.key_holder
-            else f"it must still be requested on {record.key_holder}"
+            else f"this certificate must still be requested on {record.key_holder}"
         )
     if one.generation != record.generation:
         return "the certificate belongs to a superseded request"
@@ -287,26 +289,29 @@ def _objection(
     has_chain = one.chain_complete or (record.plan.issuer == "public" and bool(one.path))
     if not has_chain and not may_lack_chain:
         return (
-            "its chain is incomplete: receive the missing CA certificate, or package without it: "
-            f"--without-chain {record.id}"
+            "the chain is incomplete: receive the missing CA certificate, or package without "
+            f"the chain: --without-chain {record.id}"
         )
     return ""
 
 
 def _deployed(record: RequestRecord) -> str:
     if record.key_holder:
-        return f"it has been deployed since {record.deployed_at[:10]}; its key was never here"
+        return (
+            f"the certificate was deployed on {record.deployed_at[:10]}; its key was never "
+            "in this folder"
+        )
     return (
-        f"it is deployed, and its key was removed on {record.deployed_at[:10]}. To get another "
-        f"package, renew it (lyncnb renew FOLDER {record.id}), or restore {record.files.key} and "
-        "rebuild the manifest"
+        "the certificate is deployed, and its key was removed from this folder on "
+        f"{record.deployed_at[:10]}. To create another package, renew the certificate (lyncnb "
+        f"renew FOLDER {record.id}), or restore {record.files.key} and rebuild the manifest"
     )
 
 
 def _elsewhere(record: RequestRecord) -> str:
     return (
-        f"its key is on {record.key_holder}: finish the request and export the package there; "
-        "lyncnb steps writes the commands"
+        f"the key is on {record.key_holder}: complete the request and export the package on "
+        "that computer; lyncnb steps writes the commands"
     )
 
 
@@ -412,7 +417,7 @@ def _task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> T
     key = cipher.decrypt(files.read(base / name), name=name)
     if keys.spki_sha256(key) != job.record.spki_sha256:
         raise PackageError(
-            f"{name} is not the key of this request", hint="restore keys/ from a backup"
+            f"{name} is not the key for this request", hint="restore keys/ from a backup"
         )
     content = PfxContent(
         certificate=job.issued.der,

@@ -144,7 +144,7 @@ def _read_domain(question: Question, text: str) -> str:
     name = DnsName.parse(text)
     if name.has_underscore:
         raise BadName(
-            f"{shown(text)} contains an underscore", "CAs and Lync refuse names with an underscore"
+            f"{shown(text)} contains an underscore", "CAs and Lync reject names with an underscore"
         )
     if len(name) > LONGEST_NAME:
         raise BadName(
@@ -155,16 +155,16 @@ def _read_domain(question: Question, text: str) -> str:
     if question.public and name.registrable is None:
         raise BadName(
             f"{shown(text)} is not a domain that you can register",
-            "external users need certificates from a public CA, but a public CA does not "
-            "certify this domain. Enter the public domain, or answer no to the questions about "
-            "external access",
+            "external users need certificates from a public CA, but a public CA does not issue "
+            "certificates for this domain. Enter the public domain, or answer no to the "
+            "questions about external access",
         )
     if question.public:
         _refuse_special_zone(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadName(
             f"{shown(text)} is in the domain onmicrosoft.com",
-            "remove the name, because no CA issues such a certificate to you",
+            "remove the name, because no CA issues certificates for this name to you",
         )
     return str(name)
 

@@ -421,7 +421,7 @@ def _split_document(
         try:
             name = _read_site_name(item.get("name"))
             if name in names:
-                raise BadName(f"is {shown(name)} a second time", _OF_ITS_OWN)
+                raise BadName(f"repeats {shown(name)}, the name of another site", _OF_ITS_OWN)
         except BadName as error:
             reader.problem(f"'{where}.name' {error}", error.hint)
             continue

@@ -357,7 +357,7 @@ def _make_name(
             "use {site}, {role} or {service}, {n} and {k} to make the names different, or use "
             "a separate"
         )
-        hint += f" pattern for one kind: {kind}=…;{layout.answers.text(key)}"
+        hint += f" pattern for one kind of server or service: {kind}=…;{layout.answers.text(key)}"
     elif (
         key != "service_names"
         and label == "sip"

@@ -81,7 +81,7 @@ def read_pattern(
         kind = match[1] if match else ""
         if kind and kind not in kinds:
             raise BadName(
-                f'there is no kind "{kind}"',
+                f'"{kind}" is not a known kind of server or service',
                 f"these kinds can have a separate pattern: {', '.join(kinds)}",
             )
         if kind in by_kind:
@@ -105,7 +105,7 @@ def _check_pattern(pattern: str, knows: Collection[str], *, for_all: bool) -> st
     except ValueError:
         raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
     if for_all and not any(key for _, key, _, _ in parts):
-        raise BadName(f"{shown(pattern)} leads to the same name for all servers", hint)
+        raise BadName(f"{shown(pattern)} gives all servers the same name", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
             raise BadName(

@@ -334,16 +334,16 @@ class _Field:
 
 # In which fields, apart from names, two certificates with the same id may differ.
 _FIELDS: Mapping[str, _Field] = {
-    "subject": _Field("Subject name", "the request names its subject", is_requested=True),
+    "subject": _Field("Subject name", "the request includes the subject", is_requested=True),
     "extended_key_usage": _Field("EKU", "the request contains these usages", is_requested=True),
-    "key": _Field("Key", "the request is made with this key", is_requested=True),
-    "hash": _Field("Hash", "the request is signed with it", is_requested=True),
-    "issuer": _Field("Issuer", "the request goes to another kind of CA"),
-    "ca": _Field("CA", "the request goes to another CA"),
+    "key": _Field("Key", "the request uses this key", is_requested=True),
+    "hash": _Field("Hash", "the request is signed with this hash algorithm", is_requested=True),
+    "issuer": _Field("Issuer", "the request goes to a different type of CA"),
+    "ca": _Field("CA", "the request goes to a different CA"),
     "servers": _Field("Servers", "the certificate is for these servers"),
     "site": _Field("Site", "the servers are in this site"),
     "target_os": _Field("Target OS", "Windows must be able to open the package"),
-    "at_set_up": _Field("At set-up", "if true, nothing is requested in advance"),
+    "at_set_up": _Field("At set-up", "if true, no certificate is requested in advance"),
 }
 _NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
 
@@ -508,7 +508,7 @@ def _explain_certificate(
     """Return why only one plan has a certificate: look where the other plan has its servers."""
     places = [others.get(server, set()) for server in certificate.servers]
     if not any(places):
-        return f"{'its server is' if len(places) == 1 else 'its servers are'} {absent}"
+        return f"{'the server is' if len(places) == 1 else 'the servers are'} {absent}"
     known = set().union(*places)
     if certificate.role not in {role for role, _ in known} and certificate.pool:
         return "a server has another role"
@@ -532,7 +532,7 @@ def _make_blank_change(key: str, certificate: PlannedCertificate) -> PlanChange:
     )
 
 
-_NO_REASON = "the reason for this name is not on record"
+_NO_REASON = "the reason for this name is not recorded"
 
 
 def _find_rule_source(rules: Rules, certificate: PlannedCertificate) -> str:

@@ -96,7 +96,7 @@ class Comparison:
         for plan, findings in zip(plans, (self.old_findings, self.new_findings), strict=True):
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
-                yield f"{source} contains certificates, but not their table and options"
+                yield f"{source} contains certificates, but not the table and options of the plan"
             elif not all(_find_requested_days(plan).values()):
                 yield f"yearly renewals are not counted: {source} was planned without validity_days"
             if findings is None:
@@ -217,7 +217,7 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
                 formats={".md": caption, ".html": caption},
             )
             for caption, findings in (
-                ("Findings that are gone", comparison.findings_gone),
+                ("Resolved findings", comparison.findings_gone),
                 ("New findings", comparison.findings_new),
             )
             if findings

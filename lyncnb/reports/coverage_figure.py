@@ -222,7 +222,7 @@ def _draw_legend(drawing: Drawing) -> None:
     x = float(_MARGIN + 6)
     for mark, words in (
         (_Mark(carrying=1, of=1), "on all certificates"),
-        (_Mark(carrying=1, of=2), "on some of them"),
+        (_Mark(carrying=1, of=2), "on some certificates"),
         (_Mark(subject_only=1, of=1), "as subject only"),
     ):
         _draw_mark(drawing, x, 44, mark, room=0)

@@ -111,7 +111,7 @@ def _check_site(plan: CertificatePlan, site: str) -> None:
     if site and site not in sites:
         raise PlanError(
             f'the topology has no site "{site}"',
-            hint=f"its sites are {', '.join(sites[:10])}" if sites else "it names no site",
+            hint=f"the sites are {', '.join(sites[:10])}" if sites else "the topology has no sites",
         )
 
 
@@ -135,17 +135,17 @@ def _draw_topology_figure(
     if isinstance(plan, RecordedPlan):
         raise PlanError(
             f"{plan.topology.source} contains no table, so its connections are not known",
-            hint="plan the table that it came from",
+            hint="plan the original table again",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [one for one in list_connections(plan) if one.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
         f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
-        "through the perimeter to the inside. Below each certificate the picture shows who "
-        "connects to it, with the protocol and the names. Only connections for which the plan "
-        "has a name are shown. lyncnb derives from the sites which pools use each other, because "
-        "the topology does not contain it."
+        "through the perimeter to the inside. Below each certificate, the picture shows the "
+        "clients and servers that connect, with the protocol and the names. The picture shows "
+        "only connections for which the plan has a name. The topology does not define which "
+        "pools use each other, so lyncnb derives this from the sites."
     )
     if site:
         description += (
@@ -185,10 +185,11 @@ def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
-        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{whole} in columns. A full "
-        "disc: all certificates of the column have the name; half a disc: some of them; a ring: "
-        "only as the subject. If there are too many names, each row is the rule that requires "
-        "them. If there are too many pools, each column is a role."
+        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{whole} in columns. A "
+        "full disc means that all certificates in the column contain the name. A half disc "
+        "means that some certificates contain the name. A ring means that the name is only the "
+        "subject name. If there are too many names, each row shows a rule that requires names. "
+        "If there are too many pools, each column shows a role."
     )
     svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
     return Figure(
@@ -207,8 +208,8 @@ def _draw_timeline_figure(
         description += " An exclamation mark means that something needs attention."
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
-            " The plan's options set no planned_issue_date, so the picture shows no dates of "
-            "issue or end."
+            " The plan has no planned_issue_date, so the picture shows no issue dates and no "
+            "expiration dates."
         )
     svg = timeline_figure.draw_timeline(facts, title=title, description=description)
     return Figure(

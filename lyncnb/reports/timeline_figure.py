@@ -122,7 +122,7 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
-            what=f"at most {limit.value:,} days for certificates valid from then",
+            what=f"at most {limit.value:,} days for certificates that are valid from this date",
             begins=limit.effective or since,  # a CA's present limit has no recorded first day
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
@@ -280,9 +280,7 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
     each = f"each mark: {days:,} days" if days > 1 else "each mark: 1 day"
     by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
-    drawing.text(
-        _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their {by}; {each}", _WORDS - 8, 12)
-    )
+    drawing.text(_MARGIN + 6, y + 15, fit(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12))
     places = sorted(
         (scale.x(line.fact.ends or line.fact.begins or scale.last), line.count,
          line.count * line.fact.needs_a_look) for line in lines

@@ -25,15 +25,15 @@ from .rule_mistakes import check_codes, check_periods
 
 #: The quantities that can have limits, with their units.
 QUANTITIES: Mapping[str, str] = {
-    "validity-days": "days between the first and the last second of a certificate",
+    "validity-days": "days between the start and the end of a certificate's validity period",
     "usual-validity-days": "days of validity that lyncnb assumes by default",
     "domain-validation-days": "days for which a CA may reuse a domain control validation",
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
     "short-lived-days": "maximum days of validity of a short-lived certificate",
-    "timestamps": "signed certificate timestamps that a certificate needs",
+    "timestamps": "signed certificate timestamps that each certificate needs",
     "remote-perspectives": "remote network perspectives from which a CA validates a domain",
-    "names": "names on one certificate",
-    "san-bytes": "bytes of the subject alternative name extension",
+    "names": "names in one certificate",
+    "san-bytes": "bytes in the subject alternative name extension",
     "age-months": "months after which lyncnb reports the rules as old",
 }
 

@@ -80,7 +80,7 @@ def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) ->
     acceptance = ""
     if rule.severity == "error":
         may = rule.code not in returned or may_be_accepted(rule.code)
-        acceptance = "with a reason" if may else "you cannot accept it"
+        acceptance = "with a reason" if may else "you cannot accept this finding"
     return Entry(
         rule=rule,
         days=format_period(rule),
@@ -102,7 +102,7 @@ def format_period(rule: CheckRule) -> str:
 def _format_case(case: Case | None) -> str:
     if case is None:
         return ""
-    return f"{case.says}, evaluated for {case.on}" if case.on else case.says
+    return f"{case.says}, evaluated as of {case.on}" if case.on else case.says
 
 
 def _format_limits(quantity: str) -> tuple[str, ...]:

@@ -188,7 +188,9 @@ class FindingGroup:
             return f"{self.severity}: {self.places}: {first.message} [{codes}]\n  hint: {self.hint}"
         lines = [f"  {finding.about}: {finding.message}" for finding in self.findings]
         more = len(lines) - _PLACES_SHOWN
-        lines[_PLACES_SHOWN:] = [f"  … and {more:,} more; --json lists all"] if more > 0 else []
+        lines[_PLACES_SHOWN:] = (
+            [f"  … and {more:,} more; --json lists all findings"] if more > 0 else []
+        )
         count = count_of(len(self.findings), "time")
         head = f"{self.severity}: {self.title} ({count}) [{codes}]"
         return "\n".join((head, *lines, f"  hint: {self.hint}"))

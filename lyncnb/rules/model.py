@@ -56,7 +56,7 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
         "extra_san": "the pool has additional names",
         "wildcard": "the plan uses wildcards for simple URLs",
         "autodiscover_https": "Autodiscover is published on port 443",
-        "edge_member_names": "the plan includes the names of single Edge Servers",
+        "edge_member_names": "the plan includes the names of individual Edge Servers",
         "xmpp_host_names": "the plan includes xmpp.<domain> names",
         "separate_av_certificate": "A/V Authentication has a separate certificate",
         "reverse_proxy_client_eku": "the plan includes client authentication for reverse proxies",

@@ -26,9 +26,9 @@ _NOTHING_DONE = Progress(0, 0, 0.0, 0.0)
 _WORDS = {
     "ready": "Ready.",
     "running": "Working …",
-    "stopping": "Stopping. Keys in progress are finished and kept …",
-    "cancelled": "Canceled. Finished requests are kept. To write the missing requests, write "
-    "again.",
+    "stopping": "Stopping. lyncnb finishes and keeps the keys in progress …",
+    "cancelled": "Canceled. Finished requests are kept. To write the remaining requests, choose "
+    "Write again.",
     "failed": "The work did not finish.",
     "finished": "Finished.",
 }

@@ -153,7 +153,7 @@ def _describe_state(
     if waiting and len(waiting) == len(problems):
         questions = "; ".join(asked.question.words for asked in waiting)
         return f"Please answer these questions: {questions}."
-    return "lyncnb cannot make a plan from these answers yet. Correct the errors below."
+    return "lyncnb cannot create a plan from these answers yet. Correct the errors below."
 
 
 def _make_problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
@@ -313,5 +313,5 @@ class GuidePanel(ShownAsPanel):
     def __repr__(self) -> str:
         left = len(self.wrong)
         return "GuidePanel: " + (
-            f"answers missing or wrong: {left}" if left else "all questions answered"
+            f"answers missing or not valid: {left}" if left else "all questions answered"
         )

@@ -24,9 +24,9 @@ _REST = 0.6  # The panel waits this number of seconds before it updates the stat
 # On a JupyterHub, the page and the kernel often have different environments. The page accepts only
 # the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
 _NEEDS = (
-    "JupyterLab shows this copy instead of the panel if its own environment lacks anywidget "
-    f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install it there, restart JupyterLab, and "
-    "reload the page."
+    "JupyterLab shows this copy instead of the panel if its environment does not have anywidget "
+    f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the environment of "
+    "JupyterLab, restart JupyterLab, and reload the page."
 )
 _SECRETS = ("passphrase", "again")
 

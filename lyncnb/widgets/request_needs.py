@@ -96,12 +96,14 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
     if request.revoke:
         words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
     elif request.deployed_on and not request.under_way and not _is_due(request):
-        words = f"The certificate is on all its servers since {request.deployed_on}."
+        words = f"The certificate has been on all its servers since {request.deployed_on}."
     elif request.key_holder and request.state == "waiting":
         words = f"The request is waiting for the CA. The key is on {request.key_holder}."
     elif request.state == "expired" and request.under_way:
         words = f"The certificate has expired. The renewal is {request.under_way}."
-    return f"{words} Another certificate was refused." if request.refused else words
+    return (
+        f"{words} A second certificate for this request was refused." if request.refused else words
+    )
 
 
 def find_next_step(status: FolderStatus, last: object) -> NextStep:

@@ -114,7 +114,8 @@ class FolderWork:
             return ""
         words = ", ".join(f"{number:,} {action}" for action, number in changes.items())
         return (
-            f"The editor's plan differs from this folder. If you write the requests again: {words}."
+            "The editor's plan differs from this folder. If you write the requests again, the "
+            f"result is: {words}."
         )
 
     @property
@@ -422,7 +423,8 @@ class StatusChannel(Channel[StatusTold]):
         lines = [] if lines == [str(own)] else lines
         if not lines and not any(path.is_file() for path in own.rglob("*")):
             raise LyncnbError(
-                f"{own} contains no files", hint="copy the CA's files there, or enter their path"
+                f"{own} contains no files",
+                hint="copy the CA's files to this folder, or enter their path",
             )
         self.work.receive(*map(Path, lines))
 

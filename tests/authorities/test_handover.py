@@ -380,7 +380,7 @@ def handover_of(folder, place):
         # This is the start of a PKCS #8 key in DER.
         (bytes.fromhex("300902010130000400a000"), True),
         (b"0\x82 is how a sentence may begin", False),
-        (b"The private key stays with the planner.", False),
+        (b"The private key stays with the planner, encrypted.", False),
     ],
 )
 def test_what_counts_as_a_key(data, refused):

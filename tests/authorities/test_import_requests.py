@@ -455,7 +455,7 @@ def test_a_folder_with_keys_keeps_them(tmp_path):
     assert snapshot(folder, but_lock=True) == before
     steps = request_scripts(plan, bundle)
     assert steps.servers == ()
-    assert {one.why for one in steps.missing} == {"the request folder already has its key"}
+    assert {one.why for one in steps.missing} == {"the request folder already contains the key"}
     with pytest.raises(BundleError, match="needs attention") as refused:
         request_elsewhere(make_plan(organization="Fabrikam"), folder, findings=())
     assert "lyncnb request TOPOLOGY FOLDER" in refused.value.problems[0].hint

@@ -89,7 +89,7 @@ def test_edge_has_both_chains_and_the_partners_root():
     Edge Servers having the partner's root CA certificate in their trusted root CAs".
     """
     planned = trust(plan(front_end(), edge(), edge(2)))
-    partner = "root of each partner's CA, if Windows does not trust it"
+    partner = "the root certificate of each partner's CA, if Windows does not trust this CA"
     for server in ("edge01.contoso.net", "edge02.contoso.net"):
         assert roots(planned, server) == {INTERNAL, PUBLIC, partner}
     assert roots(planned, "Federation partners") == {PUBLIC}
@@ -130,7 +130,7 @@ def test_exchange_and_lync_trust_both_ways():
     assert roots(planned, "ee01.contoso.com") == {
         INTERNAL,
         PUBLIC,
-        "root of the CA of the gateway, SBC or provider",
+        "the root certificate of the CA used by the gateway, SBC, or SIP trunk provider",
     }
     assert roots(planned, "um01.contoso.com") == {PUBLIC, INTERNAL}
     assert {who for who, *_ in shown(planned, "pool-to-voice-mail")} == {"ExchangeUM", "FrontEnd"}
@@ -158,7 +158,7 @@ def test_gateways_over_tls_are_mutual():
     """A gateway with TLS needs mutual TLS: "If TLS is configured on this link, MTLS is required"."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
     gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
-    assert [one.when for one in gateway] == ["if a trunk of the Mediation Server uses TLS"]
+    assert [one.when for one in gateway] == ["if a SIP trunk to the Mediation Server uses TLS"]
     called = [
         one
         for one in planned.presentations

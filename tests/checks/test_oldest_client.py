@@ -30,7 +30,7 @@ def test_the_clients_are_those_of_the_page():
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
     # The list of clients has no duplicates.
-    assert words == ["the oldest in the list: Windows Vista", *LISTED]
+    assert words == ["the oldest version in the list: Windows Vista", *LISTED]
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])

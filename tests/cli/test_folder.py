@@ -480,7 +480,7 @@ def test_pfx_without_certificates(shell, written, passphrase):
     """If some certificates cannot be packaged, the exit status is 1, and each has a reason."""
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.status == 1
-    assert ended.out.startswith("3 packages not made (no certificate was issued yet ")
+    assert ended.out.startswith("3 packages not made (no certificate has been issued yet ")
 
 
 def test_steps(shell, answered, passphrase):
@@ -582,7 +582,7 @@ def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, supersed
     assert "passphrase" in ended.err
     ended = shell("purge", "requests", *given)
     assert ended.status == 0
-    assert "Version histories, snapshots, recycle bins and backups keep copies" in ended.out
+    assert "Version histories, snapshots, recycle bins, and backups keep copies" in ended.out
 
 
 def test_purge_with_its_token(shell, superseded):

@@ -376,7 +376,7 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
         planner.write("mine.toml", text + "# another file\n")
         ended = another_day(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
-        assert f"the folder was made with SHA-256 {digest}" in ended.err
+        assert f"the folder was created with SHA-256 {digest}" in ended.err
         planner.write("mine.toml", text)
         ended = another_day(planner, *command, *ours)
         assert ended.status == 0, ended.err

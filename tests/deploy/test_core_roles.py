@@ -58,7 +58,7 @@ def test_each_sheet_says_whom_to_ask_for_the_password(server):
     step = on(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
     assert all(package in step.text for package in packages(server))
-    assert "Never send the password together with its package" in step.text
+    assert "Never send a password together with its package" in step.text
 
 
 def packages(server):
@@ -92,7 +92,7 @@ def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
     """
     before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
     assert "Before 2026-12-21 14:00 UTC" in before.text
-    assert "until it expires (2026-12-22 14:00 UTC)" in before.text
+    assert "until the old certificate expires (2026-12-22 14:00 UTC)" in before.text
     assert after.step.phase == "later"
     assert after.title.startswith("After 2026-12-21 14:00 UTC")
     assert "-RefreshAuthMetadata" in after.text
@@ -112,12 +112,12 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
 def test_the_certificates_console_is_the_long_way_for_oauth(product):
     """The OAuth certificate is replicated.
 
-    Copying it in the certificates console is described as the alternative.
+    Importing it in the Certificates console is described as the alternative.
     """
     text = on("ee01", product)["assign-oauth"].text
     short, long = (
-        text.index("Replication distributes the certificate"),
-        text.index("copy the certificate to each"),
+        text.index("Replication then distributes the certificate"),
+        text.index("import the certificate on each"),
     )
     assert short < long
     assert "mistake" not in text
@@ -158,7 +158,7 @@ def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
     """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     looks = [step for step in found.steps if step.step.id == "verify-ports"]
-    assert {step.text.split("ports ")[1].split(" of ")[0] for step in looks} == ports
+    assert {step.text.split("ports ")[1].split(". Run")[0] for step in looks} == ports
     for step in looks:
         (package,) = [p for p in found.packages if p.file == step.package]
         assert package.thumbprint in step.text
@@ -260,7 +260,7 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
     (found,) = [s for s in made.servers if s.server.startswith("sba01")]
     (step,) = [s for s in found.steps if s.step.id == "group-branch-appliance"]
     assert "RTCUniversalSBATechnicians" in step.text
-    assert "local Administrators of sba01.contoso.net" in step.text
+    assert "local Administrators group on sba01.contoso.net" in step.text
 
 
 def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
@@ -275,7 +275,7 @@ def test_a_mediation_server_that_carries_calls_is_never_restarted():
     """The restart of a Mediation Server is only for a new server, and its step says so first."""
     step = on("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
-    assert "Never restart a server with active calls" in step.text
+    assert "Never use this step on a server with active calls" in step.text
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
@@ -283,7 +283,7 @@ def test_the_order_names_pairs_next_hop_and_central_management():
     be down together.
     """
     text = " ".join(place.text for place in steps().order)
-    for said in ("both pools of a pair", "next hop", "Central Management", "within minutes"):
+    for said in ("both pools in a pair", "next hop", "Central Management", "within minutes"):
         assert said in text
     assert "without a pause" not in text
 

@@ -59,7 +59,7 @@ def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
     begin(walk, made)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
-    assert "every server of the farm has" in unfolded(first)
+    assert "every server in the farm (" in unfolded(first)
     assert not [change for change in first["changes"] if "OfficeWebAppsFarm" in change]
     second = walk.run(pages[1], answers="N\n")
     third = walk.run(pages[2], answers="Y\n")
@@ -81,7 +81,7 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
     begin(walk, made, offloads=True)
     run = walk.run(pages[0])
     assert (run["code"], run["harm"]) == (0, [])
-    assert "If a load balancer decrypts for the farm: import" in unfolded(run)
+    assert "If a load balancer decrypts TLS for the farm: import" in unfolded(run)
     assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
 
 
@@ -256,7 +256,7 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     begin(walk, made)
     run = walk.run(pages[0], answers="N\n")
     assert run["code"] == 1
-    assert "account of the application can read the key" in unfolded(run)
+    assert "the application's service account can read the key" in unfolded(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
     assert walk.run(pages[0])["code"] == 0  # After the assignment, the script does not ask again.
@@ -271,7 +271,9 @@ def test_an_application_without_a_replica_is_asked_about(walk):
     begin(walk, made, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
     assert (run["code"], after_trust(run), run["harm"]) == (1, [], [])
-    assert "You answered No. Not confirmed: the application is configured manually" in unfolded(run)
+    assert "You answered No. Not confirmed: the application is manually provisioned" in unfolded(
+        run
+    )
     assert "before-" not in " ".join(walk.read(pages[0].server))
     # The administrator of the application provisions it automatically.
     walk.set(pages[0].server, replica=True)
@@ -308,7 +310,9 @@ def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
     assert walk.run(page, "Verify")["code"] == 0
     back = walk.run(page, "Back")
     assert (back["code"], back["changes"]) == (0, []), all_lines([back])
-    assert "name the earlier certificate in the application's own configuration" in unfolded(back)
+    assert "specify the previous certificate in the application's own configuration" in unfolded(
+        back
+    )
 
 
 # ---- reverse proxies
@@ -326,7 +330,7 @@ def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
     walk.set(page.server, listener=old(page.packages[0]))
     run = walk.run(page)
     assert run["code"] == 2, all_lines([run])
-    assert "port 443 of this server shows" in unfolded(run)
+    assert "port 443 on this server presents" in unfolded(run)
     assert f"meet.contoso.com: {old(page.packages[0])}" in unfolded(walk.run(page, "Verify"))
     assert walk.run(page, "Verify")["code"] == 1
     walk.set(page.server, listener=page.packages[0].thumbprint)
@@ -481,7 +485,7 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
     page, package = pages[0], pages[0].packages[0]
     run = walk.run(page)
     assert run["code"] == 1
-    assert "This is not true: web.config of Outlook Web App has the keys" in unfolded(run)
+    assert "This is not true: the web.config file of Outlook Web App contains" in unfolded(run)
     walk.configure(page.server, package.thumbprint)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])

@@ -64,7 +64,7 @@ def test_every_line_is_whole_and_has_its_evidence(walk, kind):
         if line.startswith(("NO ", "CANNOT TELL ")) and ITSELF not in line:
             label, found = below.split(maxsplit=1)
             assert label == "Found:", line
-            assert found != "nothing" or "in use for" in line, line
+            assert found != "nothing" or "is assigned to" in line, line
         assert (
             "RTCXMPP" not in line
         )  # The service was disabled before the change, which did not stop it.

@@ -141,7 +141,7 @@ def test_what_is_newer_is_seen():
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb"])
 def test_control_characters_are_refused(text):
     """Line breaks and control characters are rejected, and the error shows the escaped text."""
-    with pytest.raises(PackageError, match="which a script cannot contain"):
+    with pytest.raises(PackageError, match="which PowerShell scripts cannot contain"):
         quote(text)
 
 

@@ -95,7 +95,7 @@ def test_only_what_nobody_needs_is_listed(folder):
 def test_what_stays_is_counted(folder):
     """The list shows the number of kept keys, and until when they are kept."""
     first = purge(folder, today=BEFORE)
-    stays = "1 superseded remain until a later one is recorded as deployed"
+    stays = "1 superseded remain until a later generation is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
         == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
@@ -139,9 +139,9 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     before = (folder / "manifest.json").read_bytes()
     again = purge(folder, today=BEFORE, confirmed=first.token)
     assert again.is_done
-    assert "nothing to remove: this list was removed before" in repr(again)
+    assert "nothing to remove: the files in this list were removed before" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
-    with pytest.raises(BundleError, match="does not confirm the present list"):
+    with pytest.raises(BundleError, match="does not confirm the current list"):
         purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
@@ -189,7 +189,7 @@ def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_plann
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
-ONLY = "deployed: from then on only its servers have it"
+ONLY = "deployed: after removal, only the servers have the key"
 
 
 def deploy(folder, *names):
@@ -378,7 +378,7 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
     before = snapshot(folder / "archive") | snapshot(folder / "keys")
-    with pytest.raises(BundleError, match="does not confirm the present list"):
+    with pytest.raises(BundleError, match="does not confirm the current list"):
         purge(folder, today=BEFORE, confirmed=first)
     assert snapshot(folder / "archive") | snapshot(folder / "keys") == before
 
@@ -447,7 +447,7 @@ def test_a_second_certificate_leaves_no_package_behind(folder):
     assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
     without = deploy(folder, NAMES[3])
     assert without.unopened == (f"pfx/{NAMES[3]}.pfx",)
-    assert "Give the passphrase" in repr(without)
+    assert "Specify the passphrase" in repr(without)
     (note,) = deployed_notes(folder)
     assert (
         f"1 file may still contain the private keys of these requests, e.g. pfx/{NAMES[3]}.pfx"
@@ -506,7 +506,7 @@ def test_passwords_go_with_their_packages(folder):
     first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)
     assert first.passwords == (made[NAMES[3]].sha256,)
     assert first.token != without.token
-    assert "pfx/passwords.enc: 1 password of packages that are no longer needed" in repr(first)
+    assert "pfx/passwords.enc: 1 password for packages that are no longer needed" in repr(first)
     purge_all(folder, deployed=[NAMES[3]])
     left = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
     assert left == in_list - {made[NAMES[3]].sha256}
@@ -523,7 +523,7 @@ def test_a_wrong_passphrase_removes_nothing(folder):
 
 def test_a_purge_says_that_copies_exist_elsewhere(folder):
     """A list with files to remove mentions version histories and backups."""
-    assert "Version histories, snapshots, recycle bins and backups keep copies" in repr(
+    assert "Version histories, snapshots, recycle bins, and backups keep copies" in repr(
         purge(folder, today=BEFORE)
     )
     purge(folder, today=BEFORE, confirmed=purge(folder, today=BEFORE))

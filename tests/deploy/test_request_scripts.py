@@ -160,7 +160,7 @@ def test_a_part_of_a_request_does_not_count(walk, text, ending):
     walk.write(TOOLS, name + ending, text)
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
-    assert f"there is no partial request: delete C:\\certificates\\{name}" in unfolded(run)
+    assert f"no incomplete request exists: delete C:\\certificates\\{name}" in unfolded(run)
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
     walk.delete(TOOLS, name + ending)
     assert walk.run(page, on=TOOLS)["code"] == 0
@@ -290,7 +290,9 @@ def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
     planned = plan_certificates(topology, load_rules(product), options=options)
     with pytest.raises(OptionsError) as refused:
         request_scripts(planned)
-    wanted = [f"{c.id}: its key is {algorithm} {bits}" for c in planned.certificates if c.usages]
+    wanted = [
+        f"{c.id}: the planned key is {algorithm} {bits}" for c in planned.certificates if c.usages
+    ]
     assert [problem.message for problem in refused.value.problems] == wanted
     assert "set key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
 

@@ -54,7 +54,7 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 THE_REST = "# ---- the rest is the same in every script"
-NOT_PACKAGED = "it is not packaged yet: run lyncnb pfx FOLDER"
+NOT_PACKAGED = "the certificate is not packaged yet: run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -189,7 +189,7 @@ def test_chain_goes_into_the_right_stores(steps):
     """
     (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
-    assert "Install only a self-signed root in Root" in step.text
+    assert "Install only self-signed root certificates in Root" in step.text
 
 
 def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
@@ -297,8 +297,11 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
         ("fe01.contoso.net", "assign-oauth", OAUTH),
     ):
         (step,) = [s for s in of(made, server).steps if s.step.id == step_id]
-        assert "ends at 2026-12-17 00:00 UTC, and this one is valid from 2026-12-27" in step.text
-        assert f"Between the two, {usage} has no valid certificate." in step.text
+        assert (
+            "expires at 2026-12-17 00:00 UTC, and the new certificate is valid from 2026-12-27"
+            in step.text
+        )
+        assert f"In between, {usage} has no valid certificate." in step.text
     assert "OUTAGE" not in to_markdown(steps)
     with pytest.raises(PackageError) as caught:
         procedure_of(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
@@ -348,7 +351,7 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
     """A roll-over time for another usage than A/V and OAuth is rejected, and the error names those
     two.
     """
-    with pytest.raises(PackageError, match='"Default" is not a usage that can roll') as caught:
+    with pytest.raises(PackageError, match='"Default" is not a usage that supports') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
     assert OAUTH in caught.value.hint
@@ -405,10 +408,10 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
 def test_one_reason_is_given_once(steps):
     """Three hundred certificates that are not packaged are one notice with their number."""
     missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
-    other = MissingPackage(request="Other-1", why="no certificate was issued yet")
+    other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
     lacking = replace(steps, missing=(*missing, other))
     for page in (unmarked(to_html(lacking)), to_markdown(lacking)):
-        assert page.count("it is not packaged yet") == 1
+        assert page.count("the certificate is not packaged yet") == 1
         assert "300 certificates (Edge-0, Edge-1, Edge-2 and 297 more)" in page.replace("\\", "")
         assert "Other-1" in page.replace("\\", "")
 
@@ -595,7 +598,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 def test_no_backtick_is_printed(steps):
     """No page shows a backtick as text. In Markdown, backticks enclose only code."""
     lacking = (
-        MissingPackage(request="Edge-1", why="no certificate was issued yet", servers=(EDGE,)),
+        MissingPackage(request="Edge-1", why="no certificate has been issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),
     )
     assert "`" not in to_html(replace(steps, missing=lacking))
@@ -741,8 +744,9 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
         }, one.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
-    assert "Two parts, in this order. First make all 3 servers trust the new CA" in to_markdown(
-        made
+    assert (
+        "The procedure has two parts, in this order. First make all 3 servers trust the new CA"
+        in to_markdown(made)
     )
     page = to_html(made)
     first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")

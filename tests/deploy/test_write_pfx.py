@@ -161,7 +161,7 @@ def test_wrong_passphrase_changes_nothing(issued):
 
 def test_folder_outside_is_refused(issued, tmp_path):
     """A folder for packages outside the request folder is rejected."""
-    with pytest.raises(BundleError, match="cannot hold packages"):
+    with pytest.raises(BundleError, match="cannot contain packages"):
         package(issued, folder=tmp_path / "elsewhere")
 
 
@@ -190,8 +190,8 @@ def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
     assert packages.counts() == {"written": 0, "kept": 1, "refused": 0, "deployed": 1}
     one = next(p for p in packages.packages if p.action == "deployed")
     assert (one.request_id, one.file) == (done.request_id, "")
-    assert "its key was removed on 2026-11-24" in one.why
-    assert "1 package not made (it is deployed" in packages.to_text()
+    assert "its key was removed from this folder on 2026-11-24" in one.why
+    assert "1 package not made (the certificate is deployed" in packages.to_text()
     assert f"): {done.request_id}\n" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
     assert steps.exit_status == 0
@@ -222,7 +222,7 @@ def test_exchanged_key_is_refused(issued):
     packages = package(issued)
     refused = [one for one in packages.packages if one.action == "refused"]
     assert [one.request_id for one in refused] == [second.stem]
-    assert "is not the key of this request" in refused[0].why
+    assert "is not the key for this request" in refused[0].why
 
 
 def test_rekey_takes_the_password_list_along(issued):
@@ -330,7 +330,7 @@ def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
     purge(issued.folder, deployed=names, today=TODAY, confirmed=listed)
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []
     for place in ("keys", "pfx2", "returned", "..", "pfx/.."):
-        with pytest.raises(BundleError, match="cannot hold packages"):
+        with pytest.raises(BundleError, match="cannot contain packages"):
             write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
 
 

@@ -98,7 +98,7 @@ def test_every_summary_names_it(tmp_path):
     request(tmp_path / "f", EE02, EDGE)
     with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
         rows = {line["Certificate"]: line for line in csv.DictReader(file)}
-    assert rows[EE02]["CSR file"] == "no request: made on ee02.contoso.com when it is set up"
+    assert rows[EE02]["CSR file"] == "no request: created on ee02.contoso.com during setup"
     assert rows[EE02]["Exportable"] == "not verified: the key will be on ee02.contoso.com"
     assert rows[OAUTH]["CSR file"] == f"csr/{OAUTH}.csr"
     for name in ("summary.md", "summary.html"):

@@ -200,7 +200,9 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     for name in ("summary.csv", "summary.html", "summary.md"):
         text = unmarked((folder / name).read_text("utf-8"))
         assert f"no request: {words}" in text, name
-    assert "Installed certificates cover 1 more." in (folder / "summary.md").read_text("utf-8")
+    assert "Installed certificates cover 1 more request." in (folder / "summary.md").read_text(
+        "utf-8"
+    )
     assert f"csr/{FIRST}" not in (folder / "summary.html").read_text("utf-8")
     certify(folder, SECOND, THIRD)
     issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
@@ -246,7 +248,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
     missing = {one.request: one.why for one in ln.deployment_steps(issued, today=day).missing}
-    assert "run lyncnb request to make its request" in missing[FIRST]
+    assert "run lyncnb request to create the request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
     assert "that certificate is not valid on 2027-06-10" in change.reasons[0]
@@ -372,7 +374,7 @@ def test_a_request_elsewhere_heeds_what_is_covered(folder):
     assert not record.key_holder
     scripts = ln.request_scripts(plan, bundle)
     why = {one.request: one.why for one in scripts.missing}
-    assert "nothing is requested" in why[with_use.id]
+    assert "no request is needed" in why[with_use.id]
     again = request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
     assert again.manifest.by_id[with_use.id].covered == record.covered
 

@@ -170,7 +170,7 @@ def test_clients_sign_in_at_one_pool():
     [
         (
             {"server_names": "server"},
-            'server_names: "server" leads to the same name',
+            'server_names: "server" gives all servers the same name',
             "{role}, the kind",
         ),
         (
@@ -199,7 +199,11 @@ def test_clients_sign_in_at_one_pool():
             "the format of the placeholder {role} is not valid",
             "{n:02}",
         ),
-        ({"server_names": "se1=a;b{n}"}, 'there is no kind "se1"', "fe, se, dir"),
+        (
+            {"server_names": "se1=a;b{n}"},
+            '"se1" is not a known kind of server or service',
+            "fe, se, dir",
+        ),
         ({"server_names": "a{n};b{n}"}, "two patterns for all", "KIND=PATTERN"),
         ({"pool_names": "{role}{n}"}, "pool_names: there is no placeholder {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "enter the complete name"),
@@ -209,7 +213,7 @@ def test_clients_sign_in_at_one_pool():
             "is in the zone onion: a name is in a special-use domain",
             "that you own",
         ),
-        ({"sip_domains": "c_o.com"}, "contains an underscore", "refuse"),
+        ({"sip_domains": "c_o.com"}, "contains an underscore", "reject"),
         (
             {"sip_domains": "x.onmicrosoft.com"},
             "is in the domain onmicrosoft.com",
@@ -493,7 +497,7 @@ def test_what_was_decided_unasked_is_said():
             '"Tai\\u202epei"',
             "'site[1].name' is not valid: \"Tai<U+202E>pei\" contains characters that change the reading",
         ),
-        ('"New  York"', "'site[1].name' is \"New York\" a second time"),
+        ('"New  York"', "'site[1].name' repeats \"New York\", the name of another site"),
         ('" , "', "'site[1].name' is not valid: the name is missing"),
         ("3", "'site[1].name' is 3"),
     ],

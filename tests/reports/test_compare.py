@@ -119,8 +119,8 @@ def test_counts_say_the_step():
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ([front_end(1)], [front_end(1), front_end(2)], "its server is new in the table"),
-        ([front_end(1), front_end(2)], [front_end(1)], "its server is no longer in the table"),
+        ([front_end(1)], [front_end(1), front_end(2)], "the server is new in the table"),
+        ([front_end(1), front_end(2)], [front_end(1)], "the server is no longer in the table"),
         (
             [front_end(1), front_end(2), row("x.contoso.com", "FrontEnd", "b.contoso.com")],
             [front_end(1), front_end(2, pool_fqdn="b.contoso.com", web_external_fqdn="")],

@@ -127,7 +127,7 @@ def test_what_does_not_exist_is_reported_with_what_does():
     """An unknown picture or site is rejected with the existing ones."""
     with pytest.raises(PlanError, match="topology, coverage, timeline"):
         ln.figure(planned("contoso"), "map")
-    with pytest.raises(PlanError, match="its sites are London, Redmond"):
+    with pytest.raises(PlanError, match="the sites are London, Redmond"):
         ln.figure(planned("litwareinc-global"), site="Paris")
 
 
@@ -500,7 +500,7 @@ def test_later_facts_are_rows():
     figure = ln.figure(planned("contoso"), "timeline", facts=facts)
     assert sum(row[0] == "Orders" for row in figure.rows) == 20
     assert "Orders" in texts(figure)
-    (counted,) = [text for text in texts(figure) if text.startswith("20 in all, by their end; ")]
+    (counted,) = [text for text in texts(figure) if text.startswith("20 in total, by end; ")]
     assert re.search(r"each mark: \d+ days$", counted)
     after = texts(figure)[texts(figure).index(counted) + 1 :]
     assert sum(int(text) for text in after if text.isdecimal()) == 20

@@ -344,11 +344,11 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     assert date.today().isoformat() not in told
     assert f"{findings.judged_on}: findings are by the rules of this day" in without
     assert "2026-04-01" in text
-    assert "200 days, as far as the CA allows" in text
-    assert "as far as the CA allows" not in without
+    assert "200 days, if the CA allows this" in text
+    assert "if the CA allows this" not in without
     apart = replace(plan, options=replace(plan.options, validity={"internal": 365}))
     by_issuer = _text_of(formats.write_plan_table(apart, findings, suffix), suffix)
-    words = "internal: 365 days, as far as the CA allows; public: as long as the CA allows"
+    words = "internal: 365 days, if the CA allows this; public: as long as the CA allows"
     assert words in by_issuer
     assert "2026-03-21 08:00 UTC" in text
 
@@ -800,11 +800,11 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
     assert ca.when == "now: due by 2026-03-20"
     assert ca.what.endswith(
-        "The response for certificate 2 was refused: issue again. Ask the planner why."
+        "lyncnb rejected the CA's response for certificate 2: issue the certificate again. Ask the planner for the reason."
     )
     assert (
         asks[
-            "Renew certificate 1, ended on 2026-10-05: make new requests, and send them to the CA."
+            "Renew certificate 1, expired on 2026-10-05: create new requests, and send them to the CA."
         ]
         == "now"
     )
@@ -825,7 +825,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
     block = with_requests(summarise(plan, findings), requests).blocks[0]
     assert block.validity == (
         "no. 1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
-        "no. 2: the CA's response was refused",
+        "no. 2: the CA's response was rejected",
     )
     block = replace(
         block,

@@ -109,5 +109,5 @@ def test_thirty_servers_are_one_entry_for_a_terminal():
     head, *lines, more, hint = group.to_text().splitlines()
     assert head == "error: Too long (30 times) [name-too-long]"
     assert lines == [f"  {one.about}: {one.message}" for one in own[:5]]
-    assert (more, hint) == ("  … and 25 more; --json lists all", "  hint: Shorten it.")
+    assert (more, hint) == ("  … and 25 more; --json lists all findings", "  hint: Shorten it.")
     assert grouped([ONE])[0].to_text() == ONE.to_text()

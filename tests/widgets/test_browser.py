@@ -319,7 +319,7 @@ def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium)
         lab.open_notebook("hub.ipynb")
         lab.run_all()
         copy = lab.page.locator(".lyncnb-static")
-        copy.get_by_text("its own environment lacks anywidget").wait_for()
+        copy.get_by_text("its environment does not have anywidget").wait_for()
         expect(copy).to_contain_text("dir01.contoso.com", use_inner_text=True)
         page = share_notebook(lab.save(), tmp_path / "shared.html").page.read_text("utf-8")
         assert "anywidget" not in page
@@ -482,7 +482,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     name = page.locator('[data-name="dialin.contoso.com"]')
     name.wait_for()
     opened(name, "dialin", key="Enter")
-    page.get_by_text("Data of the picture as a table").click()
+    page.get_by_text("Picture data as a table").click()
     opened(page.locator(".lc-panel:visible .lc-table button", has_text="fe01.contoso.com").first,
            "server-name")  # fmt: skip
     kernel(lab, "editor.change_options(issuer={'FrontEnd': 'public'})")
@@ -631,7 +631,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     lab.page.wait_for_timeout(300)
     expect(panel.get_by_role("alert")).to_have_count(0)
     lab.page.keyboard.press("Enter")
-    panel.get_by_text("Stopping. Keys in progress").wait_for()
+    panel.get_by_text("Stopping. lyncnb finishes and keeps").wait_for()
     (folder / "pressed.go").touch()
     panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
@@ -657,7 +657,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     lab.reload()
     lab.wait_text("Working …")
     lab.button("Cancel").click()
-    lab.wait_text("Stopping. Keys in progress are finished")
+    lab.wait_text("Stopping. lyncnb finishes and keeps")
     (folder / "reloaded.go").touch()
     lab.wait_text("Canceled.")
     assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 100

@@ -73,7 +73,7 @@ def test_an_error_is_shown_at_its_field(talk):
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
     assert told["asked"]["problems"][0]["words"].startswith(
-        "How many Edge Servers are there in this site? (0 = none) (site"
+        "How many Edge Servers are at this site? (0 = none) (site"
     )
     told = talk.say("answer", site="Main", key="edge_servers", text="many")
     assert fields(told)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"

@@ -95,5 +95,5 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     lab.tab("Picture").click()
     page.get_by_label("Which picture").select_option("coverage")
     page.get_by_text("in rows,").wait_for()
-    page.get_by_text("Data of the picture as a table").click()
+    page.get_by_text("Picture data as a table").click()
     page.get_by_role("table").get_by_text("webext01.contoso.com").first.wait_for()

@@ -141,7 +141,7 @@ def test_a_wrong_day_is_corrected_in_the_panel(folder):
         results += [row[1:4:2] for row in finish(talk)["result"]["rows"]]
     assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
     needs = {row["needs"] for row in talk.rows().values()}
-    assert needs == {f"The certificate is on all its servers since {days[1]}."}
+    assert needs == {f"The certificate has been on all its servers since {days[1]}."}
 
 
 def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
@@ -255,7 +255,9 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         1,
     ]  # Certificates of another CA are rejected.
     needs = [row["needs"] for row in talk.rows().values()]
-    good = "The certificate is issued. Package it. Another certificate was refused."
+    good = (
+        "The certificate is issued. Package it. A second certificate for this request was refused."
+    )
     assert needs.count(good) == 3
     for one in refusals:
         assert one["words"].count("refused") == 1

@@ -337,7 +337,7 @@ class Block:
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
-                return "one certificate, for this server alone"
+                return "one certificate, for this server only"
             return f"{len(self.members):,} certificates, one for each server"
         many = count_of(len(servers), "server")
         return f"one certificate, the same on {many}" if len(servers) > 1 else "one certificate"
@@ -372,7 +372,7 @@ class Block:
             if one.valid_until:
                 words = f"{one.valid_from} to {one.valid_until}, {one.renewal_words}"
             elif one.is_refused:
-                words = "the CA's response was refused"
+                words = "the CA's response was rejected"
             days.setdefault(words, set()).add(one.id)
         is_back = any(one.valid_until or one.is_refused for one in self.members)
         return tuple(self._limited_to(ids, words) for words, ids in days.items()) if is_back else ()
@@ -557,12 +557,13 @@ class Summary:
 
 #: What happens with a request, for readers who do not know certificates.
 STORY = (
-    "A request (CSR, a file ending in .csr) asks a CA for one certificate; its private key stays "
-    "with the planner, encrypted. The CA’s staff receive the requests with a page that explains "
-    "how to issue them and what to send back. lyncnb compares each issued certificate with this "
-    "plan. It then packs the certificate with its key into a package for its servers: a file "
-    "ending in .pfx, protected by a password. A checklist for each server explains how to import "
-    "and assign the package. “In use as” is the type of a certificate in the product's commands."
+    "A request (CSR, a file ending in .csr) asks a CA for one certificate. The private key "
+    "stays with the planner, encrypted. The CA’s staff receive the requests with a page that "
+    "explains how to issue the certificates and what to return. lyncnb compares each issued "
+    "certificate with this plan. It then packs the certificate with its key into a package for "
+    "its servers: a file ending in .pfx, protected by a password. A checklist for each server "
+    "explains how to import and assign the package. “In use as” is the type of a certificate "
+    "in the product's commands."
 )
 
 #: The text below the title of every summary.
@@ -600,7 +601,7 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.origin.judged_on:
         yield "Evaluated for", f"{summary.origin.judged_on}: findings are by the rules of this day"
     if summary.saved:
-        yield "Saved plan", f"{summary.saved.name}, sha256sum {summary.saved.sha256}"
+        yield "Saved plan", f"{summary.saved.name}, SHA-256 {summary.saved.sha256}"
     yield from summary.approval
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, when the requests last changed"

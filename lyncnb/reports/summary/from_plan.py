@@ -104,7 +104,7 @@ def _describe_validity(plan: CertificatePlan) -> str:
 
 
 def _describe_days(days: int | None) -> str:
-    return f"{count_of(days, 'day')}, as far as the CA allows" if days else AS_LONG_AS_GIVEN
+    return f"{count_of(days, 'day')}, if the CA allows this" if days else AS_LONG_AS_GIVEN
 
 
 def with_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
@@ -228,7 +228,7 @@ class _BlockMaker:
                 place=place,
                 id=request_id,
                 servers=certificate.servers,
-                csr_file=f"no request: made on {first} when it is set up",
+                csr_file=f"no request: created on {first} during setup",
                 key_file="",
                 warnings=warnings,
                 key_holder=first,

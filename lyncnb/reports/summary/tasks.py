@@ -71,8 +71,8 @@ def _list_revocation_tasks(found: _Stages) -> Iterator[Ask]:
             yield Ask(who=name, what=what, when="now", where=name, anchor=f"ca{number}")
     if ids := {member.id for member in found.every if member.revoke}:
         yield _planner(
-            f"The key of {found.words(ids)} is compromised. Ask the CA to revoke what it issued. "
-            "Then record the revocation: lyncnb deployed FOLDER ID --revoked."
+            f"The key of {found.words(ids)} is compromised. Ask the CA to revoke the issued "
+            "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
         )
 
 
@@ -81,7 +81,7 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     sent = "before the requests are sent" if is_first else "before further requests are sent"
     if counts["error"]:
         yield _planner(
-            f"Resolve {count_of(counts['error'], 'error')}, or accept each with a reason. "
+            f"Resolve {count_of(counts['error'], 'error')}, or accept each error with a reason. "
             "Until then, lyncnb writes no requests.",
             "before the requests are written",
             anchor="findings",
@@ -138,7 +138,7 @@ def _list_planner_tasks(found: _Stages) -> Iterator[Ask]:
         yield _planner(
             f"Send the requests of {found.words(ids)} to the CA: lyncnb handover FOLDER OUT.zip.",
             "when approved" if not found.summary.is_approved and _is_all(found, "waiting")
-            else "now, unless the CA has them",
+            else "now, unless the CA already has the requests",
         )  # fmt: skip
 
 
@@ -189,10 +189,13 @@ def _list_authority_tasks(
     if back := len(members) - len(missing) - covered:
         what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
     if covered:
-        what += f" Installed certificates cover {covered:,} more."
+        what += f" Installed certificates cover {count_of(covered, 'more request')}."
     if refused := {one.id for one in members if one.stage == "refused"}:
         which = found.words(refused)
-        what += f" The response for {which} was refused: issue again. Ask the planner why."
+        what += (
+            f" lyncnb rejected the CA's response for {which}: issue the certificate again. "
+            "Ask the planner for the reason."
+        )
     when = f"by {day}" if day else "the planner sets the date"
     if day and str(day) < found.summary.folder_changed[:10]:
         when = f"now: due by {day}"
@@ -203,14 +206,16 @@ def _list_response_tasks(found: _Stages) -> Iterator[Ask]:
     """Ask the planner for what follows the CA's response."""
     if found.has_folder and (ids := found.ids("waiting", "refused")):
         words = found.words(ids)
-        what = f"Import what the CA returns for {words}: lyncnb receive FOLDER FILE."
+        what = (
+            f"Import the certificates that the CA returns for {words}: lyncnb receive FOLDER FILE."
+        )
         yield _planner(what, "when the CA returns certificates")
     if ids := found.ids("issued"):
         yield _planner(f"Package {found.words(ids)}: lyncnb pfx FOLDER.")
     if ids := found.ids("packaged"):
         yield _planner(
-            f"Write the instructions for {found.words(ids)}: lyncnb steps FOLDER. When the servers "
-            "have the certificates, record it: lyncnb deployed FOLDER."
+            f"Write the instructions for {found.words(ids)}: lyncnb steps FOLDER. After the "
+            "servers have the certificates, record the deployment: lyncnb deployed FOLDER."
         )
 
 
@@ -251,8 +256,8 @@ def _list_renewal_tasks(found: _Stages) -> Iterator[Ask]:
     for (ends, renew), members in sorted(groups.items()):
         which = found.words({member.id for member in members})
         yield _planner(
-            f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
-            "make new requests, and send them to the CA.",
+            f"Renew {which}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
+            "new requests, and send them to the CA.",
             "now" if renew == changed else f"from {renew}",
             anchor="days" if found.summary.picture else "",
         )

@@ -183,9 +183,9 @@ def _names(summary: Summary) -> Iterator[Row]:
         yield (
             "",
             "",
-            "… more names than a sheet holds",
+            "… more names than a sheet can contain",
             "",
-            "the JSON document contains all",
+            "the JSON document contains all names",
             "",
             "",
         )

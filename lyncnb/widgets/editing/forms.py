@@ -170,7 +170,7 @@ def _describe_field(name: str, rules: Rules) -> FieldFacts:
     kind = option.form
     if name == "oldest_client":
         listed = [client.id for client in rules.clients]
-        oldest = f"the oldest in the list: {listed[0]}" if listed else ""
+        oldest = f"the oldest version in the list: {listed[0]}" if listed else ""
         kind, choices = "choice", [["", oldest], *([client, client] for client in listed)]
     return {
         "name": name,
@@ -194,8 +194,8 @@ def _describe_issuers(rules: Rules) -> FieldGroup:
     issuers = [["", "as set in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
     return {
         "title": "Issuer and target CA",
-        "help": "A choice for one type overrides the choice for every certificate. Both override "
-        "the Issuer column of the table, and that column overrides the rules.",
+        "help": "A choice for one type overrides the choice for every certificate. Both choices "
+        "override the Issuer column in the table, and the Issuer column overrides the rules.",
         "by_usage": {
             "caption": "Issuer and CA by certificate type",
             "rows": rows,

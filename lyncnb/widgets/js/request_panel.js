@@ -6,7 +6,7 @@ function makePassphrase(onEnter) {
   const first = secretField("Passphrase of the folder",
     "Enter at least 12 characters. The passphrase encrypts every key.", onEnter);
   const again = secretField("Repeat the passphrase",
-    "A new folder needs the passphrase twice. With a typing error, you would lose its keys.", onEnter);
+    "For a new folder, enter the passphrase twice. After a typing error, nobody could decrypt the keys.", onEnter);
   return {
     fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
     /** @param {boolean} isNew */
@@ -68,9 +68,9 @@ export default {
     const toScripts = button("Write scripts", () => {
       send({ type: "scripts", computer: computer.value, template: template.value });
     });
-    const otherRoute = h("details", {}, h("summary", {}, "Alternative: make the requests on a computer with the administrative tools"),
+    const otherRoute = h("details", {}, h("summary", {}, "Alternative: create the requests on a computer with the administrative tools"),
       h("p", { class: "lc-hint" }, "lyncnb creates no key and needs no passphrase. Each script requests one "
-        + "certificate on the computer where you run it, with an exportable key. For certificates without a type, use Write above."),
+        + "certificate on the computer where you run it, with an exportable key. For certificates without a type, choose Write above instead."),
       labelled("Computer", computer, "Optional: the computer that runs the scripts, such as tools01.contoso.com"),
       labelled("Template", template, "Optional: the name of the AD CS template for the internal CA"),
       h("div", { class: "lc-bar" }, toScripts), scripted);
@@ -197,7 +197,7 @@ export default {
         changed.textContent = "";
         result.replaceChildren(h("strong", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
-          h("p", {}, message.cancelled ? "To write the missing requests, choose Write again."
+          h("p", {}, message.cancelled ? "To write the remaining requests, choose Write again."
             : "Next step: open the summary below, then send the requests to the CA."));
       },
       scripts(message) {

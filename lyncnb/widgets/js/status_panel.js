@@ -85,7 +85,7 @@ export default {
       const certificates = plural(places.length, "certificate");
       record.textContent = places.length ? `Record ${certificates}` : "Record as deployed";
       recorded.textContent = places.length
-        ? `This records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "is" : "are"} in use since ${since.value}.`
+        ? `This records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "has" : "have"} been in use since ${since.value}.`
         : "Select the certificates that are installed on their servers.";
     }
 
@@ -237,7 +237,7 @@ export default {
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
       deployed: { control: record,
         part: fold("5", "Record installed certificates", h("p", { class: "lc-help" },
-          "A certificate counts as in use until its successor is recorded. Keys do not change. "
+          "A certificate counts as in use until you record its successor. This step does not change any keys. "
           + "To correct a date, select the certificates and record them again with the correct date."),
         fields(labelled("In use since", since)), recorded, line(record)) },
       renew: { control: renew,
