@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 from collections import Counter
 from itertools import groupby
@@ -52,6 +54,23 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2_000_000_000:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        _keep_bytecode_of_this_run()
+
+
+def _keep_bytecode_of_this_run() -> None:
+    """Keep compiled modules in a temporary folder, although the environment forbids them.
+
+    Otherwise each of hundreds of kernels, servers and commands compiles all libraries again, which
+    takes most of their time. The clone and the virtual environment stay without compiled modules.
+    """
+    folder = tempfile.mkdtemp(
+        prefix="lyncnb-bytecode-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    )
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+    sys.dont_write_bytecode = False
+    # The worker processes inherit the folder, so this is the first process and ends last.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
