@@ -134,10 +134,12 @@ def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterat
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding. If it has exactly one safe fix, add the fix."""
+    """Create a finding with examples from the plan. If it has exactly one safe fix, add the fix."""
     finding = create_finding(rule, about, message)
-    fix = FIXES.get(_find_function(rule))
-    return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
+    fix, hint = FIXES.get(_find_function(rule)), view.fill_hint(rule.hint)
+    if fix:
+        return replace(finding, hint=hint, edits=fix(view, rule, about, message))
+    return finding if hint == rule.hint else replace(finding, hint=hint)
 
 
 def _check_each_certificate(

@@ -1,7 +1,7 @@
-"""Apply every fix to a ``CertificatePlan`` that causes no new finding.
+"""Apply every fix to a ``CertificatePlan`` that causes no new finding of the same severity.
 
-Each fix is first applied to a copy of the plan. It is used only if its finding disappears and no
-new finding appears.
+Each fix is first applied to a copy of the plan. It is used only if its finding disappears, and all
+new findings are less severe: after an error is fixed, a notice may apply.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
 from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
+from ..rules.model import SEVERITIES
+from ..topology.topology import Topology
 from .check_plan import check_plan
 
 # One fix can make another fix possible, for example if two names are in one cell. Each round fixes
@@ -134,14 +136,17 @@ def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     except (TopologyError, OptionsError, PlanError):
         return None  # The new value contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
-    if _count_findings(findings) - _count_findings(before.findings) or set(wanted) & set(findings):
+    new = _count_findings(findings) - _count_findings(before.findings)
+    least_severe = max(SEVERITIES.index(finding.severity) for finding in wanted)
+    if set(wanted) & set(findings) or any(key[0] <= least_severe for key in new):
         return None
     return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
 
 
-def _count_findings(findings: Findings) -> Counter[tuple[str, str]]:
+def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:
+    """Count the findings by severity (0 for an error), code, and subject."""
     # After a fix, the message about another finding may be different, such as a number of names.
-    return Counter((finding.code, finding.about) for finding in findings)
+    return Counter((SEVERITIES.index(f.severity), f.code, f.about) for f in findings)
 
 
 def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
@@ -166,6 +171,20 @@ def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan
     topology = topology.with_cells(cells) if cells else topology
     chosen = apply_option_edits(plan.options, options)
     return plan_certificates(topology, plan.rules, options=chosen)
+
+
+def describe_edit(edit: Edit, topology: Topology) -> str:
+    """Return a line with the place of a change, and the old and new values."""
+    if isinstance(edit, HeadingEdit):
+        return f'heading "{edit.heading}" -> "{edit.column}"'
+    if isinstance(edit, OptionEdit):
+        if edit.key:
+            return f'option {edit.option}: the entry "{edit.key}" removed'
+        return f"option {edit.option} -> {'default' if edit.value is None else edit.value}"
+    cells = dict(zip(topology.columns, topology.cells[edit.row]))
+    old, new = (f'"{text}"' if text else "blank" for text in (cells.get(edit.column), edit.text))
+    place = f"{cells['server_fqdn']} ({cells['role']}), {edit.column}"
+    return f"{place}: {old} -> {new}"
 
 
 def apply_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:

@@ -1,6 +1,7 @@
 """Create fixes for findings that have exactly one safe fix, as edits to the table or to an option.
 
-A fix is safe if it writes down what the plan already contains, or what the product requires.
+A fix is safe if it writes down what the plan already contains, or what the product requires. For a
+required name that is missing, a fix proposes the usual name in the planner's SIP domains.
 ``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function receives the
 subject of the finding and the message.
 """
@@ -8,6 +9,7 @@ subject of the finding and the message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from ..base.pasted_text import shown
 from ..plan.options import DEFAULT_OPTIONS
@@ -27,6 +29,14 @@ from .option_checks import (
     format_unused_key,
 )
 from .plan_lookups import PlanView
+
+# The first label of a proposed name, as in the names that the guide proposes.
+_SERVICE_LABELS = {
+    "web_external_fqdn": "web",
+    "access_edge_fqdn": "access",
+    "webconf_edge_fqdn": "webconf",
+    "av_edge_fqdn": "av",
+}
 
 Fix = Callable[[PlanView, CheckRule, str, str], tuple[Edit, ...]]
 
@@ -51,6 +61,41 @@ def pool_name_differs_from_server(
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     servers = {_get_cell_text(view, row, "server_fqdn").casefold() for row in rows}
     return tuple(_clear_cells(view, rows, "pool_fqdn")) if len(servers) == 1 else ()
+
+
+def meet_url_missing(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
+    """Propose a Meet URL for each SIP domain, as Topology Builder does."""
+    urls = ";".join(f"https://meet.{domain}" for domain in view.plan.topology.sip_domains)
+    return _fill_cell(view, about, "meet_urls", urls)
+
+
+def dialin_url_missing(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
+    """Propose the Dial-in URL in the default SIP domain, as Topology Builder does."""
+    domains = view.plan.topology.sip_domains
+    return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
+
+
+def web_external_fqdn_missing(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
+    """Propose an external web name in the default SIP domain."""
+    return _propose_name(view, about, "web_external_fqdn", "publishes_web")
+
+
+def edge_name_missing(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
+    """Propose an external name of an Edge pool in the default SIP domain."""
+    return _propose_name(view, about, message.partition(" ")[0], "perimeter")
+
+
+def av_edge_name_missing(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
+    """Propose an A/V Edge name in the default SIP domain."""
+    return _propose_name(view, about, "av_edge_fqdn", "perimeter")
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
@@ -183,6 +228,26 @@ def acceptance_counts_for_nothing(
     return ()
 
 
+def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
+    """Propose a name that nothing in the plan has: access.contoso.com, then access2.contoso.com."""
+    topology = view.plan.topology
+    unnamed = [p for p in view.find_pools_with_trait(trait) if not p.names_in(column)]
+    position = [view.place(pool) for pool in unnamed].index(about)
+    used = {str(name) for certificate in view.certificates for name in certificate.names}
+    used |= {name for pool, computer in topology.computers for name in (pool.fqdn, computer.fqdn)}
+    label = _SERVICE_LABELS[column]
+    names = (f"{label}{number}.{topology.sip_domains[0]}" for number in ("", *range(2, 1000)))
+    free = (name for name in names if name not in used)
+    name = next(islice(free, position, None), "") if topology.sip_domains else ""
+    return _fill_cell(view, about, column, name) if name else ()
+
+
+def _fill_cell(view: PlanView, server: str, column: str, text: str) -> tuple[Edit, ...]:
+    """Fill a blank cell in the first row of a server. The row's pool or site shares the value."""
+    row = next(c.row for _, c in view.plan.topology.computers if c.fqdn == server)
+    return (CellEdit(row=row, column=column, text=text),) if text else ()
+
+
 def _find_rows(view: PlanView, pool: Pool) -> Iterator[int]:
     """Yield the table rows of a pool and of its collocated roles, which use the same values."""
     for other in view.find_pools_by_name(pool.fqdn):
@@ -212,6 +277,11 @@ FIXES: dict[str, Fix] = {
     for fix in (
         web_internal_fqdn_overridden,
         pool_name_differs_from_server,
+        meet_url_missing,
+        dialin_url_missing,
+        web_external_fqdn_missing,
+        edge_name_missing,
+        av_edge_name_missing,
         value_not_heeded,
         issuer_key_not_here,
         column_nearly_known,

@@ -91,6 +91,19 @@ class PlanView:
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
+        self._hints: dict[str, str] = {}
+
+    def fill_hint(self, hint: str) -> str:
+        """Replace the example domains in a hint with the plan's SIP domain and server domain."""
+        if hint not in self._hints:
+            topology, text = self.plan.topology, hint
+            if topology.sip_domains:
+                text = text.replace("contoso.com", topology.sip_domains[0])
+            servers = (computer.fqdn for _, computer in topology.computers)
+            if domain := next(servers, "").partition(".")[2]:
+                text = text.replace("contoso.net", domain)
+            self._hints[hint] = text
+        return self._hints[hint]
 
     # -- Look up pools, certificates, and traits.
     def pool(self, certificate: PlannedCertificate) -> Pool | None:

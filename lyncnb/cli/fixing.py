@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,13 +60,16 @@ def find_changes(
 def _make_table_change(
     plan: CertificatePlan, fixed_plan: FixedPlan, topology: str
 ) -> tuple[Change | None, Sequence[str]]:
+    from ..checks.fix_plan import describe_edit
     from ..errors import TopologyError
+    from ..rules.findings import OptionEdit
     from ..topology.csv_edit import edit_csv
     from ..topology.topology import read_topology
 
     path, data = Path(topology), _read_file(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
-        return None, [*_describe_cells(plan, fixed_plan)]
+        fixes = dict.fromkeys(e for e in fixed_plan.edits if not isinstance(e, OptionEdit))
+        return None, [describe_edit(edit, plan.topology) for edit in fixes]
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
@@ -77,18 +80,6 @@ def _make_table_change(
             hint="run the command again, or change the cells yourself",
         )
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
-
-
-def _describe_cells(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
-    for heading, column in fixed_plan.headings.items():
-        yield f'the heading "{heading}" changed to "{column}"'
-    columns = plan.topology.columns
-    for row, texts in fixed_plan.cells.items():
-        cells = dict(zip(columns, plan.topology.cells[row]))
-        for column, text in texts.items():
-            new = f'"{text}"' if text else "blank"
-            where = f"{cells['server_fqdn']} ({cells['role']}), column {column}"
-            yield f'{where}: "{cells[column]}" changed to {new}'
 
 
 def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:

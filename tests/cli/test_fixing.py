@@ -124,7 +124,7 @@ def test_a_topology_document_is_not_written(shell, name):
     document = shell.write(name, form(clusters))
     before = document.read_bytes()
     done = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
-    cell = 'se01.contoso.com (StandardEdition), column web_internal_fqdn: "x.contoso.com" changed to blank'
+    cell = 'se01.contoso.com (StandardEdition), web_internal_fqdn: "x.contoso.com" -> blank'
     assert cell in done.out
     assert "Change these cells yourself" in done.out
     assert "No files were written" in done.err

@@ -436,7 +436,9 @@ def test_a_kernel_that_is_restarted(lab, folder):
 
 
 def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
-    """The button Fix is shown only for a fixable finding, and its change can be undone."""
+    """The button Fix is shown only for a fixable finding, and its change can be undone. "Fix all"
+    shows all changes before it makes them, in one step.
+    """
     open_editor(lab, folder)
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
@@ -447,6 +449,19 @@ def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
     expect(lab.page.get_by_role("button", name=re.compile("^Mend"))).to_have_count(0)
     lab.button(re.compile("^Undo")).click()
     block.wait_for()
+    rows = "[id for id, row in zip(editor.state.ids, editor.topology.cells) if 'FrontEnd' in row]"
+    set_cells = "__import__('lyncnb.widgets.editing.edits', fromlist=['x']).set_cells"
+    blank = f"editor.apply({set_cells}, ids={rows}, column='dialin_url', value='')"
+    assert kernel(lab, blank) == "None"
+    lab.button(re.compile("errors?$")).click()  # The number of errors leads to the findings.
+    lab.page.get_by_text("Fix all: 2 changes").click()
+    change = 'fe01.contoso.com (FrontEnd), “Dial-in URL”: blank -> "https://dialin.contoso.com"'
+    lab.page.locator("details[open] .lc-changes").get_by_text(change).wait_for()
+    lab.button("Apply these changes").click()
+    lab.page.get_by_text("Fix all").wait_for(state="detached")
+    assert kernel(lab, "editor.options.xmpp_host_names") == "False"
+    lab.button(re.compile("^Undo")).click()
+    lab.page.get_by_text("Fix all: 2 changes").wait_for()
 
 
 def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):

@@ -697,9 +697,11 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
         value="w.contoso.com",
     )
     editor.change_options(xmpp_host_names=True)
-    groups = {g["code"]: g["mendable"] for g in talk.say("findings")["findings"]["groups"]}
-    assert (groups["value-not-heeded"], groups["option-changes-nothing"]) == (1, 1)
-    told = talk.say("mend", code="value-not-heeded")
+    groups = {g["code"]: g["fixes"] for g in talk.say("findings")["findings"]["groups"]}
+    assert groups["option-changes-nothing"] == ["option xmpp_host_names -> default"]
+    (fix,) = groups["value-not-heeded"]
+    assert fix.endswith('"w.contoso.com" -> blank'), fix
+    told = talk.say("mend", codes=["value-not-heeded"])
     assert "Fixed: value-not-heeded" in told["state"]["done"]
     assert editor.topology.cells == before.topology.cells
     assert editor.options.xmpp_host_names
@@ -708,7 +710,7 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
     editor.undo()
     assert editor.options.xmpp_host_names
     assert list(editor.findings) == list(ln.check_plan(editor.plan))
-    assert "No fix was applied" in str(talk.say("mend", code="value-not-heeded"))
+    assert "No fix was applied" in str(talk.say("mend", codes=["value-not-heeded"]))
 
 
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):

@@ -527,8 +527,8 @@ class EditorChannel(Channel[EditorTold]):
         ids = plan_views.at_set_up(self.editor, id, is_chosen=is_chosen)
         self._apply(change_options, values={"at_set_up": ids})
 
-    def _apply_fixes(self, *, code: str) -> None:
-        if not self.editor.mend(code):
+    def _apply_fixes(self, *, codes: tuple[str, ...]) -> None:
+        if not self.editor.mend(*codes):
             self.refuse(
                 "mend",
                 ["No fix was applied, because each fix conflicts with other data. Edit the table."],

@@ -10,6 +10,7 @@ from functools import cache
 
 from ...base.shown import tables
 from ...checks.check_plan import choose_evaluation_date
+from ...checks.fix_plan import describe_edit
 from ...plan.acceptances import describe_acceptance_limits, has_expired
 from ...plan.model import REASON_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
@@ -102,13 +103,15 @@ def group_findings(
                 "over": finding.code in over,
                 "count": 0,
                 "open": 0,
-                "mendable": 0,
+                "fixes": [],
                 "items": [],
             }
         group = groups[finding.code]
         group["count"] += 1
         group["open"] += is_open(finding)
-        group["mendable"] += bool(finding.edits)
+        if len(group["fixes"]) < ITEMS_LISTED:
+            edits = (describe_edit(edit, plan.topology) for edit in finding.edits)
+            group["fixes"] += map(replace_column_names, edits)
         if len(group["items"]) < ITEMS_LISTED:
             group["items"].append(_make_item(finding, (places or {}).get(finding.about)))
     _set_names([item for group in groups.values() for item in group["items"]], plan)

@@ -108,7 +108,7 @@ FindingGroup = TypedDict(
         "over": bool,  # True if the acceptance has expired.
         "count": int,
         "open": int,  # The findings that are not accepted.
-        "mendable": int,
+        "fixes": list[str],  # The changes that the fixes make: place, old and new value.
         "items": list[FindingItem],
     },
 )

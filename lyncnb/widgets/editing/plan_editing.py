@@ -155,7 +155,7 @@ class PlanEditing(Draft):
     def mend(self, *codes: str) -> Findings:
         """Apply the fixes of findings that have one safe fix, in one step.
 
-        A fix causes no new finding.
+        A fix causes only findings that are less severe than the one that it resolves.
 
         Parameters
         ----------

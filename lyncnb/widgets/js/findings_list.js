@@ -2,16 +2,29 @@
 // Findings by code, each with its meaning and its places. The user can accept errors.
 
 /**
- * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (code: string) => void,
+ * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (codes: string[]) => void,
  *    goTo?: (row: number, column: string) => void}} actions
  */
 function makeFindings({ send, reasons, mend, goTo }) {
-  const body = h("div", { class: "lc-stacks" });
-  const panel = h("div", { class: "lc-panel" }, body);
+  const body = h("div", { class: "lc-stacks" }), all = h("div");
+  const panel = h("div", { class: "lc-panel" }, all, body);
   /** @type {((item: FindingItem) => boolean) | null} */
   let wanted = null; // the finding to show when the findings arrive
   /** @type {{item: FindingItem, link: HTMLElement}[]} */
   let links = [];
+
+  /** The changes of all fixes, with a button that applies them.
+   *  @param {FindingGroup[]} groups */
+  function fixAll(groups) {
+    const fixable = groups.filter((group) => group.fixes.length);
+    const fixes = [...new Set(fixable.flatMap((group) => group.fixes))];
+    if (!mend || fixable.length < 2) { return []; }
+    return [h("details", { class: "lc-subject" },
+      h("summary", { class: "lc-title" }, `Fix all: ${plural(fixes.length, "change")}`),
+      h("ul", { class: "lc-changes" }, ...fixes.map((fix) => h("li", {}, fix))),
+      h("p", {}, button("Apply these changes", () => mend(fixable.map((group) => group.code)), { class: "lc-button lc-primary" }),
+        " lyncnb leaves out a change that causes another finding as severe. You can undo all changes in one step."))];
+  }
 
   /** @param {FindingGroup} group */
   function acceptance(group) {
@@ -53,8 +66,10 @@ function makeFindings({ send, reasons, mend, goTo }) {
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
-      mend && group.mendable ? h("p", {}, button("Fix", () => mend(group.code), { "aria-label": `Fix ${group.code}` }),
-      " This finding has one safe fix. You can undo the fix.") : null,
+      mend && group.fixes.length ? h("div", {},
+        h("p", {}, button("Fix", () => mend([group.code]), { "aria-label": `Fix ${group.code}` }),
+          " makes these changes. You can undo them."),
+        h("ul", { class: "lc-changes" }, ...group.fixes.map((fix) => h("li", {}, fix)))) : null,
       acceptance(group),
       table(`Places: ${group.title}`, ["About", "Finding"], rows),
       group.count > rows.length
@@ -92,6 +107,7 @@ function makeFindings({ send, reasons, mend, goTo }) {
     /** @param {EditorFindings | RequestFindings} message */
     show(message) {
       links = [];
+      refill(all, ...fixAll(message.groups));
       refill(body, ...(message.groups.length ? blocks(message.groups)
         : [h("p", { class: "lc-hint" }, "There are no errors, warnings or notices.")]));
       const link = links.find(({ item }) => wanted?.(item))?.link;

@@ -52,7 +52,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "reset" }
   | { type: "ready" }
   | { type: "set_up"; id: string; is_chosen: boolean }
-  | { type: "mend"; code: string }
+  | { type: "mend"; codes: string[] }
   | { type: "why"; name: string }
   | { type: "why_cell"; row: number; column: string }
   | { type: "pools"; pools: string[] }
@@ -388,7 +388,7 @@ interface FindingGroup {
   over: boolean;
   count: number;
   open: number;
-  mendable: number;
+  fixes: string[];
   items: FindingItem[];
 }
 

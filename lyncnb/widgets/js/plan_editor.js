@@ -44,7 +44,7 @@ export default {
         tabs.show("findings");
       } });
     const form = makeForm(send);
-    const findings = makeFindings({ send, reasons, mend: (code) => send({ type: "mend", code }), goTo: (id, column) => {
+    const findings = makeFindings({ send, reasons, mend: (codes) => send({ type: "mend", codes }), goTo: (id, column) => {
       tabs.show("servers");
       servers.go([id], column);
     } });
@@ -97,7 +97,9 @@ export default {
       const change = `${n > was ? "+" : "−"}${Math.abs(n - was).toLocaleString("en")}`;
       const words = n === was ? plural(n, noun)
         : `${was.toLocaleString("en")} -> ${plural(n, noun)} (${change})`;
-      return h("span", { class: "lc-chip" }, kind && n ? severityTag(kind, words) : words);
+      return kind && n ? h("button", { type: "button", class: "lc-chip", title: "Show the findings",
+        onclick: () => tabs.show("findings") }, severityTag(kind, words))
+        : h("span", { class: "lc-chip" }, words);
     }
 
     /** @type {Record<string, number>} */
