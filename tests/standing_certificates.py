@@ -215,7 +215,7 @@ def _place(
     elif fault == "unused":
         types = planned.usages[1:]
         estate.named[planned.id] = (
-            f"{planned.servers[0]} does not use the certificate for {planned.usages[0]}"
+            f"on {planned.servers[0]}, the certificate is not assigned to {planned.usages[0]}"
         )
     elif fault == "keyless":
         has_key = False

@@ -257,7 +257,7 @@ def test_a_public_ca_gets_the_domains_to_validate(planner):
     lines = [line.strip() for line in table_text.splitlines() if line.strip()]
     assert lines.count("contoso.com") == 1
     assert any(line.startswith("DNS; ") for line in lines)
-    assert "each name by itself: " in table_text
+    assert "for each name separately: " in table_text
     names = {n for one in read_manifest(planner.folder / "requests").requests
              if one.plan.issuer == "public" for n in one.plan.san}  # fmt: skip
     assert names <= set(lines)

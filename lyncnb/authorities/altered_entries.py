@@ -92,7 +92,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
-            f"the entries in the manifest have the plan digest {digest[:12]}…, but the "
-            f"requested plan has {manifest.plan_sha256[:12]}…"
+            f"the entries in the manifest have the plan digest {digest[:12]}…, but the digest "
+            f"of the requested plan is {manifest.plan_sha256[:12]}…"
         )
         yield Problem(message=message, file=NAME, hint=_HINT)

@@ -123,7 +123,7 @@ def _describe_root(certificate: Certificate, root: Certificate) -> str:
 
 def _describe_others(planned: PlannedCa) -> str:
     issuer, name = planned
-    return f"other certificates of the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
+    return f"other certificates from the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
 
 
 def fingerprint(root: Certificate) -> str:

@@ -155,7 +155,7 @@ class CertificateHistory(Table, Told):
         ]
 
     def _summary(self) -> str:
-        when = f" installed on servers on {self.on}" if self.on else ""
+        when = f" deployed to the servers on {self.on}" if self.on else ""
         number = count_of(len(self.generations), "generation")
         return f"{self.folder}: {number}{when}"
 
@@ -262,9 +262,8 @@ def _filter_by_date(
         ]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
-            f"{match.record.id}: no deployment on {', '.join(sorted(unknown))} by {day} is "
-            "recorded; certificates that were received by then and were valid on that day: "
-            f"{what}"
+            f"{match.record.id}: no deployment to {', '.join(sorted(unknown))} is recorded up "
+            f"to {day}. Certificates that were received by {day} and were valid on {day}: {what}"
         )
     return chosen, notes
 

@@ -122,7 +122,7 @@ class Demonstration:
             count += 1
         files.replace(folder / "root.pem", ca.root(), 0o644)
         told = (
-            (short, "lacks its last name"),
+            (short, "does not contain the last requested name"),
             (blind, "has no CRL distribution point"),
             (late, "has no certificate yet"),
         )

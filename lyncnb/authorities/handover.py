@@ -111,7 +111,7 @@ class Handover(Table, Told):
         if self.missing:
             lines.append(
                 f"the package does not include {self.missing}, so the CA's administrators must "
-                "ask you"
+                "ask you for this information"
             )
         if self.note:
             lines.append(f"note: {self.note}")
@@ -252,7 +252,7 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
             )
     except BundleError as error:
         return (
-            "lyncnb wrote the package but could not record it in the folder's history: "
+            "lyncnb wrote the package, but could not record this in the folder's history: "
             f"{error.message}"
         )
     return ""
@@ -328,7 +328,7 @@ def _check_templates(
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
         raise OptionsError(
-            f"{config} is one CA, but these requests are for {len(cas)} CAs: {', '.join(cas)}",
+            f"{config} is a single CA, but the requests are for {len(cas)} CAs: {', '.join(cas)}",
             hint="set the HOST\\CA NAME of each CA in plan.toml, under [ca], or write a "
             "package for one CA at a time",
         )
@@ -337,7 +337,8 @@ def _check_templates(
     if clients and not client_template and not serves:
         raise OptionsError(
             f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must have server and "
-            f"client authentication, but the template {template} is for server authentication",
+            f"client authentication, but the template {template} includes only server "
+            "authentication",
             hint="specify a template that includes both: --template clientAuth=NAME",
         )
 
@@ -441,7 +442,7 @@ def refuse_keys(name: str, data: bytes) -> None:
         kinds = set()
     if found or kinds & {Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY, Kind.PFX}:
         raise BundleError(
-            f"{name} contains a private key, so lyncnb wrote no package",
+            f"{name} contains a private key, so lyncnb did not write a package",
             hint="check the file in the request folder; a CSR never contains a private key",
         )
 

@@ -117,7 +117,9 @@ class ReceivedRequests(Table, Told):
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
         rest = (
-            f"; {count_of(left, 'request')} must still be made on another computer" if left else ""
+            f"; {count_of(left, 'request')} must still be created on another computer"
+            if left
+            else ""
         )
         return f"{count_of(len(self.requests), 'request')}: {told}{rest}"
 
@@ -238,7 +240,8 @@ def check_computer(name: str) -> None:
     """
     if name and not COMPUTER_NAME.fullmatch(name):
         raise OptionsError(
-            f'"{shown(name)}" is not a valid computer name', hint="write it as tools01.contoso.com"
+            f'"{shown(name)}" is not a valid computer name',
+            hint="enter the name as tools01.contoso.com",
         )
 
 
@@ -285,7 +288,7 @@ def _finding_fields(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, s
 
 def _explain_missing_request(file: ReturnedFile) -> str:
     if file.certificates:
-        return "the file contains a certificate; import it without --request"
+        return "the file contains a certificate; import the file without --request"
     return "; ".join(text for _, text in file.remarks) or "the file contains no request"
 
 
@@ -298,8 +301,8 @@ def _evaluate_request(
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
         message = (
             (
-                f"it matches none of the {len(waiting):,} requests that are expected from other "
-                "computers"
+                f"the request matches none of the {len(waiting):,} requests that are expected "
+                "from other computers"
             )
             if waiting
             else "no request is expected from another computer"
@@ -346,10 +349,16 @@ def _find_obstacles(
     ]
     if owners:
         yield finding(
-            "request-key-known", record.id, f"{request.file}: its public key belongs to {owners[0]}"
+            "request-key-known",
+            record.id,
+            f"{request.file}: the public key in the request belongs to {owners[0]}",
         )
     elif record.is_written or not record.key_holder:
-        where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
+        where = (
+            f"the key is on {record.key_holder}"
+            if record.key_holder
+            else "the key is in the folder"
+        )
         where = str(record.covered or where)
         yield finding("request-superseding", record.id, f"{request.file}: {where}")
 

@@ -110,11 +110,10 @@ def _report_unknown(records: Sequence[RequestRecord], name: str) -> Problem:
     if text and fitting:
         return Problem(
             message=(
-                f'"{name}" is the beginning of {len(fitting):,} request ids: '
-                f"{', '.join(fitting[:5])}"
+                f'"{name}" is a prefix of {len(fitting):,} request ids: {", ".join(fitting[:5])}'
             ),
             hint=f"enter more characters of the id, or use the pattern {name}* to select all of "
-            "them",
+            "these requests",
         )
     return Problem(
         message=f'the folder has no request, server or certificate with the name "{name}"',

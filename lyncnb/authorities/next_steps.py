@@ -158,16 +158,14 @@ def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
 
 
 def _describe_waiting(rows: Sequence[StatusRow], quoted_folder: str) -> str:
-    verb = "waits" if len(rows) == 1 else "wait"
     return (
-        f"{_name_certificates(rows)} {verb} for the CA. To send the requests: lyncnb handover "
+        f"Waiting for the CA: {_name_certificates(rows)}. To send the requests: lyncnb handover "
         f"{quoted_folder} OUT.zip. When the CA returns the certificates: lyncnb receive "
         f"{quoted_folder} FILE"
     )
 
 
 def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
-    verb = "is" if len(rows) == 1 else "are"
     if all(row.key_holder for row in rows):
         return (
             f"To request {_name_certificates(rows)}, run the scripts in steps/ on "
@@ -176,7 +174,7 @@ def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
             "FILE"
         )
     return (
-        f"{_name_certificates(rows)} {verb} not requested yet. To request: lyncnb request "
+        f"Not requested yet: {_name_certificates(rows)}. To create the requests: lyncnb request "
         f"TOPOLOGY {quoted_folder}"
     )
 

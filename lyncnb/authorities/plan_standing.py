@@ -62,7 +62,7 @@ class PlanStanding(Told):
     def words(self) -> str:
         """Return the result of the comparison as one line."""
         digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
-        plan = f"the saved plan ({digest}), evaluated for {self.plan.judged_on}"
+        plan = f"the saved plan ({digest}), evaluation date {self.plan.judged_on}"
         names = ", ".join(
             f"{approval.signer} ({approval.key}) on {approval.verified_at[:10]}"
             for approval in self.plan.approvals
@@ -70,12 +70,12 @@ class PlanStanding(Told):
         by = (
             f"approved by {names}"
             if names
-            else "not approved, because it was requested without a signature"
+            else "not approved, because the plan was requested without a signature"
         )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
         came = f"{count_of(self.certificates, 'certificate')} received"
-        refused = f", refused for {self.refused:,} requests" if self.refused else ""
+        refused = f"; {self.refused:,} requests have a refused certificate" if self.refused else ""
         agree = ", which match the plan" if self.certificates and not self.refused else ""
         stands = f" and {self.covered:,} covered by installed certificates" if self.covered else ""
         requests = f"{count_of(self.requests, 'request')}{stands}"

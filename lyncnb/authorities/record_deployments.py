@@ -110,7 +110,7 @@ def _format_line(deployment: RecordedDeployment) -> str:
     which = (
         f"generation {deployment.generation}"
         if deployment.generation
-        else "the certificate from before the request"
+        else "the certificate that was installed before the request"
     )
     what = f"{deployment.id}, {which}"
     if deployment.what == _REVOKED:
@@ -272,7 +272,7 @@ class _DeploymentRun:
             else:
                 self.notes.append(
                     f"{match.record.id} was not recorded, because it is no longer planned. To "
-                    "record it anyway, specify the request id"
+                    "record the deployment anyway, specify the request id"
                 )
         for name, pairs in by_name.items():
             for one, part in pairs:
@@ -500,9 +500,9 @@ class _DeploymentRun:
         assert part.issued is not None
         if part.issued.thumbprint_sha1.casefold() in report.unused:
             self.notes.append(
-                f"{report.source}: {report.server} has the certificate of {record.id}, generation "
-                f"{part.generation}, but does not use it for all planned usages, so lyncnb does "
-                "not record it"
+                f"{report.source}: {report.server} has the certificate of {record.id}, "
+                f"generation {part.generation}, but does not use it for all planned usages, so "
+                "lyncnb does not record the deployment"
             )
             return
         server = next(

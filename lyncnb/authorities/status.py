@@ -437,7 +437,7 @@ def _find_missing_certificate(survey: Survey, record: RequestRecord) -> Iterator
     path = record.issued.file if record.issued else ""
     if path and files.is_missing(survey.folder / path):
         hint = (
-            "restore the file from a backup, or receive it again: lyncnb receive "
+            "restore the file from a backup, or receive the certificate again: lyncnb receive "
             f"{survey.folder} FILE"
         )
         yield Problem(message=MISSING, file=path, hint=hint)
@@ -467,7 +467,7 @@ def _list_notes(
         yield (
             f"no longer in the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}; lyncnb "
             "pfx writes missing packages again, and lyncnb purge --deployed ID records that "
-            "the servers have them"
+            "the servers have the packages"
         )
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_requests(manifest, at)
@@ -484,7 +484,8 @@ def _list_notes(
         yield explain_open_disk(survey.folder)
     if manifest.team:
         yield (
-            f"this folder is shared by a team: members of the group {manifest.team} can change it"
+            f"this folder is shared by a team: members of the group {manifest.team} can change "
+            "the folder"
         )
     for key in manifest.recovery:
         if any(problem.file == LIST or key.fingerprint in problem.message for problem in problems):
@@ -533,7 +534,7 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
         made = sum(record.is_written for record in records)
         left = len(records) - made
         if made:
-            yield f"{count_of(made, 'request')} with the private key on {holder} only"
+            yield f"{count_of(made, 'request')} with a private key that is only on {holder}"
         if left:
             yield (
                 f"{count_of(left, 'certificate')} must still be requested on {holder} by the "
@@ -556,7 +557,7 @@ def _report_covered_requests(manifest: Manifest, at: datetime) -> Iterator[str]:
         else:
             yield (
                 f"{record.id} was {cover}, but is no longer covered; the next lyncnb request "
-                "writes a request for it"
+                "writes a request for this certificate"
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:

@@ -345,7 +345,7 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
     single = "; ".join(_list_kinds(today, only_the_name_itself=True))
     for domain, found in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in found)
-        also = f"; each name by itself: {single}" if single and not is_wildcard else ""
+        also = f"; for each name separately: {single}" if single and not is_wildcard else ""
         yield DomainLine(domain=domain, names=tuple(sorted(found)), methods=f"{whole}{also}")
 
 

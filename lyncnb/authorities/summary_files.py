@@ -216,7 +216,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         return
     last = manifest.plans[-1]
     plan = (
-        f"{last.shown_as} {last.shown_sha256}, evaluated for {last.judged_on}, requested on "
+        f"{last.shown_as} {last.shown_sha256}, evaluation date {last.judged_on}, requested on "
         f"{last.requested_at[:10]}"
     )
     if last.plan_sha256 != manifest.plan_sha256:

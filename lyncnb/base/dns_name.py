@@ -20,7 +20,7 @@ from . import idn
 from .pasted_text import BadName, clean_text, shown
 
 #: The beginning of the note that shows the ASCII form of a name.
-INTERNATIONAL = "international name written as"
+INTERNATIONAL = "internationalized name encoded as"
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -260,13 +260,14 @@ def _reject_other_text(text: str) -> None:
     host, colon, port = folded.partition(":")
     if colon and port.isdigit():
         raise BadName(
-            f"{shown(text)} contains a port number; a name on a certificate cannot have one",
+            f"{shown(text)} contains a port number, which is not allowed in a name on a "
+            "certificate",
             f"enter only {host}",
         )
     if any(character.isspace() for character in folded):
         raise BadName(
             f"{shown(text)} contains white space",
-            "remove the white space; use a list column to enter several names",
+            "remove the white space; to enter several names, use a list column",
         )
 
 
@@ -281,7 +282,7 @@ def _reject_address(text: str, written: str) -> None:
         return
     raise BadName(
         f"{shown(written)} is an IP address, not a name",
-        "enter the server's DNS name; Lync certificates contain only names",
+        "enter the server's DNS name; Lync certificates contain only DNS names",
     )
 
 
@@ -298,8 +299,8 @@ def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
     if not allowed:
         raise BadName(
             f"{shown(written)} is a wildcard, which is not allowed here",
-            "enter the complete host name; to use wildcards for simple URLs, set that option "
-            "in the plan",
+            "enter the complete host name; to use wildcards for simple URLs, set the option "
+            '"wildcard" in the plan',
         )
     return rest
 
@@ -340,7 +341,7 @@ def _to_ascii_label(label: str, written: str) -> str:
         raise BadName(
             f"{shown(written)} has hyphens as the third and fourth characters of a label; this "
             "form is reserved",
-            "check the spelling; only encoded international names (xn--…) use this form",
+            "check the spelling; only encoded internationalized domain names (xn--…) use this form",
         )
     return ascii_form
 

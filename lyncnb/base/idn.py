@@ -70,7 +70,8 @@ def convert_to_a_label(label: str, written: str) -> str:
         return idna.encode(label, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise BadName(
-            f"{shown(written)} is not a valid international name: {_describe_error(error)}",
+            f"{shown(written)} is not a valid internationalized domain name (IDN): "
+            f"{_describe_error(error)}",
             "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows",
         ) from None
 

@@ -57,5 +57,5 @@ def parse_json(data: bytes) -> Any:
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotJson("the same key appears twice")
+        raise NotJson("the same JSON key appears twice")
     return members

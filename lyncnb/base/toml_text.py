@@ -48,7 +48,8 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise NotToml(
             f"the file is not valid TOML: {error}",
-            'put text in quotation marks, as in hash = "sha256", and table names in brackets',
+            'enclose text in quotation marks, for example hash = "sha256", and table names in '
+            "brackets",
         ) from None
     except (RecursionError, ValueError):
         # tomllib fails if the document has thousands of brackets, or a number that is too long.

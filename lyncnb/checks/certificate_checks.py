@@ -60,8 +60,8 @@ def san_too_large_for_ad_cs(
     size = _find_size_over_limit(c, rule.limit)
     if size:
         yield (
-            f"{len(c.subject_alt_name)} names need {size:,} bytes; AD CS stores {rule.limit:,} "
-            f"({size - rule.limit:,} too many)"
+            f"the {len(c.subject_alt_name)} names need {size:,} bytes, but AD CS stores at most "
+            f"{rule.limit:,} bytes ({size - rule.limit:,} bytes too many)"
         )
 
 
@@ -72,8 +72,8 @@ def san_nearly_too_large_for_ad_cs(
     size = _find_size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
-            f"{len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes that AD CS "
-            f"stores: {rule.limit - size:,} are left"
+            f"the {len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes "
+            f"that AD CS can store; {rule.limit - size:,} bytes are left"
         )
 
 
@@ -96,7 +96,7 @@ def subject_name_not_in_san(
     # certificates with alternative names.
     if name and c.subject_alt_name and all(entry.name != name for entry in c.subject_alt_name):
         names = ", ".join(entry.name for entry in c.subject_alt_name)
-        yield f'"{name}" is missing from the alternative names: {names}'
+        yield f'"{name}" is missing from the subject alternative names: {names}'
 
 
 def wildcard_in_subject_name(
@@ -139,7 +139,7 @@ def aol_without_client_authentication(
     pool = view.pool(c)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
         usages = ", ".join(c.extended_key_usage) or "no extended key usage"
-        yield f"{view.label(c)} has only {usages}, which AOL does not accept"
+        yield f"the extended key usage of {view.label(c)} is {usages}, which AOL does not accept"
 
 
 def hash_not_listed_for_clients(
@@ -159,7 +159,7 @@ def wildcard_does_not_cover(
     wildcards = view.wildcards(c)
     if wildcards:
         for name in view.find_uncovered_names(c, rule.names):
-            yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover it'
+            yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover this name'
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
@@ -251,9 +251,12 @@ def organization_without_place(
     """Find a certificate whose subject has an organization but no location."""
     subject = c.subject
     if subject.organization and not (subject.locality or subject.state):
-        yield f"the subject {subject} has an O, but neither L nor ST"
+        yield (
+            f"the subject {subject} has an organization (O), but neither a locality (L) nor a "
+            "state or province (ST)"
+        )
     elif subject.organization and not subject.country:
-        yield f"the subject {subject} has an O, but no C"
+        yield f"the subject {subject} has an organization (O), but no country (C)"
 
 
 def place_without_organization(
@@ -262,7 +265,10 @@ def place_without_organization(
     """Find a certificate whose subject has a location but no organization."""
     subject = c.subject
     if (subject.locality or subject.state) and not subject.organization:
-        yield f"the subject {subject} has a location, but no O"
+        yield (
+            f"the subject {subject} has a locality (L) or a state or province (ST), but no "
+            "organization (O)"
+        )
 
 
 def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
@@ -280,7 +286,10 @@ def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate with client authentication as an extended key usage."""
     if "clientAuth" in c.extended_key_usage:
-        yield f"{view.label(c)} has client authentication; its names are {join_first(c.names, 3)}"
+        yield (
+            f"{view.label(c)} includes client authentication; the names on the certificate "
+            f"are {join_first(c.names, 3)}"
+        )
 
 
 def unit_on_public_certificate(
@@ -288,7 +297,10 @@ def unit_on_public_certificate(
 ) -> Iterator[str]:
     """Find a certificate whose subject has an organizational unit."""
     if c.subject.organizational_unit:
-        yield f'the subject {c.subject} has the OU "{c.subject.organizational_unit}"'
+        yield (
+            f"the subject {c.subject} has the organizational unit (OU) "
+            f'"{c.subject.organizational_unit}"'
+        )
 
 
 def no_san_on_public_certificate(
@@ -297,7 +309,8 @@ def no_san_on_public_certificate(
     """Find a certificate without alternative names."""
     if not c.subject_alt_name:
         yield (
-            f"{view.label(c)} has the subject name {c.subject.common_name}, but no alternative name"
+            f"{view.label(c)} has the subject name {c.subject.common_name}, but no subject "
+            "alternative name"
         )
 
 
@@ -307,7 +320,7 @@ def common_name_not_a_san_on_public_certificate(
     """Find a certificate whose common name is not among its alternative names."""
     name = c.subject.common_name
     if name and c.subject_alt_name and name not in c.names:
-        yield f'"{name}" is not one of the {len(c.names)} alternative names'
+        yield f'"{name}" is not one of the {len(c.names)} subject alternative names'
 
 
 def validity_asked_over_limit(
@@ -316,7 +329,10 @@ def validity_asked_over_limit(
     """Find a certificate whose planned validity exceeds the limit on the planned issue date."""
     days = view.plan.options.validity_for(c.issuer)
     if days and days > rule.limit:
-        yield f"{days:,} days are planned; on that day the limit is {rule.limit:,} days"
+        yield (
+            f"a validity of {days:,} days is planned, but a certificate that is issued on the "
+            f"planned date can be valid for at most {rule.limit:,} days"
+        )
 
 
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
@@ -339,7 +355,9 @@ def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name with an internationalized label in its encoded form (``xn--…``)."""
-    return f'"{name}" is the encoded form of an internationalized name' if name.is_idn else ""
+    return (
+        f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
+    )
 
 
 def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:

@@ -224,7 +224,7 @@ def _is_for_one_certificate(rule: CheckRule) -> bool:
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))
         raise RulesError(
-            f'the check "{rule.code}" names the function "{name}", which does not exist',
+            f'the check "{rule.code}" specifies the function "{name}", which does not exist',
             hint=f"set `test` to one of: {known}",
         )
     return is_of_one

@@ -133,11 +133,11 @@ class ScenarioComparison(Table):
         rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
         words = f"{MARK.strip()} marks a value that differs from “{self.names[0]}”."
         if not other:
-            words = "All options and counts are the same."
+            words = "All options and counts are the same in all scenarios."
         parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
         if alike:
             same = [(fact.of, fact.what, *fact.values) for fact in alike]
-            heading = f"{len(alike)} options and counts are the same"
+            heading = f"{len(alike)} options and counts are the same in all scenarios"
             parts.append(folded(heading, rows_to_html(headings, same)))
         return "\n".join(parts)
 

@@ -105,7 +105,7 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
         elif any(other.fqdn == name for other in view.find_pools_by_name(name)):
             what = "the name of another pool"
         elif name in members and (members[name] is not pool or len(pool.computers) > 1):
-            what = f"a server of {members[name].fqdn}"
+            what = f"a server in the pool {members[name].fqdn}"
         elif others := [other.fqdn for other in internal[name] if other is not pool]:
             what = f"the internal web name of {others[0]}"
         else:
@@ -118,8 +118,11 @@ def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.find_pools_with_trait("publishes_web"):
         inside = pool.web_internal_fqdn or pool.fqdn
         if inside == pool.web_external_fqdn:
-            what = "which is also its internal web name"
-            yield view.place(pool), f'web_external_fqdn of {pool.fqdn} is "{inside}", {what}'
+            message = (
+                f'web_external_fqdn of {pool.fqdn} is "{inside}", which is also the internal web '
+                "name of the pool"
+            )
+            yield view.place(pool), message
 
 
 def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
@@ -142,7 +145,10 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
             own = certificate.ca or f"a CA of type {certificate.issuer}"
             yield (
                 certificate.id,
-                f"{view.label(certificate)} is from {own}, the others are from {whose}",
+                (
+                    f"{view.label(certificate)} is from {own}, but the certificates of the "
+                    f"internal servers are from {whose}"
+                ),
             )
 
 
@@ -240,14 +246,17 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
         if key.lower() not in known:
             yield (
                 servers[0],
-                (f'the issuer of {_join_names(servers)} is for "{key}", which is not a usage'),
+                (
+                    f'the issuer column of {_join_names(servers)} has a value for "{key}", which '
+                    "is not a usage"
+                ),
             )
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a usage that no certificate of the server has."""
     for role, key, servers in find_unused_issuer_keys(view):
-        words = f'issuer of {_join_names(servers)} is for "{key}"'
+        words = f'the issuer column of {_join_names(servers)} has a value for "{key}"'
         yield servers[0], f"{words}, but the role {role} does not have this usage"
 
 
@@ -342,7 +351,7 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
                 reported.add((pool.fqdn, usage))
                 yield (
                     view.place(pool),
-                    (f'{name} is for "{usage}", a usage that {pool.fqdn} does not have'),
+                    (f'{name} has a value for "{usage}", a usage that {pool.fqdn} does not have'),
                 )
 
 

@@ -128,7 +128,10 @@ def acceptance_counts_for_nothing(
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield (
                 place,
-                f"{code} is accepted only for {ids}, but the finding is on another certificate",
+                (
+                    f"{code} is accepted only for {ids}, but the finding applies to another "
+                    "certificate"
+                ),
             )
         elif not findings and code != LATE and code not in returned_checks():
             yield place, format_unneeded_acceptance(code)

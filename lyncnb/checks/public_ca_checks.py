@@ -63,7 +63,7 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
         if m.discouraged and m.discouraged <= view.on and not (m.until and m.until <= view.on):
             kinds.setdefault(m.discouraged, []).append(m.by)
     words += [
-        f"CAs should no longer use {' and '.join(dict.fromkeys(by))} (since {day})"
+        f"since {day}, CAs should no longer use {' and '.join(dict.fromkeys(by))}"
         for day, by in sorted(kinds.items())
     ]
     if certificates and words:
@@ -84,7 +84,7 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
             certificates.append(certificate)
             names += affected
     if certificates:
-        yield certificates[0].id, f"a file on a web server does not validate {_join_names(names)}"
+        yield certificates[0].id, f"a file on a web server cannot validate {_join_names(names)}"
 
 
 def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
@@ -92,8 +92,11 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.find_certificates(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
-        tags = "the tags issue and issuewild" if wild else "the tag issue"
-        yield certificates[0].id, f"CAs read {tags} in {_join_names(view.list_domains(rule))}"
+        tags = "the issue and issuewild tags" if wild else "the issue tag"
+        yield (
+            certificates[0].id,
+            (f"CAs read {tags} in the CAA records of {_join_names(view.list_domains(rule))}"),
+        )
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
@@ -139,13 +142,13 @@ def _join_names(names: Iterable[str]) -> str:
 # These messages belong to checks that report only the domains or the number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
-        "CAs read the parameters accounturi and validationmethods in {domains}"
+        "CAs read the parameters accounturi and validationmethods in the CAA records of {domains}"
     ),
     "zones_concerned": "this applies to {domains}",
     "certificates_concerned": "this applies to {certificates}",
     "dnssec_of_zones": "CAs check DNSSEC signatures in {domains}",
     "zones_seen_from_many_places": "CAs query {domains} from {limit} remote locations and from "
-    "their own",
+    "their own location",
     "replacement_within_24_hours": "you must be able to replace {certificates} within 24 hours",
 }
 

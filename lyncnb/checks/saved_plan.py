@@ -133,12 +133,12 @@ class SavedPlan(Table):
     @property
     def identity(self) -> str:
         """The path, the evaluation date, and the SHA-256, which together identify the file."""
-        return f"{self.path}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
+        return f"{self.path}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
 
     def _summary(self) -> str:
         return (
             f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
-            f"{self.plan.rules.title}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
+            f"{self.plan.rules.title}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
         )
 
     def __repr__(self) -> str:
@@ -241,14 +241,14 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         is_other = document.values["rules"] != compute_rule_digests(rules) or libraries
         if document.is_whole and is_other:
             raise PlanOutdated(
-                f"{path.name}: the plan was saved with different rules, and the installed rules "
-                "cannot plan it",
+                f"{path.name}: the plan was saved with different rules, and lyncnb cannot "
+                "create the plan with the installed rules",
                 problems=(*libraries, *problems),
                 hint=_HINT_OUTDATED,
             ) from None
         altered = () if document.is_whole else (Problem(message=f"the file {ALTERED}"),)
         raise PlanAltered(
-            f"{path.name}: lyncnb cannot plan again from this file",
+            f"{path.name}: lyncnb cannot compute the plan again from this file",
             problems=(*altered, *problems),
             hint=_HINT,
         ) from None
@@ -350,17 +350,19 @@ def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ite
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
             words = "; ".join(
-                f"“{_describe(old.get(key))}”, now “{_describe(new[key])}”" for key in changed
+                f"“{_describe(old.get(key))}” and is now “{_describe(new[key])}”" for key in changed
             )
-            yield f"finding {old['code']} about {old.get('about') or 'the deployment'} says {words}"
+            about = old.get("about") or "the deployment"
+            yield f"the text of the finding {old['code']} about {about} was {words}"
     for old, new in zip(before["reasons"], after["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
                 was, now = _describe(old.get(key)), _describe(new[key])
-                yield f"rule {old['rule']} says “{was}”, now “{now}”"
+                yield f"the text of the rule {old['rule']} was “{was}” and is now “{now}”"
     for key in ("title", "read_me"):
         if before[key] != after[key]:
-            yield f"{key} says “{_describe(before[key])}”, now “{_describe(after[key])}”"
+            was, now = _describe(before[key]), _describe(after[key])
+            yield f"the text of {key} was “{was}” and is now “{now}”"
 
 
 def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
@@ -393,7 +395,7 @@ def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iter
 def _compare_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
-            yield Problem(message=f"the installed rules {name} differ from those in the file")
+            yield Problem(message=f"the installed rules {name} differ from the rules in the file")
 
 
 def _compare_entries(

@@ -105,7 +105,7 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
                 elif other.startswith(url + "/"):
                     yield (
                         view.find_first_server(site),
-                        f'{column} "{url}" is the beginning of {other_column} "{other}"',
+                        f'{column} "{url}" is a prefix of {other_column} "{other}"',
                     )
 
 
@@ -117,7 +117,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
             if url.host in domains:
                 yield (
                     view.find_first_server(site),
-                    f"{name} {url.url} has the SIP domain {url.host} as its host",
+                    f"{name} {url.url} has the SIP domain {url.host} as the host name",
                 )
 
 

@@ -21,13 +21,13 @@ _LINES_SHOWN = 200
 @click.argument("saved_plan", metavar="FILE")
 @click.option(
     "--key", required=True, metavar="ID",
-    help="Path of the SSH key that signs, e.g. ~/.ssh/id_ed25519, or of the .pub file of a key "
-         "in an SSH agent. ssh-keygen asks for the passphrase.",
+    help="Path of the SSH key that signs the plan, e.g. ~/.ssh/id_ed25519, or path of the .pub "
+         "file of a key in an SSH agent. ssh-keygen prompts for the passphrase.",
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="DIGEST",
-    help="SHA-256 digest of the plan to sign, or its first 12 or more digits. Required if "
-         "there is no terminal.",
+    help="SHA-256 digest of the plan to sign, or at least the first 12 digits of the digest. "
+         "Required if there is no terminal.",
 )  # fmt: skip
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own rules, if the plan uses them."
@@ -76,7 +76,9 @@ def approve_command(
     write_lines(totals(saved.plan, saved.findings), saved.identity, str(approved))
     if saved.open_errors:
         number = count_of(len(saved.open_errors), "error")
-        note(f"note: the plan has {number} that are not accepted, so lyncnb request refuses it")
+        note(
+            f"note: the plan has {number} that are not accepted, so lyncnb request refuses the plan"
+        )
     else:
         path = shlex.quote(saved_plan)
         write_next(
@@ -92,8 +94,8 @@ def _confirm_digest(saved: SavedPlan) -> str:
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise ApprovalError(
-            f"{saved.identity}: the plan is not confirmed, and lyncnb cannot ask without a "
-            "terminal",
+            f"{saved.identity}: the plan is not confirmed, and lyncnb cannot ask for "
+            "confirmation without a terminal",
             hint=f"read the plan, then run: {saved.approve_line} --confirm {saved.sha256}",
         )
     for planned in saved.plan.certificates[:_LINES_SHOWN]:

@@ -42,8 +42,8 @@ _FILES_SHOWN = 200
 @click.argument("new", metavar="NEW")
 @click.option(
     "--options", "options_file", metavar="plan.toml",
-    help="Planning options for OLD and NEW, if they are tables. By default, lyncnb uses the "
-         "default options.",
+    help="Planning options for OLD and NEW, if OLD and NEW are tables. If omitted, the default "
+         "options apply.",
 )  # fmt: skip
 @click.option("--old-options", metavar="plan.toml", help="Planning options for OLD only.")
 @click.option("--new-options", metavar="plan.toml", help="Planning options for NEW only.")
@@ -93,7 +93,8 @@ def compare_command(
     for path, own in sides:
         if own and _is_planned_file(path):
             raise UsageProblem(
-                f"{path} is already planned, so it takes no options", hint="leave the options out"
+                f"{path} already contains a plan, so you cannot specify options",
+                hint="omit the options",
             )
         choices = own or (None if is_scenario(path) else options_file)
         plans.append(plan_of(path, product, choices, on))
@@ -143,7 +144,7 @@ def plan_of(
                 record = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
                 recorded = record.recorded()
                 note(
-                    f"note: {path} was planned with other rules, so lyncnb compares the "
+                    f"note: {path} was planned with different rules, so lyncnb compares the "
                     "recorded certificates instead of planning them again"
                 )
                 return recorded, recorded.findings
@@ -174,7 +175,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
         write_lines(*map(str, comparison.differences[:_DIFFERENCES_SHOWN]))
         if comparison.differences[_DIFFERENCES_SHOWN:]:
             left = len(comparison.differences) - _DIFFERENCES_SHOWN
-            write(f"… and {left:,} more; use --json to list all")
+            write(f"… and {left:,} more; to list all, use --json")
         write_lines(comparison.summary())
     return 0 if comparison.is_empty else 1
 
@@ -196,8 +197,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 )
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder. If it records a key as compromised, the certificate of that key does "
-         "not cover a planned certificate.",
+    help="Request folder. If the folder records a key as compromised, the certificate of that "
+         "key does not cover a planned certificate.",
 )  # fmt: skip
 @add_force_option
 def asis_command(

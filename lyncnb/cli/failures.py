@@ -91,7 +91,7 @@ def format_message(error: LyncnbError) -> list[str]:
         lines.extend(f"  {line}" for line in str(problem).splitlines())
     if len(error.problems) > _PROBLEMS_SHOWN:
         left = len(error.problems) - _PROBLEMS_SHOWN
-        lines.append(f"  … and {left:,} more; use --json to list all")
+        lines.append(f"  … and {left:,} more; to list all, use --json")
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return lines

@@ -75,8 +75,8 @@ def _make_table_change(
     expected = fixed_plan.plan.topology
     if (again.columns, again.cells) != (expected.columns, expected.cells):
         raise TopologyError(
-            f"lyncnb cannot fix {topology}, because the file has changed since it was read or "
-            "has an unusual format",
+            f"lyncnb cannot fix {topology}, because the file has changed since lyncnb read it, "
+            "or has an unusual format",
             hint="run the command again, or change the cells yourself",
         )
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
@@ -117,8 +117,8 @@ def show(fixed_plan: FixedPlan, changes: Changes) -> None:
         write_lines(*(f"  {line}" for line in change.lines))
     if changes.by_hand:
         write_lines(
-            "Change these cells yourself, because lyncnb writes fixes only into CSV files. "
-            "lyncnb convert makes a CSV file:"
+            "Change these cells yourself, because lyncnb writes fixes only to CSV files. To "
+            "create a CSV file, run lyncnb convert:"
         )
         write_lines(*(f"  {line}" for line in changes.by_hand))
     write()
@@ -138,8 +138,8 @@ def is_agreed(*, yes: bool) -> bool:
         return True
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "--fix asks before it writes, but there is no terminal to ask on",
-            hint="add --yes to write these changes, or --json to list them only",
+            "--fix asks for confirmation, but there is no terminal",
+            hint="add --yes to write these changes, or --json to only list the changes",
         )
     return click.confirm("Write these changes?", err=True)
 
@@ -165,7 +165,8 @@ def write_changes(changes: Changes) -> None:
             )
         if _read_file(str(change.path)) != change.before:
             raise OutputError(
-                f"{change.path} has changed since lyncnb read it, so lyncnb did not write it",
+                f"{change.path} has changed since lyncnb read it, so lyncnb did not change the "
+                "file",
                 hint="run the command again",
             )
     for change in changes.files:
@@ -189,4 +190,6 @@ def _back_up(change: Change, mode: int) -> Path:
         if not path.exists() and not path.is_symlink():
             files.write_new(path, change.before, mode)
             return path
-    raise OutputError(f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove some of them")
+    raise OutputError(
+        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove some of these files"
+    )

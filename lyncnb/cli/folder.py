@@ -58,18 +58,18 @@ _NEEDS_ATTENTION = 3
 @click.argument("folder", metavar="FOLDER", required=False)
 @click.option(
     "--plan", "saved_plan", metavar="FILE",
-    help="Write the requests of a saved plan instead of TOPOLOGY. lyncnb makes the plan in "
-         "FILE again, and refuses FILE if the result differs.",
+    help="Write the requests of the saved plan in FILE instead of TOPOLOGY. lyncnb computes "
+         "the plan again, and refuses FILE if the result differs.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="With --plan: require a valid signature in FILE.sig by a person in this allowed "
-         "signers file of ssh-keygen.",
+    help="With --plan: require a valid signature in FILE.sig. This allowed signers file of "
+         "ssh-keygen must list the signer.",
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help="Reason for writing an unapproved plan into a FOLDER whose plan was approved. FOLDER "
-         "records the reason.",
+    help="Reason for writing an unapproved plan to a FOLDER that contains an approved plan. "
+         "FOLDER records the reason.",
 )  # fmt: skip
 @click.option(
     "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
@@ -77,7 +77,8 @@ _NEEDS_ATTENTION = 3
 @add_json_option
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N",
-    help="Number of threads or processes. With --cluster: number of requests at the same time.",
+    help="Number of threads or processes. With --cluster: number of requests that are created "
+         "at the same time.",
 )  # fmt: skip
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
@@ -86,8 +87,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
-    help="Make this request again although nothing changed. Requires --reason. You can repeat "
-         "this option.",
+    help="Create this request again, even if nothing changed. Requires --reason. You can "
+         "repeat this option.",
 )  # fmt: skip
 @click.option(
     "--reason",
@@ -97,13 +98,13 @@ _NEEDS_ATTENTION = 3
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
-    help="File of installed certificates (lyncnb asis --save FILE.json). lyncnb makes no "
-         "request for each --reuse ID.",
+    help="List of installed certificates (from lyncnb asis --save FILE.json). lyncnb creates "
+         "no request for each --reuse ID.",
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help="Make no request for ID, because an installed certificate covers it and its key is "
-         "available. You can repeat this option.",
+    help="Create no request for ID, because an installed certificate with an available key is "
+         "used instead. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
@@ -116,8 +117,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help="Make the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). Only "
-         "this option opens a network connection. A scheduler on another computer needs a "
+    help="Generate the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). "
+         "Only this option opens a network connection. A scheduler on another computer needs a "
          "tls:// address.",
 )  # fmt: skip
 @click.option(
@@ -246,7 +247,7 @@ def _split_arguments(
     if folder is not None:
         raise click.UsageError("--plan already contains the table, so specify only FOLDER")
     if options_file is not None:
-        raise click.UsageError("--plan already contains the options, so leave --options out")
+        raise click.UsageError("--plan already contains the options, so omit --options")
     return "", topology
 
 
@@ -299,7 +300,9 @@ def _show_approval(
     for text in saved.reworded[:_REWORDED_SHOWN]:
         note(f"note: the wording changed since the approval: {text}")
     if len(saved.reworded) > _REWORDED_SHOWN:
-        note(f"note: … and {len(saved.reworded) - _REWORDED_SHOWN:,} more texts were reworded")
+        note(
+            f"note: {len(saved.reworded) - _REWORDED_SHOWN:,} more texts changed since the approval"
+        )
 
 
 @contextmanager
@@ -321,7 +324,7 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 
     for code in accept:
         if code not in list_all_checks(plan.rules):
-            raise click.UsageError(f'--accept: there is no finding with the code "{code}"')
+            raise click.UsageError(f'--accept: no finding has the code "{code}"')
 
 
 @click.command("renew")
@@ -329,8 +332,8 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--due", is_flag=True,
-    help="Renew every certificate that is due and has no replacement in progress. Specify no "
-         "NAME.",
+    help="Renew every certificate that is due and has no replacement in progress. Do not "
+         "specify NAME.",
 )  # fmt: skip
 @click.option(
     "--reason",
@@ -341,18 +344,18 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 )
 @click.option(
     "--compromised", is_flag=True,
-    help="Use this if the key may be compromised. FOLDER then also records that the CA must "
-         "revoke the certificate in use.",
+    help="Use this option if the key may be compromised. FOLDER then also records that the CA "
+         "must revoke the certificate in use.",
 )  # fmt: skip
 @click.option(
     "--withdraw", is_flag=True,
     help="Withdraw a request that is waiting for its certificate. On a terminal, lyncnb asks "
-         "first.",
+         "for confirmation first.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Allowed signers file of ssh-keygen. Required if the plan of FOLDER was approved: its "
-         "signer must still be valid.",
+    help="Allowed signers file of ssh-keygen. Required if the plan in FOLDER was approved, "
+         "because the signer must still be allowed to sign.",
 )  # fmt: skip
 @click.option(
     "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
@@ -415,8 +418,10 @@ def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "specify NAME (an ID, a server or a pattern) or --due, not both"
             if names
-            else "specify what to renew: NAME (an ID, a server or a pattern), or --due for"
-            " everything that is due"
+            else (
+                "specify the certificates to renew: NAME (an ID, a server or a pattern), or "
+                "--due for all certificates that are due"
+            )
         )
     if choices["due"] and choices["compromised"]:
         raise click.UsageError("--compromised needs the NAME of a certificate instead of --due")
@@ -525,7 +530,7 @@ def _describe_change(change: Change) -> tuple[str, str]:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Show which certificates the servers of NAME, or all servers, had on this date.",
+    help="Show the certificates that the servers in NAME, or all servers, had on this date.",
 )  # fmt: skip
 @add_json_option
 @click.option(
@@ -533,17 +538,17 @@ def _describe_change(change: Change) -> tuple[str, str]:
     help="Open every key, and rebuild the manifest from the keys and requests.",
 )  # fmt: skip
 @click.option(
-    "--calendar", metavar="FILE.ics", help="Write the renewal dates to a calendar file too."
+    "--calendar", metavar="FILE.ics", help="Also write the renewal dates to a calendar file."
 )
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Verify who approved the plan, against this allowed signers file of ssh-keygen.",
+    help="Verify the approval of the plan with this allowed signers file of ssh-keygen.",
 )  # fmt: skip
 @click.option(
     "--all",
     "is_all",
     is_flag=True,
-    help="List superseded generations too, and certificates that are no longer in the plan.",
+    help="Also list superseded generations, and certificates that are no longer in the plan.",
 )
 @add_force_option
 @add_passphrase_option
@@ -706,8 +711,8 @@ def rekey_command(
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
-            "there is no new passphrase, and no terminal to ask for it",
-            hint="specify a file that contains it: --new-passphrase-file FILE",
+            "no new passphrase was specified, and lyncnb cannot prompt for it without a terminal",
+            hint="specify a file that contains the new passphrase: --new-passphrase-file FILE",
         )
     if is_asked and passphrase_file is None:
         whose = "Enter the recovery key's passphrase." if with_recovery else ""
@@ -757,7 +762,7 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
 @click.option(
     "--deployed", multiple=True, metavar="ID",
     help="Also remove the key and package of this request, because they are installed on all "
-         "its servers. You can repeat this option.",
+         "servers of the request. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="TOKEN", help="Remove exactly the files that an earlier run listed."

@@ -56,7 +56,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
         answers = GuideAnswers.from_toml(Path(answers_file))
     elif sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "guide asks questions, but there is no terminal to ask on",
+            "lyncnb guide asks questions, but there is no terminal",
             hint="run the command in a terminal, or use answers from a file: --answers FILE.toml",
         )
     else:
@@ -177,9 +177,9 @@ def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> Non
     write()
     write_lines(*first.remarks)
     write_lines(*first.told_findings)
-    write_lines(f"{first.totals} The certificates have {first.names:,} different names.")
+    write_lines(f"{first.totals} The certificates contain {first.names:,} different names.")
     write()
-    write("To make the same plan in Python:")
+    write("To create the same plan in Python:")
     # The code is not wrapped, so that users can copy it.
     write(textwrap.indent(first.python, "  "))
     write("Questions and results of Microsoft's Planning Tool that are not in lyncnb guide:")

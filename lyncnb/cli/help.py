@@ -16,10 +16,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Notebooks",
         (
             ("lab", "set up a workspace and open the planning notebook in JupyterLab"),
-            ("run", "run a notebook without a browser; writes the executed copy and a page"),
+            ("run", "run a notebook without a browser, and write the executed copy and a page"),
             ("dash", "open the planning page in a browser, without a notebook"),
-            ("share", "export a notebook as a static page; refuses secrets"),
-            ("clean", "remove widget state from notebooks; refuses secrets"),
+            ("share", "export a notebook as a static page, unless the notebook contains secrets"),
+            ("clean", "remove widget state from notebooks that contain no secrets"),
         ),
     ),
     (
@@ -41,7 +41,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
                 "trust",
                 (
                     "show the roots that each server needs, and the certificate that each "
-                    "one presents"
+                    "server presents"
                 ),
             ),
             ("forecast", "show when to order, renew and roll over each certificate"),
@@ -55,7 +55,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("request", "write keys, certificate signing requests and the summary"),
             ("status", "show the state of each request"),
-            ("renew", "make new keys and requests from the plan in the folder"),
+            ("renew", "create new keys and requests from the plan in the folder"),
             ("handover", "package the requests for a CA, without keys"),
             ("receive", "match issued certificates to requests, and compare them with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),
@@ -63,7 +63,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deployed", "record which certificates are installed on their servers"),
             ("rekey", "change the folder's passphrase or its recovery keys"),
             ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
-            ("purge", "list, then remove files that no server uses any more"),
+            ("purge", "list, and then remove, files that no server uses any more"),
         ),
     ),
 )

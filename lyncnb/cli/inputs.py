@@ -33,7 +33,7 @@ def plan_arguments(command: _Command) -> _Command:
         "--options",
         "options_file",
         metavar="plan.toml",
-        help="Planning options. By default, lyncnb uses the default options, and reports a "
+        help="Planning options. If omitted, the default options apply, and lyncnb reports a "
         "TOPOLOGY.plan.toml that it did not read.",
     )(command)
     command = click.option(
@@ -77,7 +77,7 @@ def add_passphrase_option(command: _Command) -> _Command:
         "--passphrase-file",
         metavar="FILE",
         help="File whose first line is the folder's passphrase. By default, lyncnb uses the "
-        "environment variable LYNCNB_PASSPHRASE, or asks.",
+        "environment variable LYNCNB_PASSPHRASE, or prompts for the passphrase.",
     )(command)
 
 
@@ -140,9 +140,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
     from ..rules.rule_files import load_rules
 
     if options_file:
-        raise UsageProblem(
-            f"the scenario {folder} already contains options", hint="leave --options out"
-        )
+        raise UsageProblem(f"the scenario {folder} already contains options", hint="omit --options")
     # The product can add columns and roles to tables, so lyncnb loads it first.
     rules = load_rules(product) if product else None
     scenario = open_scenario(folder)
@@ -188,7 +186,7 @@ def parse_date(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageProblem(f'"{text}" is not a date', hint="write it as 2027-03-15") from None
+        raise UsageProblem(f'"{text}" is not a date', hint="enter the date as 2027-03-15") from None
 
 
 def _note_unused_options(topology: str) -> None:
@@ -205,7 +203,7 @@ def note_clean_ups(table: Topology) -> None:
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
-        note(f"note: … and {len(table.notes) - _NOTES_SHOWN:,} more such clean-ups")
+        note(f"note: {len(table.notes) - _NOTES_SHOWN:,} more values were changed in a similar way")
 
 
 def get_passphrase(

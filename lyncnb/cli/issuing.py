@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     metavar="X",
     help="Include only requests for this issuer: internal, public, or the name of a CA.",
 )
-@click.option("--site", metavar="X", help="Include only requests of this site.")
-@click.option("--pool", default="", metavar="X", help="Include only requests of this pool.")
+@click.option("--site", metavar="X", help="Include only requests for this site.")
+@click.option("--pool", default="", metavar="X", help="Include only requests for this pool.")
 @click.option(
     "--template", "templates", multiple=True, metavar="[clientAuth=]NAME",
     help="Name (not display name) of the AD CS certificate template (default: WebServer). For "
@@ -105,14 +105,15 @@ def handover_command(
 )  # fmt: skip
 @click.option(
     "--request", "requests", multiple=True, metavar="FILE.req",
-    help="A request that was made on the computer that stores its key. lyncnb compares it with "
-         "the plan and adds it to FOLDER. You can repeat this option.",
+    help="A request that was created on the computer that stores the private key. lyncnb "
+         "compares the request with the plan and adds it to FOLDER. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request: the computer that stores the key, if the request does not name it.",
+    help="With --request: the computer that stores the key, if the request does not contain "
+    "the computer's name.",
 )
 @add_json_option
 def receive_command(
@@ -140,8 +141,8 @@ def receive_command(
     if requests:
         if files:
             raise click.UsageError(
-                "with --request, specify no certificates. Run the command a "
-                "second time for the certificates"
+                "do not specify certificates together with --request. Run the command a second "
+                "time for the certificates"
             )
         return _receive_requests(folder, requests, computer, accept, as_json)
     if computer:
@@ -278,7 +279,7 @@ def _show_until_enter(password: str) -> None:
     """Show a password until the user presses Enter, then erase it from the screen."""
     sys.stdout.write(f"{password}\n")
     sys.stdout.flush()
-    click.prompt("Press Enter to hide it", default="", show_default=False, err=True)
+    click.prompt("Press Enter to hide the password", default="", show_default=False, err=True)
     # This escape sequence moves the cursor up two lines and clears the rest of the screen.
     sys.stdout.write("\x1b[2A\x1b[J")
 
@@ -287,8 +288,8 @@ def _show_until_enter(password: str) -> None:
 @click.argument("folder", metavar="FOLDER|TOPOLOGY")
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Write only the checklist, to a .md or .html file. With --request-on-server: the "
-         "request folder.",
+    help="Write only the checklist, to a .md or .html file. With --request-on-server: path of "
+         "the request folder.",
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
@@ -301,7 +302,7 @@ def _show_until_enter(password: str) -> None:
 )  # fmt: skip
 @click.option(
     "--request-on-server", is_flag=True,
-    help="Write scripts that make the requests of TOPOLOGY on a computer with the Lync "
+    help="Write scripts that create the requests for TOPOLOGY on a computer with the Lync "
          "administrative tools.",
 )  # fmt: skip
 @click.option(
@@ -326,13 +327,14 @@ def _show_until_enter(password: str) -> None:
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request-on-server: the computer that will make the requests, if you know it.",
+    help="With --request-on-server: the computer that will create the requests, if you know it.",
 )
 @click.option(
     "--renew",
     multiple=True,
     metavar="ID",
-    help="With --request-on-server: request ID again although nothing changed. Requires --reason.",
+    help="With --request-on-server: create the request ID again, even if nothing changed. "
+    "Requires --reason.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
 @add_force_option
@@ -476,7 +478,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 @click.option(
     "--on", metavar="DATE",
     help="The date of the installation, e.g. 2027-03-15 (default: today). The date cannot be "
-         "in the future. With NAME, it replaces a recorded date.",
+         "in the future. With NAME, this date replaces a recorded date.",
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..jupyter.notebook_files import Notebook
 
 _no_browser = click.option(
-    "--no-browser", is_flag=True, help="Print the address instead of opening a browser."
+    "--no-browser", is_flag=True, help="Print the address of the page instead of opening a browser."
 )
 _port = click.option(
     "--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface."
@@ -36,7 +36,7 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
     path = folder or DEFAULT_FOLDER
     if not os.path.exists(path):
-        note(f"To make a table of your servers: lyncnb guide {path}")
+        note(f"To create a table of your servers: lyncnb guide {path}")
     open_lab(path, browser=not no_browser, port=port)
     return 0
 
@@ -72,7 +72,9 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     write(f"  executed copy: {done.executed}")
     write(f"  static page:   {done.page}")
     for folder in done.request_folders:
-        write(f"  request folder: {folder} (its summary.html shows what to do next)")
+        write(
+            f"  request folder: {folder} (open summary.html in this folder to see what to do next)"
+        )
     return 0
 
 
@@ -109,10 +111,12 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     "--clean", is_flag=True,
     help="First remove widget state, timings and local paths from the notebook itself.",
 )  # fmt: skip
-@click.option("--pdf", is_flag=True, help="Write the page as PDF too, with an installed Chromium.")
 @click.option(
-    "--no-code", is_flag=True, help="Leave out the code (by default, the code is folded)."
+    "--pdf",
+    is_flag=True,
+    help="Also write the page as a PDF file. This requires an installed Chromium browser.",
 )
+@click.option("--no-code", is_flag=True, help="Omit the code. By default, the code is collapsed.")
 @click.option(
     "--rerun", is_flag=True,
     help="First run the notebook file in a new kernel, so that all outputs show the same plan. "
@@ -178,8 +182,8 @@ def _rerun(notebook: str, passphrase_file: str | None) -> Notebook:
 @click.argument("notebooks", metavar="NOTEBOOK…", nargs=-1, required=True)
 @click.option(
     "--png", is_flag=True,
-    help="Write each figure as PNG, with an installed Chromium. Sites such as GitHub show only"
-    " PNG.",
+    help="Write each figure as a PNG image, because sites such as GitHub show only PNG images. "
+         "This requires an installed Chromium browser.",
 )  # fmt: skip
 def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     """Remove widget state and local paths from notebooks, and keep the static outputs.

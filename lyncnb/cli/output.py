@@ -288,7 +288,8 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         cancel.set()
         note(
-            "lyncnb stops when the keys in progress are written; press Ctrl-C again to stop at once"
+            "lyncnb stops when the keys in progress are written; to stop immediately, press "
+            "Ctrl-C again"
         )
 
     before = signal.signal(signal.SIGINT, stop)

@@ -149,7 +149,7 @@ def _read_given_plan(
     if any(choices):
         raise UsageProblem(
             f"{path} is a saved plan and already contains options and an evaluation date",
-            hint="leave --options, --on and --save out, or specify the table",
+            hint="omit --options, --on and --save, or specify the table",
         )
     if product is not None:
         load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
@@ -179,9 +179,10 @@ def _note_saved(saved: SavedPlan) -> None:
 @click.option(
     "--fix", "wants_fix", is_flag=True,
     help="Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes and "
-         "asks first. The old version stays as FILE.bak. With --json, fixes are only listed.",
+         "asks for confirmation. The old version is kept as FILE.bak. With --json, lyncnb only "
+         "lists the fixes.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="With --fix: write the changes without asking.")
+@click.option("--yes", is_flag=True, help="With --fix: write the changes without confirmation.")
 @click.option(
     "-v",
     "--verbose",
@@ -207,7 +208,7 @@ def check_command(
     from ..plan.scenarios import is_scenario
 
     if yes and not wants_fix:
-        raise UsageProblem("--yes needs --fix", hint="leave --yes out, or add --fix")
+        raise UsageProblem("--yes needs --fix", hint="omit --yes, or add --fix")
     if wants_fix and is_scenario(topology):
         raise UsageProblem(
             f"{topology} is a scenario, but --fix changes a table and its options",
@@ -347,7 +348,7 @@ def _find_rule(code: str, product: str) -> CheckRule:
         return known[wanted]
     similar = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
     raise LyncnbError(
-        f'there is no finding with the code "{code}"',
+        f'no finding has the code "{code}"',
         hint=f"did you mean {', '.join(similar)}?"
         if similar
         else "use a code that lyncnb check or lyncnb receive shows in brackets",
@@ -417,7 +418,9 @@ def _write_findings(
         write()
     notices = findings.counts()["notice"]
     if is_plan and notices and not verbose:
-        write_lines(f"{count_of(notices, 'notice')}. To read them: lyncnb plan {arguments} -v")
+        write_lines(
+            f"{count_of(notices, 'notice')}. To read the notices: lyncnb plan {arguments} -v"
+        )
 
 
 def _write_totals(

@@ -16,7 +16,7 @@ from .output import write_json, write_lines, write_next
     metavar="FILE",
     help="File whose first line becomes the passphrase of the recovery key (not the passphrase "
     "of a folder). By default, lyncnb uses the environment variable LYNCNB_PASSPHRASE, or "
-    "asks.",
+    "prompts for the passphrase.",
 )
 @add_json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder. If it contains the CA certificates, lyncnb names each root by "
-         "subject and thumbprint.",
+    help="Request folder. If the folder contains the CA certificates, lyncnb shows the subject "
+         "and thumbprint of each root.",
 )  # fmt: skip
 @add_json_option
 @click.option(
@@ -72,7 +72,8 @@ def _find_trust(
 
     if is_record(topology) and options_file:
         raise UsageProblem(
-            f"{topology} is already planned, so it takes no options", hint="leave the options out"
+            f"{topology} already contains a plan, so you cannot specify options",
+            hint="omit the options",
         )
     plan, _ = plan_of(topology, product, options_file)
     if folder is None and is_record(topology) and Path(topology).is_dir():

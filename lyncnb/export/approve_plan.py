@@ -115,9 +115,9 @@ def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None
         return
     if before != made_by:
         raise FileOccupied(
-            f"{target} is an approval of this plan by another key, {before}, so it was not "
-            "replaced",
-            hint="move the file away, or replace it with --force",
+            f"{target} contains an approval of this plan with another key, {before}, so lyncnb "
+            "did not replace the file",
+            hint="move the file to another folder, or replace it with --force",
         )
 
 
@@ -159,7 +159,8 @@ def check_approval(
     if codes := ", ".join(accept):
         raise ApprovalError(
             f"the approved plan does not contain the reason why {codes} is accepted",
-            hint="write the reason under [accepted] in plan.toml, save and approve the plan again",
+            hint="enter the reason under [accepted] in plan.toml, then save and approve the "
+            "plan again",
         )
     allowed = ssh_signatures.read_signers(Path(signers))
     signature = ssh_signatures.read_signature(signature_of(saved))

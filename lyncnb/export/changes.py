@@ -56,7 +56,7 @@ from .resolve_ids import resolve_ids
 
 _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
 _DIGITS = 12  # The number of digits of a digest in messages.
-_INTERRUPTED = "key and CSR of an interrupted run"
+_INTERRUPTED = "key and CSR from an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
@@ -245,8 +245,8 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
     if not waiting:
         return
     raise RequestWaits(
-        f"{count_of(len(waiting), 'request')} to renew {'are' if waiting[1:] else 'is'} waiting "
-        "for a certificate. A new request would withdraw a request that the CA may have",
+        f"the CA has not yet issued a certificate for {count_of(len(waiting), 'renewal request')}. "
+        "A new request would withdraw a request that the CA may have received",
         problems=tuple(
             Problem(
                 message=f"generation {one.generation} was requested on {one.written_at[:10]} "
@@ -255,7 +255,7 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
             )
             for one in waiting
         ),
-        hint="wait for the certificate, or withdraw the waiting request and make a new "
+        hint="wait for the certificate, or withdraw the waiting request and create a new "
         "request: --withdraw",
     )
 
@@ -536,7 +536,7 @@ def make_order(
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(
-            f"renew: {', '.join(renew)} has no reason", hint="give the reason: --reason TEXT"
+            f"renew: {', '.join(renew)} has no reason", hint="specify the reason: --reason TEXT"
         )
     renewed = resolve_renewals(wanted, renew)
     if both := sorted(renewed & covers.by_id.keys()):
@@ -572,7 +572,7 @@ def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
         return None
     place = next((name for one in plan.certificates for name in one.servers), "")
     message = f"planned_issue_date is {planned}, but new requests are sent on {today} or later"
-    hint = f"set planned_issue_date in plan.toml to {today} or later, or remove it"
+    hint = f"set planned_issue_date in plan.toml to {today} or later, or remove the option"
     return replace(create_finding(rule, place, message), severity="error", hint=hint)
 
 
@@ -634,7 +634,7 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
 def _check_reasons(reasons: Mapping[str, str]) -> None:
     for code, why in reasons.items():
         if not why.strip():
-            raise OptionsError(f'accept: "{code}" has no reason', hint=f"write {code}=REASON")
+            raise OptionsError(f'accept: "{code}" has no reason', hint=f"specify {code}=REASON")
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
                 f'accept: "{code}" cannot be accepted: {returned_checks()[code].title}',

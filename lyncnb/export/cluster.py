@@ -38,7 +38,7 @@ _NO_ANSWER = (
 )
 _REFUSALS = {
     "answer": _NO_ANSWER,
-    "worker": ("the cluster at {address} has no worker", "start some: dask worker {address}"),
+    "worker": ("the cluster at {address} has no worker", "start a worker: dask worker {address}"),
     "tls": (
         '"{address}" needs TLS, but Dask has no certificates for the connection',
         (
@@ -188,17 +188,17 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
             try:
                 return tuple(base64.b64decode(part, validate=True) for part in parts)
             except ValueError:
-                return WorkerError("the worker's answer is not base64")
+                return WorkerError("the worker's response is not valid base64")
         case {"failed": str(text)}:
             shown = "".join(one if one.isprintable() else " " for one in text[:_TEXT_SHOWN])
             return WorkerError(shown)
-    return WorkerError("the worker's answer is not a key and a request")
+    return WorkerError("the worker's response does not contain a key and a request")
 
 
 def _make_ended_error() -> ClusterError:
     return ClusterError(
         "the process that is connected to the cluster has ended",
-        hint="run the same command again. lyncnb keeps finished work",
+        hint="run the same command again. lyncnb keeps completed work",
     )
 
 

@@ -71,8 +71,8 @@ def find_covers(
     if only_missing is None:
         if asked:
             raise OptionsError(
-                f"reuse: {', '.join(asked)} needs the list of installed certificates",
-                hint="also specify the file of lyncnb asis: --only-missing FILE.json",
+                f"reuse: lyncnb needs the list of installed certificates for {', '.join(asked)}",
+                hint="also specify the file that lyncnb asis created: --only-missing FILE.json",
             )
         return NO_COVERS
     if isinstance(only_missing, AsIs):
@@ -106,7 +106,7 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
         return  # Check both, because a person who edits the entries may not change the digest.
     raise ReturnedFileError(
-        f"{name} was made for another plan: {said or f'for {found.product}'}",
+        f"{name} was created for another plan: {said or f'for {found.product}'}",
         hint="compare the certificates with this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
     )
 
@@ -119,14 +119,14 @@ def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
         raise OptionsError(
             f"reuse: {one.id} is not covered: {STATES[one.state]}",
-            hint="remove {one.id} from --reuse, so that it is requested",
+            hint=f"remove {one.id} from --reuse, so that lyncnb requests the certificate",
         )
     if not _is_in_force(one, on):
         cover = _find_cover(one)
         raise OptionsError(
-            f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to"
-            f" {cover.not_after[:10]}, but not on {on}, when the CA will issue the requests",
-            hint="remove {one.id} from --reuse, so that it is requested",
+            f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to "
+            f"{cover.not_after[:10]}, but not on {on}, when the CA will issue the certificates",
+            hint=f"remove {one.id} from --reuse, so that lyncnb requests the certificate",
         )
 
 
@@ -155,6 +155,7 @@ def _list_notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]
     rest = [one.id for one in found.planned if one.id not in chosen and _is_in_force(one, on)]
     if rest:
         yield (
-            f"installed certificates also cover {len(rest):,} of the requests,"
-            f" such as {rest[0]}. If you have the key, leave a request out: --reuse ID"
+            f"installed certificates also cover {len(rest):,} of the requests, such as "
+            f"{rest[0]}. To leave out a request if you have the key of the installed "
+            "certificate, specify --reuse ID"
         )

@@ -238,9 +238,9 @@ def _make_worker_error(name: str, error: BaseException) -> BaseException:
         return error
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     return BundleError(
-        f"a worker could not make {name}: {text}",
+        f"a worker could not create {name}: {text}",
         hint="install the same versions of lyncnb and cryptography on every worker, then run "
-        "the command again. lyncnb keeps finished work",
+        "the command again. lyncnb keeps completed work",
     )
 
 

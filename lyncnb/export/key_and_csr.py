@@ -110,18 +110,18 @@ def open_sealed(
     request = parse_request(der, name=f"the request that a worker sent for {name}")
     if changes := list_content_differences(content, request.content):
         raise _make_answer_error(
-            name, f"a request that is not the planned one ({'; '.join(changes)})"
+            name, f"a request that differs from the plan ({'; '.join(changes)})"
         )
     if not request.signature_verifies():
-        raise _make_answer_error(name, "a request whose signature does not verify")
+        raise _make_answer_error(name, "a request with an invalid signature")
     if odd := keys.find_key_difference(request.public_key):
-        raise _make_answer_error(name, f"a key of a kind that lyncnb does not make ({odd})")
+        raise _make_answer_error(name, f"a key of a type that lyncnb does not generate ({odd})")
     try:
         key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
     except ValueError:
         raise _make_answer_error(name, "data that is not a key") from None
     if not keys.is_key_pair(key, request.public_key):
-        raise _make_answer_error(name, "a key that does not belong to its request")
+        raise _make_answer_error(name, "a key that does not belong to the request")
     return _make_checked_pair(name, key, request, encryptor.encrypt)
 
 
@@ -230,7 +230,7 @@ class PairStore:
         if pair.spki_sha256 in self._known:
             raise BundleError(
                 f"{pair.id}: the new key equals a key that the folder already has",
-                hint="use another machine, because this machine repeats random numbers, for "
+                hint="use another computer, because this computer repeats random numbers, for "
                 "example because it is a clone",
             )
         self._known.add(pair.spki_sha256)

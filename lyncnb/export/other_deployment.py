@@ -27,8 +27,9 @@ class OtherDeployment:
         """Describe both deployments and the effect of writing, in two sentences."""
         return (
             "This folder contains the requests of another deployment: "
-            f"{_describe_servers(self.in_folder)}. If you write, lyncnb retires these requests and "
-            f"requests the certificates for {_describe_servers(self.planned)}."
+            f"{_describe_servers(self.in_folder)}. If you write the requests, lyncnb retires "
+            "the existing requests and requests the certificates for "
+            f"{_describe_servers(self.planned)}."
         )
 
     @property

@@ -157,18 +157,19 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
             hint="specify the requests whose key is compromised",
         )
     if not why:
-        raise OptionsError("renew: the reason is missing", hint="give it: --reason TEXT")
+        raise OptionsError("renew: the reason is missing", hint="specify the reason: --reason TEXT")
 
 
 def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
     told = [one for record in records for one in list_certificates_to_revoke(record)]
     for one in told:
-        which = f"generation {one.generation}" if one.generation else "from before its request"
+        which = f"generation {one.generation}" if one.generation else "installed before the request"
         yield f"{one}: {one.request_id}, {which}"
     if told:
         place = shlex.quote(str(folder))
         yield (
-            f"ask the CA to revoke it at once, or use the page of: lyncnb handover {place} OUT.zip"
+            "ask the CA to revoke the certificate at once, or send the CA the page that this "
+            f"command creates: lyncnb handover {place} OUT.zip"
         )
 
 
@@ -230,7 +231,10 @@ _ELSEWHERE = (
 
 def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
     ids = join_first([f"{one.id} (on {_find_key_holder(one)})" for one in records], _NAMED)
-    return f"lyncnb does not have the key of {ids}, so it cannot renew the certificate here"
+    return (
+        f"lyncnb does not have the key of {ids}, so it cannot renew the certificate on this "
+        "computer"
+    )
 
 
 def _find_key_holder(record: RequestRecord) -> str:
@@ -272,8 +276,8 @@ def _make_renewal_order(
         raise PlanRejected(
             error.message,
             problems=error.problems,
-            hint="request a corrected table, or accept each code there with a reason: lyncnb "
-            "request TOPOLOGY FOLDER --accept CODE=REASON",
+            hint="correct the table and request the plan again, or accept each code with a "
+            "reason: lyncnb request TOPOLOGY FOLDER --accept CODE=REASON",
         ) from None
     return replace(
         order,
@@ -327,7 +331,7 @@ def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield f"{_make_other_computers_error(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:
         yield (
-            f"{record.id}: generation {record.generation} already has a new key, so lyncnb made "
-            "no new request. If that key is compromised too, first record that the certificate "
-            f"is installed: lyncnb deployed {place} {record.id}"
+            f"{record.id}: generation {record.generation} already has a new key, so lyncnb "
+            "created no new request. If the new key is also compromised, first record that the "
+            f"certificate is installed: lyncnb deployed {place} {record.id}"
         )

@@ -106,7 +106,7 @@ def _preview_order(folder: Path, order: Order) -> Preview:
     # Only opening a key shows whether it belongs to its CSR, and this command has no
     # passphrase: the command that was interrupted must complete its run.
     left = [
-        Problem(message="key and CSR of an interrupted run", file=record.files.key)
+        Problem(message="key and CSR from an interrupted run", file=record.files.key)
         for record in preview.manifest.requests
         if record.is_written
         and not record.key_holder

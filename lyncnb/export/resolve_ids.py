@@ -36,7 +36,7 @@ def resolve_ids(
             number = len(fitting) if text else "any"
             raise error(
                 f'{option}: "{text}" matches {number} of the planned requests',
-                hint=f"enter an ID, or a longer beginning of it: {shown} …",
+                hint=f"enter a complete ID, or more of its first characters: {shown} …",
             )
         found.update(fitting)
     return frozenset(found)

@@ -235,7 +235,7 @@ def _refuse_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iter
     group = find_team(survey.folder)
     if order.team and survey.exists and not (group and is_group_of_team(survey.folder, order.team)):
         yield Problem(
-            message=f"is not a folder of the group {order.team} with mode {TEAM_MODE:o}",
+            message=f"does not have the group {order.team} and the mode {TEAM_MODE:o}",
             file=str(survey.folder),
             hint="omit --team, or specify a new folder",
         )
@@ -265,7 +265,7 @@ def _read_manifest(survey: Survey) -> Manifest:
     manifest = read_manifest(survey.folder)
     if manifest.rekeying:
         raise BundleError(
-            f"{survey.folder}: the change of passphrase that began at {manifest.rekeying} was "
+            f"{survey.folder}: the passphrase change that began at {manifest.rekeying} was "
             "interrupted",
             hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
         )
@@ -373,13 +373,13 @@ def _find_already_requested(before: Manifest, order: Order) -> Iterator[Problem]
         if cover is not None and cover.sha256 in revoked:
             yield Problem(
                 message=f"the key of the certificate with serial number {cover.serial} is "
-                "compromised, so it cannot be reused",
+                "compromised, so the certificate cannot be reused",
                 file=request.id,
                 hint=f"omit --reuse {request.id}",
             )
         elif old is not None and old.is_written:
             yield Problem(
-                message="a CA may already have this request, so it cannot be left out",
+                message="a CA may already have this request, so the request cannot be left out",
                 file=old.files.csr,
                 hint=f"omit --reuse {request.id}",
             )
@@ -393,14 +393,15 @@ def _is_of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
             f"certificate ({what})",
             file=record.files.csr,
             hint="write the script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER. "
-            f"To make the key here instead: --renew {record.id} --reason TEXT",
+            f"To generate the key on this computer instead: --renew {record.id} --reason "
+            "TEXT",
         )
     return Problem(
         message="the key is in this folder, but the plan now requires another certificate "
         f"({what})",
         file=record.files.csr,
-        hint="make the request again here: lyncnb request TOPOLOGY FOLDER. To make it on a "
-        f"server instead: --renew {record.id} --reason TEXT",
+        hint="create the request again on this computer: lyncnb request TOPOLOGY FOLDER. To "
+        f"create the request on a server instead: --renew {record.id} --reason TEXT",
     )
 
 
@@ -409,5 +410,5 @@ def _make_occupied_problem(path: str) -> Problem:
         message="has the name of a new file, but is not listed in manifest.json",
         file=path,
         hint="if lyncnb wrote the file, run: lyncnb status FOLDER --rebuild. Otherwise, move "
-        "the file away",
+        "the file to another folder",
     )

@@ -279,7 +279,7 @@ def _plan_and_findings(
         return plan, findings, b""
     if findings is not None:
         raise ArgumentError(
-            "write_requests: a saved plan already contains findings, so do not pass others",
+            "write_requests: a saved plan already contains findings, so do not pass other findings",
             hint="omit findings, or pass saved.plan",
         )
     return plan.plan, plan.findings, plan.data
@@ -465,14 +465,14 @@ def _make_plan_record(
         if approved_by is not None:
             raise ApprovalError(
                 "only a saved plan can be approved",
-                hint="save it: lyncnb plan TOPOLOGY --save FILE",
+                hint="save the plan: lyncnb plan TOPOLOGY --save FILE",
             )
         return None
     approvals: tuple[ApprovalOnRecord, ...] = ()
     if plan.reworded and approved_by is None:
         raise PlanAltered(
-            f"{plan.path.name}: the wording differs from this version of lyncnb, and the plan "
-            "is not approved",
+            f"{plan.path.name}: the text differs from the text that this version of lyncnb "
+            "generates, and the plan is not approved",
             problems=tuple(Problem(message=words) for words in plan.reworded),
             hint="save the plan again, or have it approved",
         )
@@ -509,8 +509,8 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
     raise ApprovalError(
         f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This plan "
         "is different and not approved, so nothing was changed",
-        hint="save the plan, have it approved and specify --approved-by SIGNERS. To request it "
-        "without approval, specify a reason: --unapproved REASON",
+        hint="save the plan, have it approved and specify --approved-by SIGNERS. To request "
+        "the plan without approval, specify a reason: --unapproved REASON",
     )
 
 
@@ -519,7 +519,9 @@ def _report_dry_run(preview: Preview) -> RequestBundle:
     if not preview.to_write:
         return bundle
     seconds = executors.estimate(request.certificate for request in preview.to_write)
-    note = f"making {len(preview.to_write):,} keys takes about {seconds:,.0f} s on this machine"
+    note = (
+        f"generating {len(preview.to_write):,} keys takes about {seconds:,.0f} s on this computer"
+    )
     return replace(bundle, notes=(*bundle.notes, note))
 
 
@@ -568,8 +570,8 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes = list(describe_unknown_files(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
-            "approved, but not requested because you stated that an installed certificate "
-            f"covers it: {join_first(left, _NAMED)}"
+            "approved, but not requested, because you specified that an installed certificate "
+            f"covers them: {join_first(left, _NAMED)}"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

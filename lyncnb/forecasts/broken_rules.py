@@ -136,8 +136,8 @@ def _lead_rule(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     by = days.date(hold.deadline)
     return BrokenRule(
         rule="roll-over",
-        says=f"tokens are valid for {terms.lead_hours} hours, so the next certificate must be "
-             f"installed by {by}",
+        says=f"issued tokens are valid for {terms.lead_hours} hours, so the next certificate "
+             f"must be installed by {by}",
         begins=by, ends=days.date(hold.last), source=source,
     )  # fmt: skip
 
@@ -159,8 +159,9 @@ def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRu
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
-                    says=f"the CA takes {count_of(terms.order_days, 'day')}, so a certificate "
-                         f"that is required {format_span(first, last)} must be ordered "
+                    says=f"the CA needs {count_of(terms.order_days, 'day')} to issue a "
+                         f"certificate, so a certificate that is required "
+                         f"{format_span(first, last)} must be ordered "
                          f"{format_span(_order_date(first, terms), _order_date(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):

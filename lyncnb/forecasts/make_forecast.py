@@ -101,7 +101,7 @@ def forecast(
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
             f"the forecast period is from {first} to {until}",
-            hint="choose a last day that is after the first day and at most 100 years later",
+            hint="choose a last date that is after the first date and at most 100 years later",
         )
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
@@ -504,7 +504,10 @@ class _Schedule:
                 self.timetable, hold, gap[0], lead_source=source
             )
         rules = self.of.broken[key]
-        what = f"servers have no valid certificate no. {number} {format_span(begins, ends)}"
+        what = (
+            f"the servers have no valid certificate {format_span(begins, ends)}, because "
+            f"certificate no. {number} is not installed in time"
+        )
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
         )
@@ -597,9 +600,9 @@ def _list_notes(
         if assumed:
             yield (
                 f"for {concerned:,} of {orders}, the forecast assumes {limit.value} days for "
-                f"{count_of(len(assumed), 'certificate')} of an internal CA, because "
-                "plan.toml has no validity_days and "
-                f"no earlier validity is recorded; {limit.source}"
+                f"{count_of(len(assumed), 'certificate')} from an internal CA, because "
+                "plan.toml has no validity_days and no earlier validity is recorded; "
+                f"{limit.source}"
             )
     yield (
         f"for {orders}, the forecast assumes that each certificate is renewed when a third of its "
@@ -610,8 +613,8 @@ def _list_notes(
     ]
     if any(certificate.subject.organization for certificate in public):
         yield (
-            f"the forecast counts {validations}, without verification of the organization (O) "
-            "by a public CA"
+            f"the forecast counts {validations}, but does not include the verification of the "
+            "organization (O) by a public CA"
         )
     if public:
         yield (

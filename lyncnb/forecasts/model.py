@@ -377,7 +377,7 @@ class Forecast(Table):
                 ),
                 formats={
                     ".md": CANNOT_WORK,
-                    ".html": f"{CANNOT_WORK}, with the rules that prevent it",
+                    ".html": f"{CANNOT_WORK}, and the rules that cause them",
                 },
                 limit=ROWS_SHOWN,
             )

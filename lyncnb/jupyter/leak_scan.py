@@ -178,18 +178,21 @@ def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
     if cell.cell_type == "code" and _WRITTEN_SECRET.search(cell.source):
         yield _WRITTEN
     if any(map(_AUTHORIZATION.search, _list_texts(cell))):
-        yield "the cell contains a sign-in token", "delete the token, and have it revoked"
+        yield (
+            "the cell contains a sign-in token",
+            "delete the token, and ask the issuer to revoke it",
+        )
     for output in cell.get("outputs", ()):
         is_answer = output.get("output_type") == "stream" and output.get("name") == "stdin"
         if is_answer and not _HIDDEN_ANSWER.search(output.text):
-            yield "the output contains the answer to a question", "clear the output of this cell"
+            yield "the output contains text that a user entered", "clear the output of this cell"
             return
 
 
 def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
     if forms and any(form in text for text in _list_texts(node) for form in forms):
         yield (
-            "the folder's passphrase is included",
+            "the notebook contains the passphrase of a request folder",
             "delete the passphrase, and change it with: lyncnb rekey",
         )
 

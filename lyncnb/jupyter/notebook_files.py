@@ -92,7 +92,7 @@ def _parse_json(path: Path, text: str) -> object:
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
-            f'"{path}" is not a Jupyter notebook, because it is not JSON text or is nested too '
+            f'"{path}" is not a Jupyter notebook, because the file is not JSON or is nested too '
             "deeply",
             hint="use a file that ends in .ipynb",
         ) from error

@@ -192,7 +192,7 @@ class _InterruptibleLoop(asyncio.SelectorEventLoop):
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
         # nbclient handles this exception.
-        raise RuntimeError("as in a thread other than the main thread")
+        raise RuntimeError("signal handlers are available only in the main thread")
 
 
 @contextmanager
@@ -269,7 +269,8 @@ def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookEr
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(
-            f"{message}, because it cannot encrypt its channels, which can carry a passphrase",
+            f"{message}, because the kernel cannot encrypt its channels, which can carry a "
+            "passphrase",
             hint="install ipykernel again, and remove other kernels with the name python3; "
             "to list them, run: jupyter kernelspec list",
         )

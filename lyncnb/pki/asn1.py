@@ -38,7 +38,7 @@ class Kind(Enum):
     PRIVATE_KEY = "a private key"
     ENCRYPTED_KEY = "an encrypted private key"
     PUBLIC_KEY = "a public key"
-    OTHER = "ASN.1 data of another kind"
+    OTHER = "ASN.1 data of another type"
 
 
 class BadStructure(ValueError):
@@ -141,7 +141,7 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
     while True:
         if data[offset : offset + 2] == b"\0\0":
             if offset + 2 > limit:
-                raise BadStructure("an indefinite length without an end")
+                raise BadStructure("an indefinite-length value without an end-of-contents marker")
             levels -= 1
             if not levels:
                 return offset
@@ -255,7 +255,7 @@ def list_certificates(message: bytes) -> tuple[bytes, ...]:
 def _only_child(data: bytes, parent: Element) -> Element:
     inner = children(data, parent)
     if len(inner) != 1 or inner[0].tag != _SEQUENCE:
-        raise BadStructure("a wrapper that does not contain exactly one value")
+        raise BadStructure("an explicitly tagged element that does not contain exactly one value")
     return inner[0]
 
 

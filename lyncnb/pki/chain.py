@@ -262,16 +262,17 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
 
 def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
     """Describe how the authority key identifier differs from the issuer; "" if it matches."""
+    identifier = f'the authority key identifier of "{format_name(certificate.subject)}"'
     if _has_other_key(certificate, issuer):
         return (
-            f"the key {certificate.authority_key_id.hex()}, but the issuer's key is "
-            f"{issuer.subject_key_id.hex()}"
+            f"{identifier} specifies the key {certificate.authority_key_id.hex()}, but the "
+            f"issuer's key is {issuer.subject_key_id.hex()}"
         )
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
         expected = format_serial(certificate.authority[1])
         return (
-            f"the certificate with serial number {expected}, but the issuer's serial number "
-            f"is {issuer.serial_hex}"
+            f"{identifier} specifies the issuer's serial number {expected}, but the issuer's "
+            f"serial number is {issuer.serial_hex}"
         )
     return ""
 
@@ -380,20 +381,22 @@ def _build_signature_objection(
 ) -> Objection:
     subject, issuer = format_name(certificate.subject), format_name(candidate.subject)
     if signed is None:
+        scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
         return Objection(
             code="chain-signature-not-checked",
-            detail=f'the signature on "{subject}" is {certificate.signature_scheme}'
-            f"{' with ' + certificate.signature_hash if certificate.signature_hash else ''}, "
-            "which this computer cannot check",
+            detail=f'the signature on "{subject}" uses '
+            f"{scheme}{f' with {hash_name}' if hash_name else ''}, "
+            "which this computer cannot verify",
         )
     detail = (
-        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but it did not sign '
+        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but its key did not sign '
         f'"{subject}"'
     )
     if _has_other_key(certificate, candidate):
         detail += (
-            f", whose authority key identifier is {certificate.authority_key_id.hex()} and not "
-            f"{candidate.subject_key_id.hex()}; the CA may have another certificate"
+            f'. The authority key identifier of "{subject}" is '
+            f"{certificate.authority_key_id.hex()}, not {candidate.subject_key_id.hex()}; the "
+            "CA may have another certificate"
         )
     return Objection(code="chain-signature-wrong", detail=detail)
 
@@ -406,7 +409,8 @@ def _build_missing_objection(
     detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
         detail = (
-            f"the path has more than {MAX_PATH} certificates, and lyncnb does not follow it further"
+            f"the certification path has more than {MAX_PATH} certificates, so lyncnb stopped "
+            "following it"
         )
     elif count > MAX_CANDIDATES:
         detail = f"{count:,} certificates have the name {who}, and lyncnb did not check all of them"
@@ -447,7 +451,10 @@ def list_objections(
                 )
             )
         if issuer.path_length is not None and issuer.path_length < _count_cas_below(below, depth):
-            limit = f"{who} allows {issuer.path_length} CA certificates below it"
+            limit = (
+                f"{who} allows at most {issuer.path_length} CA certificates below it in the "
+                "certification path"
+            )
             objections.append(Objection(code="chain-issuer-not-ca", detail=limit))
         if not issuer.is_valid_at(convert_to_time(today)):
             days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
@@ -462,11 +469,11 @@ def list_objections(
         )
         contradiction = _find_contradiction(below[depth], issuer)
         if contradiction:
-            detail = f'the issuer of "{format_name(below[depth].subject)}" must be {contradiction}'
-            objections.append(Objection(code="chain-authority-key-differs", detail=detail))
+            objections.append(Objection(code="chain-authority-key-differs", detail=contradiction))
     for link in below:
         if link.unknown_critical:
-            detail = f'"{format_name(link.subject)}" has {", ".join(link.unknown_critical)}'
+            extensions = ", ".join(link.unknown_critical)
+            detail = f'"{format_name(link.subject)}" has critical extensions: {extensions}'
             objections.append(Objection(code="critical-extension-unknown", detail=detail))
     if path and path[-1].is_self_issued:
         violation = find_policy_violation(below[-2::-1])
@@ -474,8 +481,8 @@ def list_objections(
             objections.append(Objection(code="chain-policy-not-valid", detail=violation))
     if path and certificate.not_after > path[0].not_after:
         late = (
-            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but its "
-            f"issuer is valid until {path[0].not_after:%Y-%m-%d}"
+            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the issuer's "
+            f"certificate is valid only until {path[0].not_after:%Y-%m-%d}"
         )
         objections.append(Objection(code="outlives-issuer", detail=late))
     return tuple(objections)

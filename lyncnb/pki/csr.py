@@ -240,7 +240,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     """
     if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
-            f"the key is {actual[0]} {actual[1]}, but the plan has {content.key}",
+            f"the key is {actual[0]} {actual[1]}, but the plan specifies {content.key}",
             hint="generate the key that the plan specifies",
         )
     if content.hash not in _HASHES:
@@ -249,7 +249,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
             hint=f"use one of {', '.join(_HASHES)}",
         )
     if "CN" not in dict(content.subject):
-        raise PlanError("the request has no common name", hint="see the findings of check_plan")
+        raise PlanError("the request has no common name", hint="to see the cause, run check_plan")
     try:
         builder = x509.CertificateSigningRequestBuilder().subject_name(
             _build_subject(content.subject)
@@ -266,8 +266,8 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     except ValueError as error:
         about = dict(content.subject).get("CN", "")
         raise PlanError(
-            f"lyncnb cannot make a request for {about!r}: {error}",
-            hint="see the findings of check_plan",
+            f"lyncnb cannot create a request for {about!r}: {error}",
+            hint="to see the cause, run check_plan",
         ) from None
     return _verify_request(
         parse_request(signed.public_bytes(serialization.Encoding.DER)), content, key
@@ -286,7 +286,7 @@ def _verify_request(
         )
     if not keys.is_key_pair(key, request.public_key) or not request.signature_verifies():
         raise PlanError(
-            "the request does not belong to its key", hint="test the memory of this computer"
+            "the new request does not belong to the key", hint="test the memory of this computer"
         )
     return request
 

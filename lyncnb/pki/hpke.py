@@ -32,7 +32,7 @@ class RunKey:
         return "RunKey(***)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a RunKey stays in its process")
+        raise TypeError("a RunKey cannot be copied to another process")
 
     @property
     def public(self) -> bytes:
@@ -52,7 +52,7 @@ class RunKey:
         except InvalidTag:
             raise BundleError(
                 f"the key that a worker process sent for {about} cannot be decrypted",
-                hint="try again; if it happens again, do not use that worker",
+                hint="try again; if the error occurs again, do not use that worker process",
             ) from None
 
 

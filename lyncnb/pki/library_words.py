@@ -11,26 +11,26 @@ _KINDS = {
     "InvalidValue": "an invalid value",
     "InvalidTag": "an invalid tag",
     "InvalidLength": "an invalid length",
-    "UnexpectedTag": "an unexpected kind of value",
+    "UnexpectedTag": "a value of an unexpected type",
     "ShortData": "octets are missing",
     "ExtraData": "too many octets",
     "IntegerOverflow": "a number that is too large",
     "InvalidSetOrdering": "a set in the wrong order",
     "EncodedDefault": "a default value that must be omitted",
     "OidTooLong": "an object identifier that is too long",
-    "UnknownDefinedBy": "a value of an unknown kind",
+    "UnknownDefinedBy": "a value of an unknown type",
 }
 # Other errors from pyca, identified by a part of the text. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that server certificates do not have",
-    "CpsUri": "a policy with an address where none is allowed",
+    "CpsUri": "a policy qualifier with an address where none is allowed",
     "netmask": "a name constraint with an invalid address range",
     "SCT": "an invalid signed certificate timestamp (SCT)",
     "Duplicate": "a duplicate extension",
     "path_length": "a path length in a certificate that is not a CA certificate",
     "PEM": "damaged PEM text",
-    "unsupported": "a kind of value that this computer does not support",
+    "unsupported": "a type of value that this computer does not support",
 }
 # Names for fields in a certificate that are easier to understand than pyca's names.
 _PARTS = {

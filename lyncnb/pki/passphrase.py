@@ -53,7 +53,8 @@ class Secret:
         """Return the text. Call this method as late as possible, and do not keep a copy."""
         if self._text is None:
             raise PassphraseError(
-                "this secret was copied from a file or another process without its text",
+                "this secret has no value, because copying it to a file or to another process "
+                "leaves the value out",
                 hint="prompt for the passphrase in the process that uses it",
             )
         return self._text

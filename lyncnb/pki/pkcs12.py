@@ -284,7 +284,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         raise PfxNotOpened(f"the file is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
         raise PfxNotOpened(
-            f"the file requires {rounds:,} rounds of the password hash, which is too many"
+            f"the file requires {rounds:,} iterations of the key derivation, which is too many"
         )
     text = password.reveal() if isinstance(password, Secret) else password
     try:

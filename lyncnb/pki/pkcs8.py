@@ -222,7 +222,7 @@ class FolderCipher:
         return "FolderCipher(***)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a FolderCipher stays in its process")
+        raise TypeError("a FolderCipher cannot be copied to another process")
 
     @classmethod
     def from_derived_keys(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
@@ -339,7 +339,8 @@ class FolderCipher:
             if not self._takes_old_data:
                 raise BundleError(
                     f"{name} has the format of an earlier lyncnb version, but according to the "
-                    "manifest this folder contains no such file. Somebody may have replaced it",
+                    "manifest, this folder contains no file in that format. Somebody may have "
+                    f"replaced {name}",
                     hint=f"restore {name} from a backup, or remove it",
                 )
             return self._decrypt(pem, name, _DATA_LABEL, _check_data)
@@ -374,7 +375,9 @@ class FolderCipher:
     ) -> _Content:
         which, iv, text, is_gcm = _read_envelope(pem, name, label)
         if is_gcm:
-            raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({_GCM})")
+            raise keys.damaged(
+                name, f"is encrypted with {_GCM}, which lyncnb does not support for this file"
+            )
         with self._lock:
             encryption_key = self._derive_locked(which, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
@@ -392,7 +395,7 @@ class FolderCipher:
         # salt could be opened, the data is damaged.
         if salt in self._proven:
             return keys.damaged(
-                name, "cannot be decrypted, although other files from the same run can"
+                name, "cannot be decrypted, although other files from the same run can be decrypted"
             )
         return PassphraseError(
             f"{name}: the passphrase does not match this {_WHAT[label]}, or the file is damaged",
@@ -492,7 +495,7 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     if armour[1] != label:
         raise BundleError(
             f"{name} contains {armour[1].decode()}, not {label.decode()}",
-            hint="lyncnb does not write such files; move it out of the folder",
+            hint="lyncnb does not write files of this type; move the file out of the folder",
         )
     try:
         der = base64.b64decode(b"".join(armour[2].split()), validate=True)
@@ -502,7 +505,9 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
         prf = "sha1" if pbkdf2.prf is None else _algorithm_name(pbkdf2.prf)
         mode = _algorithm_name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
-            raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({prf}, {mode})")
+            raise keys.damaged(
+                name, f"uses an encryption that lyncnb does not support ({prf}, {mode})"
+            )
         iv = _read_iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
         raise keys.damaged(
@@ -512,7 +517,8 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
         raise keys.damaged(
             name,
-            f"requires {rounds} rounds of the password hash; lyncnb accepts 1 to {_MAX_ROUNDS}",
+            f"requires {rounds} iterations of the key derivation; lyncnb accepts 1 to "
+            f"{_MAX_ROUNDS}",
         )
     derivation = Derivation(salt, rounds, prf, _CIPHERS.get(mode, 32))
     return _Envelope(derivation, iv, text, mode == _GCM)

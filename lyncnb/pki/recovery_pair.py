@@ -57,7 +57,7 @@ class RecoveryPair:
         return "RecoveryPair(***)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a RecoveryPair stays in its process")
+        raise TypeError("a RecoveryPair cannot be copied to another process")
 
     @property
     def public(self) -> RecoveryPublicKey:
@@ -70,7 +70,7 @@ class RecoveryPair:
             return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
         except InvalidTag:
             raise ValueError(
-                "the file was sealed to a different key or for a different purpose, or was altered"
+                "the data was encrypted for a different key or purpose, or was changed"
             ) from None
 
     def to_pem(self, cipher: FolderCipher) -> bytes:
@@ -110,12 +110,12 @@ def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
     """
     if b"PRIVATE KEY" in pem:
         raise BundleError(
-            f"{name} is the private half of a recovery key, which you keep", hint=_HINT
+            f"{name} is the private half of a recovery key, which must stay with you", hint=_HINT
         )
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
         raise BundleError(f"{name} is not the public half of a recovery key", hint=_HINT) from None
     if not isinstance(key, X25519PublicKey):
-        raise BundleError(f"{name} is the public half of another kind of key", hint=_HINT)
+        raise BundleError(f"{name} is the public half of a different type of key", hint=_HINT)
     return RecoveryPublicKey(key.public_bytes_raw())

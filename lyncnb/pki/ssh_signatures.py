@@ -55,7 +55,7 @@ def find_ssh_keygen() -> str:
     program = find_program(_PROGRAM)
     if program is None:
         raise ApprovalError(
-            f"{_PROGRAM} is not installed, and lyncnb needs it to make or verify an approval",
+            f"{_PROGRAM} is not installed, and lyncnb needs it to create or verify an approval",
             hint="install OpenSSH (Debian: openssh-client; Windows: the optional feature OpenSSH "
             "Client), 8.2 or later",
         )
@@ -123,8 +123,8 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         if ended.returncode or not made.is_file():
             raise ApprovalError(
                 f"lyncnb could not sign with {path}{_format_output(ended)}",
-                hint="check the key and its passphrase; for a key in an agent, specify its "
-                ".pub file",
+                hint="check the key and its passphrase; for a key in an SSH agent, specify the "
+                ".pub file of the key",
             )
         return made.read_bytes()
 
@@ -138,7 +138,8 @@ def _require_key(path: Path) -> None:
             continue
     raise ApprovalError(
         f'"{path}" is not a readable key file',
-        hint="specify a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an agent",
+        hint="specify a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an "
+        "SSH agent",
     )
 
 
@@ -227,7 +228,7 @@ def _reject_unclear_name(name: str, key: str) -> None:
     if visible(name) != name:
         raise ApprovalError(
             f"the list of allowed signers has the name {shown(name)} for the key {key}",
-            hint="write the name without invisible characters",
+            hint="enter the name without invisible characters",
         )
 
 
@@ -284,11 +285,11 @@ def _run_program(
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ApprovalError(
-            f"{command[0]} does not run: {error}", hint="install OpenSSH 8.2 or later"
+            f"lyncnb cannot run {command[0]}: {error}", hint="install OpenSSH 8.2 or later"
         ) from None
 
 
 def _format_output(ended: subprocess.CompletedProcess[bytes]) -> str:
     lines = (ended.stderr or b"").decode("utf-8", "replace").splitlines()
     text = "; ".join(line.strip() for line in lines if line.strip())
-    return f" (ssh-keygen says: {text[:300]})" if text else ""
+    return f" (output of ssh-keygen: {text[:300]})" if text else ""

@@ -45,11 +45,13 @@ _DOCUMENTS = "Documents"
 #: The descriptions of all options, in the order of the file. Forms sort the options by group.
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
-        "", "title", "name of the deployment on every document; blank: the name of the table",
+        "", "title", "name of the deployment, shown on every document; if blank, the name of "
+                     "the table is shown",
         "Name of the deployment", "text", _DOCUMENTS,
     ),
     "planner": Option(
-        "", "planner", "person who plans, on every document, e.g. Ana Li, ana@contoso.com",
+        "", "planner", "name and address of the planner, shown on every document, e.g. Ana Li, "
+                       "ana@contoso.com",
         "Planner", "text", _DOCUMENTS,
     ),
     # The module ``rules.model`` defines the values.
@@ -66,7 +68,7 @@ OPTIONS: Mapping[str, Option] = {
         "Language of titles", "choice", _CERTIFICATES, LANGUAGES,
     ),
     "layout": Option(
-        "", "layout", "combined for one certificate with the usages Default and web, or separate",
+        "", "layout", "combined for one certificate with the Default and web usages, or separate",
         "Default and web certificates", "choice", _CERTIFICATES, LAYOUTS,
     ),
     "wildcard": Option(
@@ -113,7 +115,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "shared_certificate": Option(
         "", "shared_certificate",
-        "Front End pools in which all servers share one certificate that contains all their names",
+        "Front End pools in which all servers share one certificate that contains the names of "
+        "all servers",
         "Front End pools with one certificate for all servers", "list", _CERTIFICATES,
     ),
     "at_set_up": Option(
@@ -122,12 +125,13 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "planned_issue_date": Option(
         "", "planned_issue_date",
-        "date on which the CA is expected to issue, e.g. 2026-01-31; does not change the requests",
+        "date on which the CA is expected to issue the certificates, e.g. 2026-01-31; does not "
+        "change the requests",
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", "number of days to request, up to the CA's limit; does not change "
-"the requests",
+        "", "validity_days", "validity period to request, in days, up to the CA's limit; does "
+                             "not change the requests",
         "Requested validity (days)", "number", _DATES,
     ),
     "target_os": Option(
@@ -136,13 +140,13 @@ OPTIONS: Mapping[str, Option] = {
         "Target OS on all servers", "choice", _DATES, ("", *column("target_os").choices),
     ),
     "hash": Option(
-        "", "hash", "hash algorithm that signs the requests: sha256, sha384 or sha512",
+        "", "hash", "hash algorithm for the signature on the requests: sha256, sha384 or sha512",
         "Hash algorithm of the request", "choice", _KEY_GROUP, HASHES,
     ),
     "oldest_client": Option(
         "", "oldest_client",
-        "oldest client version in use, e.g. Windows 7; if blank, the oldest that Microsoft "
-"lists for SHA-256",
+        "oldest version of the clients in use, e.g. Windows 7; if blank, the oldest version "
+        "that Microsoft lists for SHA-256",
         "Oldest client", "text", _KEY_GROUP,
     ),
     "key": Option(
@@ -158,28 +162,33 @@ OPTIONS: Mapping[str, Option] = {
     "locality": Option("subject", "locality", "L", "Locality (L)", "text", _SUBJECT_GROUP),
     "state": Option("subject", "state", "ST", "State or province (ST)", "text", _SUBJECT_GROUP),
     "country": Option(
-        "subject", "country", "C, two uppercase letters", "Country (C)", "text", _SUBJECT_GROUP
+        "subject", "country", "country code with two uppercase letters",
+        "Country (C)", "text", _SUBJECT_GROUP,
     ),
     "issuer": Option(
-        "issuer", "", "internal or public, for each usage or role; all applies to the rest",
+        "issuer", "", "internal or public, for each usage or role; the key \"all\" applies to all "
+                      "others",
         "Issuer",
     ),
     "ca": Option(
-        "ca", "", "name of the CA, for each usage, role, internal or public; all applies to "
-"the rest", "Target CA"
+        "ca", "", "name of the CA for each usage or role, or for internal and public; the "
+                  'key "all" applies to all others',
+        "Target CA",
     ),
     "validity": Option(
-        "validity", "", "number of days to request for internal and public, if they differ",
+        "validity", "", "validity period to request for internal and public certificates, in "
+                        "days, if the periods differ",
         "Requested validity for each issuer (days)",
     ),
     "lead_days": Option(
-        "lead_days", "", "number of days from order to issuance for internal and public; all "
-"applies to both",
+        "lead_days", "", "number of days from order to issuance for internal and public "
+                         "certificates; the key \"all\" applies to both",
         "Lead time (days)",
     ),
     "freezes": Option(
         "freezes", "",
-        "name = dates without changes: 2026-12-18 to 2027-01-08, or 12-18 to 01-08 for every year",
+        "name = dates on which changes are not allowed: 2026-12-18 to 2027-01-08, or 12-18 to "
+        "01-08 for every year",
         "Freeze",
     ),
     "windows": Option(
@@ -204,21 +213,22 @@ OPTIONS: Mapping[str, Option] = {
 _TITLES = {
     "key": "Key for all certificates.",
     "subject": "Subject fields in addition to the common name. lyncnb omits blank fields.",
-    "issuer": "Issuer of the certificates. It overrides the issuer column in the table and the "
-    "rules.",
+    "issuer": "Issuer of the certificates. This section overrides the issuer column in the "
+    "table and the rules.",
     "ca": "Name of the CA, for the summary and the submission.",
-    "validity": "Requested validity for each issuer. It overrides validity_days and does not "
-    "change the requests.",
-    "lead_days": "Days that a CA needs to issue a certificate. Only the forecast uses them.",
-    "freezes": "Change freezes. Only the forecast uses them.",
-    "windows": "Maintenance windows. Only the forecast uses them; without a window, all days "
-    "are allowed.",
-    "accepted_until": "Last date of each acceptance in [accepted], compared with the "
-    "evaluation date.",
+    "validity": "Requested validity for each issuer. This section overrides validity_days and "
+    "does not change the requests.",
+    "lead_days": "Number of days that a CA needs to issue a certificate. Only the forecast "
+    "uses this section.",
+    "freezes": "Change freezes. Only the forecast uses this section.",
+    "windows": "Maintenance windows. Only the forecast uses this section; without a window, "
+    "changes are allowed on all days.",
+    "accepted_until": "Last date of each acceptance in [accepted]. lyncnb compares this date "
+    "with the evaluation date.",
     "accepted_for": "Certificates and servers to which each acceptance in [accepted] applies; "
-    "by default, all.",
-    "accepted": "Accepted findings. They do not prevent requests or the use of issued "
-    "certificates.",
+    "by default, all certificates and servers.",
+    "accepted": "Accepted findings. These findings do not prevent requests or the use of "
+    "issued certificates.",
 }
 
 
@@ -450,8 +460,8 @@ class PlanOptions(_OptionsFileNote):
             for code, value in values.items():
                 if code not in self.accepted:
                     raise OptionsError(
-                        f'option {name} contains "{code}", but the section [accepted] has no '
-                        "reason for this code",
+                        f'the option {name} contains "{code}", but the section [accepted] has '
+                        "no reason for this code",
                         hint=f'add this line under [accepted]: {code} = "your reason"',
                     )
                 if name == "accepted_until":
@@ -548,13 +558,14 @@ class PlanOptions(_OptionsFileNote):
             note = (
                 f"{name} has no options file {path.name} in its folder, so the default options "
                 "apply. The subjects have no organization, locality, or country. To set the "
-                f"options, use the Deployment tab in the editor and save, or create {path.name}"
+                "options, use the Deployment tab in the editor and save the plan, or create "
+                f"{path.name}"
             )
             if (path.parent / OPTIONS_FILE).is_file():
                 note += (
-                    f". lyncnb does not read {OPTIONS_FILE} in the same folder, because its "
-                    f"name does not match the table; if it belongs to {name}, rename it to "
-                    f"{path.name}"
+                    f". lyncnb does not read {OPTIONS_FILE} in the same folder, because the "
+                    f"file name does not match the table. If {OPTIONS_FILE} belongs to {name}, "
+                    f"rename it to {path.name}"
                 )
         object.__setattr__(options, "_found", note)
         return options
@@ -658,7 +669,7 @@ def _check_subject_field(name: str, value: Any) -> None:
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",
-            hint="enter the value as it must appear in every subject, or remove it",
+            hint="enter the value as it must appear in every subject, or remove the option",
         ) from None
 
 

@@ -158,7 +158,7 @@ def read_option_values(
     for top, value in document.items():
         before = len(reader.problems)
         if top in sections and not isinstance(value, Mapping):
-            reader.problem(f"{top} is {describe_value(value)}", f"write [{top}] on a separate line")
+            reader.problem(f"{top} is {describe_value(value)}", f"enter [{top}] on a separate line")
         elif ("", top) in by_place:
             keep(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
@@ -195,7 +195,8 @@ class _KeySection:
 def _read_key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | None:
     for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
         reader.problem(
-            f'there is no option "key.{name}"', "the options in this section are algorithm and bits"
+            f'"key.{name}" is not a known option',
+            "the options in this section are algorithm and bits",
         )
         return None
     section = reader.record(_KeySection, value, "key")
@@ -222,7 +223,7 @@ def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Op
         if close
         else f"the options are {', '.join(known.values())}"
     )
-    reader.problem(f'there is no option "{key}"', hint)
+    reader.problem(f'"{key}" is not a known option', hint)
 
 
 def _format_line(key: str, value: object) -> str:

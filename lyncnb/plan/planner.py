@@ -387,7 +387,7 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
         listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
-        return f"plan these servers with a product that includes their roles: {listed}"
+        return f"select a product that includes the roles of these servers: {listed}"
     return f"the roles in {rules.title} are {', '.join(rules.roles)}"
 
 
@@ -411,7 +411,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
-                f'option accepted contains "{code}", which you cannot accept: '
+                f'the option "accepted" contains "{code}", which you cannot accept: '
                 f"{returned_checks()[code].title}",
                 hint=returned_checks()[code].hint,
             )
@@ -419,15 +419,15 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             # A misspelled code would accept nothing, and users would not know why.
             similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)
             raise OptionsError(
-                f'option accepted contains "{code}", which is not the code of a finding in '
-                f"{rules.title}",
+                f'the option "accepted" contains "{code}", which is not the code of a finding '
+                f"in {rules.title}",
                 hint=f"did you mean {', '.join(similar_codes)}?"
                 if similar_codes
                 else "use a code that lyncnb check shows",
             )
     if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
-            f'option oldest_client is "{options.oldest_client}", which is not a client in '
+            f'the option "oldest_client" is "{options.oldest_client}", which is not a client in '
             f"{rules.title}",
             hint=f"it must be one of {', '.join(client.id for client in rules.clients) or 'none'}",
         )
@@ -436,7 +436,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
         for key in getattr(options, setting):
             if key.lower() not in {name.lower() for name in known | more}:
                 raise OptionsError(
-                    f'option {setting} has a value for "{key}", which is not a usage or role '
-                    f"of {rules.title}",
+                    f'the option "{setting}" has a value for "{key}", which is not a usage or '
+                    f"role in {rules.title}",
                     hint=f"the usages and roles are {', '.join(sorted(known | more - {''}))}",
                 )

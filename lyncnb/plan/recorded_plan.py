@@ -119,7 +119,10 @@ def recorded_certificates(
             continue
         if certificate.id != entry.id:
             problems.append(
-                Problem(message=f"the id of {entry.id} does not match its role, usages, and server")
+                Problem(
+                    message=f"the id {entry.id} does not match the role, usages, and server "
+                    "of the certificate"
+                )
             )
         if certificate.id in ids:
             problems.append(Problem(message=f"the id {entry.id} appears twice"))

@@ -53,8 +53,8 @@ SAVED_PLAN_FILE = OutputKind(
 
 _WHAT_IT_PROVES = (
     "lyncnb request --plan FILE FOLDER computes the plan again from this table and these "
-    "options, and stops if the result differs. This shows that nobody changed the plan; it "
-    "does not show who approved it."
+    "options, and stops if the result differs. This shows that the certificates follow from "
+    "the table and the options. Only a signature shows who approved the plan."
 )
 
 _SAVE_ANEW = "save the plan again: lyncnb plan TOPOLOGY --save FILE"
@@ -314,7 +314,7 @@ class SavedDocument:
             As for :meth:`recorded`.
         """
         if self._document is None:
-            raise ValueError("the saved plan was read only in part")
+            raise ValueError("lyncnb read only a part of the saved plan")
         if not self.is_whole:
             raise PlanAltered(f"{self.source} {ALTERED}", hint=_WAS_ALTERED)
         rules = rules or load_recorded_rules(self._document.product)

@@ -60,27 +60,26 @@ class Rekeyed(Told):
     not_sealed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        words = f"{self.changed:,} files of {self.folder} now use the new passphrase"
+        words = f"{self.changed:,} files in {self.folder} now use the new passphrase"
         if self.already:
             words += f"; already changed: {self.already:,}"
         if self.left_alone:
             words += (
-                "; the following files were not changed, because neither passphrase opens "
-                f"them: {', '.join(self.left_alone)}"
+                "; the following files were not changed, because neither passphrase can "
+                f"decrypt them: {', '.join(self.left_alone)}"
             )
         if self.not_opened:
             words += (
-                "\nThe following files are not sealed to this recovery key and are still "
-                f"encrypted with the lost passphrase: {', '.join(self.not_opened)}. Renew each "
-                "request: lyncnb renew FOLDER ID --reason TEXT"
+                "\nThe following files are not encrypted for this recovery key, but only with "
+                f"the lost passphrase: {', '.join(self.not_opened)}. Renew each request: lyncnb "
+                "renew FOLDER ID --reason TEXT"
             )
         if self.not_sealed:
             words += (
                 "\nThe following keys are no longer recovery keys of this folder: "
-                f"{', '.join(self.not_sealed)}. lyncnb cannot verify who added them. "
-                "Compare each "
-                "fingerprint with the key owner's fingerprint, then add the key again: lyncnb "
-                "rekey FOLDER --recovery FILE.pub"
+                f"{', '.join(self.not_sealed)}. lyncnb cannot verify who added these keys. Compare "
+                "each fingerprint with the key owner's fingerprint, then add the key again: "
+                "lyncnb rekey FOLDER --recovery FILE.pub"
             )
         return words
 
@@ -405,7 +404,7 @@ def _uses_old_passphrase(
     ):
         raise BundleError(
             f"{target.path} differs from the key on record",
-            hint="restore it from a backup, or renew the request",
+            hint="restore the file from a backup, or renew the request",
         )
     return is_old
 
@@ -432,7 +431,7 @@ def _swap_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) ->
         again = new.open(files.read(temp, limit=LARGEST), name=name)
         if _encode_content(again) != _encode_content(content):
             raise BundleError(
-                f"{name}: lyncnb wrote the file, but the file's content cannot be read again",
+                f"{name}: lyncnb wrote the file, but cannot read the content back",
                 hint="check the disk of this computer",
             )
         confirm(folder)

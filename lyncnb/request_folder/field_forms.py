@@ -65,15 +65,27 @@ Computer = Annotated[
     ),
 ]
 
-Sha256 = Annotated[str, Check("a SHA-256 (64 lower-case hex digits)", matching("[0-9a-f]{64}"))]
+Sha256 = Annotated[
+    str, Check("a SHA-256 hash (64 lowercase hexadecimal digits)", matching("[0-9a-f]{64}"))
+]
 Sha256OrBlank = Annotated[
-    str, Check("a SHA-256 (64 lower-case hex digits) or blank", matching("(?:[0-9a-f]{64})?"))
+    str,
+    Check(
+        "a SHA-256 hash (64 lowercase hexadecimal digits) or blank", matching("(?:[0-9a-f]{64})?")
+    ),
 ]
-Thumbprint = Annotated[str, Check("a SHA-1 (40 hex digits)", matching("[0-9A-Fa-f]{40}"))]
+Thumbprint = Annotated[
+    str, Check("a SHA-1 hash (40 hexadecimal digits)", matching("[0-9A-Fa-f]{40}"))
+]
 Serial = Annotated[
-    str, Check("a serial number (pairs of lower-case hex digits)", matching("-?(?:[0-9a-f]{2})+"))
+    str,
+    Check(
+        "a serial number (pairs of lowercase hexadecimal digits)", matching("-?(?:[0-9a-f]{2})+")
+    ),
 ]
-Salt = Annotated[str, Check("a salt (pairs of hex digits)", matching("(?:[0-9a-f]{2}){8,64}"))]
+Salt = Annotated[
+    str, Check("a salt (pairs of hexadecimal digits)", matching("(?:[0-9a-f]{2}){8,64}"))
+]
 Hash = Annotated[str, Check("sha256, sha384 or sha512", matching("sha(?:256|384|512)"))]
 
 Time = Annotated[str, Check("a time such as 2026-11-24T08:00:00Z", _is_time)]
@@ -92,12 +104,15 @@ KeyBytes = Annotated[int, number_in(16, 32)]
 OwnFile = Annotated[str, Check("a file in a folder that lyncnb created", is_inside)]
 ReturnedFile = Annotated[
     str,
-    Check("a file in returned or archive", lambda path: is_inside(path, "returned", "archive")),
+    Check(
+        "a file in the folder returned or archive",
+        lambda path: is_inside(path, "returned", "archive"),
+    ),
 ]
 ReturnedFileOrBlank = Annotated[
     str,
     Check(
-        "a file in returned or archive, or blank",
+        "a file in the folder returned or archive, or blank",
         lambda path: not path or is_inside(path, "returned", "archive"),
     ),
 ]

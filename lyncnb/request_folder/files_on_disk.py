@@ -33,9 +33,13 @@ _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
 _UNREADABLE = "make the file available on this computer, or restore it from a backup"
 _LINK = "check the target of the link, then replace the link with the file itself"
 _GIVE_AGAIN = (
-    "restore the file from a backup, or receive it again: lyncnb receive FOLDER --request FILE.req"
+    "restore the file from a backup, or import the request again: lyncnb receive FOLDER "
+    "--request FILE.req"
 )
-_RESTORE = "restore the file from a backup, or abandon the request: --renew {id} --reason TEXT"
+_RESTORE = (
+    "restore the file from a backup, or abandon the request with the options --renew "
+    "{id} --reason TEXT"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +166,9 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
         is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
         if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
-                message="is a copy of the manifest that another program made; the folder may "
-                "have been changed on two computers",
+                message="is a copy of the manifest, created by another program (for example, a "
+                "file synchronization program); the folder may have been changed on "
+                "two computers",
                 file=name,
                 hint=f"keep the copy with more requests as {NAME}, move the other copy out of "
                 "the folder, then run: lyncnb status FOLDER --rebuild",
@@ -277,7 +282,10 @@ def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tup
 
     Purged files, and files that were lost before the request was abandoned, are not reported.
     """
-    hint = "restore the file from a backup, because the CA may still issue a certificate for it"
+    hint = (
+        "restore the file from a backup, because the CA may still issue a certificate for "
+        "this request"
+    )
     if generation.purged_at:
         return ()
     return tuple(

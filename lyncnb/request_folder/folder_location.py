@@ -26,7 +26,6 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("Nextcloud", re.compile(r"nextcloud\b", re.IGNORECASE), (".sync_nextcloud.db",)),
     ("Syncthing", re.compile(r"syncthing\b", re.IGNORECASE), (".stfolder",)),
 )
-_COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 
 
 def list_location_warnings(folder: Path) -> tuple[str, ...]:
@@ -39,9 +38,9 @@ def _check_git(full_path: Path) -> Iterator[str]:
     for parent in full_path.parents:
         if os.path.lexists(parent / ".git"):
             yield (
-                f"{full_path} is in the git working tree {parent}. The file {IGNORE_NAME} in the "
-                "folder prevents git from adding keys; do not override it. Outside the working "
-                "tree, the folder is safer."
+                f"{full_path} is in the git working tree {parent}. The file {IGNORE_NAME} in "
+                "the folder prevents git from adding keys; do not override this protection. "
+                "Outside the working tree, the folder is safer."
             )
             return
 
@@ -51,8 +50,9 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
         for parent in (full_path, *full_path.parents):
             if name.match(parent.name) or any(os.path.lexists(parent / mark) for mark in marks):
                 yield (
-                    f"{full_path} is in a folder of {program}, {_COPIES}. Two computers can also "
-                    "change the folder at the same time. Choose a folder that is not "
+                    f"{full_path} is in a folder of {program}. {program} keeps copies and "
+                    "earlier versions of files, even of keys that you purge. Two computers can "
+                    "also change the folder at the same time. Choose a folder that is not "
                     "synchronized."
                 )
                 break

@@ -214,7 +214,10 @@ class ToRevoke:
     asked_at: str
 
     def __str__(self) -> str:
-        return f"Revoke serial number {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
+        return (
+            f"Revoke the certificate with serial number {self.serial}, reason {self.reason} "
+            "(RFC 5280 section 5.3.1)"
+        )
 
 
 def list_known_certificates(part: Generation) -> dict[str, IssuedRecord | Deployment]:

@@ -170,7 +170,9 @@ def read_history(folder: Path) -> History:
             lines.append(line)
         before = hashlib.sha256(text).hexdigest()
     if cut:
-        notes.append(f"{HISTORY_NAME}: the last line is incomplete; the next run completes it")
+        notes.append(
+            f"{HISTORY_NAME}: the last line is incomplete; the next run completes the line"
+        )
     return History(lines=tuple(lines), notes=tuple(notes))
 
 
@@ -361,9 +363,9 @@ def _report_altered(event: Event) -> Problem:
         message=f"{event.id}: generation {event.generation} has a different public key in "
         f"{HISTORY_NAME}",
         file=NAME,
-        hint="the manifest was changed, or two copies of the folder were merged: restore "
-        "the newest copy of the whole folder, or abandon the request: "
-        f"--renew {event.id} --reason TEXT",
+        hint="the manifest was changed, or two copies of the folder were merged: restore the "
+        "newest copy of the whole folder, or abandon the request with the options --renew "
+        f"{event.id} --reason TEXT",
     )
 
 
@@ -444,7 +446,7 @@ def compare_history(
         if later:
             notes.append(
                 f"{HISTORY_NAME} is older than the manifest: {later:,} events are missing. The "
-                "next command that changes the folder records them"
+                "next command that changes the folder records these events"
             )
     return problems, tuple(notes)
 

@@ -102,7 +102,10 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
     try:
         plan = read_entries(data)
     except BundleError as error:
-        return manifest, (f"{error.message}; lyncnb did not use it", *map(str, error.problems[:1]))
+        return manifest, (
+            f"{error.message}; lyncnb did not use this file",
+            *map(str, error.problems[:1]),
+        )
     entries = {entry.id: entry for entry in plan.certificates}
     filled = {
         record.id: replace(record, plan=entry.planned, ca=entry.ca, target_os=entry.target_os)
@@ -110,7 +113,9 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         if (entry := entries.get(record.id)) and _is_same_request(record.plan, entry)
     }
     if not filled:
-        return manifest, (f"{PLAN_NAME} is the plan for other requests; lyncnb did not use it",)
+        return manifest, (
+            (f"{PLAN_NAME} is the plan for other requests; lyncnb did not use this plan"),
+        )
     left = [
         replace(record, state="retired", retired_at=record.retired_at or now)
         for record in manifest.requests
@@ -273,8 +278,8 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
     if kept.requests:
         yield (
             "recovered from the damaged manifest: no request is needed for "
-            f"{join_first([record.id for record in kept.requests], _IDS_SHOWN)}, because an "
-            "installed certificate covers it"
+            f"{join_first([record.id for record in kept.requests], _IDS_SHOWN)}, because "
+            "installed certificates are reused"
         )
     if left := [name for name in covered if name not in kept.by_id]:
         yield (
@@ -285,9 +290,9 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
         )
     if not (kept.plans or facts or kept.requests or covered):
         yield (
-            "the following records are lost if the manifest had any: saved plans and "
-            "approvals, requests that installed certificates replaced, reasons for accepted "
-            "findings. Specify these options again with the next request: --plan, "
+            "if the manifest contained any of the following records, they are lost: saved "
+            "plans and approvals, requests that installed certificates replaced, reasons for "
+            "accepted findings. Specify these options again with the next request: --plan, "
             "--approved-by, --only-missing, --accept"
         )
 

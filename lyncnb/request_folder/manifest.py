@@ -236,7 +236,7 @@ def read_manifest(folder: Path) -> Manifest:
     ):  # os.path.isfile returns False for invalid names, whereas other functions raise an error.
         raise BundleError(
             f"{folder} is a file, not a request folder",
-            hint="to make a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
+            hint="to create a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
         )
     if not os.path.lexists(path):
         raise BundleError(
@@ -327,14 +327,14 @@ def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         before = error.object[: error.start][-80:]
-        reader.problem(f"there is an unpaired surrogate after {shown(before)}")
+        reader.problem(f"the manifest contains an unpaired surrogate after {shown(before)}")
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
     """Reject a folder to which a group can write that is not the recorded team."""
     group = folder_access.find_team(folder)
     if group and not folder_access.is_group_of_team(folder, manifest.team):
-        expected = f'names the group "{manifest.team}"' if manifest.team else "names no group"
+        expected = f'lists the group "{manifest.team}"' if manifest.team else "lists no group"
         raise SharedFolder(
             f'the group "{group}" can write to {folder}, but the manifest {expected}',
             hint=f"check the files in the folder, then run: chmod g-rwxs '{folder}'",
@@ -347,7 +347,7 @@ def _describe_json_error(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1} is not valid UTF-8"
     if isinstance(error, RecursionError):
-        return "the file is nested too deeply"
+        return "the values in the file are nested too deeply"
     return "the file contains a number that is too long"
 
 
@@ -359,10 +359,14 @@ def _reject_format(path: Path, found: object) -> None:
         raise NewerManifest(
             f'{path}: the format "{found}" is newer than the format of this lyncnb version '
             f"({FORMAT})",
-            hint="update lyncnb; this version changed nothing",
+            hint="install a newer version of lyncnb; this version changed nothing",
         )
-    shown = f'format "{found:.60}"' if isinstance(found, str) else "it names no format, which"
-    raise BundleError(f"{path}: {shown} is not one of {', '.join(_FORMATS)}", hint=_REBUILD)
+    known = ", ".join(_FORMATS)
+    if not isinstance(found, str):
+        raise BundleError(
+            f"{path} does not specify a format; the known formats are {known}", hint=_REBUILD
+        )
+    raise BundleError(f'{path}: the format "{found:.60}" is not one of {known}', hint=_REBUILD)
 
 
 def timestamp(today: date | None) -> str:

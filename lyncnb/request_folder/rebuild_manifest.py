@@ -100,10 +100,10 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
             found = _read_pair(survey, directory, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
-            inventory.notes.append(f"{error.message}; lyncnb did not use it")
+            inventory.notes.append(f"{error.message}; lyncnb did not use this file")
             continue
         except BundleError as error:
-            inventory.notes.append(f"{error.message}; lyncnb did not use it")
+            inventory.notes.append(f"{error.message}; lyncnb did not use this file")
             continue
         opened += bool(found.key_sha256)
         if directory == "archive" and (named := _ARCHIVED.fullmatch(stem)):
@@ -143,7 +143,8 @@ def _read_pair(
         if request.signature_verifies() is False:
             raise BundleError(
                 f"{paths['csr']}: the signature of the request is not valid",
-                hint="restore the request from a backup, or move it and its key out of the folder",
+                hint="restore the request from a backup, or move the request and its key out "
+                "of the folder",
             )
     if "key" in there and cipher is not None:
         data = files.read(survey.folder / paths["key"])
@@ -214,7 +215,9 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_secrets(path):
-        raise PassphraseError("the passphrase is missing", hint="lyncnb needs it to open the keys")
+        raise PassphraseError(
+            "the passphrase is missing", hint="lyncnb needs the passphrase to decrypt the keys"
+        )
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
@@ -440,9 +443,9 @@ def _build_record(
 
 
 _NO_KEY = (
-    "has no key, so lyncnb did not use it. If the key is on another computer, move the file "
-    "out of the folder, run lyncnb steps --request-on-server, and import the file with lyncnb "
-    "receive --request"
+    "has no key, so lyncnb did not use this file. If the key is on another computer, move the "
+    "file out of the folder, run lyncnb steps --request-on-server, and import the file with "
+    "lyncnb receive --request"
 )
 
 

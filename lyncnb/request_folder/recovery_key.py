@@ -46,9 +46,9 @@ _SMALL = 1 << 16
 _PURPOSE = """\
 lyncnb recovery key: the private half, encrypted with its own passphrase.
 Fingerprint: {}
-It opens each request folder to which its public half (.pub) was added, if
-the passphrase of the folder is lost. Do not keep it with these folders.
-To use it: lyncnb rekey FOLDER --with-recovery THIS_FILE
+This key opens each request folder to which its public half (.pub) was added, if
+the passphrase of the folder is lost. Do not keep this file with these folders.
+To use this file: lyncnb rekey FOLDER --with-recovery THIS_FILE
 """
 _BLANKS = (
     "Request folder, with computer and path",
@@ -59,7 +59,8 @@ _BLANKS = (
 
 _NAME_AGAIN = (
     "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER --recovery "
-    "FILE.pub; otherwise, open the sealed files: lyncnb rekey FOLDER --with-recovery FILE"
+    "FILE.pub; otherwise, use the recovery key to set a new passphrase: lyncnb rekey FOLDER "
+    "--with-recovery FILE"
 )
 
 
@@ -178,8 +179,8 @@ def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, .
     except (ValueError, KeyError, TypeError):
         raise BundleError(
             f"this version of lyncnb cannot read {LIST}",
-            hint="use the version that wrote the file; if you do not have it, remove the file "
-            "and add the recovery keys again: lyncnb rekey FOLDER --recovery FILE.pub",
+            hint="use the version that wrote the file; if you do not have that version, remove "
+            "the file and add the recovery keys again: lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
 
 
@@ -412,7 +413,8 @@ def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
     derived = list(_open_seals(folder, pair))
     if not derived:
         raise BundleError(
-            f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
+            f"{folder} contains no file that was encrypted for the recovery key "
+            f"{pair.public.fingerprint}",
             hint="run lyncnb status FOLDER to list the fingerprints of the recovery keys",
         )
     return FolderCipher.from_derived_keys(derived)

@@ -175,8 +175,8 @@ def list_renewals(
     if not 0 < share < 1:
         raise ArgumentError(
             f"share={share!r} is not a valid share of the lifetime",
-            hint="use a number between 0 and 1; for example, 1/3 renews a certificate of 90 "
-            "days in its last 30 days",
+            hint="use a number between 0 and 1; for example, with 1/3, a certificate that is "
+            "valid for 90 days is renewed in the last 30 days",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     lives = (generations_of(request) for request in opened.requests if request.state != "retired")

@@ -657,4 +657,4 @@ class PlanOnRecord:
     @property
     def shown_as(self) -> str:
         """The name of the digest in ``shown_sha256``, for people who compare it."""
-        return "sha256sum" if self.file_sha256 else "digest in its last line"
+        return "SHA-256" if self.file_sha256 else "digest in the last line"

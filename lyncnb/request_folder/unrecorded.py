@@ -80,7 +80,7 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that is not in the manifest, because a CA may have received it."""
     for path in find_unrecorded_requests(survey, manifest).values():
-        message = "is a request that is not in the manifest, but a CA may have it"
+        message = "is a request that is not in the manifest, but that a CA may have received"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
@@ -88,8 +88,8 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Report other files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
     for path in survey.list_unrecorded(manifest):
-        whose = "is not in the manifest" if path in ours else "is not a file of lyncnb"
-        yield f"{path} {whose}; lyncnb did not change it"
+        whose = "is not in the manifest" if path in ours else "is not one of lyncnb's files"
+        yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
     for directory in ("archive", "returned", "pfx"):
         inside = [path for path in unknown if path.startswith(f"{directory}/")]

@@ -78,7 +78,9 @@ def read_cell(text: str, column: Column) -> Read:
 def refuse_breaks(text: str) -> None:
     """Reject a line break, NUL, or unpaired surrogate in a cell with a single value."""
     if "\n" in text or "\r" in text:
-        raise BadName(f"{shown(text)} contains a line break", "only lists may contain line breaks")
+        raise BadName(
+            f"{shown(text)} contains a line break", "only list columns can contain line breaks"
+        )
     if "\0" in text:
         raise BadName(f"{shown(text)} contains a NUL character", "type the text in this cell again")
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -219,7 +221,7 @@ def _read_issuer(text: str, column: Column) -> Read:
         if issuers.setdefault(usage, choice) != choice:
             raise BadName(
                 f"{shown(bare)} contains two issuers for {usage or 'all usages'}",
-                "keep only one of them",
+                "keep only one issuer",
             )
     clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
     is_other = any(word in bare for word in column.choice_aliases)

@@ -36,7 +36,10 @@ class CellDifference:
 
     def __str__(self) -> str:
         before, after = (f'"{text}"' if text else "nothing" for text in (self.before, self.after))
-        return f"{self.about}: the values of {column(self.column).title} are {before} and {after}"
+        return (
+            f"{self.about}: the values in the column {column(self.column).title} are "
+            f"{before} and {after}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -80,7 +83,7 @@ class TopologyDifference(Table, Told):
         """Return a sentence with the number of differences."""
         count = count_of(len(self.differences), "difference")
         rest = (
-            f"; only in one of the topologies: {', '.join(self.not_compared)}"
+            f"; columns and roles in only one of the topologies: {', '.join(self.not_compared)}"
             if self.not_compared
             else ""
         )

@@ -90,7 +90,7 @@ def edit_csv(
                     raw = delimiter.join(row.parts)
         out.append(raw)
     if index < max(changes, default=-1):
-        raise TopologyError(f"{name} does not contain all rows that change", hint=_BY_HAND)
+        raise TopologyError(f"{name} does not contain all the rows to change", hint=_BY_HAND)
     try:
         return "".join(out).encode(encoding), tuple(changed)
     except UnicodeEncodeError:

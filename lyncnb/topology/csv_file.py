@@ -125,7 +125,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
 def _read_file(source: object) -> tuple[str, bytes]:
     if not isinstance(source, (str, os.PathLike)):
         raise TopologyError(
-            f"lyncnb cannot read a topology from the type {type(source).__name__}",
+            f"lyncnb cannot read a topology from an object of the type {type(source).__name__}",
             hint=_GIVE_A_PATH,
         )
     path = Path(source)
@@ -438,7 +438,7 @@ def _make_length_problem(
         value=first,
         message=f"the row has {len(cells)} cells, but the heading row has {len(headings)} "
         f"(first cell: {shown(first)})",
-        hint="if a list contains the table's delimiter, put the list in quotation marks",
+        hint="if a list contains the table's delimiter, enclose the list in quotation marks",
     )
 
 

@@ -68,7 +68,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     if b"encryption-data" in manifest:
         raise TopologyError(
             f"{source} is protected with a password",
-            hint="open the file, choose File > Save As, and clear Save with password",
+            hint="open the file, choose File > Save As, and clear the Save with password check box",
         )
     scanner = _Scanner(source)
     scan_xml(

@@ -203,7 +203,7 @@ class _Gatherer:
                     if name == "site"
                     else (
                         "enter the value in one row; the blank cells in the pool's other rows "
-                        "inherit it"
+                        "inherit the value"
                     ),
                     row=rows[index],
                     column=name,
@@ -387,7 +387,7 @@ def _find_site_values(
                 f"{where} has two different values: {shown(known)} in "
                 f"{report.describe_row(cells.rows[known_index])}, and {shown(text)} in "
                 f"{report.describe_row(cells.rows[index])}",
-                "enter the value in one row; blank cells inherit it",
+                "enter the value in one row; blank cells inherit the value",
                 row=cells.rows[index],
                 column=name,
                 value=text,

@@ -86,7 +86,7 @@ def template(suffix: str) -> bytes:
                 columns=(
                     "Column",
                     "Heading in a CSV file",
-                    "One value for each",
+                    "Applies to",
                     "Values",
                     "For",
                 ),

@@ -340,7 +340,7 @@ def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
         if host := _find_farm_host(cluster):
             yield (
                 f"{shown(cluster.fqdn)} uses the name {shown(host)} (DiscoveryUrl); lyncnb "
-                "added it to extra_san"
+                "added the name to extra_san"
             )
 
 

@@ -33,7 +33,9 @@ from .source_table import Grid, Note, Table, Texts, make_table
 #: The first bytes of a workbook, and of old Office files and protected workbooks.
 ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
-_SAVE_AS = "in Excel or LibreOffice, choose File > Save As and the type Excel Workbook (.xlsx)"
+_SAVE_AS = (
+    "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
+)
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 #: These sheets from ``lyncnb template`` contain no servers, so no note about them is necessary.
 OWN_SHEETS = ("Columns", "Roles")
@@ -95,7 +97,7 @@ def _describe_old_office(source: str, data: bytes) -> TopologyError:
         return TopologyError(
             f"{source} is protected with a password or by a rights management policy",
             hint="in Excel, choose File > Info > Protect Workbook > Encrypt with Password, "
-            "remove the password, and save",
+            "remove the password, and save the workbook",
         )
     if holds("Workbook") or holds("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
@@ -147,7 +149,7 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     notes = []
     if candidates[0].is_hidden:
         notes.append(f"sheet {shown(candidates[0].name)} is hidden, but no other sheet has the "
-                     "headings of servers")  # fmt: skip
+                     "headings of a table of servers")  # fmt: skip
     left = [sheet for sheet in with_servers if sheet is not candidates[0]]
     if left:
         notes.append(f"lyncnb did not read hidden sheets: {_join_names(left)}")
@@ -158,8 +160,8 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     ]
     if others:
         notes.append(
-            f"lyncnb read the sheet {shown(candidates[0].name)}; these sheets have no headings "
-            f"of a table of servers: {_join_names(others)}"
+            f"lyncnb read the sheet {shown(candidates[0].name)}; these other sheets do not have "
+            f"the headings of a table of servers: {_join_names(others)}"
         )
     return candidates[0], notes
 
@@ -233,7 +235,8 @@ class _Sheet:
         self._report_hidden(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
-                f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above it"
+                f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above "
+                "the headings"
             )
         return make_table(
             self.source,

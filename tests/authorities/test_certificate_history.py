@@ -132,7 +132,7 @@ def test_a_day_without_a_record_lists_what_could_be_there(folder):
     """
     found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
     assert [one.generation for one in found.generations] == [1]
-    assert "no deployment on edge02" in found.notes[0]
+    assert "no deployment to edge02" in found.notes[0]
     assert certificate_history(folder, "edge02", on=date(2026, 1, 1)).generations == ()
 
 

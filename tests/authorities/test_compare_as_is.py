@@ -63,7 +63,7 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
     found = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
     assert [one.state for one in found.planned] == ["compromised", "covered", "covered"]
     assert found.exit_status == 1
-    with pytest.raises(ln.BundleError, match="is compromised, so it cannot be reused"):
+    with pytest.raises(ln.BundleError, match="is compromised, so the certificate cannot be reused"):
         write(planned, folder, only_missing=before, reuse=[name])
 
 

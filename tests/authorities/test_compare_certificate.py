@@ -121,7 +121,10 @@ def test_edge_internal_has_no_san():
     """If no SAN was planned, none is missing, and a SAN that repeats the subject is a notice."""
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
-        ("subject-repeated-in-san", 'the subject alternative names also list "eepool.contoso.com"')
+        (
+            "subject-repeated-in-san",
+            'the subject alternative names also include "eepool.contoso.com"',
+        )
     ]
     assert compared(made(san=NAMES[:2]), san=[]) == [
         ("names-added", '"ee01.contoso.com", "eepool.contoso.com" are not in the request')

@@ -220,7 +220,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
         ),
         (b"- BEGIN CERTIFICATE -\nMII", "has no line -----BEGIN CERTIFICATE-----"),
         (b"hello", "the file contains neither a certificate nor a request"),
-        (b"\x30\x00", "the file contains ASN.1 data of another kind"),
+        (b"\x30\x00", "the file contains ASN.1 data of another type"),
     ],
 )
 def test_nothing(data, message):

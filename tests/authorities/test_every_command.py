@@ -377,7 +377,10 @@ def test_mathematics_is_not_accepted_beforehand(shell):
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
     ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
     assert ended.status == 2
-    assert 'accepted contains "chain-signature-wrong", which you cannot accept' in ended.err
+    assert (
+        'the option "accepted" contains "chain-signature-wrong", which you cannot accept'
+        in ended.err
+    )
     assert not (shell.folder / "requests").exists()
 
 
@@ -435,7 +438,7 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
     (waiting, _) = folder_status(requests, today=later).requests
     assert waiting.state == "waiting"
     assert waiting.refused.endswith(
-        "but it has no error now. To accept it, run: lyncnb receive FOLDER"
+        "but the certificate has no error now. To accept the certificate, run: lyncnb receive FOLDER"
     )
     assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()

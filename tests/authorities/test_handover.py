@@ -326,7 +326,7 @@ def test_shown(folder, tmp_path):
     first, *_, missing, summary = made.to_text().splitlines()
     assert first.startswith("5 requests in internal-ca01")
     assert missing == (
-        "the package does not include the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you"
+        "the package does not include the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you for this information"
     )
     assert summary == repr(made)
     assert "Litware &lt;Public&gt; CA" in made._repr_html_()
@@ -391,7 +391,9 @@ def test_what_counts_as_a_key(data, refused):
     from lyncnb.authorities.handover import refuse_keys
 
     if refused:
-        with pytest.raises(BundleError, match="contains a private key, so lyncnb wrote no package"):
+        with pytest.raises(
+            BundleError, match="contains a private key, so lyncnb did not write a package"
+        ):
             refuse_keys("x", data)
     else:
         refuse_keys("x", data)
@@ -486,7 +488,10 @@ def test_page_says_what_to_revoke_now(folder, tmp_path):
     serial = open_requests(folder).manifest.by_id[name].issued.serial
     choices = {"compromised": True, "passphrase": PASSPHRASE, "today": TODAY}
     renew(folder, name, **choices)
-    words = f"Revoke serial number {serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    words = (
+        f"Revoke the certificate with serial number {serial}, reason keyCompromise "
+        "(RFC 5280 section 5.3.1)"
+    )
     made = hand_over(folder, tmp_path / "out.zip")
     (part,) = made.parts
     page = unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())

@@ -167,7 +167,9 @@ def test_edited_manifest(tmp_path, place):
     save_manifest(bundle.folder, bundle.manifest.with_records([record]))
     from lyncnb.request_folder.bundle import open_requests
 
-    with pytest.raises(BundleError, match=f"{first.id}.issued.file. must be a file in returned or"):
+    with pytest.raises(
+        BundleError, match=f"{first.id}.issued.file. must be a file in the folder returned or"
+    ):
         match_certificates(open_requests(bundle.folder), today=TODAY)
 
 

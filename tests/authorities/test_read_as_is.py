@@ -104,7 +104,7 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
     )
     with pytest.raises(ReturnedFileError) as raised:
         read(replace(kept, planned=planned).to_json(), tmp_path)
-    assert 'is "covered", but one of its findings is an error' in str(raised.value)
+    assert 'is "covered", but one of the findings is an error' in str(raised.value)
 
 
 def test_an_altered_answer_is_refused(kept, tmp_path):

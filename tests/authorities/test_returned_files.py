@@ -107,7 +107,9 @@ def test_archive_sum_is_bounded(tmp_path, monkeypatch):
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
     files = read_returned([path])
     assert len(files) == 4
-    message = "the unpacked archive is larger than 3,000 bytes; lyncnb ignored the rest"
+    message = (
+        "the unpacked archive is larger than 3,000 bytes; lyncnb ignored the remaining entries"
+    )
     assert files[-1].remarks == (("file-unreadable", message),)
 
 
@@ -129,7 +131,9 @@ def test_folder_is_bounded(tmp_path, monkeypatch):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
     files = read_returned([tmp_path])
     assert len(files) == 4
-    assert files[-1].remarks[0][1] == ("the folder has more than 3 files; lyncnb ignored the rest")
+    assert files[-1].remarks[0][1] == (
+        "the folder has more than 3 files; lyncnb ignored the remaining files"
+    )
 
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal"), lambda name: name[:-4]])

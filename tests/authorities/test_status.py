@@ -147,7 +147,7 @@ def test_what_else_is_there_is_noted(folder):
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
         "an interrupted run left files of 1 request; the next run completes the requests",
-        "keys/Thumbs.db is not a file of lyncnb; lyncnb did not change it",
+        "keys/Thumbs.db is not one of lyncnb's files; lyncnb did not change the file",
     )
     assert status.requests[6].state == "planned"
     assert not status.needs_attention

@@ -192,9 +192,9 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
     ]
     assert one.is_served
     assert (one.client_auth_ends, one.ending) == (ends, code)
-    sooner = " (some sources give an earlier date)" if ca == "Sectigo" else ""
+    sooner = " (some sources specify an earlier date)" if ca == "Sectigo" else ""
     assert one.client_authentication == (
-        f"planned; the CA no longer issues it on {ends} or later{sooner} [{code}]"
+        f"planned; the CA no longer includes client authentication on {ends} or later{sooner} [{code}]"
     )
     assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
 

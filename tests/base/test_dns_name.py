@@ -49,11 +49,11 @@ names = st.builds(
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
         ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
-        ("a b.contoso.com", "contains white space", "use a list column to enter several names"),
+        ("a b.contoso.com", "contains white space", "to enter several names, use a list column"),
         ("a\u3000b.contoso.com", "contains white space", "several names"),
         ("a" * 64 + ".contoso.com", "has 64 characters; the limit is 63", "shorten"),
         (LONGEST_NAME + "x", "is 254 characters long; the limit is 253", "enter a shorter name"),
-        ("1.2.3.4", "is an IP address", "Lync certificates contain only names"),
+        ("1.2.3.4", "is an IP address", "Lync certificates contain only DNS names"),
         ("１.２.３.４", "is an IP address", "the server's DNS name"),
         ("1。2。3。4", "is an IP address", "the server's DNS name"),
         ("1.2.3.4.", "is an IP address", "the server's DNS name"),
@@ -83,7 +83,7 @@ names = st.builds(
         ("CONTOSO\\fe01", "contains a path", "enter only the host name"),
         ("kim@contoso.com", "is an e-mail or SIP address", "after the @ sign, e.g. contoso.com"),
         ("sip:kim@contoso.com", "is an e-mail or SIP address", "e.g. contoso.com"),
-        ("xn--zz--.com", "not a valid international name", "enter the ASCII form"),
+        ("xn--zz--.com", "not a valid internationalized domain name", "enter the ASCII form"),
         ("☃.net", "U+2603 SNOWMAN", "check the spelling"),
         ("ab--cd.com", "hyphens as the third and fourth characters", "check the spelling"),
         (
@@ -135,19 +135,19 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
         (
             "分公司.contoso.com",
             "xn--55q8nz3c.contoso.com",
-            ("international name written as xn--55q8nz3c.contoso.com",),
+            ("internationalized name encoded as xn--55q8nz3c.contoso.com",),
         ),
-        ("faß.de", "xn--fa-hia.de", ("international name written as xn--fa-hia.de",)),
+        ("faß.de", "xn--fa-hia.de", ("internationalized name encoded as xn--fa-hia.de",)),
         (
             "*.分公司.com.tw",
             "*.xn--55q8nz3c.com.tw",
-            ("international name written as *.xn--55q8nz3c.com.tw",),
+            ("internationalized name encoded as *.xn--55q8nz3c.com.tw",),
         ),
         (
             f"{PAYPAL}.com",
             "xn--l-7sba6dbr.com",
             (
-                "international name written as xn--l-7sba6dbr.com",
+                "internationalized name encoded as xn--l-7sba6dbr.com",
                 MIXED,
             ),
         ),
@@ -173,7 +173,7 @@ def test_a_wildcard_stands_only_where_it_may():
     """A wildcard is rejected as a host name unless the caller allows it."""
     with pytest.raises(BadName, match="a wildcard, which is not allowed here") as caught:
         DnsName.parse("*.contoso.com")
-    assert "set that option in the plan" in caught.value.hint
+    assert 'set the option "wildcard" in the plan' in caught.value.hint
     assert DnsName.parse("*.contoso.com", allow_wildcard=True).is_wildcard
 
 

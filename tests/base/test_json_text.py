@@ -26,7 +26,7 @@ def test_what_json_can_say_is_parsed():
         (b"1" * 5_000, "the content is not valid JSON"),
         (b'["\\ud800"]', "the content is not valid JSON"),  # The text is an unpaired surrogate.
         (b'{"\\uDC00": 1}', "the content is not valid JSON"),
-        (b'[{"a": 1, "b": 2, "a": 1}]', "the same key appears twice"),
+        (b'[{"a": 1, "b": 2, "a": 1}]', "the same JSON key appears twice"),
     ],
 )
 def test_what_two_readers_would_read_otherwise_is_refused(data, told):

@@ -111,12 +111,12 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
         (tmp_path / "manifest.json").write_bytes(manifest)
     is_known = manifest is not None and b"lyncnb" in manifest
     if is_known:
-        with pytest.raises(OutputError, match="belongs to lyncnb's own files"):
+        with pytest.raises(OutputError, match="is one of lyncnb's own files"):
             outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
     else:
         outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
         (tmp_path / "keys").mkdir()
-        with pytest.raises(OutputError, match="belongs to lyncnb's own files"):
+        with pytest.raises(OutputError, match="is one of lyncnb's own files"):
             outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
     outputs.refuse_own_place(tmp_path / "a.txt")
 
@@ -126,7 +126,7 @@ def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
     subfolders.
     """
     (tmp_path / "keys").mkdir()
-    with pytest.raises(OutputError, match=r"summary\.csv belongs to lyncnb's own files"):
+    with pytest.raises(OutputError, match=r"summary\.csv is one of lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "summary.csv")
-    with pytest.raises(OutputError, match=r"a\.txt belongs to lyncnb's own files"):
+    with pytest.raises(OutputError, match=r"a\.txt is one of lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "csr" / "a.txt")

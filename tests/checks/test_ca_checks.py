@@ -265,7 +265,7 @@ def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
     """Validation by e-mail and phone is reported as discouraged from 2026-03-15."""
     findings = check_plan(plan_of(), on=date.fromisoformat(on))
     (message,) = (f.message for f in findings if f.code == "validation-methods-end")
-    words = "CAs should no longer use e-mail and phone (since 2026-03-15)"
+    words = "since 2026-03-15, CAs should no longer use e-mail and phone"
     assert (words in message) is is_told
 
 

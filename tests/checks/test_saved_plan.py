@@ -97,7 +97,7 @@ def test_it_reads_like_a_document(tmp_path):
     text = first.data.decode()
     assert text.splitlines()[1] == f'"format": "{FORMAT}",'
     assert SIGN_LINE in text
-    assert "does not show who approved it" in text
+    assert "Only a signature shows who approved the plan." in text
     for certificate in planned.certificates:
         (line,) = [
             one for one in text.splitlines() if one.startswith(f'{{"id": "{certificate.id}"')
@@ -235,7 +235,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
     assert taken.data == first.path.read_bytes()
     assert (taken.plan, taken.findings) == (planned, first.findings)
     told = " ".join(taken.reworded)
-    assert f"“nothing to see here”, now “{was[:200]}”" in told
+    assert f"“nothing to see here” and is now “{was[:200]}”" in told
     assert "“because”, now" in told
     assert "it proves everything" in told
     assert len(taken.reworded) == 3
@@ -321,7 +321,10 @@ def test_what_cannot_be_planned_again(tmp_path):
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
     error = refused(
-        first.path, redigested(document), "cannot plan again from this file", "no-such-code"
+        first.path,
+        redigested(document),
+        "cannot compute the plan again from this file",
+        "no-such-code",
     )
     assert (type(error), len(error.problems)) == (PlanAltered, 1)
     altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
@@ -339,7 +342,10 @@ def test_what_cannot_be_planned_again(tmp_path):
             "install a newer version of lyncnb",
         ),
         (lambda data: data.replace(b"lyncnb-saved-plan", b"lyncnb-plan"), "is not a saved plan"),
-        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "the same key appears twice"),
+        (
+            lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1),
+            "the same JSON key appears twice",
+        ),
         (lambda data: data.replace(b"\n", b"\r\n"), "changed after it was saved"),
         (lambda data: data + b" ", "changed after it was saved"),
         (lambda data: b"\xef\xbb\xbf" + data, "changed after it was saved"),

@@ -151,7 +151,7 @@ def test_the_summary_says_who_approved_what(planner):
 
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     for text in told():
-        assert f"sha256sum {digest(planner)}, evaluated for {day}, requested on" in text
+        assert f"SHA-256 {digest(planner)}, evaluation date {day}, requested on" in text
         assert "nobody; the plan was requested without a signature" in text
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
@@ -189,7 +189,7 @@ def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
     assert "Approver" in text_of(summary)
     assert request(planner).status == 0
     assert "Approver" not in text_of(summary)
-    assert f"sha256sum {printed}" in text_of(summary)
+    assert f"SHA-256 {printed}" in text_of(summary)
     assert "Approved by" in text_of(summary)
 
 
@@ -366,7 +366,7 @@ def test_another_approval_is_left_alone(planner):
     before = (planner.folder / "p.json.sig").read_bytes()
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (2, "")
-    assert "is an approval of this plan by another key" in ended.err
+    assert "contains an approval of this plan with another key" in ended.err
     assert (planner.folder / "p.json.sig").read_bytes() == before
     assert approve(planner, "--key", "alice", "--force").status == 0
     planner("plan", "t.csv", "--on", "2027-01-01", "--save", "p.json")
@@ -463,7 +463,7 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     path.write_text(text[:-30], "utf-8")
     ended = planner("status", "requests", "--rebuild", *PASS)
     assert (
-        f"recovered from the damaged manifest: the saved plan (sha256sum {digest(planner)[:12]}…)"
+        f"recovered from the damaged manifest: the saved plan (SHA-256 {digest(planner)[:12]}…)"
         in ended.err
     )
     assert f"approved by {ALICE}" in ended.err
@@ -471,7 +471,7 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     path.unlink()
     ended = planner("status", "requests", "--rebuild", *PASS)
     assert "lost: the record of the saved plan and its approval." in ended.err
-    assert f"sha256sum {digest(planner)}" in ended.err
+    assert f"SHA-256 {digest(planner)}" in ended.err
     assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in ended.err
     assert json.loads(path.read_text("utf-8")).get("plans", []) == []
     assert request(planner).status == 0
@@ -496,7 +496,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert approve(planner, "--key", "alice").status == 0
     ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
     assert ended.status == 0, ended.err
-    note = "approved, but not requested because you stated that an installed certificate covers it"
+    note = "approved, but not requested, because you specified that an installed certificate covers them"
     assert f"{note}: {one.id}" in ended.err
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
@@ -527,10 +527,10 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     ended = request(planner)
     assert ended.status == 0, ended.err
     assert (
-        f"note: the wording changed since the approval: finding {document['findings'][0]['code']} about "
-        in ended.err
+        "note: the wording changed since the approval: the text of the finding "
+        f"{document['findings'][0]['code']} about " in ended.err
     )
-    assert f"says “in old words”, now “{now[:40]}" in ended.err
+    assert f"was “in old words” and is now “{now[:40]}" in ended.err
 
 
 def test_nothing_is_signed_that_nobody_confirmed(planner):

@@ -116,7 +116,7 @@ def test_files(planner, ending):
         (("old.csv", "new.csv", "-o", "c.txt"), 2, "cannot have the file name extension"),
         (("old.csv", "new.csv", "-o", "old.csv"), 2, "is also an input"),
         (("old.csv", "requests", "-o", "c.svg"), 2, "contains no table"),
-        (("old.json", "old.csv", "--old-options", "w.toml"), 2, "takes no options"),
+        (("old.json", "old.csv", "--old-options", "w.toml"), 2, "so you cannot specify options"),
         (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is not a date'),
         (("old.csv",), 2, "NEW"),
     ],

@@ -250,8 +250,8 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: there is no new passphrase, and no terminal to ask for it\n"
-        "  hint: specify a file that contains it: --new-passphrase-file FILE\n"
+        "lyncnb: no new passphrase was specified, and lyncnb cannot prompt for it without a terminal\n"
+        "  hint: specify a file that contains the new passphrase: --new-passphrase-file FILE\n"
     )
     assert snapshot(shell.folder / "requests") == before
 
@@ -328,7 +328,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("making 3 keys takes")
+    child.expect("generating 3 keys takes")
     child.expect("at least 12 characters")
     child.sendline(PASSPHRASE)
     child.expect("Repeat the passphrase")
@@ -655,5 +655,5 @@ def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
     assert out.status == 0, out.err
     assert fingerprint not in shell("status", "requests").err
     refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
-    assert "is the private half of a recovery key, which you keep" in refused.err
+    assert "is the private half of a recovery key, which must stay with you" in refused.err
     assert refused.status == 3

@@ -71,7 +71,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
         for f in json.loads(shell("check", topology, "--json").out)["findings"]
         if f["severity"] == "notice"
     ]
-    assert f"{len(notices)} notices. To read them: lyncnb plan {topology} -v" in short
+    assert f"{len(notices)} notices. To read the notices: lyncnb plan {topology} -v" in short
     assert not re.search("^notice: ", short, re.M)
     assert len(notices) == len(re.findall("^notice: ", whole, re.M))
     words = " ".join(whole.split())

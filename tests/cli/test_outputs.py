@@ -179,8 +179,8 @@ def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
             *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
-            refused(planner, [*command, place + ending], "belongs to lyncnb's own files")
-            refused(planner, [*command, place + ending, "--force"], "belongs to lyncnb's own files")
+            refused(planner, [*command, place + ending], "is one of lyncnb's own files")
+            refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
 
 
 def test_the_summary_is_the_folders_own(planner):
@@ -271,13 +271,13 @@ def test_run_leaves_strangers_files(planner):
         refused(planner, ["run", "n.ipynb"], name, "already exists")
         (planner.folder / name).unlink()
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "belongs to lyncnb's own files")
+    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "is one of lyncnb's own files")
 
 
 def test_clean_stays_out_of_a_request_folder(planner):
     """A notebook inside the subfolders of a request folder is not rewritten by clean."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["clean", "requests/steps/n.ipynb"], "belongs to lyncnb's own files")
+    refused(planner, ["clean", "requests/steps/n.ipynb"], "is one of lyncnb's own files")
     refused(planner, ["clean", "requests/manifest.json"])
 
 
@@ -294,7 +294,7 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
         ["steps", "contoso.csv", "--request-on-server", "-o", "link/steps/new"],
         ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],
     ):
-        refused(planner, arguments, "belongs to lyncnb's own files")
+        refused(planner, arguments, "is one of lyncnb's own files")
 
 
 def test_own_places_are_what_a_folder_holds(planner):

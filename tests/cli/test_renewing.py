@@ -65,7 +65,7 @@ def test_a_dry_run_asks_nothing(planner):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (WHY, "specify what to renew: NAME (an ID, a server or a pattern), or --due"),
+        (WHY, "specify the certificates to renew: NAME (an ID, a server or a pattern), or --due"),
         (("--due", "fe01.contoso.net", *WHY), ", not both"),
         (("--due",), "a renewal needs a reason: specify --reason TEXT"),
         (("--due", "--compromised"), "--compromised needs the NAME"),
@@ -104,7 +104,10 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     record = open_requests(planner.folder / "requests").requests[0]
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)
     assert ended.status == 0, ended.err
-    words = f"Revoke serial number {record.issued.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    words = (
+        f"Revoke the certificate with serial number {record.issued.serial}, reason "
+        "keyCompromise (RFC 5280 section 5.3.1)"
+    )
     assert words in ended.err
     assert "lyncnb handover requests OUT.zip" in ended.err
 

@@ -57,7 +57,7 @@ def test_it_is_saved_beside_the_rest(planner):
     first = (planner.folder / "p.json").read_bytes()
     ended = planner("plan", "t.csv", "--save", "p.json", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
-    assert f"sha256sum {hashlib.sha256(first).hexdigest()}" in ended.err
+    assert f"SHA-256 {hashlib.sha256(first).hexdigest()}" in ended.err
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in ended.err
     assert (planner.folder / "p.json").read_bytes() == first
     day = json.loads(first)["judged_on"]
@@ -187,7 +187,7 @@ def test_an_old_day_counts_and_is_reported(planner):
     ("arguments", "words"),
     [
         (("t.csv", "requests", "--plan", "p.json"), "specify only FOLDER"),
-        (("requests", "--plan", "p.json", "--options", "o.toml"), "leave --options out"),
+        (("requests", "--plan", "p.json", "--options", "o.toml"), "omit --options"),
         (("requests", "--plan", "p.json", "--product", "lync2010"), "lync2010"),
         (("requests",), "Missing argument 'FOLDER'"),
     ],
@@ -278,7 +278,7 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
     alter_with_digest(planner, rules, "0" * 64)
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 0
-    assert "was planned with other rules" in ended.err
+    assert "was planned with different rules" in ended.err
 
 
 def test_by_other_rules_it_is_not_requested(planner):

@@ -112,7 +112,7 @@ def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp
     with (
         cluster_executor(cluster.scheduler_address) as executor,
         pytest.raises(
-            BundleError, match="a worker could not make .*instead of a key and a request"
+            BundleError, match="a worker could not create .*instead of a key and a request"
         ),
     ):
         write(numbered(1), tmp_path / "requests", executor=executor)

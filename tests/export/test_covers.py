@@ -90,7 +90,9 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     bundle = ln.renew(
         folder, FIRST, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY
     )
-    assert any(f"Revoke serial number {serial}" in note for note in bundle.notes)
+    assert any(
+        f"Revoke the certificate with serial number {serial}" in note for note in bundle.notes
+    )
     assert FIRST in requested(folder)
     status = ln.folder_status(folder, today=TODAY)
     assert {one.id: one.revoke for one in status.shown if one.revoke} == {FIRST: (serial,)}
@@ -243,7 +245,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
     assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
-    assert "the next lyncnb request writes a request for it" in "\n".join(
+    assert "the next lyncnb request writes a request for this certificate" in "\n".join(
         ln.folder_status(folder, today=day).notes
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
@@ -296,7 +298,7 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
-    assert "so it cannot be left out" in str(caught.value)
+    assert "so the request cannot be left out" in str(caught.value)
     assert f"omit --reuse {FIRST}" in str(caught.value)
     assert snapshot(tmp_path / "requests", but_lock=True) == before
 
@@ -341,7 +343,7 @@ def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
         (numbered(2), f"the list includes {THIRD}"),
         (with_extra(PLAN, 1, "new.contoso.com"), f"the plan differs for {SECOND}"),
     ):
-        with pytest.raises(ReturnedFileError, match=f"made for another plan: {words}"):
+        with pytest.raises(ReturnedFileError, match=f"created for another plan: {words}"):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
 
 
@@ -507,7 +509,7 @@ def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
         return
     assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
     assert rebuilt.notes == (
-        f"recovered from the damaged manifest: no request is needed for {FIRST}, because an installed certificate covers it",
+        f"recovered from the damaged manifest: no request is needed for {FIRST}, because installed certificates are reused",
         "plan.json provides the servers, site and issuer of 2 requests",
     )
     assert write(PLAN, folder).counts() == {"kept": 3}

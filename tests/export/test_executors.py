@@ -313,7 +313,7 @@ def bent(der: bytes) -> bytes:
     [
         (lambda answer: (answer[1], answer[0]), "not a readable certification request"),
         (lambda answer: None, "a NoneType instead of a key and a request"),
-        (lambda answer: (answer[0], bent(answer[1])), "signature does not verify"),
+        (lambda answer: (answer[0], bent(answer[1])), "with an invalid signature"),
         (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be decrypted"),
     ],
 )

@@ -147,7 +147,7 @@ def test_what_a_name_stands_for(folder, names, count):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("FrontEnd-fe", "is the beginning of 2 request ids"),
+        ("FrontEnd-fe", "is a prefix of 2 request ids"),
         ("fe03.contoso.net", "has no request, server or certificate with the name"),
         ("*.fabrikam.com", "has no request, server or certificate with the name"),
         (" ", "has no request, server or certificate with the name"),
@@ -273,7 +273,9 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
     again(folder, name, reason="first")
     first = read_manifest(folder).by_id[name]
     before = snapshot(folder)
-    with pytest.raises(RequestWaits, match="1 request to renew is waiting") as refused:
+    with pytest.raises(
+        RequestWaits, match="not yet issued a certificate for 1 renewal request"
+    ) as refused:
         again(folder, name, reason="second")
     assert refused.value.exit_status == 3
     assert "renewed: first" in str(refused.value)
@@ -302,7 +304,8 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     (asked,) = list_certificates_to_revoke(record)
     assert (asked.generation, asked.serial) == (1, record.archived[0].issued.serial)
     assert (
-        str(asked) == f"Revoke serial number {asked.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+        str(asked) == f"Revoke the certificate with serial number {asked.serial}, reason "
+        "keyCompromise (RFC 5280 section 5.3.1)"
     )
     assert (record.generation, record.revocation) == (2, None)
     assert record.reasons == ("renewed: the key is compromised",)

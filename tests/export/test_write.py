@@ -348,7 +348,7 @@ def test_a_dry_run_says_everything_and_makes_no_folder(folder):
     bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
     assert bundle.dry_run
-    assert bundle.notes == ("making 2 keys takes about 0 s on this machine",)
+    assert bundle.notes == ("generating 2 keys takes about 0 s on this computer",)
     assert not folder.exists()
 
 
@@ -622,7 +622,7 @@ def test_strangers_files_are_left_alone_and_reported(folder):
     before = snapshot(folder)
     bundle = write(plan, folder)
     assert bundle.notes == tuple(
-        f"{path} is not a file of lyncnb; lyncnb did not change it"
+        f"{path} is not one of lyncnb's files; lyncnb did not change the file"
         for path in ("csr/Thumbs.db", "csr/link.csr", "keys/.ipynb_checkpoints", "keys/other.key")
     )
     assert snapshot(folder) == before
@@ -689,7 +689,7 @@ def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
-    assert "lyncnb rekey FOLDER" in refused(folder, plan, "change of passphrase")
+    assert "lyncnb rekey FOLDER" in refused(folder, plan, "the passphrase change")
 
 
 def test_a_copied_folder_works_on(folder, tmp_path):

@@ -185,7 +185,7 @@ def test_many_in_short():
         events(made)[0]["description"]
     )  # There are 60 servers and the OAuth certificate, 50 of which are shown.
     lines = list(report_lines(forecast_report(made, shown=5), width=100))
-    assert lines[-1] == "… and 56 more; use --json or -o FILE to show all of them"
+    assert lines[-1] == "… and 56 more rows; to show all rows, use --json or -o FILE"
     assert "and 56 more" in made._repr_html_()
 
 

@@ -354,8 +354,8 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     # The CA's certificate after it was expected to issue again.
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
-    assert not [note for note in made.notes if "of an internal CA" in note]
-    assert "assumes 365 days for 3 certificates of an internal CA" in ln.forecast(plan).notes[0]
+    assert not [note for note in made.notes if "from an internal CA" in note]
+    assert "assumes 365 days for 3 certificates from an internal CA" in ln.forecast(plan).notes[0]
 
 
 def test_the_docs_say_what_is_so():

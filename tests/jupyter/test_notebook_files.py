@@ -57,7 +57,7 @@ def save(path, *cells, **metadata):
             printed(base64.b64encode(b"--" + PEM.encode()).decode()),
             "the cell contains a private key",
         ),
-        (printed("Passphrase: hunter2\n", "stdin"), "the output contains the answer"),
+        (printed("Passphrase: hunter2\n", "stdin"), "the output contains text that a user entered"),
         (
             new_code_cell("x(passphrase='four random words')"),
             "the code contains a passphrase",
@@ -173,7 +173,7 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
     ("cell", "metadata", "message"),
     [
         (printed(PEM), {}, "the cell contains a private key"),
-        (printed("word\n", "stdin"), {}, "the answer to a question"),
+        (printed("word\n", "stdin"), {}, "the output contains text that a user entered"),
         (new_code_cell("1"), {"widgets": STATE}, "widget state.*run: lyncnb clean a.ipynb"),
         (new_code_cell("1"), {"mine": PEM}, "the notebook's metadata contains a private key"),
     ],

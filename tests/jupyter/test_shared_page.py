@@ -381,7 +381,9 @@ def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "correct horse battery")
     refused = shell("share", path, "-o", shell.folder / "other.html")
     assert refused.status == 1
-    assert "plan.ipynb cell 9: the folder's passphrase is included" in refused.err
+    assert (
+        "plan.ipynb cell 9: the notebook contains the passphrase of a request folder" in refused.err
+    )
     assert "horse" not in refused.err
 
 

@@ -172,7 +172,7 @@ def test_signature(name, scheme, hash_name):
     [
         ("x509/custom/invalid_version.pem", "an unknown version"),
         ("x509/custom/two_basic_constraints.pem", r"a duplicate extension \(2.5.29.19\)"),
-        ("x509/custom/malformed-san.pem", "an unexpected kind of value"),
+        ("x509/custom/malformed-san.pem", "a value of an unexpected type"),
         ("x509/custom/invalid_utf8_common_name.pem", "an invalid value"),
         ("x509/custom/name_attribute_unsupported_tag.pem", "serial"),
         ("x509/custom/empty-eku.pem", "serial"),
@@ -195,7 +195,7 @@ def test_unreadable(name, message):
 
 def test_bad_bytes():
     """Bytes that are not a certificate are rejected."""
-    with pytest.raises(BadCertificate, match="an unexpected kind of value"):
+    with pytest.raises(BadCertificate, match="a value of an unexpected type"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
 

@@ -63,7 +63,7 @@ def test_same_name_other_key(ca):
     assert path.issuers == ()
     assert codes(path) == ["chain-signature-wrong"]
     assert path.rejected == tuple(facts(other.issuing))
-    assert 'did not sign "CN=pool.contoso.com"' in path.objections[0].detail
+    assert 'its key did not sign "CN=pool.contoso.com"' in path.objections[0].detail
 
 
 def test_right_key_among_wrong_ones(ca):
@@ -110,7 +110,9 @@ def test_path_length(ca):
     )  # fmt: skip
     path = path_of(leaf(below, key), below, *strict.chain)
     assert codes(path) == ["chain-issuer-not-ca"]
-    assert path.objections[0].detail.endswith("allows 0 CA certificates below it")
+    assert path.objections[0].detail.endswith(
+        "allows at most 0 CA certificates below it in the certification path"
+    )
 
 
 def test_outlives_issuer(ca):
@@ -205,5 +207,5 @@ def test_signature_that_cannot_be_checked():
     path = build_path(one, Issuers(facts(namesake)), today=DAY)
     assert codes(path) == ["chain-signature-not-checked"]
     assert path.objections[0].detail.endswith(
-        "is 1.2.840.113549.1.1.2, which this computer cannot check"
+        "uses 1.2.840.113549.1.1.2, which this computer cannot verify"
     )

@@ -205,11 +205,14 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
 @pytest.mark.parametrize(
     ("certificate", "message"),
     [
-        (planned("a.contoso.com", bits=4096), "the key is RSA 2048, but the plan has RSA 4096"),
-        (planned("a.contoso.com", algorithm="ECDSA"), "the plan has ECDSA 256"),
+        (
+            planned("a.contoso.com", bits=4096),
+            "the key is RSA 2048, but the plan specifies RSA 4096",
+        ),
+        (planned("a.contoso.com", algorithm="ECDSA"), "the plan specifies ECDSA 256"),
         (planned("a.contoso.com", hash="sha1"), "cannot be signed with sha1"),
         (planned("a.contoso.com", common_name=""), "has no common name"),
-        (planned(common_name=f"{'a' * 60}.contoso.com"), "cannot make a request for 'aaaa"),
+        (planned(common_name=f"{'a' * 60}.contoso.com"), "cannot create a request for 'aaaa"),
     ],
 )
 def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
@@ -367,5 +370,5 @@ def test_a_request_of_another_key_is_not_handed_on(ec_key):
     """A new CSR is rejected if its public key or signature does not match the key."""
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
-    with pytest.raises(PlanError, match="does not belong to its key"):
+    with pytest.raises(PlanError, match="does not belong to the key"):
         csr._verify_request(request, content, keys.generate_key(content.key))

@@ -84,7 +84,7 @@ def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
     data = pickle.dumps(Secret(WORDS), protocol)
     assert b"***" in data
     assert b"horse" not in data
-    with pytest.raises(PassphraseError, match="copied from a file or another process"):
+    with pytest.raises(PassphraseError, match="copying it to a file or to another process"):
         pickle.loads(data).reveal()
 
 

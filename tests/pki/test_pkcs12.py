@@ -343,7 +343,7 @@ def test_too_many_rounds(ca):
     with pytest.raises(PfxNotOpened, match="wrong, or the file is damaged"):
         open_pfx(bomb, "portal")  # A file with 32,767 iterations is accepted.
     mac = bytes.fromhex("0408") + b"saltsalt" + bytes.fromhex("02047fffffff")
-    with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 rounds"):
+    with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 iterations"):
         open_pfx(b"\x30" + bytes([len(mac)]) + mac, "portal")
     assert MAX_ROUNDS == 5_000_000
 

@@ -54,9 +54,10 @@ def test_a_reason_counts_for_the_certificates_that_it_names():
     elsewhere = lab(accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)})
     with pytest.raises(PlanRejected):
         order_of(elsewhere, LAST)
-    assert f"{CODE} is accepted only for FrontEnd-, but the finding is on another certificate" in [
-        f.message for f in check_plan(elsewhere, on=LAST)
-    ]
+    assert (
+        f"{CODE} is accepted only for FrontEnd-, but the finding applies to another certificate"
+        in [f.message for f in check_plan(elsewhere, on=LAST)]
+    )
     # An acceptance on the command line applies to this run and to all objects.
     assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
 

@@ -94,7 +94,9 @@ def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
 def test_an_option_for_nothing(setting):
     """An issuer for an unknown usage or role is rejected, with a list of the known ones."""
     options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
-    message = f'option {setting} has a value for "WebServicesExternl", which is not a usage or role'
+    message = (
+        f'the option "{setting}" has a value for "WebServicesExternl", which is not a usage or role'
+    )
     with pytest.raises(OptionsError, match=message) as caught:
         plan(front_end(), options=options)
     assert "WebServicesExternal" in caught.value.hint
@@ -103,6 +105,8 @@ def test_an_option_for_nothing(setting):
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
     """A misspelled code in the accepted findings is rejected, because it would accept nothing."""
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
-    with pytest.raises(OptionsError, match='accepted contains "underscore-in-names"') as caught:
+    with pytest.raises(
+        OptionsError, match='the option "accepted" contains "underscore-in-names"'
+    ) as caught:
         plan(front_end(), options=options)
     assert "underscore-in-name" in caught.value.hint

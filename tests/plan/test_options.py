@@ -144,7 +144,7 @@ def test_the_file_is_readable():
     """The file has separate sections for the key, subject, issuer, CA, and accepted findings."""
     text = FULL.to_toml()
     assert (
-        'layout = "separate"  # combined for one certificate with the usages Default and web, or separate'
+        'layout = "separate"  # combined for one certificate with the Default and web usages, or separate'
         in text
     )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
@@ -166,23 +166,23 @@ def test_the_file_may_say_little():
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        (b"wildcards = true", 'there is no option "wildcards"', "did you mean wildcard?"),
-        (b'country = "TW"', 'there is no option "country"', "did you mean subject.country?"),
-        (b'[subject]\norg = "x"', 'there is no option "subject.org"', "subject.organization?"),
-        (b"[key]\nsize = 2048", 'there is no option "key.size"', "the options in this section are algorithm and bits"),
-        (b"issuers = {}", 'there is no option "issuers"', "did you mean [issuer]?"),
-        (b"xyz = 1", 'there is no option "xyz"', "the options are title, planner, product"),
-        (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a separate line"),
+        (b"wildcards = true", '"wildcards" is not a known option', "did you mean wildcard?"),
+        (b'country = "TW"', '"country" is not a known option', "did you mean subject.country?"),
+        (b'[subject]\norg = "x"', '"subject.org" is not a known option', "subject.organization?"),
+        (b"[key]\nsize = 2048", '"key.size" is not a known option', "the options in this section are algorithm and bits"),
+        (b"issuers = {}", '"issuers" is not a known option', "did you mean [issuer]?"),
+        (b"xyz = 1", '"xyz" is not a known option', "the options are title, planner, product"),
+        (b'issuer = "public"', 'issuer is "public"', "enter [issuer] on a separate line"),
         (b"[key]\nbits = 1024", "option key: 1024 is not a valid RSA key size", ""),
         (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a valid key algorithm", ""),
         (b"[key]\nalgorithm = []", "'key.algorithm' must be text, not a list of 0", ""),
         (b"[key]\nbits = 2048.0", "'key.bits' must be a whole number, not 2048.0", ""),
-        (b'key = "RSA"', 'key is "RSA"', "write [key] on a separate line"),
+        (b'key = "RSA"', 'key is "RSA"', "enter [key] on a separate line"),
         (b'autodiscover_internal_extra_domains = ["a b", 5]', "'autodiscover_internal_extra_domains' must be a list of text values, but it contains 5", ""),
         (b"[issuer]\nDefault = [1]", "'issuer.Default' must be text, not a list of 1", ""),
         (b"validity_days = " + b"9" * 5000, "lyncnb cannot read this TOML file", ""),
         (b"hash = " + b"[" * 50_000, "lyncnb cannot read this TOML file", ""),
-        (b"hash = sha256", "the file is not valid TOML", 'put text in quotation marks, as in hash = "sha256"'),
+        (b"hash = sha256", "the file is not valid TOML", 'enclose text in quotation marks, for example hash = "sha256"'),
         (b'organization = "\xff"', "the file is not UTF-8 text", "save the file as UTF-8"),
         (b"planned_issue_date = 2026-01-31T00:00:00", "'planned_issue_date' must be a date", ""),
     ],
@@ -209,7 +209,7 @@ def test_everything_wrong_is_reported_at_once():
     with pytest.raises(OptionsError, match=r"plan.toml: 3 options have invalid values") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
     assert [problem.message for problem in caught.value.problems] == [
-        'there is no option "hsh"',
+        '"hsh" is not a known option',
         "'wildcard' must be true or false, not 2",
         "'subject.country' must be text, not 3",
     ]
@@ -225,7 +225,7 @@ def test_what_is_unknown_hides_nothing_that_is_out_of_range():
             b'[key]\nalgorithm = "RSA"\nbits = 512'
         )
     assert [problem.message.partition(":")[0] for problem in caught.value.problems] == [
-        'there is no option "hsh"',
+        '"hsh" is not a known option',
         "'wildcard' must be true or false, not 2",
         "option key",
         'option hash is "md5"',

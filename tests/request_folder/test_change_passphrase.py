@@ -165,7 +165,7 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
     assert read_manifest(folder).rekeying
     assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
     for passphrase in (PASSPHRASE, NEW):
-        with pytest.raises(BundleError, match="change of passphrase"):
+        with pytest.raises(BundleError, match="the passphrase change"):
             write(plan, folder, passphrase=passphrase)
     assert [item.file for item in folder_status(folder).problems] == ["manifest.json"]
     finished = rekey(folder, PASSPHRASE, NEW)
@@ -220,7 +220,7 @@ def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
 def test_the_result_tells_itself(folder):
     """The text and JSON of the result show how many files were changed."""
     done = rekey(folder, PASSPHRASE, NEW)
-    assert repr(done) == f"6 files of {folder} now use the new passphrase"
+    assert repr(done) == f"6 files in {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6
 
 
@@ -245,7 +245,7 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
     monkeypatch.setattr(FolderCipher, "encrypt", lambda self, key: real(self, other))
-    with pytest.raises(BundleError, match="the file's content cannot be read again"):
+    with pytest.raises(BundleError, match="cannot read the content back"):
         rekey(folder, PASSPHRASE, NEW)
     monkeypatch.undo()
     assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
@@ -269,7 +269,7 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
     (folder / "keys" / "other.key").chmod(0o600)
     done = rekey(folder, PASSPHRASE, NEW)
     assert not list(folder.rglob(".tmp-*"))
-    assert repr(done).endswith("neither passphrase opens them: keys/other.key")
+    assert repr(done).endswith("neither passphrase can decrypt them: keys/other.key")
 
 
 def test_what_was_done_before_is_counted(folder):

@@ -153,7 +153,7 @@ def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, pa
     for dry_run in (True, False):
         notes = write(numbered(1), folder, dry_run=dry_run).notes
         (note,) = [note for note in notes if program in note]
-        assert "copies and earlier versions, even of keys that you purge" in note
+        assert "copies and earlier versions of files, even of keys that you purge" in note
     assert not any(program in note for note in write(numbered(2), folder).notes)
 
 

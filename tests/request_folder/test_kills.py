@@ -213,7 +213,7 @@ def finished(name, folder, pair) -> None:
         return
     if name == "take out":
         assert manifest.recovery == ()
-        with pytest.raises(BundleError, match="nothing was sealed"):
+        with pytest.raises(BundleError, match="contains no file that was encrypted"):
             rekey(folder, pair, "yet another passphrase")
     passwords = PasswordList(folder, FolderCipher(passphrase))
     for record in manifest.requests:

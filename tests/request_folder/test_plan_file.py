@@ -235,7 +235,7 @@ def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
         (folder / "plan.json").write_bytes(text)
         bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
         assert bundle.manifest.plan_json_sha256 == ""
-        assert [one for one in bundle.notes if "lyncnb did not use it" in one]
+        assert [one for one in bundle.notes if "lyncnb did not use this" in one]
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 

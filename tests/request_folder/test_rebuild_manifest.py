@@ -166,11 +166,13 @@ def test_what_cannot_be_used_is_left_alone_and_named(folder):
     bundle = rebuild(folder)
     assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
     assert bundle.notes[0].startswith(
-        "the following records are lost if the manifest had any: saved plans "
+        "if the manifest contained any of the following records, they are lost: saved plans "
     )
     assert len(bundle.notes) == 4
-    assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use it" in bundle.notes[1]
-    assert bundle.notes[2].startswith(f"csr/{names[1]}.csr has no key, so lyncnb did not use it. ")
+    assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
+    assert bundle.notes[2].startswith(
+        f"csr/{names[1]}.csr has no key, so lyncnb did not use this file. "
+    )
     assert (folder / "keys" / "other.key").read_bytes() == b"x"
 
 
@@ -288,7 +290,7 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
     assert item.id not in bundle.manifest.by_id
     (note,) = [note for note in bundle.notes if item.id in note]
     assert "lyncnb cannot use the key" in note
-    assert note.endswith("lyncnb did not use it")
+    assert note.endswith("lyncnb did not use this file")
     assert [path.read_bytes() for path in pair] == before
     with pytest.raises(BundleError, match="needs attention") as caught:
         write(numbered(4), folder)
@@ -303,7 +305,7 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
     (place / "manifest.json").unlink()
     (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
-    assert f"sha256sum {saved.sha256}" in note
+    assert f"SHA-256 {saved.sha256}" in note
     assert note.endswith("lyncnb request --plan FILE FOLDER")
 
 

@@ -126,7 +126,7 @@ def test_a_recovery_sheet_says_what_the_key_opens_and_how(pair):
     pem = pair.read_text("ascii")
     purpose, _, secret = pem.partition("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
     assert fingerprint in purpose
-    assert "It opens each request folder" in purpose
+    assert "This key opens each request folder" in purpose
     assert all(line not in sheet for line in (OWN, str(pair.parent), *secret.splitlines()))
     serialization.load_pem_private_key(pem.encode(), OWN.encode())
 
@@ -213,7 +213,9 @@ def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
     """A recovery key opens only what was encrypted to it."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
-    with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
+    with pytest.raises(
+        BundleError, match="contains no file that was encrypted for the recovery key"
+    ):
         rekey(folder, opened(other), NEW)
 
 
@@ -254,7 +256,9 @@ def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
     assert [one.key for one in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
     assert [one.fingerprint for one in read_manifest(folder).recovery] == [ours.fingerprint]
     write(numbered(3), folder, passphrase=NEW)
-    with pytest.raises(BundleError, match="nothing was sealed to the recovery key"):
+    with pytest.raises(
+        BundleError, match="contains no file that was encrypted for the recovery key"
+    ):
         rekey(folder, opened(other), "the attacker's passphrase")
     # The folder's owner adds the other recovery keys again.
     name_recovery_key(folder, NEW, public(other))
@@ -294,7 +298,7 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
     assert [key.fingerprint for key in read_manifest(folder).recovery] == [
         opened(other).public.fingerprint
     ]
-    with pytest.raises(BundleError, match="nothing was sealed"):
+    with pytest.raises(BundleError, match="contains no file that was encrypted"):
         rekey(folder, opened(pair), "yet another passphrase")
     rekey(folder, opened(other), "yet another passphrase")
     rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md describes this case.

@@ -164,7 +164,10 @@ def test_a_team_writes_one_folder(place):
     assert refused(as_user(CARL, problems, folder))
     assert read_manifest(folder).team == str(TEAM)
     notes = folder_status(folder, today=DAY).notes
-    assert f"this folder is shared by a team: members of the group {TEAM} can change it" in notes
+    assert (
+        f"this folder is shared by a team: members of the group {TEAM} can change the folder"
+        in notes
+    )
 
 
 def test_reading_needs_no_ownership(place):
@@ -229,7 +232,7 @@ def test_another_group_than_the_recorded_one_is_refused(tmp_path):
     write(numbered(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
     folder.chmod(0o2770)
-    with pytest.raises(BundleError, match=f'the manifest names the group "{TEAM}"'):
+    with pytest.raises(BundleError, match=f'the manifest lists the group "{TEAM}"'):
         folder_status(folder)
 
 
@@ -242,7 +245,7 @@ def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
         write(numbered(1), folder, team="planners of contoso")
     assert not folder.exists()
     write(numbered(1), folder)
-    with pytest.raises(BundleError, match=f"is not a folder of the group {TEAM} with mode 2770"):
+    with pytest.raises(BundleError, match=f"does not have the group {TEAM} and the mode 2770"):
         write(numbered(1), folder, team=str(TEAM))
 
 

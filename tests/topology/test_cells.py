@@ -186,7 +186,7 @@ def url(text: str, host: str) -> SimpleUrl:
             "https://管理.contoso.com/",
             "https://xn--8ey35n.contoso.com/",
             url("https://xn--8ey35n.contoso.com/", "xn--8ey35n.contoso.com"),
-            ("international name written as xn--8ey35n.contoso.com",),
+            ("internationalized name encoded as xn--8ey35n.contoso.com",),
         ),
         ("admin_url", "", "", None, ()),
         (
@@ -243,7 +243,7 @@ def test_cells_become_values(name, text, clean, value, notes):
             "server_fqdn",
             "a.contoso.com\n",
             '"a.contoso.com<U+000A>" contains a line break',
-            "only lists",
+            "only list columns",
         ),
         (
             "server_fqdn",
@@ -251,8 +251,8 @@ def test_cells_become_values(name, text, clean, value, notes):
             "contains a NUL character",
             "type the text in this cell again",
         ),
-        ("site", "Tai\npei", '"Tai<U+000A>pei" contains a line break', "only lists"),
-        ("site", "Tai\rpei", "contains a line break", "only lists"),
+        ("site", "Tai\npei", '"Tai<U+000A>pei" contains a line break', "only list columns"),
+        ("site", "Tai\rpei", "contains a line break", "only list columns"),
         ("site", "Tai\0pei", '"Tai<U+0000>pei" contains a NUL', "type the text in this cell again"),
         ("site", "Tai\x07pei", "the control character U+0007", "type the text again"),
         (
@@ -338,7 +338,7 @@ def test_cells_become_values(name, text, clean, value, notes):
             "issuer",
             "internal;public",
             "contains two issuers for all usages",
-            "keep only one of them",
+            "keep only one issuer",
         ),
         (
             "issuer",

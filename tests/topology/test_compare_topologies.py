@@ -112,7 +112,7 @@ def test_a_table_and_the_document_of_the_same_servers_agree():
         "ReverseProxy",
     }
     assert read(topology_builder(clusters)).compare(read(published(clusters))).is_empty
-    assert "0 differences; only in one of the topologies: " in repr(found)
+    assert "0 differences; columns and roles in only one of the topologies:  " in repr(found)
 
 
 def test_sites_that_are_called_otherwise():
@@ -137,7 +137,7 @@ def test_the_command(shell):
     ended = shell("compare-topology", "a.csv", "b.csv")
     assert ended.status == 1
     assert ended.out.splitlines()[0] == (
-        "pool01.contoso.com as FrontEnd: the values of External web FQDN are"
+        "pool01.contoso.com as FrontEnd: the values in the column External web FQDN are"
         ' "web01.contoso.com" and "web02.contoso.com"'
     )
     document = json.loads(shell("compare-topology", "a.csv", "b.csv", "--json").out)

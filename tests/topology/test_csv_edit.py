@@ -69,7 +69,7 @@ def test_blank_rows_and_an_odd_hand_stay():
     ("changes", "message"),
     [
         ({0: {"no_such": "x"}}, "row 2 in t.csv has no column no_such"),
-        ({7: {"site": "x"}}, "t.csv does not contain all rows that change"),
+        ({7: {"site": "x"}}, "t.csv does not contain all the rows to change"),
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):

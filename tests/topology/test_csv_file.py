@@ -579,7 +579,7 @@ def test_an_impossible_path_is_reported(path):
 def test_something_else_is_no_source(source, kind):
     """A source that is neither a path nor bytes is rejected with a message."""
     with pytest.raises(
-        TopologyError, match=f"cannot read a topology from the type {kind}"
+        TopologyError, match=f"cannot read a topology from an object of the type {kind}"
     ) as caught:
         load(source)
     assert "its content as bytes, or a DataFrame" in caught.value.hint

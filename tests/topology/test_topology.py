@@ -168,7 +168,7 @@ def test_clean_ups_are_listed():
         (2, "role", "fe", "FrontEnd", "interpreted as the role FrontEnd"),
         (2, "site", "\u00a0Taipei", "Taipei", "leading and trailing white space removed"),
         (2, "sip_domains", "分公司.contoso.com", "xn--55q8nz3c.contoso.com",
-         "international name written as xn--55q8nz3c.contoso.com"),
+         "internationalized name encoded as xn--55q8nz3c.contoso.com"),
     ]  # fmt: skip
     assert read.columns == ("server_fqdn", "role", "site", "sip_domains")
     assert read.cells[0] == ("fe01.contoso.net", "FrontEnd", "Taipei", "xn--55q8nz3c.contoso.com")

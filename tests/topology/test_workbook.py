@@ -376,7 +376,7 @@ def test_headings_below_a_title():
     book = xlsx([*title, HEADING, ONE])
     assert cells_of(book) == [tuple(ONE)]
     assert [*read_rows(book).rows] == [5]
-    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above it"]
+    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above the headings"]
     assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
 
 
@@ -399,7 +399,7 @@ def test_sheets():
         return change
 
     assert told(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
-        'lyncnb read the sheet "Servers"; these sheets have no headings of a table of servers: "Notes"'
+        'lyncnb read the sheet "Servers"; these other sheets do not have the headings of a table of servers: "Notes"'
     ]
     with pytest.raises(
         TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
@@ -412,8 +412,8 @@ def test_sheets():
     book = xlsx([["Notes"]], more("Old", hide=("Old",)))
     assert cells_of(book)[0][0] == "old.contoso.net"
     assert told(book) == [
-        'sheet "Old" is hidden, but no other sheet has the headings of servers',
-        'lyncnb read the sheet "Old"; these sheets have no headings of a table of servers: "Servers"',
+        'sheet "Old" is hidden, but no other sheet has the headings of a table of servers',
+        'lyncnb read the sheet "Old"; these other sheets do not have the headings of a table of servers: "Servers"',
     ]
 
 

@@ -144,7 +144,7 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     look = talk.say("ready")["look"]
     assert look["other"] == (
         "This folder contains the requests of another deployment: fabrikam.com (1 server: "
-        "se01.fabrikam.com). If you write, lyncnb retires these requests and requests the certificates for contoso.com "
+        "se01.fabrikam.com). If you write the requests, lyncnb retires the existing requests and requests the certificates for contoso.com "
         "(1 server: med01.contoso.com)."
     )
     consent = "Retire the requests for fabrikam.com and write the requests for contoso.com"

@@ -123,7 +123,7 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
     if not planned and present and present == {entry.common_name.casefold()}:
         yield (
             "subject-repeated-in-san",
-            f"the subject alternative names also list {_join_names(present)}",
+            f"the subject alternative names also include {_join_names(present)}",
         )
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]

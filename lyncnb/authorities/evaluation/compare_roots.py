@@ -50,8 +50,8 @@ def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
         return f"which is in no trust store as of {rule.source.date}"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
         return (
-            f"whose certificates from {rule.effective} on are not trusted by {rule.clients}; "
-            f"this certificate is valid from {begins}"
+            f"and certificates from this root that are valid from {rule.effective} or later are "
+            f"not trusted by {rule.clients}; this certificate is valid from {begins}"
         )
     if rule.code == "root-leaves-store" and ends >= rule.effective:
         removed = f"which is removed by {rule.clients} about {rule.effective}"

@@ -64,7 +64,7 @@ def _find_shared_certificate(
             yield (
                 code,
                 (
-                    f"the certificate has every name of {request.request_id}, which has no "
+                    f"the certificate has every name in {request.request_id}, which has no "
                     "certificate yet"
                 ),
             )

@@ -152,7 +152,7 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
         taken = f'"{format_name(root.subject)}", SHA-256 {root.sha256}'
         yield (
             "chain-several-roots",
-            f"the certificate's chain ends in {taken}; it can also end in {also}",
+            f"the certificate's chain ends in {taken}; the chain can also end in {also}",
         )
 
 

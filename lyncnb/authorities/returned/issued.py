@@ -295,7 +295,8 @@ class IssuedCertificates(Table, Told):
                 # When the certificate was recorded, the CA certificate was not yet valid, or the
                 # rules differed.
                 words = (
-                    f"{which}, but it has no error now. To accept it, run: lyncnb receive FOLDER"
+                    f"{which}, but the certificate has no error now. To accept the certificate, "
+                    "run: lyncnb receive FOLDER"
                 )
                 found.setdefault(certificate.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}

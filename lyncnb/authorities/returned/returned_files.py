@@ -145,7 +145,8 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
             shown_name = visible(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
                 message = (
-                    f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
+                    f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the "
+                    "remaining files"
                 )
                 yield _add_remark_to_file(shown_name, "file-unreadable", message)
                 return
@@ -238,7 +239,7 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
             if number > MAX_ARCHIVE_ENTRIES:
                 message = (
                     f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored "
-                    "the rest"
+                    "the remaining entries"
                 )
                 yield _add_remark_to_file(name, "file-unreadable", message)
                 return
@@ -314,7 +315,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         if left < 0:
             message = (
                 f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
-                "ignored the rest"
+                "ignored the remaining entries"
             )
             yield _add_remark_to_file(entry_name, "file-unreadable", message)
             return

@@ -515,10 +515,10 @@ def _list_remarks(
             yield f"{server} has no private key for the certificate"
         left = [usage for usage in entry.usages if usage not in placement.types]
         if left and estate.exports[server].has_lync:
-            yield f"{server} does not use the certificate for {', '.join(left)}"
+            yield f"on {server}, the certificate is not assigned to {', '.join(left)}"
         more = [kind for kind in placement.types if kind not in planned_apart]
         if more:
-            yield f"{server} also uses the certificate for {', '.join(more)}"
+            yield f"on {server}, the certificate is also assigned to {', '.join(more)}"
 
 
 def _list_unplanned(
@@ -545,7 +545,7 @@ def _list_unplanned(
         if identity:
             other = by_id[identity].certificate
             assert other is not None
-            why = f"{other.thumbprint} matches the plan for {identity} better"
+            why = f"the certificate {other.thumbprint} matches the plan for {identity} better"
         yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
 
 

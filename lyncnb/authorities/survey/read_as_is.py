@@ -187,7 +187,7 @@ def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
         elif (one.certificate is None) != (one.state == "none"):
             yield f"{where}.certificate", f'does not match the state "{one.state}"'
         elif one.state in GOOD and any(finding.severity == "error" for finding in one.findings):
-            yield f"{where}.state", f'is "{one.state}", but one of its findings is an error'
+            yield f"{where}.state", f'is "{one.state}", but one of the findings is an error'
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
             yield f"{where}.entry_sha256", "is not a SHA-256 value"
         if one.certificate is not None:

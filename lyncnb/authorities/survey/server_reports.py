@@ -22,13 +22,14 @@ FORMAT = "lyncnb-installed/1"
 
 _LARGEST = 1 << 28  # An as-is file can have this size. A server report has only a few kilobytes.
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
-# Files from earlier versions contain "it" instead of "the certificate".
+# Files from earlier versions contain "does not use it for" or "does not use the certificate for".
 _USED_APART = re.compile(
-    r"(\S+) (?:does not use (?:it|the certificate) for|has no private key for)"
+    r"(?:on )?(\S+?),? (?:does not use (?:it|the certificate) for"
+    r"|the certificate is not assigned to|has no private key for)"
 )
 
 _Thumbprint = Annotated[
-    str, Check("a thumbprint (40 hex digits) or blank", matching("(?:[0-9A-Fa-f]{40})?"))
+    str, Check("a thumbprint (40 hexadecimal digits) or blank", matching("(?:[0-9A-Fa-f]{40})?"))
 ]
 
 

@@ -144,13 +144,13 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
     )
     parties = [one for one in trust.presentations if one.presenter.role not in roles]
     if parties:
-        yield _build_shown_table(parties, chips, "Certificates that others show")
+        yield _build_shown_table(parties, chips, "Certificates that other parties present")
     ending = [one for one in trust.presentations if one.client_auth_ends or not one.is_served]
     if ending:
         yield ReportTable(
             columns=_CLIENTS,
             items=lambda: ending,
-            formats={".html": "Client authentication that is missing or ends"},
+            formats={".html": "Missing or expiring client authentication"},
         )
     known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
     if known:
@@ -188,7 +188,7 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
     shown = [one for one in trust.presentations if one.presenter.role == role]
     if shown:
         yield _build_shown_table(
-            shown, chips, f"Certificates that these servers show ({required[0].title})"
+            shown, chips, f"Certificates that these servers present ({required[0].title})"
         )
 
 

@@ -170,16 +170,18 @@ class Presentation(Told):
             return f"required, but not planned{ends}"
         if self.issuer == "public":
             return f"planned{ends}"
-        return "planned; your internal CA issues it if the template includes it"
+        return (
+            "planned; your internal CA includes client authentication if the template includes it"
+        )
 
     @property
     def _describe_ending(self) -> str:
         if self.client_auth_ends is None:
             return ""
-        disputed = " (some sources give an earlier date)" if self.ending_disputed else ""
+        disputed = " (some sources specify an earlier date)" if self.ending_disputed else ""
         return (
-            f"; the CA no longer issues it on {self.client_auth_ends} or later{disputed} "
-            f"[{self.ending}]"
+            f"; the CA no longer includes client authentication on {self.client_auth_ends} or "
+            f"later{disputed} [{self.ending}]"
         )
 
 

@@ -57,7 +57,7 @@ def file_name(name: str, suffix: str) -> str:
         raise BundleError(
             f'lyncnb cannot use "{shown(name)}" as a file name, because it is not the name of a '
             "server or request",
-            hint="the name is in a file that was edited; restore manifest.json or the plan "
+            hint="a file that contains this name was edited; restore manifest.json or the plan "
             "from a backup",
         )
     label, dot, rest = name.partition(".")

@@ -41,7 +41,8 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
         raise system_calls.trouble(error, path, "access the folder") from None
     if stat.S_ISLNK(status.st_mode):
         raise BundleError(
-            f"{path} is a symbolic link", hint="use the path of the folder, not of a link"
+            f"{path} is a symbolic link",
+            hint="use the path of the folder itself, not the path of a link",
         )
     if not stat.S_ISDIR(status.st_mode):
         raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")

@@ -212,7 +212,7 @@ def give_to_team(folder: Path, group: str) -> None:
         ) from None
     if not is_team(status.st_mode) or status.st_gid != number:
         raise BundleError(
-            f"{folder}: this disk does not store the group {group} and the mode {TEAM_MODE:o}",
+            f"{folder}: this disk cannot store the group {group} and the permissions {TEAM_MODE:o}",
             hint="create the folder on another disk",
         )
 

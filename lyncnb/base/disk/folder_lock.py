@@ -107,8 +107,8 @@ def confirm(folder: Path) -> None:
     if token is not None and _read_token(folder / OWNER_NAME) != token:
         raise BundleError(
             f"{folder} is now in use by {owner(folder)}, so lyncnb stopped",
-            hint="this disk does not enforce locks, so only one computer at a time can write "
-            "to the folder. Wait until the other process ends, then try again",
+            hint="this disk does not enforce locks, so use the folder on only one computer at "
+            "a time. Wait until the other process ends, then try again",
         )
 
 
@@ -129,7 +129,7 @@ def _acquire_lock(
         for path in guards:
             folder_access.hand_over_path(path)
     except filelock.Timeout:
-        _raise_in_use(folder, "wait until that process ends, then try again")
+        _raise_in_use(folder, "wait until the other process ends, then try again")
     except OSError as error:
         raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
     text = _read_note(note)
@@ -139,8 +139,9 @@ def _acquire_lock(
     elif time.monotonic() >= deadline:
         _raise_in_use(
             folder,
-            "wait until that process ends, then try again. lyncnb cannot check a process on "
-            f"another computer: if it has ended, remove {OWNER_NAME} from the folder",
+            "wait until the other process ends, then try again. lyncnb cannot check processes "
+            f"on other computers: if the other process has ended, remove {OWNER_NAME} from the "
+            "folder",
         )
     for guard in guards.values():
         guard.release()

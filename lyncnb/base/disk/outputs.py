@@ -160,8 +160,8 @@ def check_output(
     _reject_non_file(path, facts)
     if not force and not _is_ours(path, kind):
         raise FileOccupied(
-            f"{path} already exists; lyncnb did not change it, because it is not {kind.what} "
-            "that lyncnb wrote",
+            f"{path} already exists; lyncnb did not change it, because the file is not "
+            f"{kind.what} that lyncnb wrote",
             hint="choose another name, or replace the file with --force",
         )
 
@@ -247,7 +247,7 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
         for folder, name in _list_ancestors(target):
             if _normalize_name(name) in OWN_PLACES and is_request_folder(folder):
                 raise OutputError(
-                    f"{path} belongs to lyncnb's own files in the request folder {folder}",
+                    f"{path} is one of lyncnb's own files in the request folder {folder}",
                     hint="specify a file outside the request folder",
                 )
 

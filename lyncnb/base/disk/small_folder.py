@@ -83,7 +83,8 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
         ) from None
     if not stat.S_ISDIR(mode):
         raise BundleError(
-            f"{folder} is not a folder", hint="use the path of a folder, not of a link to it"
+            f"{folder} is not a folder",
+            hint="use the path of the folder itself, not the path of a link",
         )
     present = [name for name in names if os.path.lexists(folder / name)]
     return {name: files.read(folder / name, limit=limit) for name in present}

@@ -84,8 +84,8 @@ HINTS = {
     errno.EIO: "the disk reports an error: copy the folder to another disk, then use that copy",
     errno.ELOOP: "the path contains a symbolic link: check the link's target, then remove the link",
     errno.ENOENT: "a folder in the path does not exist: check whether it was moved",
-    errno.ENOTDIR: "the path contains a file in place of a folder: use another path",
-    errno.EISDIR: "a folder has the same name: move the folder, or choose another name",
+    errno.ENOTDIR: "the path contains a file where a folder is required: use another path",
+    errno.EISDIR: "a folder with the same name exists: move the folder, or choose another name",
     errno.ENAMETOOLONG: "use a folder with a shorter path",
     errno.EMFILE: "too many files are open: close other programs, then try again",
 }
@@ -107,8 +107,8 @@ def protection_note() -> str:
     if not WINDOWS:
         return ""
     return (
-        "On Windows, the permissions on a folder protect the keys in it, because a file mode "
-        "only marks files as read-only. Run: icacls FOLDER /inheritance:r /grant:r "
-        '"%USERNAME%:(OI)(CI)F". After a power failure, the files that were written last may '
-        "be missing."
+        "On Windows, only the permissions on a folder protect the keys in the folder, because "
+        "file modes can only mark files as read-only. Run: icacls FOLDER /inheritance:r "
+        '/grant:r "%USERNAME%:(OI)(CI)F". After a power failure, the files that were written '
+        "last may be missing."
     )

@@ -205,7 +205,9 @@ def write_report(report: Report, suffix: str) -> bytes:
 def describe_hidden_rows(number: int) -> list[str]:
     """Return a line with the number of rows that are not shown; no line if all rows are shown."""
     return (
-        [f"… and {number:,} more; use --json or -o FILE to show all of them"] if number > 0 else []
+        [f"… and {number:,} more rows; to show all rows, use --json or -o FILE"]
+        if number > 0
+        else []
     )
 
 

@@ -285,7 +285,7 @@ def parse_option_value(name: str, value: object) -> object:
     if name not in kinds:
         close = difflib.get_close_matches(name, kinds, n=1)
         raise OptionsError(
-            f'there is no option "{name}"',
+            f'"{name}" is not a known option',
             hint=f"did you mean {close[0]}?" if close else f"use one of these: {', '.join(kinds)}",
         )
     kind = kinds[name]
