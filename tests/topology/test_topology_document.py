@@ -187,7 +187,7 @@ def test_what_gets_no_row_is_reported(form):
         'lyncnb added no row for "gw.contoso.com": a PSTN gateway is not a server of the product',
         'lyncnb does not support the service "TeaService" on "new.contoso.com"',
         "the document does not answer this question: to which pool do clients sign in automatically",
-        "the document does not answer this question: is a branch an appliance (SBA) or a server (SBS)?",
+        "the document does not answer this question: do the branch sites use an appliance (SBA) or a server (SBS)?",
         "the document does not answer this question: which certificates have another issuer",
         "to answer these questions, create a table with lyncnb convert and fill in the columns in",
     ):
