@@ -323,7 +323,9 @@ def test_a_table_of_another_library_is_read():
         ("fe02.contoso.com", "FrontEnd", "", ""),
     ]
     assert table.source == "DataFrame"
-    with pytest.raises(TopologyError, match="cannot read a topology from an object of the type ArrowColumn"):
+    with pytest.raises(
+        TopologyError, match="cannot read a topology from an object of the type ArrowColumn"
+    ):
         read_rows(type("ArrowColumn", (), {"to_pandas": lambda self: pd.Series(["a"])})())
 
 
