@@ -215,9 +215,7 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_secrets(path):
-        raise PassphraseError(
-            "the passphrase is missing", hint="lyncnb needs the passphrase to decrypt the keys"
-        )
+        raise PassphraseError("the passphrase is missing", hint="lyncnb must decrypt the keys")
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
