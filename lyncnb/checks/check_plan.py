@@ -26,7 +26,7 @@ from .certificate_checks import (
     NameTest,
 )
 from .deployment_checks import DEPLOYMENT_TESTS
-from .fixes import FIXES
+from .fixes import CHOICES, FIXES
 from .option_checks import LAST_TESTS, OPTION_TESTS
 from .plan_lookups import PlanView
 from .practice_checks import PRACTICE_TESTS
@@ -134,11 +134,13 @@ def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterat
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding with examples from the plan. If it has exactly one safe fix, add the fix."""
+    """Create a finding with examples from the plan. Add its fix, or its choices."""
     finding = create_finding(rule, about, message)
-    fix, hint = FIXES.get(_find_function(rule)), view.fill_hint(rule.hint)
-    if fix:
-        return replace(finding, hint=hint, edits=fix(view, rule, about, message))
+    test, hint = _find_function(rule), view.fill_hint(rule.hint)
+    if test in FIXES:
+        return replace(finding, hint=hint, edits=FIXES[test](view, rule, about, message))
+    if test in CHOICES:
+        return replace(finding, hint=hint, choices=tuple(CHOICES[test](view, about)))
     return finding if hint == rule.hint else replace(finding, hint=hint)
 
 

@@ -3,13 +3,14 @@
 A fix is safe if it writes down what the plan already contains, or what the product requires. For a
 required name that is missing, a fix proposes the usual name in the planner's SIP domains.
 ``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function receives the
-subject of the finding and the message.
+subject of the finding and the message. If a finding has several sensible answers, the planner
+chooses one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, count, islice
 
 from ..base.pasted_text import shown
 from ..plan.options import DEFAULT_OPTIONS
@@ -39,6 +40,7 @@ _SERVICE_LABELS = {
 }
 
 Fix = Callable[[PlanView, CheckRule, str, str], tuple[Edit, ...]]
+Choice = Callable[[PlanView, str], Iterable[tuple[Edit, ...]]]
 
 
 def web_internal_fqdn_overridden(
@@ -228,18 +230,70 @@ def acceptance_counts_for_nothing(
     return ()
 
 
+def pool_named_like_server(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+    """Offer a pool name in the server's domain, or a role whose pool has the server's name."""
+    free = _list_free_names(view, "pool", about.partition(".")[2])
+    yield _fill_cell(view, about, "pool_fqdn", next(free))
+    for role in view.plan.rules.roles.values():
+        if role.traits >= {"single_computer", "publishes_web"}:
+            yield _fill_cell(view, about, "role", role.id)
+
+
+def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+    """Offer another external web name in the same domain for this pool."""
+    (pool,) = (p for p in view.find_pools_with_trait("publishes_web") if view.place(p) == about)
+    domain = str(pool.web_external_fqdn).partition(".")[2]
+    name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
+    rows = [row for row in _find_rows(view, pool) if _get_cell_text(view, row, "web_external_fqdn")]
+    yield tuple(CellEdit(row=row, column="web_external_fqdn", text=name) for row in rows)
+
+
+def web_external_fqdn_not_published(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+    """Offer to publish all sites, or only the pool's site, for each reverse proxy."""
+    proxies = view.find_pools_with_trait("reverse_proxy")
+    sites = [
+        pool.site
+        for pool in view.find_pools_with_trait("publishes_web")
+        if view.place(pool) == about
+    ]
+    for proxy in proxies:
+        for site in dict.fromkeys(("", *sites)):
+            yield tuple(_set_site(view, [proxy], site))
+
+
+def reverse_proxy_publishes_nothing(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+    """Offer to publish the pools of all sites, or of each site that has external web names."""
+    proxies = [p for p in view.find_pools_with_trait("reverse_proxy") if view.place(p) == about]
+    sites = [p.site for p in view.find_pools_with_trait("publishes_web") if p.web_external_fqdn]
+    for site in dict.fromkeys(("", *sites) if sites else ()):
+        yield tuple(_set_site(view, proxies, site))
+
+
+def several_autologon_pools(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+    """Offer each of the pools as the only one for automatic sign-in."""
+    pools = [p for p in view.find_pools_with_trait("heeds_autologon") if "autologon" in p.flags]
+    for kept in pools:
+        rows = [row for pool in pools if pool is not kept for row in _find_rows(view, pool)]
+        yield tuple(_clear_cells(view, rows, "autologon"))
+
+
 def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
     """Propose a name that nothing in the plan has: access.contoso.com, then access2.contoso.com."""
     topology = view.plan.topology
     unnamed = [p for p in view.find_pools_with_trait(trait) if not p.names_in(column)]
     position = [view.place(pool) for pool in unnamed].index(about)
+    if not topology.sip_domains:
+        return ()
+    free = _list_free_names(view, _SERVICE_LABELS[column], topology.sip_domains[0])
+    return _fill_cell(view, about, column, next(islice(free, position, None)))
+
+
+def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
     used = {str(name) for certificate in view.certificates for name in certificate.names}
-    used |= {name for pool, computer in topology.computers for name in (pool.fqdn, computer.fqdn)}
-    label = _SERVICE_LABELS[column]
-    names = (f"{label}{number}.{topology.sip_domains[0]}" for number in ("", *range(2, 1000)))
-    free = (name for name in names if name not in used)
-    name = next(islice(free, position, None), "") if topology.sip_domains else ""
-    return _fill_cell(view, about, column, name) if name else ()
+    for pool, computer in view.plan.topology.computers:
+        used |= {pool.fqdn, computer.fqdn}
+    names = (f"{label}{number}.{domain}" for number in chain(("",), count(2)))
+    return (name for name in names if name not in used)
 
 
 def _fill_cell(view: PlanView, server: str, column: str, text: str) -> tuple[Edit, ...]:
@@ -264,6 +318,11 @@ def _clear_cells(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]
     for row in dict.fromkeys(rows):
         if _get_cell_text(view, row, column):
             yield CellEdit(row=row, column=column, text="")
+
+
+def _set_site(view: PlanView, pools: list[Pool], site: str) -> Iterator[Edit]:
+    for row in dict.fromkeys(row for pool in pools for row in _find_rows(view, pool)):
+        yield CellEdit(row=row, column="site", text=site)
 
 
 def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
@@ -291,5 +350,17 @@ FIXES: dict[str, Fix] = {
         validity_asked_over_limit,
         option_changes_nothing,
         acceptance_counts_for_nothing,
+    )
+}
+
+#: This mapping contains the functions that offer choices, by the name of the check function.
+CHOICES: dict[str, Choice] = {
+    choice.__name__: choice
+    for choice in (
+        pool_named_like_server,
+        web_external_fqdn_shared,
+        web_external_fqdn_not_published,
+        reverse_proxy_publishes_nothing,
+        several_autologon_pools,
     )
 }

@@ -61,7 +61,8 @@ class Finding(Told):
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
     ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
-    contains the fix if there is exactly one safe fix; otherwise it is empty.
+    contains the fix if there is exactly one safe fix; otherwise it is empty. ``choices`` contains
+    the edits of each sensible answer if there are several answers.
     """
 
     told: ClassVar = (
@@ -82,6 +83,7 @@ class Finding(Told):
     accepted: str = ""
     title: str = ""
     edits: tuple[Edit, ...] = field(default=(), compare=False)
+    choices: tuple[tuple[Edit, ...], ...] = field(default=(), compare=False)
 
     @property
     def words(self) -> str:
@@ -97,6 +99,7 @@ class Finding(Told):
             hint="You do not need to do anything, because the finding is accepted.",
             accepted=reason,
             edits=(),
+            choices=(),
         )
 
     def to_text(self) -> str:

@@ -27,7 +27,7 @@ from good_deployment import (
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.fix_plan import apply_edits, fix_plan
-from lyncnb.checks.fixes import FIXES
+from lyncnb.checks.fixes import CHOICES, FIXES
 from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
@@ -84,6 +84,20 @@ def test_every_fix_is_a_fix_of_some_check():
     """Every fix in the code belongs to a check in the rules."""
     tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
     assert tests == set(FIXES)
+
+
+@pytest.mark.parametrize("test", sorted(CHOICES))
+def test_each_choice_answers_its_finding(test):
+    """Each answer of a finding with several answers resolves the finding, and no answer is a fix."""
+    (check,) = (c for c in RULES.checks.values() if (c.test or c.code.replace("-", "_")) == test)
+    plan = plan_of_case(check.fires)
+    finding = next(f for f in check_plan(plan, on=check.fires.on) if f.code == check.code)
+    assert finding.edits == ()
+    assert finding.choices
+    assert len(set(finding.choices)) == len(finding.choices)
+    for edits in finding.choices:
+        left = check_plan(apply_edits(plan, edits), on=check.fires.on)
+        assert (check.code, finding.about) not in {(f.code, f.about) for f in left}, edits
 
 
 def test_a_plan_without_safe_answers_stays_as_it_is():
@@ -150,6 +164,8 @@ def test_a_newcomers_table_is_fixed_without_typing(case):
     left = {f.code for f in fixed_plan.findings if f.severity == "error"}
     assert before > left
     assert left == set(case["needs a decision"])
+    offered = (f.edits or f.choices for f in fixed_plan.findings if f.severity == "error")
+    assert all(offered)
     domains = plan.topology.sip_domains
     texts = [text for cells in fixed_plan.cells.values() for text in cells.values() if "." in text]
     assert [text for text in texts if not any(domain in text for domain in domains)] == []

@@ -713,6 +713,27 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
     assert "No fix was applied" in str(talk.say("mend", codes=["value-not-heeded"]))
 
 
+def test_one_of_several_answers_is_chosen(talk, editor):
+    """A finding with several answers shows the changes of each answer. The chosen one is applied in
+    one step that can be undone, and an answer that is no longer offered is refused.
+    """
+    rows = [row for row, cells in enumerate(editor.topology.cells) if "Director" in cells]
+    taken = next(p.web_external_fqdn for p in editor.topology.pools if p.role == "FrontEnd")
+    ids = [editor.state.ids[row] for row in rows]
+    editor.apply(set_cells, ids=ids, column="web_external_fqdn", value=taken)
+    groups = {g["code"]: g["items"] for g in talk.say("findings")["findings"]["groups"]}
+    item = next(i for i in groups["web-external-fqdn-shared"] if i["about"].startswith("dir"))
+    assert f'"{taken}" -> ' in item["choices"][0]
+    chosen = {"code": "web-external-fqdn-shared", "about": item["about"], "answer": 0}
+    told = talk.say("choose", **chosen)
+    assert "state" in told, told
+    assert "Fixed: web-external-fqdn-shared" in told["state"]["done"]
+    assert chosen["code"] not in {finding.code for finding in editor.findings}
+    assert "no longer has the finding" in str(talk.say("choose", **chosen))
+    editor.undo()
+    assert chosen["code"] in {finding.code for finding in editor.findings}
+
+
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     """If a folder has another plan, save is rejected, and the answer offers to replace it."""
     (tmp_path / "topology.csv").write_text(

@@ -117,6 +117,7 @@ class EditorChannel(Channel[EditorTold]):
             "option": self._change_option,
             "set_up": self._set_up,
             "mend": self._apply_fixes,
+            "choose": self._choose_answer,
             "why": self._send_reasons,
             "why_cell": self._explain_cell,
             "pools": self._choose_pools,
@@ -533,6 +534,9 @@ class EditorChannel(Channel[EditorTold]):
                 "mend",
                 ["No fix was applied, because each fix conflicts with other data. Edit the table."],
             )
+
+    def _choose_answer(self, *, code: str, about: str, answer: int) -> None:
+        self.editor.choose(code, about, answer)
 
     def _restore_draft(self) -> None:
         if self.unsaved:

@@ -17,7 +17,7 @@ from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
 from ...reports.summary.content import Summary
 from ...rules.ca_rules import ca_rules
-from ...rules.findings import Finding
+from ...rules.findings import Edit, Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
 from ...rules.returned_rules import list_all_checks
 from ...topology.columns import topology_columns
@@ -110,10 +110,11 @@ def group_findings(
         group["count"] += 1
         group["open"] += is_open(finding)
         if len(group["fixes"]) < ITEMS_LISTED:
-            edits = (describe_edit(edit, plan.topology) for edit in finding.edits)
-            group["fixes"] += map(replace_column_names, edits)
+            group["fixes"] += _describe_edits(finding.edits, plan)
         if len(group["items"]) < ITEMS_LISTED:
-            group["items"].append(_make_item(finding, (places or {}).get(finding.about)))
+            item = _make_item(finding, (places or {}).get(finding.about))
+            item["choices"] = ["; ".join(_describe_edits(edits, plan)) for edits in finding.choices]
+            group["items"].append(item)
     _set_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
@@ -127,7 +128,12 @@ def _make_item(finding: Finding, place: Place | None) -> FindingItem:
         "row": place.row if place else None,
         "column": column,
         "heading": title(column) if column else "",
+        "choices": [],
     }
+
+
+def _describe_edits(edits: Iterable[Edit], plan: CertificatePlan) -> list[str]:
+    return [replace_column_names(describe_edit(edit, plan.topology)) for edit in edits]
 
 
 def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:

@@ -91,6 +91,7 @@ FindingItem = TypedDict(
         "row": int | None,
         "column": str,
         "heading": str,
+        "choices": list[str],  # The changes of each answer, if the finding has several answers.
     },
 )
 FindingGroup = TypedDict(

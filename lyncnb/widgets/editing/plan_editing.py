@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...base.shown import frames, tables
 from ...base.shown.tables import count_of
-from ...checks.fix_plan import fix_plan
-from ...errors import LyncnbError
+from ...checks.fix_plan import apply_edits, fix_plan
+from ...errors import LyncnbError, OptionsError
 from ...plan.model import CertificatePlan
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.planner import rules_for
@@ -167,13 +167,26 @@ class PlanEditing(Draft):
         Findings
             The resolved findings.
         """
-        fixed_plan, state = fix_plan(self.plan, codes=codes), self.state
+        fixed_plan = fix_plan(self.plan, codes=codes)
         if fixed_plan.fixed:
-            said = f"Fixed: {', '.join(dict.fromkeys(one.code for one in fixed_plan.fixed))}"
-            plan = fixed_plan.plan
-            fixed = replace(state, topology=plan.topology, options=plan.options, said=said)
-            self.apply(Draft.enter, fixed)
+            self._enter_fixed(fixed_plan.plan, [finding.code for finding in fixed_plan.fixed])
         return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
+
+    def choose(self, code: str, about: str, answer: int) -> None:
+        """Apply the chosen answer (an index into ``choices``) of a finding, in one step."""
+        findings = (f for f in self.findings if (f.code, f.about) == (code, about))
+        answers = [edits for finding in findings for edits in finding.choices]
+        if answer not in range(len(answers)):
+            raise OptionsError(
+                f"{about} no longer has the finding {code} with this answer",
+                hint="choose one of the answers in the current list of findings",
+            )
+        self._enter_fixed(apply_edits(self.plan, answers[answer]), [code])
+
+    def _enter_fixed(self, plan: CertificatePlan, codes: Iterable[str]) -> None:
+        said = f"Fixed: {', '.join(dict.fromkeys(codes))}"
+        fixed = replace(self.state, topology=plan.topology, options=plan.options, said=said)
+        self.apply(Draft.enter, fixed)
 
     def undo(self) -> str:
         """Undo the last change and return its description, or "" if there is none."""

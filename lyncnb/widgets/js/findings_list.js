@@ -3,9 +3,10 @@
 
 /**
  * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (codes: string[]) => void,
+ *    choose?: (code: string, about: string, answer: number) => void,
  *    goTo?: (row: number, column: string) => void}} actions
  */
-function makeFindings({ send, reasons, mend, goTo }) {
+function makeFindings({ send, reasons, mend, choose, goTo }) {
   const body = h("div", { class: "lc-stacks" }), all = h("div");
   const panel = h("div", { class: "lc-panel" }, all, body);
   /** @type {((item: FindingItem) => boolean) | null} */
@@ -60,7 +61,10 @@ function makeFindings({ send, reasons, mend, goTo }) {
         class: "lc-link", title: item.heading ? `Go to the column ${item.heading} of this server`
           : "Go to this server in the table" }) : null;
       if (link) links.push({ item, link });
-      return [link ?? item.about, h("span", {}, ...reasons.within(item.message, item.names))];
+      const answers = choose ? item.choices.map((change, answer) => h("div", { class: "lc-accept" },
+        button("Choose", () => choose(group.code, item.about, answer), { "aria-label": `Choose ${change}` }),
+        change)) : [];
+      return [link ?? item.about, h("div", {}, ...reasons.within(item.message, item.names), ...answers)];
     });
     return h("section", { class: "lc-block" },
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,

@@ -53,6 +53,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "set_up"; id: string; is_chosen: boolean }
   | { type: "mend"; codes: string[] }
+  | { type: "choose"; code: string; about: string; answer: number }
   | { type: "why"; name: string }
   | { type: "why_cell"; row: number; column: string }
   | { type: "pools"; pools: string[] }
@@ -399,6 +400,7 @@ interface FindingItem {
   row: number | null;
   column: string;
   heading: string;
+  choices: string[];
 }
 
 interface Changes {

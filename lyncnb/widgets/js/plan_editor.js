@@ -44,7 +44,8 @@ export default {
         tabs.show("findings");
       } });
     const form = makeForm(send);
-    const findings = makeFindings({ send, reasons, mend: (codes) => send({ type: "mend", codes }), goTo: (id, column) => {
+    const findings = makeFindings({ send, reasons, mend: (codes) => send({ type: "mend", codes }),
+      choose: (code, about, answer) => send({ type: "choose", code, about, answer }), goTo: (id, column) => {
       tabs.show("servers");
       servers.go([id], column);
     } });
