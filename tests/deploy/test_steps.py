@@ -559,7 +559,10 @@ def test_table_has_a_row_for_each_step(steps):
     """The steps are shown as one table with a row for each step."""
     frame = steps.to_frame()
     assert len(frame) == every_step(steps)
-    assert frame.shape[1] == 8
+    assert frame.shape[1] == 9
+    of_package = frame[frame["Package"] != ""]
+    assert len(of_package) > 0
+    assert [f"{name}.pfx" for name in of_package["Certificate"]] == list(of_package["Package"])
 
 
 def test_checklist_is_found_by_its_contents(steps):
