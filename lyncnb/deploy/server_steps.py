@@ -206,11 +206,6 @@ class ServerSteps:
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
-    def ids(self) -> dict[str, str]:
-        """The id of the certificate in each of its packages, by file name."""
-        return {package.file: package.id for package in self.packages}
-
-    @property
     def stem(self) -> str:
         """The name of its page and script, without extension."""
         return f"{self.server}{self.suffix}"
@@ -235,7 +230,7 @@ class DeploymentSteps(Table):
         ("Server", lambda row: row[0].server),
         ("Step", lambda row: f"{row[1].number}. {row[1].title}"),
         ("Role", lambda row: row[0].role),
-        ("Certificate", lambda row: row[0].ids.get(row[1].package, "")),
+        ("Certificate", 2),
         ("Package", lambda row: row[1].package),
         ("What to do", lambda row: row[1].text),
         ("Wizard", lambda row: row[1].wizard),
@@ -266,8 +261,12 @@ class DeploymentSteps(Table):
         """0 if every planned certificate is in the steps, else 1."""
         return int(bool(self.missing))
 
-    def _items(self) -> Iterator[tuple[ServerSteps, ServerStep]]:
-        return ((server, step) for server in self.pages for step in server.every_step)
+    def _items(self) -> Iterator[tuple[ServerSteps, ServerStep, str]]:
+        for server in self.pages:
+            ids = {package.file: package.id for package in server.packages}
+            # The steps of a request have the id of its certificate instead of a server.
+            own = server.server if self.unit == "request" else ""
+            yield from ((server, step, ids.get(step.package, own)) for step in server.every_step)
 
     def _summary(self) -> str:
         return self.summary()

@@ -52,6 +52,8 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
         if path.suffix == ".ps1":
             # Any computer with the administrative tools may run it.
             assert "$Server = ''" in path.read_text("utf-8-sig")
+    frame = steps.to_frame()
+    assert set(frame["Certificate"]) == {server.server for server in steps.servers}
 
 
 def test_the_cmdlet_is_told_what_is_planned():
