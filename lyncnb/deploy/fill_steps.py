@@ -400,7 +400,9 @@ class Filler:
             "lead_hours": call.roll.lead_hours if call.roll else 0,
             "effective": call.effective_text,
             "effective_words": call.effective_words,
-            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "the time in its NotAfter field",
+            "old_end": f"{end:%Y-%m-%d %H:%M} UTC"
+            if end
+            else "the NotAfter time of the old certificate",
             "outage": outage_words(package, call),
         }
 

@@ -331,7 +331,7 @@ def why_removable(
             return f"superseded, expired on {part.issued.not_after[:10]}"
         if not life.is_recorded or part.generation >= min(life.used):
             return ""
-        return f"superseded: generation {min(life.used)} is on its servers"
+        return f"superseded: the servers use generation {min(life.used)}"
     if is_over and part.issued is not None and part.is_written:
         return f"expired on {part.issued.not_after[:10]}"
     return ""

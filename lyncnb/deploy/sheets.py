@@ -19,12 +19,16 @@ _LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_
 
 # The parts of a sheet: what its items are called, its heading, and when to do it.
 _PARTS = {
-    "trust": ("T", "Part 1. Trust", "Do this on every server before part 2 begins on any server."),
+    "trust": (
+        "T",
+        "Part 1. Trust",
+        "Complete part 1 on every server before you begin part 2 on any server.",
+    ),
     "evening": ("", "Part 2. The change", ""),
     "exception": (
         "X",
         "Only if needed",
-        "The server's page on the screen shows the commands.",
+        "This sheet does not include the commands. See the server's page on the screen.",
     ),
     "later": ("L", "Dated steps", "Perform these steps later. Each step shows when you can begin."),
     "back": (

@@ -202,7 +202,8 @@ def _draw_timeline_figure(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
     description = (
-        f"{count_of(len(facts), 'event')}, grouped by type, each from its first to its last day."
+        f"{count_of(len(facts), 'event')}, grouped by type. Each event extends from its first day "
+        "to its last day."
     )
     if any(fact.needs_a_look for fact in facts):
         description += " An exclamation mark means that something needs attention."

@@ -23,7 +23,7 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "pool.fqdn": "the pool's name",
         "pool.computers": "the name of every server in the pool",
         "sip_domain": "every SIP domain, the default one first",
-        "external_sip_domain": "every SIP domain that is not for internal use only",
+        "external_sip_domain": "every SIP domain that is also used externally",
         "default_sip_domain": "the default SIP domain",
         "autodiscover_internal_extra_domain": "every additional domain in the options",
         "meet_url.host": "the host name of every Meet simple URL for the pool's site",

@@ -332,7 +332,9 @@ def load_procedure(rules: Rules) -> Procedure:
     RulesError
         If the table is missing or has mistakes. The error lists each mistake with its place.
     """
-    what = "it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
+    what = (
+        "the table needs one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
+    )
     return _read_table(rules, "deploy", Procedure, what, _check_table)
 
 

@@ -187,7 +187,7 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
         raise RulesError(
             f'the product "{product}" is {now}, but the folder was created with SHA-256 {sha256}',
             hint="compare the two product files, because their commands run on servers. Use "
-            "the file with which the folder was made, or request the plan again with the "
+            "the file with which the folder was created, or request the plan again with the "
             "new file: lyncnb request TOPOLOGY FOLDER --product FILE.toml",
         )
     return rules

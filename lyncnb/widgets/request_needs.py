@@ -139,7 +139,7 @@ def find_next_step(status: FolderStatus, last: object) -> NextStep:
     if number := stages["issued"]:
         return _make_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
     if stages["waiting"] and isinstance(last, Handover):
-        words = f"Send {last.path.name} to the CA. Match the files that it returns."
+        words = f"Send {last.path.name} to the CA. Match the files that the CA returns."
         return _make_step(words, "receive")
     if number := stages["waiting"]:
         return _make_step(f"Package {count_of(number, 'request')} for the CA.", "handover")

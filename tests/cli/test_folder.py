@@ -590,9 +590,7 @@ def test_purge_with_its_token(shell, superseded):
     token.
     """
     listed = json.loads(shell("purge", "requests", "--json").out)
-    assert [item["why"] for item in listed["items"]] == [
-        "superseded: generation 2 is on its servers"
-    ]
+    assert [item["why"] for item in listed["items"]] == ["superseded: the servers use generation 2"]
     assert shell("purge", "requests", "--confirm", "00000000").status == 3
     assert len(list(superseded.glob("*.key"))) == 1
     ended = shell("purge", "requests", "--confirm", listed["token"])
@@ -615,7 +613,7 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("superseded: generation 2 is on its servers")
+    child.expect("superseded: the servers use generation 2")
     child.expect("type yes")
     child.sendline(answer)
     rest = child.read()

@@ -186,7 +186,7 @@ class Stage:
         return (
             not (self.is_in_use and is_stopped and run["code"] >= 0)
             or "THESE SERVICES ARE STOPPED" in text
-            or "Which services run cannot be told" in text
+            or "The script cannot determine which services are running" in text
         )
 
 

@@ -153,7 +153,7 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
         run = walk.run(page, *switches, without=["Get-ExchangeCertificate"])
         assert (run["code"], run["changes"], run["calls"]) == (1, [], 0)
         text = unfolded(run)
-        assert "The command Get-ExchangeCertificate does not exist here." in text
+        assert "The command Get-ExchangeCertificate does not exist in this shell." in text
         assert "Run this script in Exchange Management Shell." in text
     assert walk.run(page)["code"] == 0
 
@@ -207,7 +207,7 @@ def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
     walk.run(page)
     back = walk.run(page, "Back", answers="Y\n")
     assert back["code"] == 2
-    assert "cannot be taken away" in unfolded(back)
+    assert "cannot be removed" in unfolded(back)
 
 
 def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk):
@@ -434,7 +434,10 @@ def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
     walk.set(page.server, bindings=later)
     back = walk.run(page, "Back")
     assert back["code"] == 2, all_lines([back])
-    assert "https binding of IIS *:443:meet.contoso.com: it had no certificate" in unfolded(back)
+    assert (
+        "https binding of IIS *:443:meet.contoso.com: no certificate was in use before"
+        in unfolded(back)
+    )
     assert walk.world()["servers"][page.server]["bindings"] == {
         **later,
         "*:443:": old(package),
@@ -491,7 +494,10 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     back = walk.run(page, "Back")
     assert back["code"] == 2, all_lines([back])
-    assert "it had no certificate before, and this one cannot be taken away" in unfolded(back)
+    assert (
+        "no certificate was in use before, and the new certificate cannot be removed"
+        in unfolded(back)
+    )
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])

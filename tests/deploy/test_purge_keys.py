@@ -82,7 +82,7 @@ def listed(purged):
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
-REPLACED = "superseded: generation 2 is on its servers"
+REPLACED = "superseded: the servers use generation 2"
 
 
 def test_only_what_nobody_needs_is_listed(folder):

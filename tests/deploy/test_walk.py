@@ -167,7 +167,7 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
     page = page_of(steps, "fe01")
     run = walk.run(page, "TrustInstalled")
     assert run["code"] == 2
-    assert "Services still use the earlier certificate" in all_lines([run])
+    assert "Services still use the previous certificate" in all_lines([run])
     assert stale(walk.world())
     run = walk.run(page, "Verify")
     assert run["code"] == 1
@@ -505,9 +505,9 @@ def test_what_if_counts_the_steps_before(walk):
     assert "done already" not in text[text.index("Start the services") :]
     run = walk.run(page, "WhatIf", "DrainServices", "StartServices")
     text = unfolded(run)
-    assert "Nobody has confirmed this yet. Do this step as the sheet says" in text
+    assert "Nobody has confirmed this step yet. Perform this step as the sheet describes" in text
     assert text.index("WOULD STOP") < text.index("again with -TrustInstalled.")
-    assert text.endswith("Nothing was changed. First do what the step asks.")
+    assert text.endswith("Nothing was changed. First complete the step.")
     run = walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")
     text = unfolded(run)
     assert f"not asked for {number['start-front-end']}. Start the services" in text
@@ -570,7 +570,7 @@ def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
     run = walk.run(page, "StartServices", otherhost=True)
     assert (run["code"], run["changes"]) == (1, [])
     assert (
-        "A console is needed: certutil asks for a password there, and this is Default Host"
+        "The script needs a PowerShell console, because certutil prompts for a password. This is Default Host"
         in unfolded(run)
     )
     for switch in ("WhatIf", "Verify"):

@@ -369,7 +369,7 @@ class Walk:
     def take(self, page: ServerSteps, *switches: str) -> Json:
         """Do the steps of a server as an administrator does: script, manual steps, script."""
         found = self.run(page, *switches, answers="Y\n" * 4)
-        waits = "by hand as the sheet says" in " ".join(found["output"])
+        waits = "manually as the sheet describes" in " ".join(found["output"])
         if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
             self.by_hand(page)
             found = self.run(page, *switches, answers="Y\n" * 4)

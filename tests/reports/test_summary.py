@@ -587,7 +587,7 @@ def test_unknown_format_is_refused(plan, findings):
     """An unknown format of the summary is rejected with the known formats."""
     with pytest.raises(PlanError, match=r'cannot write a plan as "\.pdf"') as caught:
         formats.write_plan_table(plan, findings, ".pdf")
-    assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
+    assert caught.value.hint == "use one of the file extensions .csv .xlsx .html .md .docx .json"
 
 
 def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):

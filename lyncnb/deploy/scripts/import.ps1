@@ -116,10 +116,10 @@ function Stop-Run {
     Write-List 'Left for later:' $Left
     $stopped = @()
     try { $stopped = @(Get-StoppedByChange) }
-    catch { Write-Line ('Which services run cannot be told: ' + $_.Exception.Message) }
+    catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     if ($stopped.Count -gt 0) {
         Write-List 'THESE SERVICES ARE STOPPED by this change:' $stopped
-        Write-Line ('Start them: run this script with ' + $(if ($Back) { '-Back ' }) + '-StartServices again, or type Start-Service and each name.')
+        Write-Line ('To start these services, run this script with ' + $(if ($Back) { '-Back ' }) + '-StartServices again, or run Start-Service with each name.')
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
     if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
@@ -135,7 +135,7 @@ function Read-Answer {
     $script:Found = ''
     try {
         $answer = @(& $Check.Ask)
-        if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check gave no answer.' }
+        if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check returned no result.' }
         if ($answer[0]) { return 'yes' }
     }
     catch {
@@ -164,7 +164,7 @@ function Find-Wrong {
         $answer = $(if ($ends) { 'no' } else { Read-Answer $check })
         if ($answer -eq 'yes') { continue }
         if ($ends) { $script:Found = 'step ' + $Undone[$ends] + ' stops the services' }
-        $says = $(if ($answer -eq 'no') { 'this is not true: ' } else { 'the script cannot tell whether ' })
+        $says = $(if ($answer -eq 'no') { 'this is not true: ' } else { 'the script cannot determine whether ' })
         return @{ 'Check' = $check; 'Answer' = $answer; 'Says' = $says + $check.Text }
     }
     if ($Kind -in 'OnlyIf', 'Holds') { return $later }
@@ -291,7 +291,7 @@ function Get-InUse {
     if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
     if ($values.Count -gt 1) {
         $values = @($values | Where-Object { Test-InDate $_ })
-        if ($values.Count -ne 1) { throw ('Several certificates are shown for ' + $Place.Name + '. Which one is in use cannot be told.') }
+        if ($values.Count -ne 1) { throw ('Several certificates are shown for ' + $Place.Name + '. The script cannot determine which of them is in use.') }
     }
     if ($values.Count -eq 0) { return $Nothing }
     return $values[0]
@@ -311,7 +311,7 @@ function Read-Record {
     # The whole record, or an error: a half, a foreign or a doubled one is not a record.
     $lines = @(Get-Content -LiteralPath $Record -Encoding UTF8)
     $rows = @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)
-    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne (Get-EndLine $rows.Count)) { throw ($Record + ' is not a whole record of this script.') }
+    if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne (Get-EndLine $rows.Count)) { throw ($Record + ' is not a complete record from this script.') }
     $values = @{}
     foreach ($row in $rows) {
         if ($values.ContainsKey($row.Place)) { throw ($Record + ' has two rows for ' + $row.Place + '.') }
@@ -329,7 +329,7 @@ function Save-Record {
     # Everything is read, twice, before anything is written; the file has its name only when it is whole.
     $rows = foreach ($place in $Places) {
         $value = Get-InUse $place
-        if ($value -ne (Get-InUse $place)) { throw ('Two answers differ: what ' + $place.Name + ' uses cannot be told.') }
+        if ($value -ne (Get-InUse $place)) { throw ('Two queries returned different results, so the script cannot determine which certificate ' + $place.Name + ' uses.') }
         # A certificate that is new was assigned by hand before; a setting may have had its value for years.
         if ($value -eq $place.New -and -not $place['Setting']) { $value = $NotKnown }
         [pscustomobject]@{ 'Place' = $place.Name; 'Value' = $value }
@@ -353,7 +353,7 @@ function Assert-Record {
         }
         elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
             $script:Found = $place.Name + ' uses ' + $now + '; the record says ' + $values[$place.Name]
-            Stop-Run 'somebody changed an assignment after the record was written' ('Find out who changed it and why. If it is right, rename ' + $Record + ' and run this script again: it writes a new record.')
+            Stop-Run 'somebody changed an assignment after the record was written' ('Find out who changed the assignment, and why. If the change is correct, rename ' + $Record + ' and run this script again: the script writes a new record.')
         }
     }
 }
@@ -386,16 +386,16 @@ function Get-Return {
         if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
     }
     elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
-    elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not know what it had: the new certificate was assigned before' }
+    elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate, because the new certificate was already assigned' }
     elseif ($now -ne $Place.New) { $way.Problem = 'it uses ' + $now + ', which is neither what this change sets nor what is on record' }
     elseif ($Value -ne $Nothing) { $way.Do = $(if ($Place['Roll']) { 'roll' } else { 'assign' }) }
-    elseif (-not $Place['Clear']) { $way.Left = 'it had no certificate before, and this one cannot be taken away' }
-    elseif ($Place['Global'] -and -not $RemoveGlobal) { $way.Left = 'it had no certificate before; -RemoveGlobal takes this one away from the whole deployment' }
+    elseif (-not $Place['Clear']) { $way.Left = 'no certificate was in use before, and the new certificate cannot be removed' }
+    elseif ($Place['Global'] -and -not $RemoveGlobal) { $way.Left = 'no certificate was in use before; -RemoveGlobal removes the new certificate from the whole deployment' }
     else { $way.Do = 'remove' }
     if ($way.Do -in 'assign', 'roll' -and $Value -match '^[0-9A-F]{40}$') {
         $path = 'Cert:\LocalMachine\My\' + $Value
-        if (-not (Test-Path -LiteralPath $path)) { $way.Problem = $Value + ' is not in the store any more' }
-        elseif (-not (Test-InDate $Value)) { $way.Problem = $Value + ' is not in date: it ended on ' + (Get-Utc (Get-Item -LiteralPath $path).NotAfter) }
+        if (-not (Test-Path -LiteralPath $path)) { $way.Problem = $Value + ' is no longer in the store' }
+        elseif (-not (Test-InDate $Value)) { $way.Problem = $Value + ' is not valid: it expired on ' + (Get-Utc (Get-Item -LiteralPath $path).NotAfter) }
         elseif (-not (Test-Key $path)) { $way.Problem = 'the key of ' + $Value + ' cannot be opened' }
     }
     if ($way.Problem) { $way.Do = 'stop' }
@@ -406,16 +406,16 @@ function Assert-Return {
     # Record, store, keys and dates are read before anything is changed.
     if (@($Places).Count -eq 0) { return }
     if (-not (Test-Path -LiteralPath $Record)) {
-        Stop-Run ($Record + ' is not there: this change assigned nothing here, or its record was deleted') 'Nothing was changed. Without the record the script cannot go back; assign the earlier certificate by hand.'
+        Stop-Run ($Record + ' does not exist: this deployment assigned nothing on this server, or the record was deleted') 'Nothing was changed. Without the record, the script cannot roll back. Assign the previous certificate manually.'
     }
     $values = Read-Record
     $ways = @(foreach ($place in $Places) { (Get-Return $place $values[$place.Name]) + @{ 'Place' = $place } })
     $problems = @($ways | Where-Object { $_.Problem } | ForEach-Object { $_.Place.Name + ': ' + $_.Problem })
     if ($problems.Count -gt 0) {
-        Stop-Run ('going back is not possible as recorded. ' + ($problems -join '. ')) 'Nothing was changed. Assign a certificate that is valid by hand, as the sheet says.'
+        Stop-Run ('the script cannot restore the recorded values. ' + ($problems -join '. ')) 'Nothing was changed. Assign a valid certificate manually, as the sheet describes.'
     }
     if (@($ways | Where-Object { $_.Place['Restart'] -and $_.Do -ne 'leave' }).Count -and -not $DrainServices -and -not $Look -and -not (Test-ServicesStopped)) {
-        Stop-Run 'the services run, and would keep the new certificate' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
+        Stop-Run 'the services are running, and would keep the new certificate' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
     }
 }
 
@@ -423,7 +423,7 @@ function Restore-Place {
     param([hashtable] $Place)
     $way = Get-Return $Place (Read-Record)[$Place.Name]
     if ($way.Do -eq 'remove') {
-        $question = 'Take the certificate ' + $way.Now + ' away from ' + $Place.Name + ' on ' + $Server + '? Without a certificate, what uses it stops working.'
+        $question = 'Remove the certificate ' + $way.Now + ' from ' + $Place.Name + ' on ' + $Server + '? Services that use this certificate stop working.'
         if (-not $PSCmdlet.ShouldContinue($question, 'No certificate was in use before')) {
             Stop-Run ('you answered No: ' + $Place.Name + ' keeps ' + $way.Now) 'Run the script again when you have decided.'
         }
@@ -436,7 +436,7 @@ function Restore-Place {
     $way = Get-Return $Place $way.Value
     if ($way.Do -ne 'leave') {
         $script:Found = $Place.Name + ' uses ' + $way.Now + ', or the new certificate still waits for its date there'
-        Stop-Run 'going back cannot be confirmed' 'Look with the command of the sheet. Never remove the assignment for this: that takes the current certificate away.'
+        Stop-Run 'the script cannot confirm the rollback' 'Check with the command on the sheet. Do not remove the assignment, because this would remove the current certificate.'
     }
 }
 
@@ -511,14 +511,14 @@ function Invoke-ByHand {
     if ($wrong.Answer -eq 'later') { Write-Line $wrong.Says (' ' * 15) }
     elseif ($Step['GoesOn']) { return (Add-Doubt $wrong) }
     if ($Look) { return (Add-Would $Step) }
-    if ($wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('Cannot tell whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check it by hand, and is it true?', $Step.Name)) { return }
-    Stop-Run $wrong.Says 'Do this step by hand as the sheet says, then run this script again.'
+    if ($wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('The script cannot determine whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check this manually, and is it true?', $Step.Name)) { return }
+    Stop-Run $wrong.Says 'Perform this step manually as the sheet describes, then run this script again.'
 }
 
 function Invoke-Step {
     param([hashtable] $Step)
     $script:Current = $Step
-    $again = 'This step was not taken. Find out why the check fails, then run the script again.'
+    $again = 'The script did not perform this step. Find out why the check fails, then run the script again.'
     $wrong = Find-Wrong $Step 'OnlyIf'
     if ($wrong) {
         if ($wrong.Answer -eq 'cannot tell') { return (Stop-Run $wrong.Says $again) }
@@ -527,14 +527,14 @@ function Invoke-Step {
         return
     }
     $done = Test-Done $Step
-    if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { return (Stop-Run 'the script cannot tell whether this step is done' $again) }
+    if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { return (Stop-Run 'the script cannot determine whether this step is complete' $again) }
     if ($done -eq 'yes') {
         $by = @($Step['Holds'] | Where-Object { $_ -and $Would.ContainsKey($_.Text) }).Count
         return (Write-Step $(if ($by) { 'done by then' } elseif ($Step['ByHand']) { 'checked' } else { 'done already' }))
     }
     if ($Step['ConfirmedBy']) {
         if ($Asked[$Step.ConfirmedBy]) { return (Write-Step 'confirmed') }
-        return (Stop-Run 'nobody has confirmed this yet' ('Do this step as the sheet says, then run this script again with -' + $Step.ConfirmedBy + '.'))
+        return (Stop-Run 'nobody has confirmed this step yet' ('Perform this step as the sheet describes, then run this script again with -' + $Step.ConfirmedBy + '.'))
     }
     if ($Step['ByHand']) { return (Invoke-ByHand $Step) }
     if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) { return (Write-Step 'not asked for' (' (-' + $Step.WhenAsked + ')')) }
@@ -546,7 +546,7 @@ function Invoke-Step {
         return (Write-Step 'waits' $until ($wrong.Says + (Get-Evidence)))
     }
     $wrong = Find-Wrong $Step 'Needs'
-    if ($wrong) { return (Stop-Run $wrong.Says 'This step was not taken. Read it on the sheet, correct what is wrong, then run the script again.') }
+    if ($wrong) { return (Stop-Run $wrong.Says 'The script did not perform this step. Read the step on the sheet, correct the problem, then run the script again.') }
     if ($Look) {
         Write-Step 'would be done' $(if ($Step['Does'] -eq 'restore') { ': ' + $Found })
         return (Add-Would $Step)
@@ -555,11 +555,11 @@ function Invoke-Step {
     foreach ($check in $Step['Confirms']) {
         if ((Read-Answer $check) -eq 'yes') { continue }
         if (-not $PSCmdlet.ShouldContinue('Not confirmed: ' + $check.Text + (Get-Evidence) + ' Do you want to continue?', $Step.Name)) {
-            Stop-Run ('you answered No. Not confirmed: ' + $check.Text) 'This step was not taken. Run the script again when this is settled.'
+            Stop-Run ('you answered No. Not confirmed: ' + $check.Text) 'The script did not perform this step. Run the script again when the condition is met.'
         }
     }
     if (-not $PSCmdlet.ShouldProcess($Server, $Step.Name)) {
-        Stop-Run 'you answered No' 'This step and those after it were not taken. Run the script again when you want to continue.'
+        Stop-Run 'you answered No' 'The script did not perform this step and the following steps. Run the script again when you want to continue.'
     }
     Submit-Step $Step
 }
@@ -585,7 +585,7 @@ function Write-Report {
     # A place that has nothing, or whose certificate cannot be told, has a blank thumbprint.
     $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Report)
     if ((Test-Path -LiteralPath $path) -and -not (Get-Content -LiteralPath $path | Where-Object { $_ -match 'lyncnb-installed/1' })) {
-        Stop-Run ($path + ' exists and is not a report of this script') 'Name another file.'
+        Stop-Run ($path + ' exists and is not a report of this script') 'Specify another file.'
     }
     $seen = @(foreach ($place in $Places) {
         $value = ''
@@ -606,7 +606,7 @@ function Show-Facts {
     $answers = @{}
     $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
-        if ($step['Does'] -eq 'restore') { @{ 'Answer' = Test-Done $step; 'Text' = $step.Place + ' uses what it used before'; 'Found' = $Found } }
+        if ($step['Does'] -eq 'restore') { @{ 'Answer' = Test-Done $step; 'Text' = $step.Place + ' uses the previous certificate or setting'; 'Found' = $Found } }
         elseif (Find-Wrong $step 'OnlyIf') { continue }
         foreach ($check in $step['Holds']) {
             if ($check['Passing'] -or $answers.ContainsKey($check.Text)) { continue }
@@ -635,7 +635,7 @@ function Show-Facts {
 function Assert-Place {
     # The package of another server would import, and every client would refuse it.
     if ($Server -and $ComputerName -ne $Server) {
-        Stop-Run ('this computer is ' + $ComputerName + '. The script is for ' + $Server) 'Run the script of this server. On a server outside the domain, set the primary DNS suffix first.'
+        Stop-Run ('this computer is ' + $ComputerName + '. The script is for ' + $Server) 'Run the script for this computer. If the server is outside the domain, first set the primary DNS suffix.'
     }
     # The name of the group "High Mandatory Level" is translated; its SID is the same everywhere.
     if (-not ((whoami.exe /groups) -match 'S-1-16-(12288|16384)')) {
@@ -643,11 +643,11 @@ function Assert-Place {
     }
     foreach ($command in $Commands) {
         if (-not (Get-Command -Name $command -ErrorAction SilentlyContinue)) {
-            Stop-Run ('the command ' + $command + ' does not exist here') ('Run this script in ' + $Shell + '.')
+            Stop-Run ('the command ' + $command + ' does not exist in this shell') ('Run this script in ' + $Shell + '.')
         }
     }
     if (-not $Look -and -not $Verify -and $Host.Name -ne 'ConsoleHost' -and @($chosen | Where-Object { [string]$_['Commands'] -match '-importpfx|-exportpfx' }).Count) {
-        Stop-Run ('a console is needed: certutil asks for a password there, and this is ' + $Host.Name) 'Open a PowerShell console on the server itself and run this script there.'
+        Stop-Run ('the script needs a PowerShell console, because certutil prompts for a password. This is ' + $Host.Name) 'Open a PowerShell console on the server, and run this script in the console.'
     }
 }
 
@@ -657,7 +657,7 @@ $chosen = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $
 try {
     if (-not $Look -and -not $Verify) {
         try { Start-Transcript -Path ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
-        catch { Write-Line ('WARNING: this run is not kept in a file: ' + $_.Exception.Message) }
+        catch { Write-Line ('WARNING: the script cannot record this run in a file: ' + $_.Exception.Message) }
     }
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
@@ -669,20 +669,20 @@ try {
     foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }
     $Current = $null
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
-        $Left += 'Services still use the earlier certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
+        $Left += 'Services still use the previous certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
     foreach ($doubt in @($Doubts | Where-Object { -not $Look })) {
         $wrong = Find-Wrong $doubt 'Holds'
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First do what the step asks.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and bring the files run-... back to those who planned this.' }) $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and return the files run-... to the planner.' }) $(if (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message
     $Look = $false
-    Stop-Run 'a command failed' 'Read the message above. When its cause is removed, run this script again: it continues here.'
+    Stop-Run 'a command failed' 'Read the message above. Correct the problem, then run this script again: it continues with this step.'
 }
 finally {
-    if (-not $Ended) { Write-Host 'The run was broken off. Run the script again: it continues where it was.' }
+    if (-not $Ended) { Write-Host 'The run was interrupted. Run the script again: it continues where it stopped.' }
 }

@@ -124,7 +124,7 @@ def check_format(suffix: str) -> None:
     if suffix not in PLAN_SUFFIXES:
         raise PlanError(
             f'lyncnb cannot write a plan as "{suffix}"',
-            hint=f"give the file one of the endings {' '.join(PLAN_SUFFIXES)}",
+            hint=f"use one of the file extensions {' '.join(PLAN_SUFFIXES)}",
         )
 
 

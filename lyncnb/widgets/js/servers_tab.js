@@ -429,7 +429,7 @@ function makeServers({ send, say, reasons, showFinding }) {
       grid.forgetOwnTexts();
       speaker.clear();
       isOwn = false;
-      say("Undone: the texts that are not in the table are removed");
+      say("Undone: the texts that were not in the table were removed");
       return true;
     },
     /** @param {CellName} cell that Undo or Redo changed */
