@@ -203,8 +203,9 @@ def axe_violations(
     """
     import axe_playwright_python
 
-    folder = Path(axe_playwright_python.__file__).parent
-    page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
+    if not page.evaluate("'axe' in window"):
+        script = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+        page.evaluate(script.read_text(encoding="utf-8"))
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
     answer = page.evaluate("([it, options]) => axe.run(it, options)", [inside, options])
     return [

@@ -25,10 +25,12 @@ from lab_panels import (
     open_editor,
     open_panel,
     set_cell,
+    themes,
     wait_kernel,
     write_notebook,
 )
 from playwright.sync_api import expect
+from printing import axe_violations
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
@@ -765,8 +767,6 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
 
 def test_axe_finds_nothing(lab, folder, answered):
     """axe-core reports no violation in any part of the panels, in either theme."""
-    axe_module = pytest.importorskip("axe_playwright_python")
-    script = (Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     cells = [
         EDITOR.format(table="small.csv"),
         REQUESTS.format(table="small.csv", folder="axe"),
@@ -778,30 +778,23 @@ def test_axe_finds_nothing(lab, folder, answered):
     # The edit is rejected, so that its message is checked too.
     set_cell(lab, "fe01.contoso.com", "Role", "Edge")
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
-    lab.page.evaluate(script)
     found = []
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        lab.command("apputils:change-theme", theme=theme)
-        is_light = str(theme.endswith("Light")).lower()
-        lab.page.wait_for_selector(f"[data-jp-theme-light={is_light}]", state="attached")
+    for theme, rules in themes(lab):
         inside = ".lyncnb"
         for name in TABS:
             lab.tab(name).click()
             lab.page.wait_for_timeout(300)
-            found += [(theme, name, *one) for one in violations(lab, inside)]
+            found += [
+                (theme, name, one) for one in axe_violations(lab.page, inside=inside, rules=rules)
+            ]
             inside = ".lc-editor"  # A tab changes nothing in the other two panels.
         lab.tab("Certificates").click()
         lab.page.locator(".lc-name-chip").first.get_by_role("button").click()
         lab.page.locator("dialog.lc-why:visible").wait_for()
-        found += [(theme, "reasons", *one) for one in violations(lab, "dialog.lc-why[open]")]
+        inside = "dialog.lc-why[open]"
+        found += [(theme, one) for one in axe_violations(lab.page, inside=inside, rules=rules)]
         lab.page.keyboard.press("Escape")
     assert found == []
-
-
-def violations(lab, inside: str) -> list[tuple[str, str, str]]:
-    """Return axe-core's findings for the elements of a selector."""
-    answer = lab.page.evaluate("it => axe.run(it, {resultTypes: ['violations']})", inside)
-    return [(one["id"], one["help"], one["nodes"][0]["html"][:120]) for one in answer["violations"]]
 
 
 def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered):

@@ -102,7 +102,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     panel.locator(".lc-password").wait_for()
     record = panel.get_by_role("button", name="Record 6 certificates")
     panel.get_by_text(
-        "This records that 6 certificates on 5 servers are in use since 2026-11-24."
+        "This records that 6 certificates on 5 servers have been in use since 2026-11-24."
     ).wait_for()
     day = panel.get_by_label("In use since")
     today = day.input_value()
