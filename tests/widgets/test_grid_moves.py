@@ -14,6 +14,9 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
 ]
 
+CLIPBOARD = Path(__file__).parent / "clipboard"
+WRITE_HTML = """html => navigator.clipboard.write([new ClipboardItem(
+  {"text/html": new Blob([html], {type: "text/html"})})])"""
 NAMES = "' '.join(row[0].split('.')[0] for row in editor.topology.cells)"
 FIVE = "fe01 fe02 dir01 med01 med02"
 TEN = "\r\n".join(f"new{n:02d}.contoso.com\tMediation\t\tTainan" for n in range(10)) + "\r\n"
@@ -68,6 +71,12 @@ def paste(lab: LabBrowser, text: str) -> None:
 def said(lab: LabBrowser, text: str) -> None:
     """Wait until the editor reports a text."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
+
+
+def edge(heading) -> tuple[float, float]:
+    """Return a point on the right edge of a heading."""
+    box = heading.bounding_box()
+    return box["x"] + box["width"] - 3, box["y"] + box["height"] / 2
 
 
 def active(lab: LabBrowser):
@@ -316,3 +325,130 @@ def test_ctrl_plus_and_ctrl_minus(lab):
     press(lab, "Tab")
     press(lab, "Control+Minus")
     expect(lab.page.locator(".lc-row:not([hidden]) .lc-wanted")).to_have_text("New server")
+
+
+# -- ranges, columns, and other spreadsheets
+
+
+@pytest.mark.parametrize("name", ["calc.html", "calc.txt", "excel.html"])
+def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
+    """Rows as LibreOffice Calc and Excel write them are pasted with line breaks and quotation marks.
+
+    LibreOffice wrote ``calc.*``. ``excel.html`` is written by hand in the form of Excel.
+    """
+    click(lab, "med02.contoso.com", "Server")
+    text = (CLIPBOARD / name).read_text("utf-8")
+    if name.endswith(".html"):
+        lab.page.evaluate(WRITE_HTML, text)
+        press(lab, "Control+v")
+    else:
+        paste(lab, text)
+    said(lab, "pasted: added 2 servers (new01.contoso.com, new02.contoso.com)")
+    sites = "' | '.join(row[3] for row in editor.topology.cells[5:])"
+    assert kernel(lab, sites) == 'Tainan | New "East" site'
+    domains = "[row[editor.topology.columns.index('sip_domains')] for row in editor.topology.cells]"
+    assert kernel(lab, f"{domains}[5].split(';')") == "['contoso.com', 'fabrikam.com']"
+    assert kernel(lab, NAMES) == f"{FIVE} new01 new02"
+
+
+def test_a_second_range_whole_columns_and_rows(lab):
+    """Ctrl+click selects a further range. Ctrl+Space and Shift+Space select columns and rows."""
+    click(lab, "fe01.contoso.com", "Server")
+    press(lab, "Shift+ArrowDown")
+    click(lab, "med01.contoso.com", "Server", modifiers=["Control"])
+    expect(lab.page.locator(".lc-row:not([hidden]) .lc-chosen")).to_have_count(3)
+    press(lab, "Control+c")
+    said(lab, "Copied 3 cells")
+    text = "fe01.contoso.com\nfe02.contoso.com\nmed01.contoso.com"
+    assert lab.page.evaluate("navigator.clipboard.readText()") == text
+    click(lab, "dir01.contoso.com", "Site")
+    click(lab, "med02.contoso.com", "Site", modifiers=["Control"])
+    press(lab, "Delete")
+    sites = "[row[3] for row in editor.topology.cells]"
+    wait_kernel(lab, sites, "['Taipei', 'Taipei', '', 'Hsinchu', '']")
+    press(lab, "Control+z")
+    said(lab, "Undone: cleared 2 cells of 2 servers")
+    assert kernel(lab, sites) == "['Taipei', 'Taipei', 'Taipei', 'Hsinchu', 'Hsinchu']"
+    press(lab, "Control+Space", "Control+c")
+    said(lab, "Copied 5 cells")
+    copied = lab.page.evaluate("navigator.clipboard.readText()")
+    assert copied == "Taipei\nTaipei\nTaipei\nHsinchu\nHsinchu"
+    press(lab, "Escape", "Shift+Space")
+    said(lab, "Selected 1 row")
+    press(lab, "Control+c")
+    said(lab, "Copied ")
+    copied = lab.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("fe01.contoso.com\tFrontEnd\tpool.contoso.com")
+
+
+def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
+    """Dragging the corner repeats the rows of the range. A double-click on an edge fits the column."""
+    click(lab, "fe02.contoso.com", "Site")
+    press(lab, "Shift+ArrowDown")
+    start = lab.page.locator(".lc-fill").bounding_box()
+    last = cell_of(lab, "med02.contoso.com", "Site").bounding_box()
+    lab.page.mouse.move(start["x"] + 4, start["y"] + 4)
+    lab.page.mouse.down()
+    lab.page.mouse.move(last["x"] + 20, last["y"] + 12, steps=6)
+    lab.page.mouse.up()
+    said(lab, "filled 2 cells of 2 servers")
+    assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Taipei', 'Taipei']"
+    heading = lab.page.get_by_role("columnheader", name="Site")
+    lab.page.mouse.dblclick(*edge(heading))
+    narrow = heading.bounding_box()["width"]
+    click(lab, "med01.contoso.com", "Site")
+    lab.page.keyboard.type("A site with a very long name for one column")
+    press(lab, "Enter")
+    wait_kernel(lab, "editor.topology.cells[3][3][:6]", "A site")
+    text = cell_of(lab, "med01.contoso.com", "Site").locator(".lc-text")
+    assert text.evaluate("e => e.scrollWidth > e.clientWidth")
+    lab.page.mouse.dblclick(*edge(heading))
+    assert heading.bounding_box()["width"] > narrow + 100
+    assert not text.evaluate("e => e.scrollWidth > e.clientWidth")
+    heading.get_by_role("button").focus()
+    press(lab, "Alt+ArrowLeft", "Alt+Enter")
+    assert not text.evaluate("e => e.scrollWidth > e.clientWidth")
+
+
+# -- the selection, and what is rejected
+
+
+def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
+    """Of a selection that is partly hidden, a bulk action changes the shown servers by default."""
+    for server in ("dir01.contoso.com", "med01.contoso.com", "med02.contoso.com"):
+        lab.page.get_by_label(f"Select {server}").check()
+    lab.field("Filter servers").fill("med02")
+    lab.field("Column to set").select_option("site")
+    lab.field("New Site").fill("Yilan")
+    lab.button("Set for 1 shown server").click()
+    sites = "[row[3] for row in editor.topology.cells[2:]]"
+    wait_kernel(lab, sites, "['Taipei', 'Hsinchu', 'Yilan']")
+    lab.page.get_by_label("also the 2 selected servers not shown").check()
+    lab.button("Set for 3 servers").click()
+    wait_kernel(lab, sites, "['Yilan', 'Yilan', 'Yilan']")
+    lab.field("Filter servers").fill("")
+    expect(lab.button("Set for 3 servers")).to_be_enabled()
+    lab.button("Clear selection").click()
+
+
+def test_a_message_covers_no_control_and_uses_the_headings_of_the_table(lab):
+    """A rejected block names columns as on the screen, at each cell, and covers no control."""
+    click(lab, "med01.contoso.com", "Server")
+    paste(lab, "bad one\r\nbad two\r\n")
+    lab.button("Replace 2 servers").click()
+    lab.page.get_by_text("2 cells not changed").wait_for()
+    covered = lab.page.evaluate(
+        """() => [...document.querySelectorAll('.lc-servers button, .lc-servers input')]
+          .filter((one) => one.checkVisibility() && !one.closest('.lc-grid, .lc-bubble'))
+          .filter((one) => { one.scrollIntoView({block: 'center'});
+            const { x, y, width, height } = one.getBoundingClientRect();
+            const top = document.elementFromPoint(x + width / 2, y + height / 2);
+            return top && !one.contains(top) && !top.contains(one); }).map((one) => one.outerHTML)"""
+    )
+    assert covered == []
+    bubble = lab.page.locator(".lc-bubble")
+    for text in ("bad one", "bad two"):  # The reason follows the active cell.
+        expect(bubble).to_contain_text(text, use_inner_text=True)
+        expect(bubble).not_to_contain_text("server_fqdn", use_inner_text=True)
+        press(lab, "ArrowDown")
+    press(lab, "Escape", "Control+z")

@@ -5,6 +5,7 @@ with the pool.
 from __future__ import annotations
 
 import pytest
+from panel_kit import Talk
 from topologies import FIVE_SERVERS
 
 from lyncnb.errors import LyncnbError, TopologyError
@@ -185,3 +186,80 @@ def test_a_name_without_a_number_gives_an_error():
         LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
     ):
         next_name("edge.contoso.com", ())
+
+
+def block(talk: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
+    """Send a pasted block as the page does, and return the last response of each type."""
+    return talk.say(
+        "block",
+        cells=[{"row": row, "column": name, "text": text} for row, name, text in cells],
+        add=[{"row": n, "values": values} for n, values in enumerate(add, start=7)],
+        said="pasted",
+    )
+
+
+def test_a_block_names_the_servers_that_it_adds_and_replaces(editor):
+    """The description of a block names added and replaced servers, and counts other cells."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    new = [{"server_fqdn": f"new{n}.contoso.com", "role": "Mediation"} for n in range(5)]
+    told = block(talk, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
+    assert told["state"]["undo"] == (
+        "pasted: added 5 servers (new0.contoso.com, new1.contoso.com, new2.contoso.com and 2 more)"
+        "; replaced med02.contoso.com by med09.contoso.com; changed 1 cell of 1 server"
+    )
+    assert told["refused_cells"]["added"] == [5, 6, 7, 8, 9]
+    told = block(talk, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])
+    assert told["state"]["undo"] == "pasted 2 cells of 2 servers"
+
+
+def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
+    """A rejected row is reported under the page's number, with headings, and nothing else changes."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    told = block(talk, [], [{"server_fqdn": "new 1", "role": "Mediation"}])["refused_cells"]
+    assert (told["changed"], told["added"]) == (False, [])
+    assert [(row["row"], row["column"]) for row in told["rows"]] == [(7, "server_fqdn")]
+    assert "new 1" in told["rows"][0]["lines"][0]
+    assert editor.past == []
+
+
+def test_undo_names_the_cell_and_both_values(editor):
+    """Undo of one cell names the old and new value and the cell; of many, it names the step."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    talk.say("edit", ids=[3], column="site", value="Tainan")
+    state = talk.say("undo")["state"]
+    assert state["said"] == "Undone: Site of med01.contoso.com: Tainan -> Hsinchu"
+    assert state["cell"] == (3, "site")
+    assert talk.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
+    talk.say("edit", ids=[2], column="issuer", value="public")  # a column that the table lacked
+    assert talk.say("undo")["state"]["cell"] == (2, "issuer")
+    talk.say("edit", ids=[0, 1], column="site", value="Yilan")
+    state = talk.say("undo")["state"]
+    assert (state["said"], state["cell"]) == ("Undone: Site of 2 servers: Yilan", (0, "site"))
+    talk.say("remove", ids=[4])
+    assert talk.say("undo")["state"]["cell"] == (4, "server_fqdn")
+    assert talk.say("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "note"),
+    [
+        (1, "web_external_fqdn", "belongs to the pool pool.contoso.com. The value is in the row of fe01"),
+        (0, "web_external_fqdn", "belongs to the pool pool.contoso.com. The value is in the row of this"),
+        (3, "site", "The value is in the row of this server."),
+        (2, "target_os", "The cell is blank, so the default value 2012R2 applies."),
+        (3, "web_external_fqdn", "Servers with the role Mediation do not use this column."),
+        (2, "issuer", "The cell is blank, and there is no default value."),
+        (0, "backup_pool", "The cell is blank, and there is no default value."),
+        (4, "rack", "The value is in the row of this server."),
+    ],
+)  # fmt: skip
+def test_a_cell_says_where_its_value_comes_from(editor, row, name, note):
+    """A value is in the row itself, in another row of its group, or a default."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    told = talk.say("why_cell", row=row, column=name)["reasons"]
+    assert note in told["note"]
+    assert bool(told["reasons"]) == (name == "web_external_fqdn" and row < 2)

@@ -178,6 +178,12 @@ class EditorChannel(Channel[EditorTold]):
         """Compute the rows that the user sees first."""
         self._ahead = self._encode_first()
 
+    def refuse(self, about: str, lines: Sequence[str], **more: Any) -> None:
+        """Report why lyncnb did not do something, with the headings that the user sees."""
+        if about in EDITS:
+            lines = list(map(explanations.replace_column_names, lines))
+        super().refuse(about, lines, **more)
+
     # -- Send messages to the page.
     def _start(self) -> None:
         editor = self.editor
@@ -592,4 +598,5 @@ def _describe_rejected(taken: TakenBlock) -> list[str]:
 
 
 def _describe_problem(problem: Problem) -> list[str]:
-    return format_error(LyncnbError(problem.message, hint=problem.hint))
+    lines = format_error(LyncnbError(problem.message, hint=problem.hint))
+    return list(map(explanations.replace_column_names, lines))

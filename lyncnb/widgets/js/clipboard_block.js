@@ -49,3 +49,46 @@ function formatBlock(rows) {
 
 /** @param {string} cell */
 const unmarked = (cell) => (FORMULA.test(cell.slice(1)) && cell[0] === "'" ? cell.slice(1) : cell);
+
+const LINE_BREAK = "\x01"; // marks a line break in a cell, because other white space is one space in HTML
+
+/**
+ * The texts of the first table in HTML, as Excel and LibreOffice write it. A cell over several columns or
+ * rows fills the others with blanks.
+ * @param {string} html
+ */
+function parseHtmlTable(html) {
+  const found = new DOMParser().parseFromString(html, "text/html").querySelector("table");
+  if (!found) return null;
+  /** @type {number[]} */
+  const covered = []; // for each column, the rows that a cell above still covers
+  return [...found.rows].map((row) => {
+    /** @type {string[]} */
+    const texts = [];
+    const skip = () => {
+      while (covered[texts.length] > 0) {
+        covered[texts.length]--;
+        texts.push("");
+      }
+    };
+    for (const cell of row.cells) {
+      skip();
+      for (const line of cell.querySelectorAll("br")) line.replaceWith(LINE_BREAK);
+      const text = (cell.textContent ?? "").replace(/\s+/g, " ");
+      for (let n = 0; n < cell.colSpan; n++) {
+        covered[texts.length] = cell.rowSpan - 1;
+        texts.push(n ? "" : text.split(LINE_BREAK).map((line) => line.trim()).join("\n"));
+      }
+    }
+    skip();
+    return texts;
+  });
+}
+
+/**
+ * The rows in the clipboard. HTML is exact, while plain text does not tell every line break in a cell from
+ * the next row.
+ * @param {DataTransfer} data
+ */
+const readClipboard = (data) => parseHtmlTable(data.getData("text/html"))
+  ?? parseBlock(data.getData("text/plain"));

@@ -11,6 +11,7 @@ const ROW_HEIGHT = 28;
 const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 
 /** @typedef {{row: number, column: number}} Corner */
+/** @typedef {{top: number, bottom: number, left: number, right: number}} CellRange */
 /** @typedef {{id: number, k: number, row: number, column: ColumnFacts, control: Control,
  *    box: HTMLElement | null, value: string, refusedText?: string, overwrites: boolean,
  *    choose?: (letter: string) => void}} OpenCell `choose` selects in a list by letters */
@@ -31,6 +32,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   let active = { row: 0, column: 1 };
   /** @type {Corner} */
   let end = { row: 0, column: 1 };
+  /** @type {CellRange[]} */
+  let others = []; // the ranges that were selected before, with Ctrl and a click
   /** @type {number | undefined} */
   let activeId; // the ID of the active cell's row, which stays the same after a sort or filter
   /** @type {OpenCell | null} */
@@ -61,6 +64,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       widths[name] = Math.round(width);
       measure();
       if (ended) actions.resized?.();
+    }),
+    onFit: actions.resized && ((name) => {
+      widths[name] = measureTexts(name);
+      measure();
+      actions.resized?.();
     }),
   });
   const body = h("div", { role: "rowgroup", class: "lc-body" });
@@ -99,6 +107,21 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @param {ColumnFacts} column */
   const widthOf = (column) => (column === SELECT_COLUMN ? column.least : widths[column.name]);
 
+  /**
+   * The width in pixels at which the heading and every visible text of a column are whole.
+   * @param {string} name
+   */
+  function measureTexts(name) {
+    const context = document.createElement("canvas").getContext("2d");
+    if (!context) return widths[name];
+    const style = getComputedStyle(grid);
+    context.font = `600 ${style.fontSize} ${style.fontFamily}`; // changed texts and headings are bold
+    const title = columns.find((column) => column.name === name)?.title ?? "";
+    const texts = new Set([title, ...view.map((at) => store.text(at, name))]);
+    const widest = Math.max(...[...texts].slice(0, 5000).map((text) => context.measureText(text).width));
+    return Math.max(LEAST_WIDTH, Math.min(800, Math.ceil(widest) + 40)); // with padding and marks
+  }
+
   function measure() {
     const tracks = columns.map((column) => (widthOf(column) ? `${widthOf(column)}px`
       : `minmax(${column.least}px,${column.share}fr)`));
@@ -119,7 +142,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const place = view.findIndex((at) => store.id(at) === activeId);
     const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
     // A range is kept if its rows stay in place. Otherwise only its first cell is kept.
-    if (row !== active.row || end.row >= view.length) end = { row, column: active.column };
+    if (row !== active.row || end.row >= view.length) {
+      end = { row, column: active.column };
+      others = [];
+    }
     active = { row, column: active.column };
     activeId = view.length ? store.id(view[row]) : undefined;
     grid.setAttribute("aria-rowcount", String(view.length + 1));
@@ -157,6 +183,16 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       top: Math.min(active.row, end.row), bottom: Math.max(active.row, end.row),
       left: Math.min(active.column, end.column), right: Math.max(active.column, end.column),
     };
+  }
+
+  /** The active range, and the ranges that were selected with Ctrl. */
+  const ranges = () => [...others, range()];
+
+  /** The rows in all ranges, in order. */
+  function chosenRows() {
+    const rows = ranges().flatMap(({ top, bottom }) =>
+      Array.from({ length: bottom - top + 1 }, (_, n) => top + n));
+    return [...new Set(rows)].sort((a, b) => a - b).filter((n) => n < view.length);
   }
 
   function draw() {
@@ -245,14 +281,15 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     row.box.setAttribute("aria-label", `Select ${nameOf(at)}`);
     const changed = store.text(at, "_changed").split(" ");
     const within = n >= chosen.top && n <= chosen.bottom
-      && (chosen.top !== chosen.bottom || chosen.left !== chosen.right);
+      && (chosen.top !== chosen.bottom || chosen.left !== chosen.right || others.length > 0);
     columns.forEach((column, k) => {
       const cell = row.cells[k];
       if (k && !(editing && editing.id === id && editing.k === k && !editing.box)) {
         fillCell(row, k, column, at, id, changed);
       }
       cell.classList.toggle("lc-active", n === active.row && k === active.column);
-      cell.classList.toggle("lc-chosen", within && k >= chosen.left && k <= chosen.right);
+      cell.classList.toggle("lc-chosen", (within && k >= chosen.left && k <= chosen.right)
+        || others.some((one) => n >= one.top && n <= one.bottom && k >= one.left && k <= one.right));
       cell.classList.toggle("lc-frozen", frozen && k <= 1);
     });
   }
@@ -307,13 +344,15 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     column: Math.max(1, Math.min(columns.length - 1, column)),
   });
 
-  /** @param {number} row @param {number} column @param {boolean} [reveal] */
-  function move(row, column, reveal = true) {
+  /** @param {number} row @param {number} column @param {boolean} [reveal] @param {boolean} [keep] */
+  function move(row, column, reveal = true, keep = false) {
     const was = activeId;
+    if (!keep) others = [];
     active = within(row, column);
     end = { ...active };
     activeId = view.length ? store.id(view[active.row]) : undefined;
     if (was !== undefined && was < 0 && was !== activeId) addNew(activeId);
+    if (activeId !== undefined) refused.show(activeId, columns[active.column]?.name ?? "");
     if (reveal) bringIntoSight(active);
     else draw();
     actions.moved?.();
@@ -380,16 +419,18 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       drag();
       return;
     }
-    if (event.ctrlKey || event.metaKey) tick(row.n, !selected.has(store.id(row.at)), false);
+    const isFurther = event.ctrlKey || event.metaKey;
+    if (isFurther) others = ranges();
     row.pressedAgain = wasHere && active.row === row.n && active.column === k
       && Boolean(columns[k].editable);
     // Do not scroll while the mouse button is down, because the second press of a double-click would miss.
-    move(row.n, k, false);
+    move(row.n, k, false, isFurther);
     drag();
   }
 
   // While the mouse button is down, the range follows the pointer, and the table scrolls at its edges.
-  function drag() {
+  /** @param {(row: number, column: number) => void} [reach] @param {() => void} [ended] */
+  function drag(reach = (row, column) => extend(row, column, false), ended = () => {}) {
     let [x, y] = [NaN, NaN];
     const follow = () => {
       if (Number.isNaN(x)) return;
@@ -398,7 +439,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       const beyond = y > to ? 1 : y < from ? -1 : 0;
       if (beyond) grid.scrollTop += beyond * ROW_HEIGHT;
       const inside = Math.max(from, Math.min(to - 1, y));
-      extend(Math.floor((inside - from + grid.scrollTop) / ROW_HEIGHT), columnAt(x), false);
+      reach(Math.floor((inside - from + grid.scrollTop) / ROW_HEIGHT), columnAt(x));
     };
     const timer = setInterval(follow, 60);
     /** @param {MouseEvent} event */
@@ -410,6 +451,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       clearInterval(timer);
       window.removeEventListener("mousemove", moved, true);
       window.removeEventListener("mouseup", done, true);
+      ended();
     };
     window.addEventListener("mousemove", moved, true);
     window.addEventListener("mouseup", done, true);
@@ -481,13 +523,13 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     control.onkeydown = editorKey;
     control.onblur = () => stop(true);
     control.onpaste = (event) => { // a block pasted into an open cell goes to the table
-      const text = event.clipboardData?.getData("text/plain") ?? "";
-      const isBlock = text.includes("\t") || (text.trimEnd().includes("\n") && !column.list);
+      const texts = event.clipboardData ? readClipboard(event.clipboardData) : [];
+      const isBlock = texts.some((line) => line.length > 1) || (texts.length > 1 && !column.list);
       if (!actions.block || !isBlock) return;
       event.preventDefault();
       stop(false);
       grid.focus({ preventScroll: true });
-      pasted(text);
+      pasted(texts);
     };
     if (control instanceof HTMLSelectElement) editing.choose = makeTypeahead(control);
     placeOverlay();
@@ -567,7 +609,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @param {string} text */
   function fillRange(text) {
     const { top, bottom, left: first, right } = range();
-    if (top === bottom && first === right) {
+    if (top === bottom && first === right && !others.length) {
       stop(true);
       grid.focus({ preventScroll: true });
       return;
@@ -603,14 +645,17 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   // -- blocks of cells
   function chosenCells() {
-    const { top, bottom, left: first, right } = range();
-    const cells = [];
-    for (let n = top; n <= bottom && n < view.length; n++) {
-      for (let k = first; k <= right; k++) {
-        if (columns[k].editable) cells.push({ id: store.id(view[n]), at: view[n], column: columns[k] });
+    /** @type {Map<string, {id: number, at: number, column: ColumnFacts}>} */
+    const cells = new Map();
+    for (const { top, bottom, left: first, right } of ranges()) {
+      for (let n = top; n <= bottom && n < view.length; n++) {
+        for (let k = first; k <= right; k++) {
+          const cell = { id: store.id(view[n]), at: view[n], column: columns[k] };
+          if (cell.column.editable) cells.set(`${n} ${k}`, cell);
+        }
       }
     }
-    return cells;
+    return [...cells.values()];
   }
 
   /** @param {Block} block */
@@ -651,33 +696,83 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   function fillDown() {
     const { top, bottom, left: first, right } = range();
     const from = top === bottom ? top - 1 : top;
-    if (from < 0) return;
+    if (from >= 0) fillRows({ top: from, bottom: from, left: first, right }, bottom);
+  }
+
+  /**
+   * Repeats the rows of a range in the rows below it.
+   * @param {CellRange} source @param {number} last
+   */
+  function fillRows({ top, bottom, left: first, right }, last) {
     /** @type {Block["cells"]} */
     const cells = [];
-    for (let n = from + 1; n <= bottom; n++) {
+    for (let n = bottom + 1; n <= last; n++) {
+      const from = view[top + ((n - bottom - 1) % (bottom - top + 1))];
       for (let k = first; k <= right; k++) {
         const { name, editable } = columns[k];
-        if (editable) cells.push({ row: store.id(view[n]), column: name, text: store.text(view[from], name) });
+        if (editable) cells.push({ row: store.id(view[n]), column: name, text: store.text(from, name) });
       }
     }
     give({ cells, add: [], said: "filled" });
   }
 
+  const fillHandle = h("div", { class: "lc-fill", "aria-hidden": "true", title: "Drag down to fill" });
+  overlay.append(fillHandle);
+  fillHandle.onmousedown = (event) => {
+    if (event.button) return;
+    event.preventDefault();
+    const source = range();
+    others = [];
+    active = { row: source.top, column: source.left };
+    activeId = store.id(view[source.top]);
+    drag((row) => extend(Math.max(source.bottom, Math.min(row, Math.max(source.bottom, count - 1))),
+      source.right, false), () => { if (end.row > source.bottom) fillRows(source, end.row); });
+  };
+
+  // The handle is at the last corner of the range, if this corner is visible.
+  function placeFillHandle() {
+    const { bottom, right } = range();
+    const cell = pool[bottom % pool.length]?.cells[right];
+    const top = (bottom + 2) * ROW_HEIGHT - grid.scrollTop;
+    const isFrozen = frozen && right <= 1;
+    const x = cell ? cell.offsetLeft + cell.offsetWidth - (isFrozen ? 0 : grid.scrollLeft) : 0;
+    fillHandle.hidden = !actions.block || !cell || editing !== null || !view.length
+      || top < 2 * ROW_HEIGHT || top > grid.clientHeight || x > grid.clientWidth
+      || (!isFrozen && frozen && x < frozenWidth());
+    fillHandle.style.transform = `translate(${x - 6}px, ${top - 6}px)`;
+  }
+
+  // Ranges beside each other or below each other are copied together, as in a spreadsheet.
   function copied() {
-    const { top, bottom, left: first, right } = range();
-    const shown = columns.slice(first, right + 1);
-    return formatBlock(view.slice(top, bottom + 1)
-      .map((at) => shown.map((column) => store.text(at, column.name))));
+    const all = ranges().sort((a, b) => a.top - b.top || a.left - b.left);
+    const [{ top, bottom, left: first, right }] = all;
+    /** @param {number} from @param {number} to @param {number[]} across */
+    const texts = (from, to, across) => view.slice(from, to + 1).map((at) =>
+      across.map((k) => store.text(at, columns[k].name)));
+    /** @param {CellRange} one */
+    const columnsOf = (one) => columns.map((_, k) => k).slice(one.left, one.right + 1);
+    if (all.every((one) => one.top === top && one.bottom === bottom)) {
+      return formatBlock(texts(top, bottom, all.flatMap(columnsOf)));
+    }
+    if (all.every((one) => one.left === first && one.right === right)) {
+      return formatBlock(all.flatMap((one) => texts(one.top, one.bottom, columnsOf(one))));
+    }
+    return null;
   }
 
-  function sayCopied() {
-    const { top, bottom, left: first, right } = range();
-    actions.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
+  /** @returns {string | null} the text to copy, or null if the ranges do not fit together */
+  function takeCopy() {
+    const text = copied();
+    const cells = ranges().reduce((sum, { top, bottom, left: first, right }) =>
+      sum + (bottom - top + 1) * (right - first + 1), 0);
+    actions.say?.(text === null ? "Not copied: ranges must have the same rows or the same columns"
+      : `Copied ${plural(cells, "cell")}`);
+    return text;
   }
 
-  /** @param {string} text */
-  function pasted(text) {
-    const rows = parseBlock(text).map((row) => row.map((cell) => unmarked(cell.trim())));
+  /** @param {string[][]} texts of rows */
+  function pasted(texts) {
+    const rows = texts.map((row) => row.map((cell) => unmarked(cell.trim())));
     if (!rows.length) return;
     const headings = readHeadings(rows, known);
     if (headings) rows.shift();
@@ -730,11 +825,12 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     event.preventDefault();
     event.stopPropagation();
     if (event.type === "paste") {
-      pasted(event.clipboardData.getData("text/plain"));
+      pasted(readClipboard(event.clipboardData));
       return;
     }
-    event.clipboardData.setData("text/plain", copied());
-    sayCopied();
+    const text = takeCopy();
+    if (text === null) return;
+    event.clipboardData.setData("text/plain", text);
     if (event.type === "cut") clearCells();
   }
   /** @type {("copy" | "cut" | "paste")[]} */
@@ -756,13 +852,12 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   /** @returns {MenuEntry[]} */
   function menuEntries() {
-    const { top, bottom } = range();
     const at = view[active.row];
     const { name } = columns[active.column];
-    const rows = view.slice(top, bottom + 1);
+    const rows = chosenRows().map((n) => view[n]);
     const copy = () => withClipboard("copy", "Ctrl+C", async () => {
-      await navigator.clipboard.writeText(copied());
-      sayCopied();
+      const text = takeCopy();
+      if (text !== null) await navigator.clipboard.writeText(text);
     });
     /** @type {MenuEntry[]} */
     const entries = [{ label: "Copy", keys: "Ctrl+C", act: copy }];
@@ -770,11 +865,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       entries.push(
         { label: "Cut", keys: "Ctrl+X", act: () => copy().then(clearCells) },
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
-          pasted(await navigator.clipboard.readText())) },
+          pasted(parseBlock(await navigator.clipboard.readText()))) },
         { label: "New row for a server", keys: "Ctrl++", act: goToNew },
         { label: `Remove ${plural(rows.filter((one) => one >= 0).length, "server")}`, keys: "Ctrl+−",
           act: removeRows, disabled: !rows.some((one) => one >= 0) },
-        { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: bottom < 1 },
+        { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: range().bottom < 1 },
         { label: "Clear", keys: "Delete", act: clearCells },
       );
     }
@@ -792,8 +887,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   // Removes the servers in the range, and new rows that are not sent yet.
   function removeRows() {
-    const { top, bottom } = range();
-    const ids = view.slice(top, bottom + 1).map((at) => store.id(at));
+    const ids = chosenRows().map((n) => store.id(view[n]));
     for (const id of ids) if (id < 0 && !fresh.isSent(id)) fresh.drop(id);
     const servers = ids.filter((id) => id >= 0);
     if (servers.length) actions.remove?.(servers);
@@ -851,6 +945,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       const lines = editing?.box && editing.id === id && editing.k === k ? editing.box.offsetHeight : 0;
       refused.bubble.hidden = !place(refused.bubble, n, k, ROW_HEIGHT + 2 + lines);
     }
+    placeFillHandle();
     // A list is below the cell, whose text it changes. Lines cover the cell.
     if (editing?.box) place(editing.box, editing.row, editing.k, editing.choose ? ROW_HEIGHT : 0);
   }
@@ -904,10 +999,20 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const { row, column } = active;
     const key = event.key.toLowerCase();
     const { top, bottom } = range();
-    if (key === " ") {
-      const ids = view.slice(top, Math.min(bottom + 1, count)).map((at) => store.id(at));
+    if (key === " " && (jump || event.shiftKey)) {
+      const from = jump ? 0 : top;
+      const to = jump ? count - 1 : bottom;
+      const [first, right] = jump ? [range().left, range().right] : [1, columns.length - 1];
+      active = { row: from, column: first };
+      activeId = store.id(view[from]);
+      end = within(to, right);
+      draw();
+      actions.say?.(jump ? `Selected ${plural(right - first + 1, "column")}` : `Selected ${plural(to - from + 1, "row")}`);
+    } else if (key === " ") {
+      const rows = chosenRows().filter((n) => n < count);
+      const isOn = !rows.every((n) => selected.has(store.id(view[n])));
       tickedLast = end.row;
-      tickRows(top, bottom, !ids.every((id) => selected.has(id)));
+      for (const n of rows) tickRows(n, n, isOn);
     } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
       return true; // prevent the notebook from running the cell
     } else if (key === "enter" || (key === "arrowdown" && event.altKey)) start(row, column);
@@ -932,6 +1037,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     else if (key === "escape") {
       if (refused.shown) refused.forgive(...refused.shown);
       end = { ...active };
+      others = [];
       draw();
       event.stopPropagation(); // JupyterLab would move the focus to the notebook
       leaving = true;

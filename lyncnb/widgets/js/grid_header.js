@@ -6,9 +6,10 @@ const LEAST_WIDTH = 56; // pixels
 
 /**
  * @param {{columns: () => ColumnFacts[], all: HTMLInputElement, onSort: (sorts: SortKey[]) => void,
- *   onWidth?: (name: string, width: number, ended: boolean) => void, onDown: () => void}} parts
+ *   onWidth?: (name: string, width: number, ended: boolean) => void,
+ *   onFit?: (name: string) => void, onDown: () => void}} parts
  */
-function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
+function makeGridHeader({ columns, all, onSort, onWidth, onFit, onDown }) {
   /** @type {SortKey[]} */
   let sorts = [];
   let current = 0; // the heading that gets the focus
@@ -43,7 +44,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
       mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? place + 1 : ""}`;
     }
     cell.append(h("button", { type: "button", class: "lc-sort",
-      title: [column.help, "Click to sort. Shift+click to sort by this column second. Alt+← or Alt+→ changes the width"].filter(Boolean)
+      title: [column.help, "Click to sort. Shift+click to sort by this column second. Alt+← or Alt+→ changes the width, and Alt+Enter fits it"].filter(Boolean)
         .join(". "),
       onclick: (event) => sortBy(column.name, event.shiftKey) }, column.title, mark));
     if (onWidth) cell.append(handle(cell, column));
@@ -65,6 +66,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
         onWidth?.(column.name, wide(ended), true);
       };
     };
+    grip.ondblclick = () => onFit?.(column.name);
     grip.onclick = (event) => event.stopPropagation();
     return grip;
   }
@@ -97,7 +99,8 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
     if (step && event.altKey && column?.name) {
       const cell = stops[current].parentElement;
       onWidth?.(column.name, Math.max(LEAST_WIDTH, (cell?.offsetWidth ?? 100) + 16 * step), true);
-    } else if (step) go(current + step);
+    } else if (event.key === "Enter" && event.altKey && column?.name) onFit?.(column.name);
+    else if (step) go(current + step);
     else if (event.key === "Home") go(0);
     else if (event.key === "End") go(stops.length - 1);
     else if (event.key === "ArrowDown") onDown();

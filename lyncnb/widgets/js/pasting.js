@@ -49,7 +49,8 @@ function placeBlock({ rows, tall, wide, store, said, columnAt, idOf }) {
     for (let c = 0; c < wide; c++) {
       const column = columnAt(c);
       const text = rows[r % rows.length][c % width];
-      if (text !== undefined && column?.editable) values[column.name] = text;
+      if (text === undefined || !column?.editable) continue;
+      values[column.name] = column.list && text.includes("\n") ? listEntries(text).join(";") : text;
     }
     const id = idOf(r, values);
     if (id === undefined) {

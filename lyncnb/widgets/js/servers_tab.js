@@ -64,6 +64,10 @@ function makeServers({ send, say, reasons, showFinding }) {
   const bulkColumn = h("select", { class: "lc-control", "aria-label": "Column to set" });
   const bulkValue = h("span", { class: "lc-bulk-value" });
   const bulkWords = h("strong", { class: "lc-bulk-words" });
+  const bulkUnseen = h("input", { type: "checkbox" });
+  bulkUnseen.onchange = () => refreshWords();
+  const bulkUnseenWords = h("span", {});
+  const bulkUnseenLabel = h("label", { class: "lc-check", hidden: true }, bulkUnseen, bulkUnseenWords);
   const bulkApply = button("Set", applyBulk, { class: "lc-button lc-primary" });
   // Servers that the filter hides are never removed.
   const bulkRemove = button("Remove", () => once({ type: "remove", ids: seen() }));
@@ -88,7 +92,7 @@ function makeServers({ send, say, reasons, showFinding }) {
     h("div", { class: "lc-bar" }, copies, h("span", { class: "lc-grow" }), poolName, poolMake));
   const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers",
     hidden: true },
-    bulkWords, h("span", { class: "lc-bulk-set" }, "Set", bulkColumn, "to", bulkValue, bulkApply),
+    bulkWords, h("span", { class: "lc-bulk-set" }, "Set", bulkColumn, "to", bulkValue, bulkApply, bulkUnseenLabel),
     h("span", { class: "lc-grow" }), bulkRemove, bulkClear, bulkMore);
   /** @type {{column: ColumnFacts, control: Control} | null} */
   let bulkNow = null;
@@ -113,7 +117,9 @@ function makeServers({ send, say, reasons, showFinding }) {
 
   function applyBulk() {
     if (!selected.size || !bulkNow) return;
-    bulkAsked = { ids: [...selected], column: bulkNow.column.name,
+    const ids = bulkUnseen.checked ? [...selected] : seen();
+    if (!ids.length) return;
+    bulkAsked = { ids, column: bulkNow.column.name,
       value: controlText(bulkNow.control, bulkNow.column, "") };
     send({ type: "edit", ...bulkAsked });
   }
@@ -155,14 +161,14 @@ function makeServers({ send, say, reasons, showFinding }) {
   }
   // Several pasted rows go to the end of the table, because a field takes one text.
   addForm.addEventListener("paste", (event) => {
-    const text = event.clipboardData?.getData("text/plain") ?? "";
-    if (!text.trimEnd().includes("\n") && !text.includes("\t")) return;
-    if (event.target instanceof HTMLTextAreaElement && !text.includes("\t")) return;
+    const rows = event.clipboardData ? readClipboard(event.clipboardData) : [];
+    const isWide = rows.some((row) => row.length > 1);
+    if (!isWide && (rows.length < 2 || event.target instanceof HTMLTextAreaElement)) return;
     event.preventDefault();
     openAddForm(false);
     grid.goToNew();
     grid.grid.focus();
-    grid.pasted(text);
+    grid.pasted(rows);
   });
   addForm.onsubmit = (event) => {
     event.preventDefault();
@@ -212,10 +218,16 @@ function makeServers({ send, say, reasons, showFinding }) {
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
     if (!n && bulk.contains(document.activeElement)) grid.grid.focus();
     bulk.hidden = !n; // the rows use its space until servers are selected
-    for (const control of [bulkApply, bulkClear]) control.disabled = !n;
+    bulkUnseenLabel.hidden = !unseen;
+    if (!unseen) bulkUnseen.checked = false;
+    bulkUnseenWords.textContent = ` also the ${plural(unseen, "selected server")} not shown`;
+    const isAll = bulkUnseen.checked;
+    bulkClear.disabled = !n;
+    bulkApply.disabled = !inSight && !isAll;
     for (const control of [bulkRemove, copies, poolMake, poolName]) control.disabled = !inSight;
-    bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
     const shownServers = plural(inSight, unseen ? "shown server" : "server");
+    bulkApply.textContent = bulkApply.disabled ? "Set"
+      : `Set for ${isAll ? plural(n, "server") : shownServers}`;
     bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove (no selected server is shown)"
       : `Remove ${shownServers}`;
     copies.textContent = inSight ? `Duplicate ${shownServers} with the next number` : "Duplicate";
@@ -294,14 +306,13 @@ function makeServers({ send, say, reasons, showFinding }) {
     }, 120);
   }
 
-  const over = h("div", { class: "lc-over" }, speaker.box);
   const shortcuts = makeShortcutList();
   const keys = button("Shortcuts (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
   const panel = h("div", { class: "lc-panel lc-servers" },
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
-    addForm, over, bulkList, grid.element, bulk,
+    addForm, bulkList, grid.element, bulk, speaker.box,
     h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. Copy, paste and "
       + "fill cells as in a spreadsheet. To select a server, use its check box or Space. To leave the table, press Escape and then Tab. For all shortcuts, press ?. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Values in gray italics are inherited from "
@@ -387,7 +398,6 @@ function makeServers({ send, say, reasons, showFinding }) {
       if (!here.includes(message.about)) return false;
       if (message.about === "add") addSpeaker.refuse(message.lines);
       else {
-        over.classList.remove("lc-upward");
         speaker.refuse(message.lines, message.offer, bulkAsked ? leavePoolInBulk : undefined);
       }
       return true;
@@ -406,7 +416,6 @@ function makeServers({ send, say, reasons, showFinding }) {
         grid.refuse(...cell, lines, undefined, text);
       }
       if (!message.lines.length) return;
-      over.classList.add("lc-upward"); // shows the message above the table, so that the red cells stay visible
       speaker.refuse(message.lines);
     },
     /** @param {boolean} isSince whether the request followed the last error */

@@ -16,6 +16,9 @@ const SHORTCUTS = [
   ["Delete", "clear the cells in the range"],
   ["Ctrl+C, Ctrl+X, Ctrl+V", "copy, cut or paste cells, also from and to Excel and LibreOffice; a row of headings assigns the columns"],
   ["Ctrl+D", "copy the first row of the range to its other rows"],
+  ["Drag the corner of a range", "repeat its rows in the rows below"],
+  ["Ctrl+click", "select a further range of cells"],
+  ["Ctrl+Space, Shift+Space", "select the whole columns or rows of the range"],
   ["Space", "select the server, or all servers in the range"],
   ["Ctrl+A", "select every cell and every server that is shown"],
   ["Ctrl++, Ctrl+−", "go to the blank row; remove the servers in the range"],
@@ -24,6 +27,7 @@ const SHORTCUTS = [
   ["Ctrl+Z, Ctrl+Y", "undo or redo; rejected texts are removed first"],
   ["On a heading: Enter, Shift+Enter", "sort by this column; sort by this column second"],
   ["On a heading: Alt+←, Alt+→", "make the column narrower or wider"],
+  ["On a heading: Alt+Enter, or double-click its edge", "fit the column to its texts"],
   ["?", "show this list"],
 ];
 
