@@ -111,7 +111,7 @@ def approved_plan(
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals or last.plan_sha256 != manifest.plan_sha256:
         raise ApprovalError(
-            f"the last requested plan of {folder} has no approval",
+            f"the last requested plan in {folder} has no approval",
             hint="omit --approved-by, or request an approved plan: lyncnb request "
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )

@@ -283,7 +283,10 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
             # The table already marks the role as collocated (mediation_standalone = false).
             continue
         servers = _join_names([computer.fqdn for computer in pool.computers])
-        yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
+        yield (
+            view.place(pool),
+            f"on {servers}, the role {pool.role} uses the certificate of the role {host.role}",
+        )
 
 
 def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:

@@ -57,8 +57,11 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):
             shared = " and ".join(kind for kind in given if kind not in own)
-            words = f"has its own {' and '.join(own)} and shares {shared} with another site"
-            yield view.find_first_server(site), f"{view.format_site(site)} {words}"
+            message = (
+                f"{view.format_site(site)} has its own {' and '.join(own)}, but shares {shared} "
+                "with another site"
+            )
+            yield view.find_first_server(site), message
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:

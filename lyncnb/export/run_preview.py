@@ -194,7 +194,7 @@ def _record_plan(
     if order.is_own_plan:
         if not is_present:
             raise BundleError(
-                "another run changed the folder's plan in the meantime, so nothing was changed",
+                "another run changed the plan in the folder, so this run changed nothing",
                 hint="run the command again",
             )
         return after

@@ -373,7 +373,7 @@ def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Pr
     day = (event.at or line.at)[:10]
     what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
     if issued is not None:
-        what += f", with the certificate {issued.serial} until {issued.not_after[:10]},"
+        what += f", with the certificate {issued.serial}, valid until {issued.not_after[:10]},"
     return Problem(
         message=f"{what} is in {HISTORY_NAME} but not in the manifest",
         file=HISTORY_NAME,

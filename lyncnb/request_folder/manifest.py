@@ -334,9 +334,9 @@ def _check_team(folder: Path, manifest: Manifest) -> None:
     """Reject a folder to which a group can write that is not the recorded team."""
     group = folder_access.find_team(folder)
     if group and not folder_access.is_group_of_team(folder, manifest.team):
-        expected = f'lists the group "{manifest.team}"' if manifest.team else "lists no group"
+        expected = f'the group "{manifest.team}"' if manifest.team else "no group"
         raise SharedFolder(
-            f'the group "{group}" can write to {folder}, but the manifest {expected}',
+            f'the group "{group}" can write to {folder}, but the manifest lists {expected}',
             hint=f"check the files in the folder, then run: chmod g-rwxs '{folder}'",
         )
 

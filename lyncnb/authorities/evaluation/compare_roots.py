@@ -39,7 +39,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
             if message:
                 yield (
                     rule.code,
-                    (f'the certificate\'s chain ends in "{root}", {message} ({rule.source})'),
+                    (f'the certificate\'s chain ends in "{root}"{message} ({rule.source})'),
                 )
 
 
@@ -47,13 +47,13 @@ def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
     """Describe the effect of a rule about a root on a certificate below the root; "" if none."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
-        return f"which is in no trust store as of {rule.source.date}"
+        return f", which is in no trust store as of {rule.source.date}"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
         return (
-            f"and certificates from this root that are valid from {rule.effective} or later are "
+            f". Certificates from this root that are valid from {rule.effective} or later are "
             f"not trusted by {rule.clients}; this certificate is valid from {begins}"
         )
     if rule.code == "root-leaves-store" and ends >= rule.effective:
-        removed = f"which is removed by {rule.clients} about {rule.effective}"
+        removed = f", which is removed by {rule.clients} about {rule.effective}"
         return f"{removed}; this certificate is valid until {ends}"
     return ""

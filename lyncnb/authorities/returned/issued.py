@@ -389,9 +389,9 @@ class IssuedCertificates(Table, Told):
 
 def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
     """Return the result for a certificate, and the names of its request and file."""
-    what = "refused and saved in returned/refused/, issued" if certificate.has_errors else "issued"
+    refused = "refused and saved in returned/refused/, " if certificate.has_errors else ""
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):
         name += f" ({certificate.source_file})"
-    return f"{what} by {certificate.issuer_name}, {days}", name
+    return f"{refused}issued by {certificate.issuer_name}, {days}", name

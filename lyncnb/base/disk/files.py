@@ -318,7 +318,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
         if os.isatty(descriptor):
             raise BundleError(
                 f"{path} is a terminal",
-                hint="omit the option, so that lyncnb prompts you for the text",
+                hint="omit the option; lyncnb then prompts you for the text",
             )
         return _read_line(descriptor, path, limit, time.monotonic() + seconds)
     except OSError as error:

@@ -72,7 +72,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
     if status.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
         raise BundleError(
             f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"check the content, then run chmod go-w '{path}'",
+            hint=f"check that nobody changed the content, then run: chmod go-w '{path}'",
         )
     if not reading and status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         raise BundleError(
