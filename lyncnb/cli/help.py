@@ -25,7 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Planning",
         (
-            ("guide", "ask about your deployment, and write a first table and plan"),
+            ("guide", "ask questions about your deployment, and write a first table and plan"),
             ("plan", "list every certificate that a topology needs"),
             ("check", "list only the findings"),
             ("explain", "explain each name on each certificate of a server"),

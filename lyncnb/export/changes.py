@@ -619,7 +619,7 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
         return
     last = plans[-1]
     if any(one.sha256 == saved.sha256 for one in plans):
-        why = "the folder already replaced this plan"
+        why = "the folder contains a newer plan that replaced this plan"
     elif saved.judged_on < last.judged_on:
         why = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
     else:

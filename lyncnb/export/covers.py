@@ -118,7 +118,7 @@ def _is_in_force(one: PlannedAsIs, on: date) -> bool:
 def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
         raise OptionsError(
-            f"reuse: {one.id} is not covered: {STATES[one.state]}",
+            f"reuse: {one.id} is not covered by an installed certificate: {STATES[one.state]}",
             hint=f"remove {one.id} from --reuse, so that lyncnb requests the certificate",
         )
     if not _is_in_force(one, on):

@@ -224,8 +224,8 @@ def _has_another_key_under_way(record: RequestRecord) -> bool:
 
 
 _ELSEWHERE = (
-    "renew it on that computer: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID "
-    "--reason TEXT"
+    "renew the certificate on that computer: lyncnb steps TOPOLOGY --request-on-server -o FOLDER "
+    "--renew ID --reason TEXT"
 )
 
 

@@ -509,7 +509,7 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
     raise ApprovalError(
         f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This plan "
         "is different and not approved, so nothing was changed",
-        hint="save the plan, have it approved and specify --approved-by SIGNERS. To request "
+        hint="save the plan, have the plan approved, and specify --approved-by SIGNERS. To request "
         "the plan without approval, specify a reason: --unapproved REASON",
     )
 

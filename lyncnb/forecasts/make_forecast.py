@@ -620,5 +620,5 @@ def _list_notes(
         yield (
             f"for {validations}, the forecast assumes one DNS validation for each registrable "
             "domain and CA, or for each name if the CA requires that. For certificates on record, "
-            "it assumes that validation took place on the first day of validity"
+            "the forecast assumes that validation took place on the first day of validity"
         )

@@ -401,7 +401,7 @@ def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
     raise OptionsError(
         f'the options are for the product "{options.product}", but the rules are for '
         f'"{rules.product}"',
-        hint=f'load the rules for "{options.product}", or change the option product'
+        hint=f'load the rules for "{options.product}", or change the option "product"'
         if options.product in known
         else f"the products are {', '.join(known)}",
     )

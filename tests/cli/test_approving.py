@@ -590,7 +590,10 @@ def test_an_approval_does_not_roll_back(planner):
     for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
         (planner.folder / name).write_bytes(data)
     ended = request(planner)
-    assert (ended.status, "the folder already replaced this plan" in ended.err) == (1, True), ended
+    assert (
+        ended.status,
+        "the folder contains a newer plan that replaced this plan" in ended.err,
+    ) == (1, True), ended
     planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
     save("2026-11-24")
     ended = request(planner)

@@ -323,7 +323,10 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
     created.
     """
     stands = kept(tmp_path / "estate", bits=2048)
-    with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: with an old key"):
+    with pytest.raises(
+        OptionsError,
+        match=f"reuse: {FIRST} is not covered by an installed certificate: with an old key",
+    ):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     with pytest.raises(OptionsError, match="needs the list of installed"):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
