@@ -285,7 +285,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
         servers = _join_names([computer.fqdn for computer in pool.computers])
         yield (
             view.place(pool),
-            f"on {servers}, the role {pool.role} uses the certificate of the role {host.role}",
+            f"{pool.role} uses the certificate of the role {host.role} on {servers}",
         )
 
 
