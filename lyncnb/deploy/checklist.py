@@ -42,7 +42,7 @@ _SCRIPT = (
 )
 _START = (
     "The first command shows the SHA-256 of the script: compare it with the value on the "
-    "sheet. The second command unblocks the script, because it was downloaded from the "
+    "sheet. The second command unblocks the script if Windows marked it as downloaded from the "
     "internet. If a Group Policy allows only signed scripts, ask your organization to sign the "
     "script first."
 )

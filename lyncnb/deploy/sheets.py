@@ -58,7 +58,7 @@ _GENERAL = {
     "type": "the usage on the sheet",
     "place": "the place on the sheet",
     "new": "the value on the sheet",
-    "san": "as on the sheet",
+    "san": "as listed on the sheet",
     "ports": "on the sheet",
     "superseded": "see the sheet",
     "key_holder": "the computer with the key",

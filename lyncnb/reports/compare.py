@@ -514,7 +514,7 @@ def _explain_certificate(
         return "a server has another role"
     if certificate.pool and certificate.pool not in {pool for _, pool in known}:
         return "a server is in another pool"
-    return "options or rules require other certificates"
+    return "the options or rules require different certificates"
 
 
 def _make_blank_change(key: str, certificate: PlannedCertificate) -> PlanChange:

@@ -126,7 +126,8 @@ def check_words(
     for where, word in words.items():
         if not _WORD.fullmatch(word):
             reader.problem(
-                f"'{where}' is {describe_value(word)}", "use one word of letters and digits"
+                f"'{where}' is {describe_value(word)}",
+                "use one word that contains only letters and digits",
             )
 
 

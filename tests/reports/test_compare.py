@@ -144,7 +144,7 @@ def test_another_layout():
     difference = compare_plans(one, other)
     assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
     assert {c.why for c in difference.changes if c.what == "Certificate"} == {
-        "options or rules require other certificates"
+        "the options or rules require different certificates"
     }
 
 

@@ -99,7 +99,9 @@ def days_picture(summary: Summary) -> Picture | None:
     """Draw when certificates are issued and end; None if no dates are known."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
         return None
-    description = "When certificates will be issued, when they end, and which limits apply."
+    description = (
+        "The picture shows when certificates are issued, when they expire, and which limits apply."
+    )
     svg = draw_timeline(summary.facts, title=_DAYS, description=description)
     return Picture(title=_DAYS, description=description, svg=svg)
 
