@@ -285,15 +285,14 @@ def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[
     if not topology.sip_domains:
         return ()
     free = _list_free_names(view, _SERVICE_LABELS[column], topology.sip_domains[0])
-    return _fill_cell(view, about, column, next(islice(free, position, None)))
+    # Looking up the row in the pool, not in the whole table, keeps a check of many pools fast.
+    row = next(c.row for c in unnamed[position].computers if c.fqdn == about)
+    return (CellEdit(row=row, column=column, text=next(islice(free, position, None))),)
 
 
 def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
-    used = {str(name) for certificate in view.certificates for name in certificate.names}
-    for pool, computer in view.plan.topology.computers:
-        used |= {pool.fqdn, computer.fqdn}
     names = (f"{label}{number}.{domain}" for number in chain(("",), count(2)))
-    return (name for name in names if name not in used)
+    return (name for name in names if name not in view.names_in_use)
 
 
 def _fill_cell(view: PlanView, server: str, column: str, text: str) -> tuple[Edit, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
@@ -298,6 +299,12 @@ class PlanView:
         """Return the FQDNs of all pools and servers."""
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
+
+    @cached_property
+    def names_in_use(self) -> frozenset[str]:
+        """The names of all pools, servers, and certificates."""
+        names = self.list_pool_and_server_names()
+        return frozenset(names.union(*(certificate.names for certificate in self.certificates)))
 
     # -- Look up issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
