@@ -1099,9 +1099,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     answered(rows) {
       fresh.answered(rows.map(({ row }) => -row));
       refreshNew();
-      for (const { row, column, lines } of [...rows].reverse()) {
-        refuse(-row, column, lines, undefined, store.text(-row, column));
+      for (const { row, column, lines } of rows) {
+        refused.keep(-row, column, { text: store.text(-row, column), lines });
       }
+      if (rows.length) refused.show(-rows[0].row, rows[0].column);
+      draw();
     },
     restoreNew() {
       fresh.restore();
