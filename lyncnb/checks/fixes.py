@@ -240,12 +240,16 @@ def pool_named_like_server(view: PlanView, about: str) -> Iterator[tuple[Edit, .
 
 
 def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
-    """Offer another external web name in the same domain for this pool."""
-    (pool,) = (p for p in view.find_pools_with_trait("publishes_web") if view.place(p) == about)
-    domain = str(pool.web_external_fqdn).partition(".")[2]
+    """Offer another external web name in the same domain for the pools of this server."""
+    pools = [p for p in view.find_pools_with_trait("publishes_web") if view.place(p) == about]
+    domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
-    rows = [row for row in _find_rows(view, pool) if _get_cell_text(view, row, "web_external_fqdn")]
-    yield tuple(CellEdit(row=row, column="web_external_fqdn", text=name) for row in rows)
+    rows = dict.fromkeys(row for pool in pools for row in _find_rows(view, pool))
+    yield tuple(
+        CellEdit(row=row, column="web_external_fqdn", text=name)
+        for row in rows
+        if _get_cell_text(view, row, "web_external_fqdn")
+    )
 
 
 def web_external_fqdn_not_published(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:

@@ -30,9 +30,7 @@ def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
     gone = [c for c in ln.compare_plans(recorded, less).changes if c.change == "name removed"]
     gone += [c for c in ln.compare_plans(recorded, less).changes if c.change.endswith("removed")]
     assert gone
-    assert {c.why for c in gone if c.what == "Name"} <= {
-        "the reason for this name is not on record"
-    }
+    assert {c.why for c in gone if c.what == "Name"} <= {"the reason for this name is not recorded"}
 
 
 def test_what_left_the_plan_is_not_in_it(tmp_path):
