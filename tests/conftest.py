@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
@@ -25,6 +27,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # The nbformat schema does not use IRIs. Without this module, jsonschema builds no grammars for
 # them, which would take seconds in each process.
 sys.modules["rfc3987_syntax"] = None
+
+# The version of a library does not change during a run. Each saved plan names the versions of two
+# libraries, and reading them takes milliseconds.
+metadata.version = functools.cache(metadata.version)
 
 # A slow example is not an error, because many test runs share two cores. The examples are the same
 # each time, so that a failure can be reproduced.
