@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...base.arguments import require
 from ...base.dns_name import DnsName
-from ...pki.certificates import Certificate
 from ...plan.connections import Connection, certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.totals import build_origin
@@ -31,6 +30,12 @@ from .trust_tables import (
     TrustPlan,
     TrustSide,
 )
+
+if TYPE_CHECKING:
+    from ...pki.certificates import Certificate
+else:
+    # A plan of trust needs no cryptography: only type hints name the class.
+    Certificate = Any
 
 #: The chains above issued certificates, issuer first, by the id of the planned certificate.
 Chains: TypeAlias = Mapping[str, Sequence[Certificate]]
