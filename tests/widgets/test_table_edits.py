@@ -263,3 +263,17 @@ def test_a_cell_says_where_its_value_comes_from(editor, row, name, note):
     told = talk.say("why_cell", row=row, column=name)["reasons"]
     assert note in told["note"]
     assert bool(told["reasons"]) == (name == "web_external_fqdn" and row < 2)
+
+
+def test_a_pool_name_that_splits_a_pool_is_reported(editor):
+    """If only some servers of a pool get another pool name, the step names the pool that keeps some."""
+    talk = Talk(editor.view)
+    talk.say("ready")
+    told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
+    assert told["state"]["done"].startswith(
+        "Pool of fe02.contoso.com: pool02.contoso.com; the pool is split: pool.contoso.com keeps 1 row"
+    )
+    told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
+    assert "split" not in told["state"]["undo"]
+    told = talk.say("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
+    assert "split" not in told["state"]["undo"]

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from ...base.records import Text, number_in
 from ...base.shown import tables
+from ...base.shown.tables import count_of, join_first
 from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import has_expired
@@ -45,7 +46,7 @@ def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     places = _find_selected_rows(draft, ids)
     said = f"{title(column)} of {_describe_servers(places, draft)}: {_format_for_display(value)}"
     if column == "pool_fqdn":
-        _move(draft, places, value, said)
+        _move(draft, places, value, said + _describe_split(draft, places, value))
     else:
         _set_column(draft, column, _find_rows_to_set(draft, column, places), value, said)
 
@@ -331,6 +332,15 @@ def _describe_servers(places: Sequence[int], draft: Draft) -> str:
     if names.count(names[place]) == 1:
         return names[place]
     return f"{names[place]}, {draft.texts('role')[place]}"
+
+
+def _describe_split(draft: Draft, places: Sequence[int], pool: str) -> str:
+    """Return which pools keep other servers, if servers move to another pool; "" if none does."""
+    names, moved = group_names(draft.topology, "pool"), set(places)
+    left = {names[place] for place in places} - {pool.strip().lower()}
+    kept = [name for place, name in enumerate(names) if name in left and place not in moved]
+    split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
+    return f"; the pool is split: {join_first(split, 3)}" if split else ""
 
 
 def _find_rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
