@@ -154,7 +154,7 @@ def shake(server, client, host, *, client_store, server_store, purpose) -> str:
             context.load_verify_locations(client_store)
         if client:
             context.load_cert_chain(client)
-        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=10) as plain:
+        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=host):
                     return ""

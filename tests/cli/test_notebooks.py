@@ -201,7 +201,7 @@ def _ask(port: str, query: str) -> dict:
     """
     for _ in range(300):
         try:
-            with urlopen(f"http://127.0.0.1:{port}/api/contents{query}", timeout=30) as answer:
+            with urlopen(f"http://127.0.0.1:{port}/api/contents{query}", timeout=60) as answer:
                 return json.load(answer)
         except URLError as error:
             if not isinstance(error.reason, ConnectionRefusedError):
@@ -233,7 +233,7 @@ def _serving(shell, command: str):
         yield found.groups()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert (shell.folder / "place" / "notebooks" / "plan.ipynb").is_file()
 
 
@@ -253,7 +253,7 @@ def test_dash_lays_out_and_serves_with_a_token(shell):
     """Dash shows the planning notebook to everyone who has its token."""
     with _serving(shell, "dash") as (port, token):
         assert len(token) >= 32
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             assert "/login" in answer.url
 
 

@@ -57,7 +57,7 @@ def address(workspace):
         time.sleep(0.1)
     yield found[0]
     os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 @pytest.fixture

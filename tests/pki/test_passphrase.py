@@ -388,7 +388,7 @@ ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confir
 def test_a_terminal_shows_nothing_of_what_is_typed(repository):
     """In a real terminal, the passphrase is asked twice and not displayed."""
     pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=30)
+    child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=60)
     child.logfile_read = seen = io.BytesIO()
     child.expect_exact("characters): ")
     child.sendline(WORDS)
@@ -412,12 +412,12 @@ def test_a_notebook_cell_asks_by_a_password_field(repository):
     manager, client = start_new_kernel(cwd=str(repository))
     try:
         client.execute(textwrap.dedent(ASK.replace("confirm=True", "")), allow_stdin=True)
-        asked = client.get_stdin_msg(timeout=30)["content"]
+        asked = client.get_stdin_msg(timeout=60)["content"]
         client.input(WORDS)
-        reply = client.get_shell_msg(timeout=30)["content"]
+        reply = client.get_shell_msg(timeout=60)["content"]
         seen = []
         while not seen or seen[-1].get("execution_state") != "idle":
-            seen.append(client.get_iopub_msg(timeout=30)["content"])
+            seen.append(client.get_iopub_msg(timeout=60)["content"])
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
