@@ -116,7 +116,7 @@ def _format_line(deployment: RecordedDeployment) -> str:
     if deployment.what == _REVOKED:
         return f"revoked: {what}, serial number {deployment.serial}, on {deployment.on}"
     if deployment.what == _WITHDRAWN:
-        return f"no longer recorded: {what}{where}{seen}: an earlier certificate is still installed"
+        return f"withdrawn: {what}{where}{seen}, because an earlier certificate is still installed"
     return (
         f"{deployment.what}: {what}{where} since {deployment.on}, serial number "
         f"{deployment.serial}{seen}"

@@ -42,8 +42,8 @@ from .check_plan import check_plan, choose_evaluation_date
 
 _HINT_WORDS = (
     "only texts differ: the file is from another version of lyncnb, or somebody changed the "
-    "texts. Save the plan again. If the plan is approved, you can request it unchanged "
-    "(--approved-by)"
+    "texts. Save the plan again. If the plan is approved, you can also create its requests "
+    "without saving it again (--approved-by)"
 )
 _HINT_OUTDATED = (
     "save and approve the plan again: lyncnb plan TOPOLOGY --save FILE. To see every "

@@ -326,7 +326,7 @@ def _plan(
 def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
     place = shlex.quote(str(folder))
     if not (choice.renewed or choice.compromised or choice.elsewhere):
-        yield f"no certificate is due on {day}"
+        yield f"no certificate is due for renewal on {day}"
     if choice.elsewhere:
         yield f"{_make_other_computers_error(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:

@@ -218,7 +218,7 @@ def _encode_secret(secret: str) -> Iterator[str]:
 
 def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
     outputs = list(_list_texts(cell.get("outputs", ())))
-    clean = "remove the path with --clean"
+    clean = "add --clean, which removes such paths from the outputs"
     for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):
         if pattern.search(cell.source):
             yield f"the code contains a path in a {kind} folder", "use a relative path"

@@ -379,7 +379,7 @@ def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Pr
         file=HISTORY_NAME,
         hint="an older copy of the folder was restored, or two copies were merged: restore the "
         "newest copy of the whole folder. If there is no newer copy, lyncnb status FOLDER "
-        "--rebuild adds the files that are still in the folder and removes the other "
+        "--rebuild records the requests whose files are still in the folder, and no other "
         "requests",
     )
 

@@ -101,7 +101,9 @@ def _describe_old_office(source: str, data: bytes) -> TopologyError:
         )
     if holds("Workbook") or holds("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
-    return TopologyError(f"{source} is an old Office document, not a workbook", hint=_SAVE_AS)
+    return TopologyError(
+        f"{source} is an old Office file, but not an Excel workbook", hint=_SAVE_AS
+    )
 
 
 def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
@@ -119,7 +121,7 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
     if any(name.startswith("xl/") for name in names):
         return excel_sheets
     if any(name.startswith(("word/", "ppt/", "visio/")) for name in names):
-        raise TopologyError(f"{source} is an Office document, not a workbook", hint=_SAVE_AS)
+        raise TopologyError(f"{source} is an Office file, but not an Excel workbook", hint=_SAVE_AS)
     listed = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
     raise TopologyError(
         f"{source} is a ZIP archive, not a workbook; it contains {listed}",

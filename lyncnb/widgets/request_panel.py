@@ -205,7 +205,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     if changes:
         message["words"] = f"{planned} after the run: {counts or 'none'}."
     elif message["ready"]:
-        message["words"] = f"{planned}, all unchanged. The run updates the folder's records."
+        message["words"] = f"{planned}: no changes. lyncnb updates only the records of the folder."
     else:
         message["words"] = f"The folder matches the plan: {planned}. There is nothing to write."
         message["label"] = "Nothing to write"

@@ -262,7 +262,7 @@ def test_one_certificate_for_two_requests():
         ("one-certificate-for-several-requests", "a"),
     ]
     assert answer.findings[1].message == (
-        "the certificate has every name in b, which has no certificate yet"
+        "the certificate has every name that b requires, and b has no certificate yet"
     )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
     # The other request has its certificate.

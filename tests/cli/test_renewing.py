@@ -48,7 +48,7 @@ def test_one_cycle_needs_no_id(planner):
     assert "3 renewed" in ended.out
     assert "generation 2 (renewed: renewal)" in ended.out
     ended = planner("renew", "requests", "--due", *WHY)  # Without a passphrase, nothing is written.
-    assert (ended.status, "no certificate is due on" in ended.err) == (0, True), ended
+    assert (ended.status, "no certificate is due for renewal on" in ended.err) == (0, True), ended
     assert "dry run" not in ended.out
 
 
@@ -265,7 +265,7 @@ def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
     renewed = read_manifest(folder).requests
     assert [(one.generation, one.state) for one in renewed] == [(2, "waiting")] * 3
     again = planner("renew", "requests", "--due", *WHY, *PASS)
-    assert (again.status, "no certificate is due on" in again.err) == (0, True), again
+    assert (again.status, "no certificate is due for renewal on" in again.err) == (0, True), again
     (folder / "summary.html").rmdir()
     ended = planner(
         "request",

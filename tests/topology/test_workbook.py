@@ -583,9 +583,9 @@ def row(number: int, reference: str, text: str = "x") -> str:
 BAD = {
     "a password": (OLE + "EncryptedPackage\0".encode("utf-16-le"), "protected with a password"),
     "an old workbook": (OLE + "Workbook\0".encode("utf-16-le"), "an old Excel workbook (.xls)"),
-    "an old document": (OLE + "WordDocument\0".encode("utf-16-le"), "an old Office document"),
+    "an old document": (OLE + "WordDocument\0".encode("utf-16-le"), "an old Office file"),
     "a binary workbook": (packed({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
-    "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office document"),
+    "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office file"),
     "a text document": (packed({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
     "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive, not a workbook; it contains "a.csv"'),
     "an empty archive": (packed({}), "a ZIP archive, not a workbook; it contains nothing"),

@@ -47,7 +47,7 @@ def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
     """Describe the effect of a rule about a root on a certificate below the root; "" if none."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
-        return f", which is in no trust store as of {rule.source.date}"
+        return f", which no trust store contained on {rule.source.date}"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
         return (
             f". Certificates from this root that are valid from {rule.effective} or later are "

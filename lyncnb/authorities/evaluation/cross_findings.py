@@ -64,8 +64,8 @@ def _find_shared_certificate(
             yield (
                 code,
                 (
-                    f"the certificate has every name in {request.request_id}, which has no "
-                    "certificate yet"
+                    f"the certificate has every name that {request.request_id} requires, and "
+                    f"{request.request_id} has no certificate yet"
                 ),
             )
 

@@ -233,8 +233,8 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
     """Repeat the edits of another draft in two steps: first the table, then the options."""
     if edits:
-        edit_table(draft, edits=edits, said="repeated the earlier changes to the table")
-    change_options(draft, values=options, said="repeated the earlier changes to options")
+        edit_table(draft, edits=edits, said="applied the earlier changes to the table again")
+    change_options(draft, values=options, said="applied the earlier changes to the options again")
 
 
 def reset(draft: Draft) -> None:
