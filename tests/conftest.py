@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from importlib import metadata
@@ -70,9 +71,12 @@ def _keep_bytecode_of_this_run() -> None:
     Otherwise each of hundreds of kernels, servers and commands compiles all libraries again, which
     takes most of their time. The clone and the virtual environment stay without compiled modules.
     """
-    folder = tempfile.mkdtemp(
-        prefix="lyncnb-bytecode-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
-    )
+    place = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    for earlier in Path(place).glob("lyncnb-bytecode-*"):
+        with contextlib.suppress(OSError):  # A run that was killed a day ago left its folder.
+            if earlier.stat().st_mtime < time.time() - 86_400:
+                shutil.rmtree(earlier)
+    folder = tempfile.mkdtemp(prefix="lyncnb-bytecode-", dir=place)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
     sys.dont_write_bytecode = False
     # The worker processes inherit the folder, so this is the first process and ends last.
