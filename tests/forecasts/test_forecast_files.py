@@ -158,7 +158,7 @@ def test_picture(made):
         *("Limits of public CAs", "Freezes", "Problems", "Installed, from a public CA"),
         "Installed, from an internal CA",
     ]
-    assert "by their day" in figure.svg
+    assert "in total, by day" in figure.svg
     with pytest.raises(PlanError, match="has no picture"):
         ln.figure(made, "topology")
 

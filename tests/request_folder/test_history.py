@@ -172,7 +172,9 @@ def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
     status = ln.folder_status(older, today=LATER)
     (problem,) = status.problems
     assert f"{name}: generation 2, requested on 2026-12-24" in problem.message
-    assert f"the certificate {issued.serial} until {issued.not_after[:10]}" in problem.message
+    assert (
+        f"the certificate {issued.serial}, valid until {issued.not_after[:10]}" in problem.message
+    )
     assert status.exit_status == 3
     before = snapshot(older, but_lock=True)
     with pytest.raises(BundleError, match="generation 2, requested on 2026-12-24"):
