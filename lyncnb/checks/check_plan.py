@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from itertools import islice
 
 from ..base.arguments import require
 from ..base.dns_name import DnsName
@@ -36,6 +37,9 @@ from .simple_url_checks import SIMPLE_URL_TESTS
 #: A key contains the role, usages, issuer, and CA of a certificate. They determine which checks
 #: apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
+
+# A list of more answers is not a help, and a plan with 1,000 pools would have 1,000 answers.
+_MOST_CHOICES = 8
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
 _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS | PRACTICE_TESTS
@@ -140,7 +144,8 @@ def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> 
     if test in FIXES:
         return replace(finding, hint=hint, edits=FIXES[test](view, rule, about, message))
     if test in CHOICES:
-        return replace(finding, hint=hint, choices=tuple(CHOICES[test](view, about)))
+        choices = islice(CHOICES[test](view, about), _MOST_CHOICES)
+        return replace(finding, hint=hint, choices=tuple(choices))
     return finding if hint == rule.hint else replace(finding, hint=hint)
 
 

@@ -10,7 +10,7 @@ chooses one of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, count, islice
+from itertools import chain, count
 
 from ..base.pasted_text import shown
 from ..plan.options import DEFAULT_OPTIONS
@@ -241,7 +241,7 @@ def pool_named_like_server(view: PlanView, about: str) -> Iterator[tuple[Edit, .
 
 def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web name in the same domain for the pools of this server."""
-    pools = [p for p in view.find_pools_with_trait("publishes_web") if view.place(p) == about]
+    pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.traits(p)]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
     rows = dict.fromkeys(row for pool in pools for row in _find_rows(view, pool))
@@ -254,22 +254,17 @@ def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit,
 
 def web_external_fqdn_not_published(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish all sites, or only the pool's site, for each reverse proxy."""
-    proxies = view.find_pools_with_trait("reverse_proxy")
-    sites = [
-        pool.site
-        for pool in view.find_pools_with_trait("publishes_web")
-        if view.place(pool) == about
-    ]
-    for proxy in proxies:
-        for site in dict.fromkeys(("", *sites)):
+    sites = dict.fromkeys(("", *(pool.site for pool in view.pools_by_place[about])))
+    for proxy in view.find_pools_with_trait("reverse_proxy"):
+        for site in sites:
             yield tuple(_set_site(view, [proxy], site))
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites, or of each site that has external web names."""
-    proxies = [p for p in view.find_pools_with_trait("reverse_proxy") if view.place(p) == about]
-    sites = [p.site for p in view.find_pools_with_trait("publishes_web") if p.web_external_fqdn]
-    for site in dict.fromkeys(("", *sites) if sites else ()):
+    proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.traits(p)]
+    sites = view.sites_with_web_names
+    for site in dict.fromkeys(("", *sites[:8])) if sites else ():
         yield tuple(_set_site(view, proxies, site))
 
 
@@ -283,15 +278,18 @@ def several_autologon_pools(view: PlanView, about: str) -> Iterator[tuple[Edit, 
 
 def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
     """Propose a name that nothing in the plan has: access.contoso.com, then access2.contoso.com."""
-    topology = view.plan.topology
-    unnamed = [p for p in view.find_pools_with_trait(trait) if not p.names_in(column)]
-    position = [view.place(pool) for pool in unnamed].index(about)
-    if not topology.sip_domains:
-        return ()
-    free = _list_free_names(view, _SERVICE_LABELS[column], topology.sip_domains[0])
-    # Looking up the row in the pool, not in the whole table, keeps a check of many pools fast.
-    row = next(c.row for c in unnamed[position].computers if c.fqdn == about)
-    return (CellEdit(row=row, column=column, text=next(islice(free, position, None))),)
+    if column not in view.proposals:
+        view.proposals[column] = dict(_propose_names(view, column, trait))
+    return (view.proposals[column][about],) if about in view.proposals[column] else ()
+
+
+def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
+    """Yield the first server and the edit for each pool that has no name in a column."""
+    unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.names_in(column))
+    for domain in view.plan.topology.sip_domains[:1]:
+        free = _list_free_names(view, _SERVICE_LABELS[column], domain)
+        for pool, name in zip(unnamed, free):
+            yield view.place(pool), CellEdit(row=pool.computers[0].row, column=column, text=name)
 
 
 def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
@@ -299,9 +297,9 @@ def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
     return (name for name in names if name not in view.names_in_use)
 
 
-def _fill_cell(view: PlanView, server: str, column: str, text: str) -> tuple[Edit, ...]:
-    """Fill a blank cell in the first row of a server. The row's pool or site shares the value."""
-    row = next(c.row for _, c in view.plan.topology.computers if c.fqdn == server)
+def _fill_cell(view: PlanView, about: str, column: str, text: str) -> tuple[Edit, ...]:
+    """Fill a blank cell in a pool's first row. The pool or site shares the value."""
+    row = view.pools_by_place[about][0].computers[0].row
     return (CellEdit(row=row, column=column, text=text),) if text else ()
 
 

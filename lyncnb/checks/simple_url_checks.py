@@ -126,7 +126,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the name of a pool or server."""
-    taken = view.list_pool_and_server_names()
+    taken = view.pool_and_server_names
     for site in view.sites():
         for column, url in _list_urls(site):
             if url.host in taken:
@@ -140,7 +140,7 @@ def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the web services name of a pool."""
     pools = view.find_pools_with_trait("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
-    taken -= view.list_pool_and_server_names()
+    taken = taken - view.pool_and_server_names
     for site in view.sites():
         for column, url in _list_urls(site):
             if url.host in taken:
