@@ -510,6 +510,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
+    page.locator(".lc-detail").get_by_text("public CA").first.wait_for()  # after the change above
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
 

@@ -28,10 +28,15 @@ function makeDetail(reasons) {
       found.message, found.hint ? h("div", { class: "lc-help" }, found.hint) : null);
   }
 
+  let shown = "";
   return {
     panel,
     /** @param {Explanation} message */
     show(message) {
+      // If nothing has changed, a button that is being pressed must stay.
+      const content = JSON.stringify(message);
+      if (content === shown) return;
+      shown = content;
       title.textContent = message.title;
       const few = message.certificates.length <= 3;
       refill(body,
