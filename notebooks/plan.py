@@ -227,7 +227,7 @@ ln.figure(ahead)
 #    shows the commands for the first certificate.
 
 # %%
-scripts = ln.request_scripts(plan)
+scripts = ln.request_scripts(plan, today=plan.options.planned_issue_date)
 print(scripts)
 for request in scripts.servers[:1]:
     commands = [command for step in request.steps for command in step.commands]
