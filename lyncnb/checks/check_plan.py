@@ -144,7 +144,7 @@ def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> 
     if test in FIXES:
         return replace(finding, hint=hint, edits=FIXES[test](view, rule, about, message))
     if test in CHOICES:
-        choices = islice(CHOICES[test](view, about), _MOST_CHOICES)
+        choices = islice(CHOICES[test](view, rule, about), _MOST_CHOICES)
         return replace(finding, hint=hint, choices=tuple(choices))
     return finding if hint == rule.hint else replace(finding, hint=hint)
 

@@ -179,7 +179,7 @@ def describe_edit(edit: Edit, topology: Topology) -> str:
         return f'heading "{edit.heading}" -> "{edit.column}"'
     if isinstance(edit, OptionEdit):
         if edit.key:
-            return f'option {edit.option}: the entry "{edit.key}" was removed'
+            return f'option {edit.option}, "{edit.key}" -> removed'
         return f"option {edit.option} -> {'default' if edit.value is None else edit.value}"
     cells = dict(zip(topology.columns, topology.cells[edit.row]))
     old, new = (f'"{text}"' if text else "blank" for text in (cells.get(edit.column), edit.text))

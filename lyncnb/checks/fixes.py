@@ -40,7 +40,8 @@ _SERVICE_LABELS = {
 }
 
 Fix = Callable[[PlanView, CheckRule, str, str], tuple[Edit, ...]]
-Choice = Callable[[PlanView, str], Iterable[tuple[Edit, ...]]]
+Answers = Iterator[tuple[Edit, ...]]
+Choice = Callable[[PlanView, CheckRule, str], Answers]
 
 
 def web_internal_fqdn_overridden(
@@ -230,16 +231,22 @@ def acceptance_counts_for_nothing(
     return ()
 
 
-def pool_named_like_server(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+def pool_named_like_server(
+    view: PlanView, rule: CheckRule, about: str
+) -> Iterator[tuple[Edit, ...]]:
     """Offer a pool name in the server's domain, or a role whose pool has the server's name."""
-    free = _list_free_names(view, "pool", about.partition(".")[2])
-    yield _fill_cell(view, about, "pool_fqdn", next(free))
-    for role in view.plan.rules.roles.values():
+    pool = next(pool for pool in view.pools_by_place[about] if pool.role in rule.roles)
+    name = next(_list_free_names(view, "pool", about.partition(".")[2]))
+    rows = dict.fromkeys(_find_rows(view, pool))
+    yield tuple(CellEdit(row=row, column="pool_fqdn", text=name) for row in rows)
+    for role in view.plan.rules.roles.values() if len(pool.computers) == 1 else ():
         if role.traits >= {"single_computer", "publishes_web"}:
-            yield _fill_cell(view, about, "role", role.id)
+            yield (CellEdit(row=pool.computers[0].row, column="role", text=role.id),)
 
 
-def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+def web_external_fqdn_shared(
+    view: PlanView, rule: CheckRule, about: str
+) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web name in the same domain for the pools of this server."""
     pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.traits(p)]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
@@ -252,15 +259,17 @@ def web_external_fqdn_shared(view: PlanView, about: str) -> Iterator[tuple[Edit,
     )
 
 
-def web_external_fqdn_not_published(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
-    """Offer to publish all sites, or only the pool's site, for each reverse proxy."""
-    sites = dict.fromkeys(("", *(pool.site for pool in view.pools_by_place[about])))
+def web_external_fqdn_not_published(
+    view: PlanView, rule: CheckRule, about: str
+) -> Iterator[tuple[Edit, ...]]:
+    """Offer each reverse proxy to publish the pools of all sites, so that none loses its proxy."""
     for proxy in view.find_pools_with_trait("reverse_proxy"):
-        for site in sites:
-            yield tuple(_set_site(view, [proxy], site))
+        yield tuple(_set_site(view, [proxy], ""))
 
 
-def reverse_proxy_publishes_nothing(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+def reverse_proxy_publishes_nothing(
+    view: PlanView, rule: CheckRule, about: str
+) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites, or of each site that has external web names."""
     proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.traits(p)]
     sites = view.sites_with_web_names
@@ -268,7 +277,9 @@ def reverse_proxy_publishes_nothing(view: PlanView, about: str) -> Iterator[tupl
         yield tuple(_set_site(view, proxies, site))
 
 
-def several_autologon_pools(view: PlanView, about: str) -> Iterator[tuple[Edit, ...]]:
+def several_autologon_pools(
+    view: PlanView, rule: CheckRule, about: str
+) -> Iterator[tuple[Edit, ...]]:
     """Offer each of the pools as the only one for automatic sign-in."""
     pools = [p for p in view.find_pools_with_trait("heeds_autologon") if "autologon" in p.flags]
     for kept in pools:

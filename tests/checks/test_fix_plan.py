@@ -100,6 +100,24 @@ def test_each_choice_answers_its_finding(test):
         assert (check.code, finding.about) not in {(f.code, f.about) for f in left}, edits
 
 
+def test_a_choice_changes_the_pool_of_the_finding():
+    """If a server also has another role, whose row is first, the answers change the pool that has
+    the server's name. No answer takes a reverse proxy from another site.
+    """
+    topology = read_topology(
+        b"server_fqdn,role,pool_fqdn,site,sip_domains,web_external_fqdn\n"
+        b"fe01.a.net,Mediation,fe01.a.net,Rome,a.com,\nfe01.a.net,FrontEnd,,Rome,,web.a.com\n"
+        b"fe11.a.net,FrontEnd,pool11.a.net,Oslo,,web2.a.com\nrp01.a.net,ReverseProxy,,Rome,,\n"
+    )
+    plan = plan_certificates(topology, RULES)
+    choices = {f.code: f.choices for f in check_plan(plan, on=DAY) if f.choices}
+    named, role = choices["pool-named-like-server"]
+    assert {(e.row, e.column, e.text) for e in named} >= {(1, "pool_fqdn", "pool.a.net")}
+    assert [(e.row, e.text) for e in role] == [(1, "StandardEdition")]
+    ((publish,),) = choices["web-external-fqdn-not-published"]
+    assert (publish.row, publish.column, publish.text) == (3, "site", "")
+
+
 def test_a_plan_without_safe_answers_stays_as_it_is():
     """A plan whose findings have no safe fix does not change."""
     plan = plan_of([(DIR, "web_external_fqdn", "webext.contoso.com")])  # This is the FE's name.
