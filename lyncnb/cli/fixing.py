@@ -15,6 +15,7 @@ from .output import note, write, write_lines
 if TYPE_CHECKING:
     from ..checks.fix_plan import FixedPlan
     from ..plan.model import CertificatePlan
+    from ..topology.topology import Topology
 
 _MOST_BACKUPS = 99
 
@@ -73,13 +74,18 @@ def _make_table_change(
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
-    if (again.columns, again.cells) != (expected.columns, expected.cells):
+    # Several fixes can add columns, which may be in another order in the file.
+    if _list_cells(again) != _list_cells(expected):
         raise TopologyError(
             f"lyncnb cannot fix {topology}, because the file has changed since lyncnb read it, "
             "or has an unusual format",
             hint="run the command again, or change the cells yourself",
         )
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
+
+
+def _list_cells(topology: Topology) -> list[dict[str, str]]:
+    return [dict(zip(topology.columns, cells, strict=True)) for cells in topology.cells]
 
 
 def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:

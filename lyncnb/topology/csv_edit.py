@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import TopologyError
-from .columns import example_server, name_headings
+from .columns import example_server, name_headings, topology_columns
 from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_markup
@@ -54,8 +54,9 @@ def edit_csv(
     Returns
     -------
     bytes
-        The changed file with the same encoding, BOM, separator, line ends, and columns. Rows
-        without a change have the same bytes.
+        The changed file with the same encoding, BOM, separator, and line ends. Rows without a
+        change have the same bytes. If a change needs a known column that the file does not
+        have, the column is added at the end of every row.
     tuple of CellChange
         The cell changes, sorted by row.
 
@@ -72,17 +73,28 @@ def edit_csv(
     out = [mark, skipped]
     changed: list[CellChange] = []
     columns: tuple[str, ...] = ()
-    index = -1
+    new: list[str] = []
+    index, width = -1, 0
     for number, (raw, cells) in enumerate(
         _split_records(text[len(skipped) :], delimiter), start=1 + count_lines(skipped)
     ):
         if any(cell.strip() for cell in cells):
             if not columns:
+                present = name_headings(headings.get(cell, cell) for cell in cells)
+                wanted = dict.fromkeys(column for texts in changes.values() for column in texts)
+                known = {column.name for column in topology_columns()}.difference(present)
+                new = [column for column in wanted if column in known]
+                width = len(cells) + len(new)
+                raw, cells = _append_cells(raw, cells, new, delimiter)
                 row = _Row(name, number, delimiter, tuple(cells), cells, _split_row(raw, delimiter))
                 changed += row.change(headings)
                 raw = delimiter.join(row.parts) if headings else raw
                 columns = name_headings(headings.get(cell, cell) for cell in cells)
-            elif not _is_example(columns, cells):
+                out.append(raw)
+                continue
+            if new:
+                raw, cells = _append_cells(raw, cells, [""] * (width - len(cells)), delimiter)
+            if not _is_example(columns, cells):
                 index += 1
                 if index in changes:
                     row = _Row(name, number, delimiter, columns, cells, _split_row(raw, delimiter))
@@ -98,6 +110,14 @@ def edit_csv(
             f"the encoding of {name} is {encoding}, which cannot store all the new characters",
             hint=_BY_HAND,
         ) from None
+
+
+def _append_cells(
+    raw: str, cells: list[str], new: list[str], delimiter: str
+) -> tuple[str, list[str]]:
+    """Append cells to a row, before its line end."""
+    body = raw.rstrip("\r\n")
+    return "".join([body, *(delimiter + cell for cell in new), raw[len(body) :]]), [*cells, *new]
 
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:

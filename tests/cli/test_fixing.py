@@ -168,3 +168,20 @@ def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
     child.close()
     assert (files[0].read_bytes() != TABLE) is is_written
     assert child.exitstatus == (0 if is_written else 1)
+
+
+def test_a_fix_adds_the_column_that_it_needs(shell):
+    """A newcomer's table with five columns is fixed in the file. The next check has no error."""
+    path = shell.write(
+        "own.csv",
+        b"server_fqdn,role,pool_fqdn,site,sip_domains\n"
+        b"fe01.litware.local,FrontEnd,pool01.litware.local,Hamburg,litware.com\n"
+        b"edge01.litware.local,Edge,edgepool.litware.local,Hamburg,\n"
+        b"rp01.litware.local,ReverseProxy,,Hamburg,\n",
+    )
+    assert shell("check", path).status == 1
+    done = shell("check", path, "--fix", "--yes")
+    assert (done.status, done.err.count("written:")) == (0, 1), done.err
+    lines = path.read_text("utf-8").splitlines()
+    assert {line.count(",") for line in lines} == {4 + 6}
+    assert shell("check", path).status == 0

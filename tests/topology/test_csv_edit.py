@@ -65,6 +65,24 @@ def test_blank_rows_and_an_odd_hand_stay():
     ]
 
 
+def test_a_known_column_that_is_missing_is_added():
+    """A change in a column that the file lacks adds the column at the end of every row, and keeps
+    the line ends, quotation marks, and short rows.
+    """
+    data = b'server_fqdn;role;"sip_domains"\r\nfe01.a.net;FrontEnd;"a.com"\r\n\r\nfe02.a.net;FrontEnd\r\nrp.a.net;ReverseProxy;'
+    new = {0: {"dialin_url": "https://dialin.a.com", "meet_urls": "https://meet.a.com;https://b"}}
+    after, told = edit_csv("t.csv", data, new)
+    assert after == (
+        b'server_fqdn;role;"sip_domains";dialin_url;meet_urls\r\n'
+        b'fe01.a.net;FrontEnd;"a.com";https://dialin.a.com;"https://meet.a.com;https://b"\r\n\r\n'
+        b"fe02.a.net;FrontEnd;;;\r\nrp.a.net;ReverseProxy;;;"
+    )
+    assert [(one.row, one.column, one.before) for one in told] == [
+        (2, "dialin_url", ""),
+        (2, "meet_urls", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
