@@ -136,9 +136,36 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
     assert all(last[view] for view in ("findings", "certificates", "changes", "names"))
 
 
+def test_a_first_plan_is_asked_for_by_messages_anywhere(tmp_path):
+    """The guide answers its page, and the words about cells and kernels come from the host."""
+    code = """
+import json, os
+from dataclasses import replace
+from lyncnb.widgets.editing.first_guide import FirstPlanGuide, GuideChannel
+from lyncnb.widgets.editing.host import NOTEBOOK
+
+channel, told = GuideChannel(FirstPlanGuide("plan")), []
+channel.host = replace(NOTEBOOK, start_again="open this page again")
+channel.send = lambda message, buffers=(): told.append(message)
+for message in json.loads(sys.argv[1]):
+    channel.receive(message)
+print(json.dumps(told))
+"""
+    asked = [
+        {"type": "ready"},
+        {"type": "answer", "site": "", "key": "sip_domains", "text": "contoso.com"},
+        {"type": "answer", "site": 0, "key": "sites", "text": "Taipei"},
+    ]
+    start, first, answered, refused = json.loads(run(code, json.dumps(asked)))
+    assert (start["type"], first["count"]) == ("start", 0)
+    assert (answered["count"] > first["count"], answered["problems"]) == (True, [])
+    assert answered["svg"].startswith("<svg")
+    assert refused["lines"][-1] == "What to do: open this page again"
+
+
 PACKAGES = (
     *("base", "topology", "rules", "plan", "reports", "checks"),
-    *("authorities/trust", "widgets/editing"),
+    *("authorities/trust", "guide", "widgets/editing"),
 )
 
 

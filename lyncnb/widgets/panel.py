@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar
 
 import anywidget
@@ -18,8 +17,8 @@ from ..jupyter.outdated_outputs import record_outdated
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
 from .notebook_cells import find_cell_id, find_running_cell, forget_result
+from .panel_scripts import read_scripts, read_styles
 
-_HERE = Path(__file__).parent
 _REST = 0.6  # The panel waits this number of seconds before it updates the static output.
 # On a JupyterHub, the page and the kernel often have different environments. The page accepts only
 # the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
@@ -30,16 +29,6 @@ _NEEDS = (
 )
 _SECRETS = ("passphrase", "again")
 
-# Every panel needs these scripts first.
-_SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
-
-
-@cache
-def read_scripts(*names: str) -> str:
-    """Join the JavaScript files of a panel to one module, without a bundler or a network."""
-    scripts = (_HERE / "js" / name for name in (*_SHARED_SCRIPTS, *names))
-    return "\n".join(script.read_text(encoding="utf-8") for script in scripts)
-
 
 class Panel(anywidget.AnyWidget):
     """The widget of a channel, which connects the channel with the page.
@@ -49,7 +38,7 @@ class Panel(anywidget.AnyWidget):
 
     # The script is text. If it were a path, anywidget would follow the file with a signal that
     # keeps every closed widget in memory.
-    _css = (_HERE / "panel.css").read_text(encoding="utf-8")
+    _css = read_styles()
 
     def __init__(self, channel: Channel[Any]):
         self._esm = read_scripts(*channel.scripts)

@@ -10,8 +10,8 @@ import pytest
 from places import REPOSITORY
 
 from lyncnb.widgets.editing.editor_channel import EditorChannel
-from lyncnb.widgets.guide_panel import GuideChannel
-from lyncnb.widgets.panel import read_scripts
+from lyncnb.widgets.editing.first_guide import GuideChannel
+from lyncnb.widgets.panel_scripts import read_scripts
 from lyncnb.widgets.planning_page import TableChannel
 from lyncnb.widgets.request_panel import RequestChannel
 from lyncnb.widgets.status_panel import StatusChannel

@@ -22,6 +22,7 @@ from ...base.records import RecordReader
 from ...base.shown import tables
 from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
 from ...pki.passphrase import Secret
+from .host import NOTEBOOK, Host
 from .messages import CellName, Number, Refused
 
 #: A page that shows a table needs these JavaScript files.
@@ -84,6 +85,7 @@ class Channel(Generic[Told]):
         self.answers = {**answers, "number": self._send_number}
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
+        self.host: Host = NOTEBOOK
         #: This function sends a message and a list of its buffers.
         self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
         #: The channel calls this function when the static output is out of date.
@@ -188,7 +190,7 @@ class Channel(Generic[Told]):
         if record is None:
             raise LyncnbError(
                 "the page sent a message that this version of lyncnb cannot read",
-                hint="reload the page, then run the cell again",
+                hint=self.host.start_again,
                 problems=tuple(reader.problems),
             )
         return {item.name: getattr(record, item.name) for item in fields(record)}

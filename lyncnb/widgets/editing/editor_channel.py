@@ -19,7 +19,7 @@ from ...reports.figures import figure
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, format_error
-from .choices import CHANGE_COLUMNS, find_option_changes, format_loading_line, plain
+from .choices import CHANGE_COLUMNS, find_option_changes, plain
 from .draft import State, title
 from .edits import (
     EDITS,
@@ -260,8 +260,8 @@ class EditorChannel(Channel[EditorTold]):
             except LyncnbError as error:
                 self.unsaved = None
                 message = (
-                    "your edits cannot be kept as a draft, so save them before you close "
-                    "the notebook"
+                    "your edits cannot be kept as a draft, so save them before you "
+                    f"{self.host.leave}"
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.refuse("draft", format_error(LyncnbError(message, problems=(problem,))))
@@ -501,13 +501,8 @@ class EditorChannel(Channel[EditorTold]):
     def _send_saved(self, text: str) -> None:
         """Report the saved files, and the line that opens the same table in a later session."""
         path = Path(self.editor.path)
-        is_there = self._first_path and path == Path(self._first_path)
-        hint = (
-            "The next session opens this table, because the notebook already contains its name."
-            if is_there
-            else "To open this table in the next session, add this line to the first cell:"
-        )
-        line = "" if is_there else format_loading_line(path)
+        is_first = bool(self._first_path) and path == Path(self._first_path)
+        hint, line = self.host.next_session(path, is_first)
         self.send({"type": "saved", "text": text, "hint": hint, "line": line})
 
     def _add(self, **parts: Any) -> None:
@@ -569,7 +564,8 @@ class EditorChannel(Channel[EditorTold]):
     def _save(self, *, path: Text, overwrite: bool) -> None:
         paths = self.editor.save(path.strip(), overwrite=overwrite)
         self.send({"type": "done", "added": []})
-        self._send_saved(f"Saved: {' and '.join(map(str, paths))}.")
+        self._send_saved(f"{self.host.saved}: {' and '.join(map(str, paths))}.")
+        self.host.deliver(paths)
         self._send_code()
 
 

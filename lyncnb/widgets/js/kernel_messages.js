@@ -5,6 +5,13 @@
 const alertLines = (lines) => lines.map((line, n) =>
   h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
 
+/** @type {HostWords} */
+const NOTEBOOK = {
+  gone: "The kernel was restarted or has ended, so this panel no longer works. "
+    + "Choose Run > Run All Cells. The panel then offers to restore your unsaved edits.",
+  noAnswer: "There is no answer yet. The kernel is running a cell, or the connection is lost. "
+    + "This panel responds when the kernel answers.",
+};
 const LATE = 10; // seconds after which the press of a button no longer counts
 // A new value after each reload of the page, because the kernel cannot update outputs of earlier pages.
 const PAGE = `${Date.now()}-${Math.random()}`;
@@ -15,6 +22,7 @@ let views = 0;
  * @param {Model} model @returns {Connection<any, any>}
  */
 function connect(model) {
+  const words = model.host?.words ?? NOTEBOOK;
   const line = h("div", { role: "status", class: "lc-busy" });
   const view = `${PAGE}-${++views}`;
   let timer = 0;
@@ -57,14 +65,10 @@ function connect(model) {
       model.send(message);
     } catch { // the panel's kernel no longer exists
       waiting = undefined;
-      line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
-        + "Choose Run > Run All Cells. The panel then offers to restore your unsaved edits.";
+      line.textContent = words.gone;
       return;
     }
-    timer = setTimeout(() => {
-      line.textContent = "There is no answer yet. The kernel is running a cell, or the connection is lost. "
-        + "This panel responds when the kernel answers.";
-    }, 1200);
+    timer = setTimeout(() => { line.textContent = words.noAnswer; }, 1200);
   };
   return {
     line,

@@ -47,6 +47,21 @@ interface Model {
   on(event: string, listen: (message: any, buffers: DataView[]) => void): void;
   off(event: string, listen: (message: any, buffers: DataView[]) => void): void;
   send(message: unknown): void;
+  /** set where a panel runs without a notebook */
+  host?: FileHost;
+}
+
+/** The sentences about an answer that is late or never arrives. */
+interface HostWords {
+  gone: string;
+  noAnswer: string;
+}
+
+/** A page without a notebook or a folder. A browser opens its files and downloads them. */
+interface FileHost {
+  words: HostWords;
+  /** asks the user for a table to open */
+  pick: () => void;
 }
 
 interface Host {

@@ -50,7 +50,7 @@ export default {
       servers.go([id], column);
     } });
     const changes = makeChanges(send, reasons);
-    const keep = makeSaveTab(send);
+    const keep = makeSaveTab(send, model.host);
     const scenarios = makeScenariosTab({ send,
       retitle: (words) => tabs.retitle("scenarios", words) });
     /** @param {number} row */

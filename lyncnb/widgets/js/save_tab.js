@@ -1,8 +1,8 @@
 // @ts-check
 // Open, Save and Save as for a table and its options, and Python code that repeats every choice.
 
-/** @param {Send<EditorAsked>} send */
-function makeSaveTab(send) {
+/** @param {Send<EditorAsked>} send @param {FileHost} [host] where a browser opens and downloads files */
+function makeSaveTab(send, host) {
   const now = h("p", {});
   const files = h("datalist", { id: unique("tables") });
   const path = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
@@ -24,7 +24,8 @@ function makeSaveTab(send) {
   const saveAs = button("Save as", () => write(path.value.trim()));
   const open = button("Open", () => {
     result.replaceChildren();
-    send({ type: "open", path: path.value });
+    if (host) host.pick();
+    else send({ type: "open", path: path.value });
   });
   function forgetTick() {
     over.checked = false;
@@ -37,19 +38,21 @@ function makeSaveTab(send) {
     h("h3", { class: "lc-title" }, "Files"), now,
     h("div", { class: "lc-bar" }, save, overLine),
     h("div", { class: "lc-bar lc-end" },
-      labelled("Table file", path, "To save, enter a name that ends in .csv, or a folder."), open, saveAs, files),
+      labelled("Table file", path, host ? "To save under another name, enter a name that ends in .csv."
+        : "To save, enter a name that ends in .csv, or a folder."), open, saveAs, files),
     result,
     h("details", {}, h("summary", {}, "Python code"),
-      h("p", { class: "lc-hint" }, "To get the same plan with Run All, replace the code in the editor's "
-        + "cell with this code."),
+      h("p", { class: "lc-hint" }, host ? "To get the same plan in a notebook, run this code in a cell."
+        : "To get the same plan with Run All, replace the code in the editor's cell with this code."),
       code, copyBar(code)));
   return {
     panel,
     /** @param {Code} message */
     show(message) {
       code.textContent = message.code;
-      now.textContent = message.path
-        ? `The open table is ${message.path}. Its options are in ${message.options}, in the same folder.`
+      const saving = host ? `Save downloads it with its options, ${message.options}.`
+        : `Its options are in ${message.options}, in the same folder.`;
+      now.textContent = message.path ? `The open table is ${message.path}. ${saving}`
         : "This table is not in a file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
       save.title = message.is_written || !message.path ? ""

@@ -1,0 +1,313 @@
+"""Ask questions that lead to a first plan, and answer the page of the guide, without a notebook."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ...base.records import Text
+from ...base.shown import frames, tables
+from ...errors import AnswersError, LyncnbError
+from ...guide.answer_values import list_choices
+from ...guide.answers import Asked, GuideAnswers, Texts, walk
+from ...guide.first_plan import FirstPlan, guided_plan, write_first_plan
+from ...guide.lay_out import lay_out
+from ...guide.questions import read_interview
+from ...guide.what_you_can_do import list_help_rows
+from ...plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
+from ...reports.figures import figure
+from ...topology.topology import Topology
+from ..messages import GuideField, GuideProblem, GuideTold
+from .channel import Answers, Channel
+
+_SERVERS_DRAWN = 60
+
+
+class GuideChannel(Channel[GuideTold]):
+    """Answer the page of a guide. Answers and the resulting plan are sent as messages."""
+
+    scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
+
+    def __init__(self, guide: FirstPlanGuide):
+        self.guide = guide
+        answers: Answers = {
+            "ready": self._start,
+            "answer": self._answer,
+            "write": self._write,
+        }
+        super().__init__(answers, "Questions for a first plan:")
+
+    def make_static_form(self) -> tuple[str, str, bool]:
+        """Return HTML and text for readers without a kernel. The live panel hides both."""
+        return self.guide._repr_html_(), repr(self.guide), False
+
+    def _start(self) -> None:
+        left_out = [[item.what, item.instead, item.source] for item in read_interview().left_out]
+        self.send(
+            {
+                "type": "start",
+                "folder": str(self.guide.folder),
+                "left_out": left_out,
+                "help": list_help_rows(),
+            }
+        )
+        self._tell()
+
+    def _answer(self, *, site: Text, key: str, text: Text) -> None:
+        self.guide.answer(key, text, site=site)
+        self._tell()
+        self.update_static()
+
+    def _write(self, *, folder: Text, force: bool) -> None:
+        folder = folder.strip()
+        if not folder:
+            raise LyncnbError(
+                "the folder is missing", hint="enter a folder, or . for the current folder"
+            )
+        written = self.guide.write(folder, force=force)
+        words = f"Written: {', '.join(path.as_posix() for path in written)}."
+        # The planning page has no cells. It shows the plan itself.
+        is_shown = self.guide.on_written is not None
+        self.send(
+            {
+                "type": "written",
+                "words": f"{words} The plan is shown below." if is_shown else words,
+                "python": "" if is_shown else _make_next_code(folder),
+            }
+        )
+
+    def _tell(self) -> None:
+        guide = self.guide
+        asked = guide.asked
+        fields = [_make_field(question) for question in asked]
+        problems = [
+            _make_problem(asked.question.words, asked.site, asked.question.key, asked.problem)
+            for asked in guide.wrong
+        ]
+        lines: list[str] = []
+        headings: list[str] = []
+        rows: list[list[str]] = []
+        first = None
+        if not problems:
+            layout = lay_out(GuideAnswers(asked=asked))
+            for problem in layout.problems:
+                place = problem.site, problem.key
+                facts = next(f for f in fields if (f["site"], f["key"]) == place)
+                facts.update({"problem": problem.message, "hint": problem.hint})
+                problems.append(_make_problem(facts["label"], *place, problem.message))
+            first = None if problems else guide.first
+        if first is not None:
+            headings, rows = first.overview()
+            lines = [*first.remarks, *first.told_findings]
+        # A question that has no answer yet is not an error.
+        waiting = [asked for asked in guide.wrong if not asked.text]
+        words = _describe_state(first, waiting, problems)
+        if len(waiting) == len(problems):
+            problems = []
+        self.send(
+            {
+                "type": "asked",
+                "fields": fields,
+                "problems": problems,
+                "words": words,
+                "svg": _picture(first),
+                "lines": lines,
+                "headings": headings,
+                "rows": rows,
+                "count": len(first.topology.cells) if first is not None else 0,
+                "python": first.python if first is not None else "",
+            }
+        )
+
+
+def _make_next_code(folder: str) -> str:
+    table, options = (
+        json.dumps(Path(folder, name).as_posix(), ensure_ascii=False)
+        for name in (TOPOLOGY_FILE, OPTIONS_FILE)
+    )
+    return "\n".join(
+        [
+            f"topology = ln.read_topology({table})",
+            f"options = ln.PlanOptions.from_toml({options})",
+            "rules = ln.load_rules(options.product)",
+            "ln.PlanEditor(topology, rules, options=options)",
+        ]
+    )
+
+
+def _picture(first: FirstPlan | None) -> str:
+    """Draw the current plan, unless the picture would be too small because of many servers."""
+    if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
+        return ""
+    return figure(first.plan).svg
+
+
+def _describe_state(
+    first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]
+) -> str:
+    if first is not None:
+        return f"{first.totals} The certificates have {first.names:,} different names."
+    if waiting and len(waiting) == len(problems):
+        questions = "; ".join(asked.question.words for asked in waiting)
+        return f"Please answer these questions: {questions}."
+    return "lyncnb cannot create a plan from these answers yet. Correct the errors below."
+
+
+def _make_problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
+    where = f" (site {site})" if site else ""
+    return {"words": f"{words}{where}: {problem}.", "site": site, "key": key}
+
+
+def _make_field(asked: Asked) -> GuideField:
+    question = asked.question
+    choices = [[key, words] for key, words in list_choices(question).items()]
+    if choices and asked.text and asked.text not in dict(choices):
+        choices.append([asked.text, asked.text])
+    is_missing = bool(asked.problem) and not asked.text
+    return {
+        "site": asked.site,
+        "key": question.key,
+        "group": f"Site {asked.site}: {question.group}" if asked.site else question.group,
+        "label": question.words,
+        "help": question.help,
+        "kind": question.kind,
+        "choices": choices,
+        "default": asked.default,
+        "text": asked.text,
+        "least": question.least,
+        "missing": is_missing,
+        "problem": "" if is_missing else asked.problem,
+        "hint": "" if is_missing else asked.hint,
+    }
+
+
+class FirstPlanGuide:
+    """Ask questions about a deployment, and make a first plan that follows the answers.
+
+    Parameters
+    ----------
+    folder : path, optional
+        The folder for the files. You can change the folder in the panel.
+    answers : GuideAnswers, optional
+        Existing answers.
+
+    Notes
+    -----
+    ``topology``, ``first`` and ``answers`` contain the current results. lyncnb writes no file until
+    you call ``write``.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] = ".", *, answers: GuideAnswers | None = None
+    ):
+        self.folder = Path(folder)
+        self._texts: dict[tuple[str, str], str] = {}
+        self._first: tuple[Texts, FirstPlan] | None = None
+        self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
+        #: After the files are written, the panel calls this function with the folder, to show the
+        #: plan.
+        self.on_written: Callable[[Path], object] | None = None
+        for asked in answers.asked if answers is not None else ():
+            text = answers.text(asked.question.key, asked.site) if answers is not None else ""
+            self._texts[asked.place] = "" if text == asked.default else text
+        self._sites = self._list_sites()  # The last valid topology and plan.
+
+    def answer(self, key: str, text: str, *, site: str = "") -> None:
+        """Answer a question with a text. A blank text selects the default.
+
+        Raises
+        ------
+        AnswersError
+            If the question does not exist.
+        """
+        if key not in {question.key for question in read_interview().question}:
+            raise AnswersError(
+                f'there is no question with the key "{key}"', hint="see the fields of GuideAnswers"
+            )
+        self._texts[site, key] = text
+        if key == "sites":
+            self._rename_sites()
+
+    def _rename_sites(self) -> None:
+        """Keep the answers for a site whose name changed."""
+        before, after = self._sites, self._list_sites()
+        for old, new in zip(before, after, strict=False):
+            if old not in after and new not in before:
+                for key in [key for site, key in self._texts if site == old]:
+                    self._texts[new, key] = self._texts.pop((old, key))
+        self._sites = after or before
+
+    def _list_sites(self) -> tuple[str, ...]:
+        sites = next((item.value for item in self.asked if item.question.key == "sites"), ())
+        return tuple(map(str, sites)) if isinstance(sites, tuple) else ()
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """All questions that the current answers lead to, in order."""
+        if self._asked is None or self._asked[0] != self._texts:
+            self._asked = (dict(self._texts), walk(self._texts))
+        return self._asked[1]
+
+    @property
+    def wrong(self) -> tuple[Asked, ...]:
+        """The questions whose answer is wrong or missing."""
+        return tuple(asked for asked in self.asked if asked.problem)
+
+    @property
+    def answers(self) -> GuideAnswers:
+        """The current answers.
+
+        Raises
+        ------
+        AnswersError
+            If answers are wrong or missing. The exception lists all of them.
+        """
+        if self.wrong:
+            texts = [f"{asked.where}: {asked.problem}" for asked in self.wrong]
+            raise AnswersError("; ".join(texts), hint=self.wrong[0].hint)
+        return GuideAnswers(asked=self.asked)
+
+    @property
+    def first(self) -> FirstPlan:
+        """The first plan from the answers. If there is no plan, this raises AnswersError."""
+        answers = self.answers
+        if self._first is None or self._first[0] != self._texts:
+            self._first = (dict(self._texts), guided_plan(answers))
+        return self._first[1]
+
+    @property
+    def topology(self) -> Topology:
+        """The table from the answers. If there is no table, this raises AnswersError."""
+        return self.first.topology
+
+    def write(
+        self, folder: str | os.PathLike[str] | None = None, *, force: bool = False
+    ) -> tuple[Path, ...]:
+        """Write topology.csv, plan.toml and guide.toml.
+
+        Raises
+        ------
+        LyncnbError
+            If the answers give no plan, or files with other content exist in the folder.
+        """
+        path = self.folder if folder is None else Path(folder)
+        written = write_first_plan(self.first, path, force=force)
+        if self.on_written is not None:
+            self.on_written(path)
+        return written
+
+    @tables.lists_columns(GuideAnswers._columns)
+    def to_frame(self) -> frames.DataFrame:
+        """Return the questions with their answers, one row for each question."""
+        return GuideAnswers(asked=self.asked).to_frame()
+
+    def _repr_html_(self) -> str:
+        return self.first._repr_html_() if not self.wrong else tables.paragraph(repr(self))
+
+    def __repr__(self) -> str:
+        left = len(self.wrong)
+        return f"{type(self).__name__}: " + (
+            f"answers missing or not valid: {left}" if left else "all questions answered"
+        )

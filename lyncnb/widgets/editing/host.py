@@ -1,0 +1,53 @@
+"""Define a host: the place where a panel runs, with its files and the words that depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .choices import format_loading_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The place where a panel runs: a notebook, or one file without a kernel.
+
+    Attributes
+    ----------
+    start_again : str
+        What to do when the page and Python have different versions.
+    leave : str
+        The action that ends the work, such as ``close the notebook``.
+    saved : str
+        The word before the names of saved files.
+    next_session : callable
+        A function that returns how the next session opens a saved table: a hint, and the line to
+        add to a cell, or "". Its arguments are the path of the table, and whether the work
+        started with this table.
+    deliver : callable
+        A function that hands saved files to the user, if files on the disk are not enough.
+    """
+
+    start_again: str
+    leave: str
+    saved: str
+    next_session: Callable[[Path, bool], tuple[str, str]]
+    deliver: Callable[[Sequence[Path]], object] = lambda paths: None
+
+
+def _describe_next_cell(path: Path, is_first: bool) -> tuple[str, str]:
+    if is_first:
+        hint = "The next session opens this table, because the notebook already contains its name."
+        return hint, ""
+    hint = "To open this table in the next session, add this line to the first cell:"
+    return hint, format_loading_line(path)
+
+
+#: A notebook runs the panel in a kernel, which writes files to the disk.
+NOTEBOOK = Host(
+    start_again="reload the page, then run the cell again",
+    leave="close the notebook",
+    saved="Saved",
+    next_session=_describe_next_cell,
+)
