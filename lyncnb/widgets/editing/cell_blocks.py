@@ -268,7 +268,8 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
     dict
         The texts to set, by row index: the new pools, and values of an old pool. If only a
         moved row contains such a value, the value is copied to a row that stays in the pool. If
-        all rows of a pool move, its values move too, unless the new pool already has values.
+        all rows of a pool move, its values move too, unless the new pool already has values. If
+        they move to the same pool, the pools that use the old pool as backup use the new one.
     """
     changes: dict[int, dict[str, str]] = {place: {"pool_fqdn": to} for place, to in moves.items()}
     if not moves:
@@ -298,6 +299,16 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
             if staying and not any(texts[p] for p in staying):
                 heir = changes.setdefault(staying[0], {})
                 heir.setdefault(column.name, texts[place])
+    renamed = {}
+    for old in {before[place] for place in moved}:
+        new = {after[place] for place in members[old]}
+        if moved.issuperset(members[old]) and len(new) == 1:
+            renamed[old] = new.pop()
+    if renamed and "backup_pool" in topology.columns:
+        at = topology.columns.index("backup_pool")
+        for place, row in enumerate(topology.cells):
+            if row[at] in renamed:
+                changes.setdefault(place, {}).setdefault("backup_pool", renamed[row[at]])
     return changes
 
 
@@ -326,13 +337,16 @@ def copy_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]
     scopes = {column.name: column.scope for column in topology_columns()}
     at = columns.index("server_fqdn")
     taken = {row[at] for row in topology.cells}
-    rows = []
+    rows: list[dict[str, str]] = []
+    new_names: dict[str, str] = {}
     for place in places:
         row = dict(zip(columns, topology.cells[place]))
         in_pool = row.get("pool_fqdn", "") not in ("", row["server_fqdn"])
         blank = ("site", "deployment", "pool") if in_pool else ("site", "deployment")
         row = {name: text for name, text in row.items() if scopes.get(name) not in blank}
-        row["server_fqdn"] = next_name(row["server_fqdn"], taken)
+        # The rows of a server with several roles get the same new name.
+        server = row["server_fqdn"]
+        row["server_fqdn"] = new_names.setdefault(server, next_name(server, taken))
         if not in_pool:
             row.pop("pool_fqdn", None)
         taken.add(row["server_fqdn"])

@@ -247,12 +247,12 @@ class Channel(Generic[Told]):
         lines: Sequence[str],
         *,
         occupied: bool = False,
-        offer: str = "",
+        offers: Sequence[str] = (),
         instead: str = "",
     ) -> None:
         """Report to the page why lyncnb did not do something.
 
-        With `offer`, the page also shows a button for an alternative.
+        With `offers`, the page also shows buttons for alternatives.
         """
         self.send(
             {
@@ -261,7 +261,7 @@ class Channel(Generic[Told]):
                 "lines": lines,
                 "cell": self._cell,
                 "occupied": occupied,
-                "offer": offer,
+                "offers": offers,
                 "instead": instead,
             }
         )

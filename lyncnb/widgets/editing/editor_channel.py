@@ -28,6 +28,7 @@ from .edits import (
     add_server,
     change_option,
     change_options,
+    find_other_members,
     set_block,
     set_cells,
 )
@@ -42,7 +43,7 @@ from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, RefusedR
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
-from .sheet import FINDINGS, INHERITED, Sheet, describe_origin, encode_rows, pool_names
+from .sheet import FINDINGS, INHERITED, Sheet, describe_origin, encode_rows
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 
@@ -57,6 +58,8 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.changes,
     }
 )
+#: The page does one of these if a change of some servers contradicts the rest of their pool.
+POOL_OFFERS = ("Change all servers of the pool", "Remove from the pool and change")
 # For a block, the page shows the reasons of at most this number of rejected cells.
 _REFUSED_LISTED = 500
 
@@ -76,7 +79,9 @@ class EditorChannel(Channel[EditorTold]):
         "table_layout.js",
         "shortcut_list.js",
         "server_certificates.js",
+        "pool_rows.js",
         "servers_tab.js",
+        "pools_tab.js",
         "deployment_tab.js",
         "certificates_tab.js",
         "names_tab.js",
@@ -403,14 +408,12 @@ class EditorChannel(Channel[EditorTold]):
             places = self.editor.places(ids)
             rows = {place + 2 for place in places}
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
-            pools = pool_names(self.editor.topology)
-            is_shared = places and all(pools.count(pools[place]) > 1 for place in places)
-            if column != "role" or not is_shared:
+            if not find_other_members(self.editor, places, column):
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
-            hint = "choose the button to make both changes, or change the pool first"
+            hint = "choose a button, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
-            self.refuse("edit", format_error(combined), offer="Remove from the pool and change")
+            self.refuse("edit", format_error(combined), offers=POOL_OFFERS)
 
     def _set_block(self, *, add: Sequence[BlockRow] = (), **parts: Any) -> None:
         before = self.editor.state

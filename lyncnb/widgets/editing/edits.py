@@ -46,7 +46,7 @@ def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     places = _find_selected_rows(draft, ids)
     said = f"{title(column)} of {_describe_servers(places, draft)}: {_format_for_display(value)}"
     if column == "pool_fqdn":
-        _move(draft, places, value, said + _describe_split(draft, places, value))
+        _move(draft, places, value, _describe_move(draft, places, value, said))
     else:
         _set_column(draft, column, _find_rows_to_set(draft, column, places), value, said)
 
@@ -324,23 +324,56 @@ def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
     return places
 
 
+def find_other_members(draft: Draft, places: Sequence[int], column: str) -> list[int]:
+    """Return the other rows of pools in which all rows have the same text in a column.
+
+    Parameters
+    ----------
+    draft : Draft
+        The draft with n rows.
+    places : sequence of int
+        The indices of some rows.
+    column : str
+        The column. The rows of a pool share its site, and the servers of a pool share its role.
+        For any other column, the result is empty.
+    """
+    if column not in ("role", "site"):
+        return []
+    pools, roles = group_names(draft.topology, "pool"), draft.texts("role")
+    keys = list(zip(pools, roles if column == "role" else pools))
+    wanted, chosen = {keys[place] for place in places}, set(places)
+    return [place for place, key in enumerate(keys) if key in wanted and place not in chosen]
+
+
+def _find_whole_pool(places: Sequence[int], draft: Draft) -> str:
+    """Return the pool to which exactly these rows belong, or ""."""
+    names = group_names(draft.topology, "pool")
+    pools = {names[place] for place in places}
+    pool = pools.pop()
+    return pool if not pools and names.count(pool) == len(places) else ""
+
+
 def _describe_servers(places: Sequence[int], draft: Draft) -> str:
-    """Return a server's name, with the role if it has several rows, or the number of servers."""
+    """Return a server with its role if it has several rows, a whole pool, or the server count."""
     if len(places) > 1:
-        return f"{len(places):,} servers"
+        pool = _find_whole_pool(places, draft)
+        return f"pool {pool}" if pool else f"{len(places):,} servers"
     names, place = draft.texts("server_fqdn"), places[0]
     if names.count(names[place]) == 1:
         return names[place]
     return f"{names[place]}, {draft.texts('role')[place]}"
 
 
-def _describe_split(draft: Draft, places: Sequence[int], pool: str) -> str:
-    """Return which pools keep other servers, if servers move to another pool; "" if none does."""
-    names, moved = group_names(draft.topology, "pool"), set(places)
-    left = {names[place] for place in places} - {pool.strip().lower()}
+def _describe_move(draft: Draft, places: Sequence[int], pool: str, said: str) -> str:
+    """Describe a move to another pool: whether it renames, merges or splits pools."""
+    names, moved, new = group_names(draft.topology, "pool"), set(places), pool.strip().lower()
+    old = _find_whole_pool(places, draft)
+    if old and new and old not in draft.texts("server_fqdn"):
+        return f"merged pool {old} into {new}" if new in names else f"renamed pool {old} to {new}"
+    left = {names[place] for place in places} - {new}
     kept = [name for place, name in enumerate(names) if name in left and place not in moved]
     split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
-    return f"; the pool is split: {join_first(split, 3)}" if split else ""
+    return f"{said}; the pool is split: {join_first(split, 3)}" if split else said
 
 
 def _find_rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:

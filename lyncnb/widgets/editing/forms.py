@@ -20,7 +20,20 @@ from ...topology.topology import Topology
 from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
 from .sheet import FINDINGS, list_column_names
 
-SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
+SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "issuer", "target_os")
+#: The table of pools shows these columns, and further columns of pools and sites that have a value.
+SHOWN_OF_POOLS = (
+    "pool_fqdn",
+    "role",
+    "site",
+    "web_internal_fqdn",
+    "web_external_fqdn",
+    "autologon",
+    "access_edge_fqdn",
+    "webconf_edge_fqdn",
+    "av_edge_fqdn",
+    "edge_internal_fqdn",
+)
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
 _LEAST = {"server_fqdn": 210, "role": 136}  # A column has at most this width in pixels.
@@ -116,6 +129,7 @@ def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], st
         "fallback": column.default,
         "editable": True,
         "shown": column.name in SHOWN,
+        "shown_of_pools": column.name in SHOWN_OF_POOLS,
         "always": column.name == "server_fqdn",
         "add": column.name in ADDED,
         "search": wide,

@@ -26,7 +26,7 @@ Refused = TypedDict(
         "lines": Sequence[str],
         "cell": CellName | None,  # The cell that the user edited.
         "occupied": bool,  # True if other files already exist at the specified path.
-        "offer": str,  # The label of a button for an alternative, or "".
+        "offers": Sequence[str],  # The labels of buttons for alternatives.
         "instead": str,  # A valid name that the user can use instead, or "".
     },
 )
@@ -74,6 +74,7 @@ ColumnFacts = TypedDict(
         "fallback": NotRequired[str],
         "editable": NotRequired[bool],
         "shown": NotRequired[bool],
+        "shown_of_pools": NotRequired[bool],
         "always": NotRequired[bool],
         "add": NotRequired[bool],
         "search": NotRequired[bool],

@@ -190,10 +190,10 @@ class ScenariosTab:
         )
 
 
-def _offer_name(name: str) -> dict[str, str]:
+def _offer_name(name: str) -> dict[str, Any]:
     """If a scenario's name is not valid, offer a valid folder name instead."""
     valid = folder_name(name)
-    return {"instead": valid, "offer": f"Keep as “{valid}”"} if valid and valid != name else {}
+    return {"instead": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}
 
 
 def _list_cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:

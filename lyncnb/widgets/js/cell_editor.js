@@ -9,7 +9,7 @@ const listEntries = (text) => text.split(LIST_PARTS).filter(Boolean);
 
 /**
  * @param {ColumnFacts} column @param {string} value @param {string} name the label of the control
- * @param {RowStore} store @param {HTMLDataListElement} suggestions filled with the texts of other rows
+ * @param {GridRows} store @param {HTMLDataListElement} suggestions filled with the texts of other rows
  * @returns {Control}
  */
 function makeCellControl(column, value, name, store, suggestions) {

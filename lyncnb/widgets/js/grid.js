@@ -9,6 +9,8 @@
 const ROW_HEIGHT = 28;
 /** @type {ColumnFacts} */
 const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
+/** @type {ColumnFacts} */
+const NO_SELECT_COLUMN = { ...SELECT_COLUMN, least: 0 };
 
 /** @typedef {{row: number, column: number}} Corner */
 /** @typedef {{top: number, bottom: number, left: number, right: number}} CellRange */
@@ -19,11 +21,13 @@ const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
  *    cells: HTMLElement[], says: string[], element: HTMLElement}} RowElement */
 
 /**
- * @param {{label: string, store: RowStore, selected: Set<number>, nameOf: (at: number) => string,
- *   actions: GridActions}} parts `selected` contains the ids of selected rows
+ * @param {{label: string, noun?: string, store: GridRows, selected: Set<number>,
+ *   nameOf: (at: number) => string, actions: GridActions}} parts `selected` contains the ids of selected
+ *   rows, and `noun` is what a row is
  */
-function makeGrid({ label, store, selected, nameOf, actions }) {
-  let columns = [SELECT_COLUMN];
+function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) {
+  const firstColumn = actions.ticked ? SELECT_COLUMN : NO_SELECT_COLUMN;
+  let columns = [firstColumn];
   /** @type {ColumnFacts[]} */
   let known = []; // all columns, because a pasted heading may name a hidden column
   /** @type {number[]} */
@@ -72,7 +76,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     }),
   });
   const body = h("div", { role: "rowgroup", class: "lc-body" });
-  const grid = h("div", { role: "grid", class: "lc-grid", tabIndex: 0, "aria-label": label,
+  const grid = h("div", { role: "grid", class: actions.ticked ? "lc-grid" : "lc-grid lc-no-select", tabIndex: 0, "aria-label": label,
     "aria-multiselectable": "true" }, header.head, body);
   const empty = h("div", { class: "lc-empty", hidden: true });
   const suggestions = h("datalist", { id: unique("list") });
@@ -81,9 +85,9 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   const pool = []; // reused row elements: row n uses element n modulo the number of elements
   const refused = makeRefusedCells({
     onClose() { grid.focus({ preventScroll: true }); draw(); },
-    offerOf: (offer, cell, text) => {
+    offerOf: (n, cell, text) => {
       grid.focus({ preventScroll: true });
-      actions.offer?.(offer, cell, text);
+      actions.offer?.(n, cell, text);
     },
   });
 
@@ -93,7 +97,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     stop(false);
     known = all;
     fresh.setColumns(all);
-    columns = [SELECT_COLUMN, ...list];
+    columns = [firstColumn, ...list];
     grid.setAttribute("aria-colcount", String(columns.length));
     measure();
     active.column = Math.min(active.column, columns.length - 1);
@@ -105,7 +109,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   }
 
   /** @param {ColumnFacts} column */
-  const widthOf = (column) => (column === SELECT_COLUMN ? column.least : widths[column.name]);
+  const widthOf = (column) => (column === firstColumn ? column.least : widths[column.name]);
 
   /**
    * The width in pixels at which the heading and every visible text of a column are whole.
@@ -123,10 +127,10 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   }
 
   function measure() {
-    const tracks = columns.map((column) => (widthOf(column) ? `${widthOf(column)}px`
+    const tracks = columns.map((column) => (widthOf(column) !== undefined ? `${widthOf(column)}px`
       : `minmax(${column.least}px,${column.share}fr)`));
     grid.style.setProperty("--lc-columns", tracks.join(" "));
-    const least = columns.reduce((sum, column) => sum + (widthOf(column) || column.least), 0);
+    const least = columns.reduce((sum, column) => sum + (widthOf(column) ?? column.least), 0);
     grid.style.setProperty("--lc-least", `${least}px`);
     placeOverlay();
   }
@@ -134,7 +138,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
   /** @param {number[]} rows @param {SortKey[]} sorts */
   function setView(rows, sorts) {
     count = rows.length;
-    view = actions.block ? rows.concat(fresh.visible()) : rows;
+    view = actions.typedNew ? rows.concat(fresh.visible()) : rows;
     if (JSON.stringify(sorts) !== JSON.stringify(header.sorts)) header.setSorts(sorts);
     const moved = editing && store.id(view[editing.row]) !== editing.id ? editing : null;
     const typed = moved?.control.value;
@@ -277,7 +281,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     row.element.setAttribute("aria-rowindex", String(n + 2));
     row.element.setAttribute("aria-selected", String(selected.has(id)));
     row.box.checked = selected.has(id);
-    row.box.hidden = id < 0;
+    row.box.hidden = id < 0 || !actions.ticked;
     row.box.setAttribute("aria-label", `Select ${nameOf(at)}`);
     const changed = store.text(at, "_changed").split(" ");
     const within = n >= chosen.top && n <= chosen.bottom
@@ -475,12 +479,13 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   /** @param {number} from @param {number} to @param {boolean} on */
   function tickRows(from, to, on) {
+    if (!actions.ticked) return;
     for (let i = from; i <= to && i < count; i++) {
       const id = store.id(view[i]);
       if (on) selected.add(id); else selected.delete(id);
     }
     countSelected();
-    actions.ticked();
+    actions.ticked?.();
   }
 
   // -- editing
@@ -670,6 +675,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       return text === "" ? !store.inherited(at, name) && store.text(at, name) !== ""
         : store.text(at, name) !== text;
     });
+    if (!actions.typedNew && block.add.length) {
+      actions.say?.(`${plural(block.add.length, "row")} not pasted, because the table has no such ${noun}. To add a ${noun}, add its servers.`);
+      block.add = [];
+      if (!cells.length) return;
+    }
     for (const { values } of block.add) fresh.open(values);
     const typing = block.said.startsWith("pasted") ? undefined : activeId;
     const add = fresh.take(typing);
@@ -787,10 +797,11 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const unknown = headings?.unknown.map((text) => `“${text}”`).join(", ");
     const said = unknown ? `pasted without ${unknown}, which ${headings?.unknown.length === 1
       ? "is not a column" : "are not columns"} of the table` : "pasted";
-    const parts = { rows, tall, wide, store, columnAt, said };
-    const at = [...Array(wide).keys()].find((c) => columnAt(c)?.name === "server_fqdn");
+    const key = columns[1].name;
+    const parts = { rows, tall, wide, store, key, columnAt, said };
+    const at = [...Array(wide).keys()].find((c) => columnAt(c)?.name === key);
     const byName = () => placeBlock({ ...parts,
-      idOf: findByName(store, store.size, rows.map((row) => (row[at ?? 0] ?? "").toLowerCase())) });
+      idOf: findByName(store, key, rows.map((row) => (row[at ?? 0] ?? "").toLowerCase())) });
     const inPlace = placeBlock({ ...parts, idOf: (r) => (view[top + r] === undefined ? undefined
       : store.id(view[top + r])) });
     if (headings && at !== undefined) give(byName().block);
@@ -807,13 +818,15 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
     const { replaced } = inPlace;
     const ids = new Set(byName.block.cells.map(({ row }) => row));
     const added = byName.block.add.length;
-    const keep = [added ? `Add ${plural(added, "server")}` : "",
+    const keep = [added && actions.typedNew ? `Add ${plural(added, noun)}` : "",
       ids.size ? `${added ? "update" : "Update"} ${ids.size.toLocaleString("en")} by name` : ""];
-    question.ask(`This paste replaces ${plural(replaced.length, "server")}`,
-      [...replaced.slice(0, 5).map(({ server, by }) => `${server} -> ${by || "blank"}`),
-        ...(replaced.length > 5 ? [`and ${plural(replaced.length - 5, "more server")}`] : [])],
-      [[keep.filter(Boolean).join(" and "), () => give(byName.block)],
-        [`Replace ${plural(replaced.length, "server")}`, () => give(inPlace.block)]],
+    const verb = actions.typedNew ? "replace" : "rename";
+    const first = keep.filter(Boolean).join(" and ");
+    question.ask(`This paste ${verb}s ${plural(replaced.length, noun)}`,
+      [...replaced.slice(0, 5).map(({ name, by }) => `${name} -> ${by || "blank"}`),
+        ...(replaced.length > 5 ? [`and ${plural(replaced.length - 5, `more ${noun}`)}`] : [])],
+      [...(first ? [/** @type {Answer} */ ([first, () => give(byName.block)])] : []),
+        [`${verb[0].toUpperCase()}${verb.slice(1)} ${plural(replaced.length, noun)}`, () => give(inPlace.block)]],
       () => grid.focus({ preventScroll: true }));
   }
 
@@ -866,8 +879,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
         { label: "Cut", keys: "Ctrl+X", act: () => copy().then(clearCells) },
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
           pasted(parseBlock(await navigator.clipboard.readText()))) },
-        { label: "New row for a server", keys: "Ctrl++", act: goToNew },
-        { label: `Remove ${plural(rows.filter((one) => one >= 0).length, "server")}`, keys: "Ctrl+−",
+        ...(actions.typedNew ? [{ label: "New row for a server", keys: "Ctrl++", act: goToNew }] : []),
+        { label: `Remove ${plural(rows.filter((one) => one >= 0).length, noun)}`, keys: "Ctrl+−",
           act: removeRows, disabled: !rows.some((one) => one >= 0) },
         { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: range().bottom < 1 },
         { label: "Clear", keys: "Delete", act: clearCells },
@@ -881,7 +894,8 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       entries.push({ label: "Show the finding", act: () => actions.showFinding?.(store.id(at)),
         disabled: store.text(at, "_findings") === "" });
     }
-    if (actions.open) entries.push({ label: "Open", keys: "Enter", act: () => actions.open?.(store.id(at)) });
+    entries.push(...actions.entries?.() ?? []);
+    if (actions.open && !actions.block) entries.push({ label: "Open", keys: "Enter", act: () => actions.open?.(store.id(at)) });
     return entries;
   }
 
@@ -913,17 +927,17 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
 
   // -- rejected cells
   /**
-   * @param {number} id @param {string} name @param {string[]} lines @param {string} [offer]
+   * @param {number} id @param {string} name @param {string[]} lines @param {string[]} [offers]
    * @param {string} [given] the rejected text, if it was part of a block
    */
-  function refuse(id, name, lines, offer, given) {
+  function refuse(id, name, lines, offers = [], given) {
     const text = given ?? pending.get(`${id} ${name}`);
     pending.delete(`${id} ${name}`);
     if (text === undefined) return false;
     const n = view.findIndex((at) => store.id(at) === id);
     const k = columns.findIndex((column) => column.name === name);
     if (n < 0 || k < 0) return false;
-    refused.keep(id, name, { text, lines, offer });
+    refused.keep(id, name, { text, lines, offers });
     refused.show(id, name);
     draw();
     // If the user is still at the cell, open it again with the typed text.
@@ -1008,7 +1022,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       end = within(to, right);
       draw();
       actions.say?.(jump ? `Selected ${plural(right - first + 1, "column")}` : `Selected ${plural(to - from + 1, "row")}`);
-    } else if (key === " ") {
+    } else if (key === " " && actions.ticked) {
       const rows = chosenRows().filter((n) => n < count);
       const isOn = !rows.every((n) => selected.has(store.id(view[n])));
       tickedLast = end.row;
@@ -1022,7 +1036,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       if (control && !(control instanceof HTMLSelectElement)) {
         control.setSelectionRange(control.value.length, control.value.length);
       }
-    } else if (jump && (key === "+" || key === "=") && actions.block) goToNew();
+    } else if (jump && (key === "+" || key === "=") && actions.block) (actions.insert ?? goToNew)();
     else if (jump && key === "-" && actions.block) removeRows();
     else if (jump && key === "f" && actions.find) actions.find();
     else if (key === "a" && jump) {
@@ -1100,7 +1114,7 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       fresh.answered(rows.map(({ row }) => -row));
       refreshNew();
       for (const { row, column, lines } of rows) {
-        refused.keep(-row, column, { text: store.text(-row, column), lines });
+        refused.keep(-row, column, { text: store.text(-row, column), lines, offers: [] });
       }
       if (rows.length) refused.show(-rows[0].row, rows[0].column);
       draw();
@@ -1110,6 +1124,14 @@ function makeGrid({ label, store, selected, nameOf, actions }) {
       refreshNew();
     },
 
+    /**
+     * Opens the cell of the active row in a column.
+     * @param {string} name
+     */
+    edit(name) {
+      grid.focus({ preventScroll: true });
+      start(active.row, columns.findIndex((column) => column.name === name));
+    },
     /** @param {string} text */
     sayEmpty(text) { empty.textContent = text; },
     /** @param {number} id @param {string} [name] */

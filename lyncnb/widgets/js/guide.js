@@ -249,7 +249,7 @@ export default {
       },
       refused(message) {
         if (message.occupied && folder.value === asked) {
-          speaker.refuse(message.lines, "Replace the files", () => send(true));
+          speaker.refuse(message.lines, ["Replace the files"], () => send(true));
         } else speaker.refuse(message.lines);
       },
     });

@@ -54,7 +54,7 @@ function connect(model) {
       post({ ...message, number });
       return;
     }
-    answers.refused?.({ type: "refused", about: message.type, cell: null, occupied: false, offer: "",
+    answers.refused?.({ type: "refused", about: message.type, cell: null, occupied: false, offers: [],
       instead: "", lines: [`The kernel answered after ${seconds} seconds, so nothing was done.`,
         "What to do: enter the passphrase and press the button again."] }, []);
   };
@@ -94,10 +94,8 @@ function makeSpeaker() {
   const status = h("div", { role: "status", "aria-live": "polite", class: "lc-status" });
   const text = h("div", { class: "lc-alert-text" });
   const alert = h("div", { role: "alert", class: "lc-alert" });
-  /** @type {(() => unknown) | undefined} */
-  let accept;
-  const offer = button("", () => accept?.(), { class: "lc-button lc-primary", hidden: true });
-  const box = h("div", { class: "lc-alert-box", hidden: true }, alert, offer,
+  const offers = h("span", {});
+  const box = h("div", { class: "lc-alert-box", hidden: true }, alert, offers,
     button("Close", () => { box.hidden = true; alert.replaceChildren(); },
       { "aria-label": "Close this message", class: "lc-button lc-quiet" }));
   return {
@@ -105,15 +103,14 @@ function makeSpeaker() {
     /** @param {string} words */
     say(words) { if (status.textContent !== words) status.textContent = words; },
     /**
-     * @param {string[]} lines @param {string} [instead] label of a button with an alternative
-     * @param {() => unknown} [act] the alternative
+     * @param {string[]} lines @param {string[]} [labels] the labels of buttons with alternatives
+     * @param {(n: number) => unknown} [act] does an alternative
      */
-    refuse(lines, instead = "", act) {
+    refuse(lines, labels = [], act) {
       text.replaceChildren(...alertLines(lines));
       alert.replaceChildren(text);
-      accept = act;
-      offer.textContent = instead;
-      offer.hidden = !instead || !act;
+      offers.replaceChildren(...(act ? labels : []).map((label, n) =>
+        button(label, () => act?.(n), { class: "lc-button lc-primary" })));
       box.hidden = false;
     },
     clear() { box.hidden = true; alert.replaceChildren(); },

@@ -174,6 +174,7 @@ interface ColumnFacts {
   fallback?: string;
   editable?: boolean;
   shown?: boolean;
+  shown_of_pools?: boolean;
   always?: boolean;
   add?: boolean;
   search?: boolean;
@@ -270,7 +271,7 @@ interface Refused {
   lines: string[];
   cell: [number, string] | null;
   occupied: boolean;
-  offer: string;
+  offers: string[];
   instead: string;
 }
 

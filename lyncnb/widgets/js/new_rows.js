@@ -5,7 +5,7 @@
 /** @typedef {{id: number, texts: Record<string, string>, sent: boolean, hidden: boolean,
  *    rejected: boolean}} NewRow `rejected` until the user changes the row */
 
-/** @param {RowStore} store which contains the texts */
+/** @param {GridRows} store which contains the texts */
 function makeNewRows(store) {
   let last = 0;
   /** @type {Map<number, NewRow>} */

@@ -94,8 +94,9 @@ interface Block {
 interface GridActions {
   edit?: (id: number, column: string, text: string) => void;
   block?: (block: Block) => void;
-  offer?: (offer: string, cell: CellName, text: string) => void;
-  /** called when the user types or pastes texts of a new row */
+  /** called with the number of the alternative that the user chose for a rejected cell */
+  offer?: (n: number, cell: CellName, text: string) => void;
+  /** called when the user types or pastes texts of a new row; without it, the table takes no new rows */
   typedNew?: () => void;
   remove?: (ids: number[]) => void;
   /** shows where the value of a cell comes from */
@@ -103,7 +104,12 @@ interface GridActions {
   showFinding?: (id: number) => void;
   find?: () => void;
   moved?: () => void;
-  ticked: () => void;
+  /** called when the user selects rows; without it, the table has no check boxes */
+  ticked?: () => void;
+  /** called for Ctrl+Plus instead of going to the new row */
+  insert?: () => void;
+  /** the additional entries of the menu */
+  entries?: () => { label: string; act: () => void }[];
   /** called at a second click or Enter in a cell that is not editable */
   open?: (id: number) => void;
   sort: (sorts: SortKey[]) => void;

@@ -1,7 +1,8 @@
 // @ts-check
 // Where the texts of a pasted block belong, and the question before a paste replaces servers.
 
-/** @typedef {{server: string, by: string}} Replacement */
+/** @typedef {{name: string, by: string}} Replacement */
+/** @typedef {[label: string, act: () => void]} Answer */
 
 /**
  * Finds the columns that the first row of a block names, or returns null if it is not a row of headings.
@@ -32,12 +33,13 @@ function readHeadings(rows, known) {
 
 /**
  * Places the texts of a block in rows of the table, and in new rows.
- * @param {{rows: string[][], tall: number, wide: number, store: RowStore, said: string,
+ * @param {{rows: string[][], tall: number, wide: number, store: GridRows, said: string, key: string,
  *   columnAt: (c: number) => ColumnFacts | undefined,
  *   idOf: (r: number, values: Record<string, string>) => number | undefined}} parts
- *   `idOf` returns the row for a row of the block, or undefined for a new row
+ *   `key` is the column that names a row. `idOf` returns the row for a row of the block, or undefined
+ *   for a new row
  */
-function placeBlock({ rows, tall, wide, store, said, columnAt, idOf }) {
+function placeBlock({ rows, tall, wide, store, said, key, columnAt, idOf }) {
   /** @type {Block} */
   const block = { cells: [], add: [], said };
   /** @type {Replacement[]} */
@@ -57,31 +59,32 @@ function placeBlock({ rows, tall, wide, store, said, columnAt, idOf }) {
       if (Object.values(values).some(Boolean)) block.add.push({ row: 0, values });
       continue;
     }
-    const server = store.text(store.at(id) ?? id, "server_fqdn");
-    const by = values.server_fqdn ?? server;
-    if (server && by.toLowerCase() !== server.toLowerCase()) replaced.push({ server, by });
+    const name = store.text(store.at(id) ?? id, key);
+    const by = values[key] ?? name;
+    if (name && by.toLowerCase() !== name.toLowerCase()) replaced.push({ name, by });
     for (const [column, text] of Object.entries(values)) block.cells.push({ row: id, column, text });
   }
   return { block, replaced };
 }
 
 /**
- * Finds the row of a server by name. If the block or the table has several rows of the server, the role
- * decides.
- * @param {RowStore} store @param {number} count @param {string[]} names the servers in the block
+ * Finds the row of a server or pool by name. If the block or the table has several rows with this name,
+ * the role decides.
+ * @param {GridRows} store @param {string} key the column that names a row
+ * @param {string[]} names the names in the block
  */
-function findByName(store, count, names) {
+function findByName(store, key, names) {
   /** @type {Map<string, number[]>} */
   const places = new Map();
-  for (let at = 0; at < count; at++) {
-    const name = store.text(at, "server_fqdn").toLowerCase();
+  for (let at = 0; at < store.size; at++) {
+    const name = store.text(at, key).toLowerCase();
     places.set(name, [...(places.get(name) ?? []), at]);
   }
   const seen = new Set();
   const twice = new Set(names.filter((name) => seen.has(name) || !seen.add(name)));
   /** @param {number} _ @param {Record<string, string>} values */
   return (_, values) => {
-    const name = (values.server_fqdn ?? "").toLowerCase();
+    const name = (values[key] ?? "").toLowerCase();
     const found = places.get(name) ?? [];
     const isSeveral = found.length > 1 || twice.has(name);
     const at = isSeveral && values.role
@@ -102,13 +105,13 @@ function makeQuestion() {
     dialog,
     /**
      * @param {string} heading @param {string[]} lines
-     * @param {[string, () => void][]} answers the first one gets the focus
+     * @param {Answer[]} answers the first one gets the focus
      * @param {() => void} after
      */
     ask(heading, lines, answers, after) {
       title.textContent = heading;
       words.replaceChildren(...lines.map((line) => h("p", {}, line)));
-      buttons.replaceChildren(...[...answers, /** @type {[string, () => void]} */ (["Cancel", () => {}])]
+      buttons.replaceChildren(...[...answers, /** @type {Answer} */ (["Cancel", () => {}])]
         .map(([label, act], n) => button(label, () => {
           dialog.close();
           act();

@@ -18,11 +18,16 @@ export default {
       if (!LOOKS.has(message.type)) isSince = true;
       kernel.send(message);
     };
+    /** @param {() => typeof asked} from @returns {Send<EditorAsked>} */
+    const sendFrom = (from) => (message) => {
+      if (!LOOKS.has(message.type)) asked = from();
+      send(message);
+    };
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
     const saved = h("span", { class: "lc-saved" });
-    const stepBack = () => { if (!servers.undoOwn()) send({ type: "undo" }); };
+    const stepBack = () => { if (!asked.undoOwn()) send({ type: "undo" }); };
     const undo = button("Undo", stepBack, { "aria-keyshortcuts": "Control+Z" });
     const redo = button("Redo", () => send({ type: "redo" }), { "aria-keyshortcuts": "Control+Y" });
     const said = h("div", { role: "status", class: "lc-said" });
@@ -38,11 +43,24 @@ export default {
     const help = makeHelp();
     const draft = makeDraftOffer(send);
     const reasons = makeNameReasons(send);
-    const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; },
+    /** @param {string} text */
+    const say = (text) => { said.textContent = text; };
+    const servers = makeServers({ send: sendFrom(() => servers), reasons, say,
       showFinding(row, server) {
         findings.lookFor(row, server);
         tabs.show("findings");
       } });
+    const pools = makePools({ send: sendFrom(() => pools), say, rows: servers.pools, store: servers.store,
+      goToServers(ids, column) {
+        tabs.show("servers");
+        servers.go(ids, column);
+      },
+      addServer(values) {
+        tabs.show("servers");
+        servers.add(values);
+      } });
+    /** @type {typeof servers | typeof pools} the table whose request the kernel answers */
+    let asked = servers;
     const form = makeForm(send);
     const findings = makeFindings({ send, reasons, mend: (codes) => send({ type: "mend", codes }),
       choose: (code, about, answer) => send({ type: "choose", code, about, answer }), goTo: (id, column) => {
@@ -63,6 +81,7 @@ export default {
     const picture = makePictureTab({ send, reasons });
     const tabs = makeTabs("Sections of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
+      { name: "pools", title: "Pools", panel: pools.panel, ask: pools.ask },
       { name: "options", title: "Deployment", panel: form.panel },
       { name: "certificates", title: "Certificates", panel: certificates.panel, ask: certificates.ask },
       { name: "names", title: "By name", panel: names.panel, ask: names.ask },
@@ -78,7 +97,7 @@ export default {
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
       kernel.line, draft.box, restored, said, speaker.box, tabs.list,
-      servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
+      servers.panel, pools.panel, form.panel, certificates.panel, names.panel, picture.panel,
       findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog,
       help.dialog);
     guardKeys(root);
@@ -126,9 +145,11 @@ export default {
       before = message.before;
       said.textContent = message.done;
       keep.changed(message);
-      if (message.done) servers.stepped();
-      if (message.said) servers.forget();
-      if (message.cell) servers.showCell(message.cell);
+      for (const one of [servers, pools]) {
+        if (message.done) one.stepped();
+        if (message.said) one.forget();
+      }
+      if (message.cell) (pools.panel.hidden ? servers : pools).showCell(message.cell);
       saved.textContent = message.saved_words;
       const stepped = [undo, redo].find((control) => control === document.activeElement);
       nameStep(undo, message.undo, "Undo");
@@ -153,13 +174,20 @@ export default {
         root.classList.remove("lc-unasked");
         name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns, message.source);
+        pools.start(message.columns);
         form.start(message.groups);
         help.show(message.help[0], message.help.slice(1));
         notebook.mark([]); // an earlier editor may have left marks
       },
-      columns: (message) => servers.start(message.columns),
+      columns(message) {
+        servers.start(message.columns);
+        pools.start(message.columns);
+      },
       form: (message) => form.start(message.groups),
-      rows: (message, buffers) => servers.rows(message, buffers),
+      rows(message, buffers) {
+        servers.rows(message, buffers);
+        pools.rows();
+      },
       state: showState,
       checked: (message) => showCounts(message.counts),
       options: (message) => form.values(message.values, message.odd),
@@ -174,7 +202,7 @@ export default {
         tabs.show("servers");
         servers.go(message.ids, "");
       },
-      refused_cells: (message) => servers.refusedCells(message),
+      refused_cells: (message) => asked.refusedCells(message),
       scenarios: (message) => scenarios.list(message),
       scenario_done: (message) => scenarios.done(message),
       compared: (message) => scenarios.compared(message),
@@ -191,19 +219,19 @@ export default {
       refused(message) {
         isSince = false; // the result of an earlier request must not remove the error
         const instead = scenarios.refused(message);
-        if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
+        if (!asked.refused(message)) speaker.refuse(message.lines, message.offers, instead);
         keep.refused(message);
       },
       done({ added }) {
-        if (added.length) servers.added(added);
+        if (added.length) asked.added(added);
         if (isSince) speaker.clear();
-        servers.done(isSince);
+        asked.done(isSince);
       },
     });
     el.append(root);
     tabs.show("servers");
     showAfterRunAll(root);
     send({ type: "ready" });
-    return () => { kernel.end(); notebook.end(); servers.destroy(); names.destroy(); };
+    return () => { kernel.end(); notebook.end(); servers.destroy(); pools.destroy(); names.destroy(); };
   },
 };

@@ -1,10 +1,10 @@
 // @ts-check
 // Rejected cells: the text stays in the cell, and the reason is shown next to it.
 
-/** @typedef {{text: string, lines: string[], offer?: string}} RefusedCell */
+/** @typedef {{text: string, lines: string[], offers: string[]}} RefusedCell */
 
 /**
- * @param {{onClose: () => void, offerOf: (offer: string, cell: CellName, text: string) => void}} actions
+ * @param {{onClose: () => void, offerOf: (n: number, cell: CellName, text: string) => void}} actions
  */
 function makeRefusedCells({ onClose, offerOf }) {
   /** @type {Map<string, RefusedCell>} */
@@ -12,16 +12,13 @@ function makeRefusedCells({ onClose, offerOf }) {
   /** @type {CellName | null} */
   let shown = null;
   const text = h("div", { role: "alert", class: "lc-alert" });
-  const offer = button("", () => {
-    const cell = shown && cells.get(key(...shown));
-    if (shown && cell?.offer) offerOf(cell.offer, shown, cell.text);
-  }, { class: "lc-button lc-primary", hidden: true });
+  const offers = h("span", {});
   const close = button("Close", () => {
     if (shown) forgive(...shown);
     onClose();
   }, { "aria-label": "Close this message and restore the cell", class: "lc-button lc-quiet" });
   const bubble = h("div", { class: "lc-bubble", id: unique("why"), hidden: true },
-    h("div", { class: "lc-alert" }, text, offer), close);
+    h("div", { class: "lc-alert" }, text, offers), close);
 
   // If a press took the focus from an open cell, the message would move before the button is released.
   bubble.onmousedown = (event) => event.preventDefault();
@@ -55,8 +52,8 @@ function makeRefusedCells({ onClose, offerOf }) {
       if (!cell) return;
       shown = [id, name];
       text.replaceChildren(...alertLines(cell.lines));
-      offer.textContent = cell.offer ?? "";
-      offer.hidden = !cell.offer;
+      offers.replaceChildren(...cell.offers.map((label, n) =>
+        button(label, () => offerOf(n, [id, name], cell.text), { class: "lc-button lc-primary" })));
       bubble.hidden = false;
     },
     clear() {

@@ -24,6 +24,7 @@ function decodeNumbers(view, width) {
 /** @typedef {{texts: string[], codes: Uint32Array, codeOf: Map<string, number>,
  *    rank: Uint32Array | null}} StoredColumn `rank` of a code among all texts, computed on demand */
 /** @typedef {ReturnType<typeof makeStore>} RowStore */
+/** @typedef {Omit<RowStore, "read" | "view">} GridRows the rows that a table shows */
 
 function makeStore() {
   /** @type {number[]} */

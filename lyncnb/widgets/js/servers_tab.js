@@ -1,12 +1,15 @@
 // @ts-check
 // The Servers tab: find, select and change servers, and see their certificates and the reasons.
 
+const REFUSED_SHOWN = 100; // cells of a rejected change that show the reason
+
 /**
  * @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons,
  *   showFinding: (row: number, server: string) => void}} parts
  */
 function makeServers({ send, say, reasons, showFinding }) {
   const store = makeStore();
+  const pools = makePoolRows(store);
   /** @type {Set<number>} */
   const selected = new Set();
   const speaker = makeSpeaker(); // errors for several servers
@@ -38,7 +41,7 @@ function makeServers({ send, say, reasons, showFinding }) {
       why: (row, column) => send({ type: "why_cell", row, column }),
       showFinding: (id) => showFinding(id, store.text(store.at(id) ?? 0, "server_fqdn")),
       find() { find.focus(); find.select(); },
-      offer: (_, [id, name], value) => send({ type: "leave_pool", ids: [id], column: name, value }),
+      offer: (n, [id, name], value) => changePool(n, { ids: [id], column: name, value }),
       moved: () => ask(), ticked() { refreshWords(); ask(); }, sort: onSort, say,
       resized() { layout.widths = grid.widths; keepLayout(layout); },
     },
@@ -119,14 +122,24 @@ function makeServers({ send, say, reasons, showFinding }) {
     if (!selected.size || !bulkNow) return;
     const ids = bulkUnseen.checked ? [...selected] : seen();
     if (!ids.length) return;
-    bulkAsked = { ids, column: bulkNow.column.name,
-      value: controlText(bulkNow.control, bulkNow.column, "") };
-    send({ type: "edit", ...bulkAsked });
+    changeAll({ ids, column: bulkNow.column.name, value: controlText(bulkNow.control, bulkNow.column, "") });
   }
 
-  function leavePoolInBulk() {
-    asker = bulkApply;
-    if (bulkAsked) send({ type: "leave_pool", ...bulkAsked });
+  /** @param {{ids: number[], column: string, value: string}} change */
+  function changeAll(change) {
+    bulkAsked = change;
+    send({ type: "edit", ...change });
+  }
+
+  /**
+   * Does an alternative to a change that the rest of a pool contradicts.
+   * @param {number} n 0 to change all servers of the pool, 1 to remove the servers from the pool
+   * @param {{ids: number[], column: string, value: string}} change
+   */
+  function changePool(n, { ids, column, value }) {
+    const all = new Set(ids.flatMap((id) => pools.members(id, column)));
+    if (n) send({ type: "leave_pool", ids, column, value });
+    else changeAll({ ids: [...all], column, value });
   }
 
   // -- adding a server
@@ -335,7 +348,19 @@ function makeServers({ send, say, reasons, showFinding }) {
   }
 
   return {
-    panel, detail, ask,
+    panel, detail, ask, store, pools,
+    /**
+     * Opens the form for a new server.
+     * @param {Record<string, string>} values
+     */
+    add(values) {
+      openAddForm(true);
+      for (const [name, text] of Object.entries(values)) {
+        const control = addControls.get(name);
+        if (control) control.value = text;
+      }
+      addForm.querySelector("input")?.focus();
+    },
     /** @param {ColumnFacts[]} facts @param {string} [source] of the table, at the start */
     start(facts, source = layout.source) {
       const first = !columns.length;
@@ -356,6 +381,7 @@ function makeServers({ send, say, reasons, showFinding }) {
     rows(message, buffers) {
       const isRest = message.all && total > store.size && !message.total; // the rest of the rows
       store.read(message, buffers);
+      pools.forget();
       total = message.total ?? store.size;
       if (message.all) {
         grid.hideSent();
@@ -392,13 +418,20 @@ function makeServers({ send, say, reasons, showFinding }) {
       waiting = false;
       if (message.about === "block") grid.restoreNew();
       isOwn = ["edit", "block"].includes(message.about);
-      if (message.cell && grid.refuse(...message.cell, message.lines, message.offer)) return true;
+      if (message.cell && grid.refuse(...message.cell, message.lines, message.offers)) return true;
       grid.settled();
       const here = ["edit", "add", "remove", "block", "leave_pool", "new_pool", "duplicate"];
       if (!here.includes(message.about)) return false;
       if (message.about === "add") addSpeaker.refuse(message.lines);
       else {
-        speaker.refuse(message.lines, message.offer, bulkAsked ? leavePoolInBulk : undefined);
+        const asked = bulkAsked;
+        for (const id of message.about === "edit" && asked ? asked.ids.slice(0, REFUSED_SHOWN).reverse() : []) {
+          if (asked) grid.refuse(id, asked.column, message.lines, [], asked.value);
+        }
+        speaker.refuse(message.lines, message.offers, asked ? (n) => {
+          asker = bulkApply;
+          changePool(n, asked);
+        } : undefined);
       }
       return true;
     },
