@@ -115,7 +115,7 @@ editor"""
 # The times at which the first row, all rows and the findings are on the page, by the page's clock.
 # Kernel and page use the clock of this machine.
 WATCH_ROWS = """() => { const says = (selector) => document.querySelector(selector)?.textContent;
-  const wanted = {shown: () => says('.lc-body .lc-row .lc-text'),
+  const wanted = {shown: () => says('.lc-servers .lc-body .lc-row .lc-text'),
     whole: () => says('.lc-count')?.endsWith(' shown'),
     told: () => says('.lc-live')?.includes(' error')};
   for (const [name, is] of Object.entries(wanted)) {

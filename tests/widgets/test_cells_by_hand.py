@@ -129,7 +129,7 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     lab.page.mouse.click(*text_end(lab, "med01.contoso.com", "Server", "first"))
     lab.page.keyboard.type("med 01")
     lab.page.keyboard.press("Enter")
-    alert = lab.page.locator(".lc-bubble").get_by_role("alert")
+    alert = lab.page.locator(".lc-servers .lc-bubble").get_by_role("alert")
     alert.get_by_text("Not done:").wait_for()
     expect(alert).to_contain_text("What to do:", use_inner_text=True)
     control = lab.page.get_by_label("Server of med01.contoso.com")

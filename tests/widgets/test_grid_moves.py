@@ -81,12 +81,12 @@ def edge(heading) -> tuple[float, float]:
 
 def active(lab: LabBrowser):
     """Return the active cell. Hidden rows keep earlier marks."""
-    return lab.page.locator(".lc-row:not([hidden]) .lc-active")
+    return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-active")
 
 
 def new_row(lab: LabBrowser):
     """Return the first cell with texts in the blank row at the end of the table."""
-    return lab.page.locator(".lc-row:not([hidden]) .lc-wanted", has_text="New server")
+    return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted", has_text="New server")
 
 
 # -- new rows
@@ -155,7 +155,7 @@ def test_the_blank_row_takes_typing(lab):
         "[('new01.contoso.com', 'Mediation', '', 'Tainan'), "
         "('new02.contoso.com', 'Mediation', '', '')]"
     )
-    expect(lab.page.locator(".lc-row:not([hidden])")).to_have_count(9)  # headings and blank row
+    expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(9)  # headings and blank row
 
 
 def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
@@ -324,7 +324,7 @@ def test_ctrl_plus_and_ctrl_minus(lab):
     lab.page.keyboard.type("new01.contoso.com")
     press(lab, "Tab")
     press(lab, "Control+Minus")
-    expect(lab.page.locator(".lc-row:not([hidden]) .lc-wanted")).to_have_text("New server")
+    expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted")).to_have_text("New server")
 
 
 # -- ranges, columns, and other spreadsheets
@@ -356,7 +356,7 @@ def test_a_second_range_whole_columns_and_rows(lab):
     click(lab, "fe01.contoso.com", "Server")
     press(lab, "Shift+ArrowDown")
     click(lab, "med01.contoso.com", "Server", modifiers=["Control"])
-    expect(lab.page.locator(".lc-row:not([hidden]) .lc-chosen")).to_have_count(3)
+    expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-chosen")).to_have_count(3)
     press(lab, "Control+c")
     said(lab, "Copied 3 cells")
     text = "fe01.contoso.com\nfe02.contoso.com\nmed01.contoso.com"
@@ -385,7 +385,7 @@ def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
     """Dragging the corner repeats the rows of the range. A double-click on an edge fits the column."""
     click(lab, "fe02.contoso.com", "Site")
     press(lab, "Shift+ArrowDown")
-    start = lab.page.locator(".lc-fill").bounding_box()
+    start = lab.page.locator(".lc-servers .lc-fill").bounding_box()
     last = cell_of(lab, "med02.contoso.com", "Site").bounding_box()
     lab.page.mouse.move(start["x"] + 4, start["y"] + 4)
     lab.page.mouse.down()
@@ -446,7 +446,7 @@ def test_a_message_covers_no_control_and_uses_the_headings_of_the_table(lab):
             return top && !one.contains(top) && !top.contains(one); }).map((one) => one.outerHTML)"""
     )
     assert covered == []
-    bubble = lab.page.locator(".lc-bubble")
+    bubble = lab.page.locator(".lc-servers .lc-bubble")
     for text in ("bad one", "bad two"):  # The reason follows the active cell.
         expect(bubble).to_contain_text(text, use_inner_text=True)
         expect(bubble).not_to_contain_text("server_fqdn", use_inner_text=True)

@@ -141,7 +141,9 @@ def test_the_buttons_add_move_and_rename_in_one_press(lab):
     buttons = lab.page.get_by_role("group", name="Change pool01.litware.local, FrontEnd")
     buttons.get_by_role("button", name="Add a server").click()
     said(lab, "added")
-    assert column(lab, "server_fqdn") == "fe01 fe02 fe01 fe02 fe11 fe12 edge-a edge-b se01 fe03 fe03"
+    assert (
+        column(lab, "server_fqdn") == "fe01 fe02 fe01 fe02 fe11 fe12 edge-a edge-b se01 fe03 fe03"
+    )
     assert column(lab, "pool_fqdn").endswith("pool01 pool01")
     expect(cell(lab, "pool01", "Servers")).to_have_text("3")
     cell(lab, "pool02", "Role").click()

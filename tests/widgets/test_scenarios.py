@@ -196,7 +196,7 @@ def test_by_messages(editor):
     words = "scenario As planned, changed since it was kept; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
     answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
-    assert (answer["instead"], answer["offer"]) == ("Wildcards", "Keep as “Wildcards”")
+    assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])
     assert talk.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
         "scenario Wildcards, as kept; 1 change"
     )

@@ -151,7 +151,7 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
         "bad name\tMediation\t\tTainan\r\n",
     )
     press(lab, "Control+v")
-    alert = lab.page.locator(".lc-bubble").get_by_role("alert")
+    alert = lab.page.locator(".lc-servers .lc-bubble").get_by_role("alert")
     alert.get_by_text("NoSuchRole").first.wait_for()
     lab.page.get_by_text("1 cell not changed").wait_for()
     lab.page.get_by_text("1 row not added").wait_for()
@@ -237,10 +237,10 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
     heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
     heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
     lab.page.get_by_text("Sorted by Site; then by Server, descending").wait_for()
-    shown = lab.page.locator(".lc-row [role=gridcell]:nth-child(2)").all_inner_texts()
+    shown = lab.page.locator(".lc-servers .lc-row [role=gridcell]:nth-child(2)").all_inner_texts()
     order = [text.split(".")[0] for text in shown if text.strip()]
     rows = lab.page.evaluate(
-        "[...document.querySelectorAll('.lc-body .lc-row')].filter(e => !e.hidden)"
+        "[...document.querySelectorAll('.lc-servers .lc-body .lc-row')].filter(e => !e.hidden)"
         ".sort((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex'))"
         ".map(e => e.children[1].innerText.split('.')[0])"
     )
@@ -277,7 +277,7 @@ def test_the_layout_survives_a_reload(lab, folder):
     assert "descending" not in path.read_text()  # The notebook contains none of the layout.
     # The column of servers stays visible while other columns scroll.
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
-    lab.page.locator(".lc-grid").evaluate("e => { e.scrollLeft = 300; }")
+    lab.page.locator(".lc-servers .lc-grid").evaluate("e => { e.scrollLeft = 300; }")
     assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
     # Another table has the same widths and columns, but not the same sort order.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
