@@ -155,7 +155,9 @@ def test_the_blank_row_takes_typing(lab):
         "[('new01.contoso.com', 'Mediation', '', 'Tainan'), "
         "('new02.contoso.com', 'Mediation', '', '')]"
     )
-    expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(9)  # headings and blank row
+    expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(
+        9
+    )  # headings and blank row
 
 
 def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
@@ -324,7 +326,9 @@ def test_ctrl_plus_and_ctrl_minus(lab):
     lab.page.keyboard.type("new01.contoso.com")
     press(lab, "Tab")
     press(lab, "Control+Minus")
-    expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted")).to_have_text("New server")
+    expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted")).to_have_text(
+        "New server"
+    )
 
 
 # -- ranges, columns, and other spreadsheets

@@ -237,7 +237,10 @@ def test_undo_names_the_cell_and_both_values(editor):
     assert talk.say("undo")["state"]["cell"] == (2, "issuer")
     talk.say("edit", ids=[0, 1], column="site", value="Yilan")
     state = talk.say("undo")["state"]
-    assert (state["said"], state["cell"]) == ("Undone: Site of pool pool.contoso.com: Yilan", (0, "site"))
+    assert (state["said"], state["cell"]) == (
+        "Undone: Site of pool pool.contoso.com: Yilan",
+        (0, "site"),
+    )
     talk.say("remove", ids=[4])
     assert talk.say("undo")["state"]["cell"] == (4, "server_fqdn")
     assert talk.say("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
