@@ -33,11 +33,10 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
 from lyncnb.export.executors import Making
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import CertificatePlan, PlannedCertificate
+from lyncnb.plan.model import CertificatePlan, PlannedCertificate, content_of
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests

@@ -19,9 +19,9 @@ from cas import BRIEF_JAVA, tool
 from folders import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
+from lyncnb.plan.model import content_of
 
 pytestmark = pytest.mark.tools
 

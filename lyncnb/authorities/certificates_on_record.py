@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base.disk.files import is_missing, read
+from ..base.times import convert_to_time
 from ..errors import BundleError
-from ..pki.certificates import Certificate, convert_to_time
+from ..pki.certificates import Certificate
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord

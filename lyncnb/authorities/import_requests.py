@@ -14,13 +14,14 @@ from datetime import date
 from pathlib import Path, PureWindowsPath
 from typing import Any, ClassVar
 
+from ..base.certificate_fields import COMPUTER_NAME
 from ..base.disk import files
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
-from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
+from ..pki.csr import CertificationRequest, parse_request
 from ..pki.keys import find_key_difference
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey

@@ -21,8 +21,8 @@ from ..base.records import Told
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
+from ..base.times import convert_to_time
 from ..errors import Problem
-from ..pki.certificates import convert_to_time
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (

@@ -8,7 +8,7 @@ manifest contains the current state. ``manifest.summary`` contains the SHA-256 o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,12 +25,11 @@ from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.generations import Generations, generations_of
 from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
-from ..request_folder.request_record import TableOnRecord
+from ..request_folder.request_record import RequestRecord, TableOnRecord
 from ..rules.findings import Finding, Findings
 from ..rules.model import Rules
-from ..rules.returned_rules import list_all_checks
+from ..rules.returned_rules import finding, list_all_checks, returned_checks
 from ..rules.rule_files import load_recorded_rules
-from .evaluation.evaluation import list_recorded_acceptances
 
 _MADE_OF = "made_of"
 
@@ -63,10 +62,8 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
         If a file cannot be replaced. The caller must have saved the manifest before, because the
         error says that the change is recorded.
     """
-    recorded_values = {_MADE_OF: _compute_content_digest(manifest)}
-    whole = _add_record(summary, manifest)
-    for name in SUMMARY_NAMES:  # This keeps only one file in memory.
-        data = write_summary(whole, "." + name.rpartition(".")[2])
+    digests = {}
+    for name, data in list_summary_files(manifest, summary):
         try:
             files.replace(folder / name, data, 0o644)
         except BundleError as error:
@@ -76,8 +73,20 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
                 hint=f"{error.hint}. The next change to the folder also updates the summary. To "
                 "update it now, request the same plan again: lyncnb request TOPOLOGY FOLDER",
             ) from None
-        recorded_values[name] = hashlib.sha256(data).hexdigest()
-    return replace(manifest, summary=recorded_values)
+        digests[name] = hashlib.sha256(data).hexdigest()
+    return record_summary_files(manifest, digests)
+
+
+def list_summary_files(manifest: Manifest, summary: Summary) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the content of each summary file, so that only one is in memory."""
+    whole = _add_record(summary, manifest)
+    for name in SUMMARY_NAMES:
+        yield name, write_summary(whole, "." + name.rpartition(".")[2])
+
+
+def record_summary_files(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
+    """Return the manifest with the SHA-256 of each summary file and the digest of their data."""
+    return replace(manifest, summary={_MADE_OF: _compute_content_digest(manifest), **digests})
 
 
 def is_current(manifest: Manifest) -> bool:
@@ -270,3 +279,22 @@ def stale_note(folder: Path, manifest: Manifest) -> str:
         f"lyncnb did not update the summary files: {why}. To write the files again, run: lyncnb "
         "request TOPOLOGY FOLDER"
     )
+
+
+def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Finding]:
+    """Yield the accepted findings of the certificates on record, each with the reason."""
+    for record in records:
+        judgement = record.issued.judgement if record.issued is not None else None
+        reasons = (
+            {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
+            if judgement
+            else {}
+        )
+        for recorded_finding in judgement.findings if judgement and reasons else ():
+            if recorded_finding.code in reasons and recorded_finding.code in returned_checks():
+                accepted = finding(recorded_finding.code, record.id, recorded_finding.message)
+                # The recorded message already contains the acceptance reason.
+                yield replace(
+                    accepted.accepted_because(reasons[recorded_finding.code]),
+                    message=recorded_finding.message,
+                )

@@ -5,6 +5,7 @@ Each class validates its text when an object is created. The module ``dns_name``
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,9 @@ SUBJECT_OIDS = {
     "ST": "2.5.4.8",
     "C": "2.5.4.6",
 }
+
+#: A valid computer name, with or without a domain.
+COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
 #: This tuple contains all key types that a plan can contain, as text.

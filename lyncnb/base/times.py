@@ -40,3 +40,16 @@ def format_time(time: datetime) -> str:
     # Some certificates begin before the year 1000, and strftime omits the leading zeros of such
     # years.
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def convert_to_time(day: date) -> datetime:
+    """Return the UTC time for a ``today`` argument.
+
+    Parameters
+    ----------
+    day : date or datetime
+        A date means noon UTC of that day.
+    """
+    if isinstance(day, datetime):
+        return day if day.tzinfo else day.replace(tzinfo=UTC)
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)

@@ -19,9 +19,10 @@ from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm
+from ..base.times import convert_to_time
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
-from ..pki.certificates import convert_to_time, read_certificate
+from ..pki.certificates import read_certificate
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent

@@ -7,31 +7,23 @@ run would do.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.tables import count_of
-from ..checks.check_plan import choose_evaluation_date
-from ..checks.option_checks import LATE
+from ..base.times import convert_to_time
 from ..errors import (
     ApprovalError,
     BundleError,
-    OptionsError,
-    PlanError,
-    PlanRejected,
     Problem,
     RequestWaits,
 )
-from ..pki.certificates import convert_to_time
-from ..plan.acceptances import find_acceptance, list_accepted_codes
-from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
-from ..plan.saved_plan_json import saved_plan
-from ..plan.spellings import Spelling, find_certificate_spellings
+from ..plan.model import PlannedCertificate
+from ..plan.spellings import spellings
 from ..request_folder.bundle import Change
 from ..request_folder.generations import (
     KEY_COMPROMISE,
@@ -40,49 +32,20 @@ from ..request_folder.generations import (
 )
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
-    Acceptance,
-    CoveringCertificate,
-    NameNote,
     PlanOnRecord,
     RequestRecord,
     Revocation,
+    TableNote,
+    TableOnRecord,
     list_current_files,
 )
-from ..rules.findings import Finding, Findings, create_finding, grouped
-from ..rules.returned_rules import may_be_accepted, returned_checks
-from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
-from .resolve_ids import resolve_ids
+from .order import Order, Wanted, refuse_errors
 
-_JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
 _DIGITS = 12  # The number of digits of a digest in messages.
 _INTERRUPTED = "key and CSR from an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One planned request with its ID.
-
-    ``key_holder`` names the computer that makes a new key. Blank means this computer.
-    ``covered`` is the certificate that covers the request, so that nothing is requested.
-    """
-
-    id: str
-    certificate: PlannedCertificate
-    validity_days: int = 0
-    name_notes: tuple[NameNote, ...] = ()
-    key_holder: str = ""
-    covered: CoveringCertificate | None = None
-
-    @property
-    def entry(self) -> PlannedEntry:
-        """The entry in the plan document.
-
-        It is created on demand, because there may be 100,000 entries.
-        """
-        return planned_entry(self.certificate)
 
 
 def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
@@ -91,18 +54,6 @@ def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry
     if key is not None and old.key is not None and old.key.others:
         key = replace(key, others=old.key.others)
     return replace(entry, key=key, others=old.others)
-
-
-def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
-    """Return the IDs to renew for IDs or their unique beginnings.
-
-    Raises
-    ------
-    BundleError
-        If an ID or beginning matches no planned request, or several.
-    """
-    ids = [request.id for request in wanted]
-    return resolve_ids(ids, renew, option="renew", error=BundleError)
 
 
 def plan_changes(
@@ -417,180 +368,6 @@ def _make_kept_record(
     return new, _change("kept", new, about)
 
 
-# ``Order``: the requests of a plan that may be written, and renewals.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A task for a request folder: the plan's requests, renewals, and accepted findings."""
-
-    plan: CertificatePlan
-    findings: Sequence[Finding]
-    wanted: tuple[Wanted, ...]
-    accepted: tuple[Acceptance, ...]
-    renew: frozenset[str]
-    reason: str
-    now: str
-
-    #: The findings as the summary shows them. Accepted findings have a reason.
-    told_findings: Findings
-    #: The day on which a certificate that covers a request must be in force.
-    covered_on: date | None
-    #: The evaluation date of the findings.
-    judged_on: date
-    #: The finding that the planned issue date has passed, which is an error for new requests.
-    late: Finding | None = None
-    notes: tuple[str, ...] = ()
-
-    #: Whether the plan is the saved plan in the folder. Then only requests and keys change.
-    is_own_plan: bool = False
-    #: Requests to renew that may be withdrawn although they wait for a certificate.
-    withdrawn: frozenset[str] = frozenset()
-    #: Requests with a compromised key. The CA must revoke their certificates.
-    compromised: frozenset[str] = frozenset()
-    #: The SHA-256 digest of the approved plan of new requests. Blank if the plan is not approved.
-    approved_plan: str = ""
-
-    #: The saved plan that is requested, if any, and its file.
-    saved: PlanOnRecord | None = None
-    saved_file: bytes = field(default=b"", repr=False)
-    #: The reason to request this plan, although another plan was approved for the folder.
-    unapproved: str = ""
-    #: The group whose members share the folder.
-    team: str = ""
-
-    def plan_file(self, present: bytes) -> bytes:
-        """Return the content for ``plan.json``.
-
-        A plan that equals the present file keeps that file's evaluation date.
-        """
-        if self.saved_file:
-            return self.saved_file
-        data = b""
-        for day in dict.fromkeys((*_find_evaluation_date(present), self.judged_on)):
-            data = saved_plan(self.plan, self.findings, judged_on=day)
-            if data == present:
-                break
-        return data
-
-    def told_for(self, plan_file: bytes) -> Findings:
-        """Return the findings for the summary, with the evaluation date of the plan's file."""
-        return replace(
-            self.told_findings, judged_on=next(_find_evaluation_date(plan_file), self.judged_on)
-        )
-
-
-def _find_evaluation_date(saved: bytes) -> Iterator[date]:
-    """Return the evaluation date in the file of a saved plan, if it has one."""
-    with suppress(ValueError):
-        if found := _JUDGED_ON.search(saved):
-            yield date.fromisoformat(found[1].decode())
-
-
-def make_order(
-    plan: CertificatePlan,
-    *,
-    findings: Sequence[Finding],
-    accept: Mapping[str, str] | None,
-    renew: Sequence[str],
-    reason: str,
-    now: str,
-    key_holders: Mapping[str, str] | None = None,
-    covers: Covers = NO_COVERS,
-) -> Order:
-    """Check that a plan may be written, and return the task for the folder.
-
-    ``key_holders`` names the computer that makes a key, by id; other keys are made here, or on the
-    server at set-up. ``covers`` are the requests that are left out.
-
-    Raises
-    ------
-    PlanRejected
-        If it has error findings whose codes are not accepted.
-    PlanError
-        If two of its requests have the same id.
-    OptionsError
-        If an acceptance or a renewal has no reason.
-    BundleError
-        If an id to renew fits no planned request, or several.
-    """
-    accept = accept or {}
-    _check_reasons({**plan.options.accepted, **accept})
-    errors = [finding for finding in findings if finding.severity == "error"]
-    today = date.fromisoformat(now[:10]) if now else None
-    day = choose_evaluation_date(plan, getattr(findings, "judged_on", None), today=today)
-    why_each = {
-        finding: accept.get(finding.code) or find_acceptance(finding, plan.options, on=day)
-        for finding in errors
-    }
-    refuse_errors([finding for finding in errors if not why_each[finding]])
-    late = _make_late_error(plan, today) if today else None
-    why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, on=day)) or ""
-    # Codes accepted for issued certificates are recorded before the first one is received.
-    counting = {**list_accepted_codes((), plan.options, on=day), **accept}
-    used = {code: why for code, why in counting.items() if code in returned_checks()}
-    used |= {finding.code: why for finding, why in why_each.items()}
-    used |= {LATE: why_late} if late and why_late else {}
-    wanted = tuple(_list_wanted(plan, key_holders or {}, covers))
-    _refuse_twins(wanted)
-    renew = (renew,) if isinstance(renew, str) else tuple(renew)
-    if renew and not reason.strip():
-        raise OptionsError(
-            f"renew: {', '.join(renew)} has no reason", hint="specify the reason: --reason TEXT"
-        )
-    renewed = resolve_renewals(wanted, renew)
-    if both := sorted(renewed & covers.by_id.keys()):
-        raise OptionsError(
-            f"renew, reuse: {', '.join(both)} cannot be renewed and left out at the same time",
-            hint="use only one of renew and reuse for each request",
-        )
-    return Order(
-        plan=plan,
-        findings=findings,
-        wanted=wanted,
-        told_findings=Findings(
-            tuple(
-                one.accepted_because(why_each[one]) if one in why_each else one for one in findings
-            ),
-            day,
-        ),
-        accepted=tuple(Acceptance(code=code, reason=used[code]) for code in sorted(used)),
-        renew=renewed,
-        reason=reason.strip(),
-        now=now,
-        covered_on=covering_day(plan, now),
-        judged_on=day,
-        late=None if why_late else late,
-        notes=covers.notes,
-    )
-
-
-def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
-    """Return the error that the planned issue date has passed, with the date to set."""
-    planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
-    if planned is None or planned >= today or rule is None:
-        return None
-    place = next((name for one in plan.certificates for name in one.servers), "")
-    message = f"planned_issue_date is {planned}, but new requests are sent on {today} or later"
-    hint = f"set planned_issue_date in plan.toml to {today} or later, or remove the option"
-    return replace(create_finding(rule, place, message), severity="error", hint=hint)
-
-
-def _list_wanted(
-    plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
-) -> Iterator[Wanted]:
-    told = find_certificate_spellings(plan.certificates, plan.topology)
-    for item in plan.certificates:
-        yield Wanted(
-            id=item.id,
-            certificate=item,
-            validity_days=plan.options.validity_for(item.issuer) or 0,
-            name_notes=tuple(map(_format_name_note, told.get(item.id, ()))),
-            key_holder=min(item.servers) if item.at_set_up else key_holders.get(item.id, ""),
-            covered=covers.by_id.get(item.id),
-        )
-
-
 def with_saved_plan(
     plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
 ) -> tuple[PlanOnRecord, ...]:
@@ -631,56 +408,82 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     )
 
 
-def _check_reasons(reasons: Mapping[str, str]) -> None:
-    for code, why in reasons.items():
-        if not why.strip():
-            raise OptionsError(f'accept: "{code}" has no reason', hint=f"specify {code}=REASON")
-        if code in returned_checks() and not may_be_accepted(code):
-            raise OptionsError(
-                f'accept: "{code}" cannot be accepted: {returned_checks()[code].title}',
-                hint=returned_checks()[code].hint,
-            )
-
-
-def covering_day(plan: CertificatePlan, now: str) -> date:
-    """Return the day on which a covering certificate must be valid: the issue date or today."""
-    today = date.fromisoformat(now[:10]) if now else choose_evaluation_date(plan)
-    return max(plan.options.planned_issue_date or today, today)
-
-
-def _format_name_note(told: Spelling) -> NameNote:
-    where = f" ({told.place})" if told.place else ""
-    return NameNote(name=told.requested, written=told.written, note=told.what + where)
-
-
-def _refuse_twins(wanted: Sequence[Wanted]) -> None:
-    # Two requests with the same ID would share a key file, and the manifest could not distinguish
-    # them.
-    twice = [name for name, number in Counter(item.id for item in wanted).items() if number > 1]
-    if twice:
-        raise PlanError(
-            f"the plan has two requests with the id {twice[0]}",
-            hint="check whether a server appears twice in the table",
-        )
-
-
-def refuse_errors(errors: Sequence[Finding]) -> None:
-    """Refuse a plan with errors.
-
-    Raises
-    ------
-    PlanRejected
-        If the plan has errors. The exception lists all of them.
-    """
-    if not errors:
+def refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
+    """Refuse new requests, here or on another computer, after the planned issue date."""
+    if order.late is None:
         return
-    codes = sorted({finding.code for finding in errors})
-    raise PlanRejected(
-        f"the plan has {count_of(len(errors), 'error')} ({', '.join(codes)}), "
-        "so nothing was written",
-        problems=tuple(
-            Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
-            for entry in grouped(errors)[:20]
-        ),
-        hint=f"correct the table, or accept each code with a reason: {codes[0]}=REASON",
+    known = {(record.id, record.generation) for record in before.requests}
+    if any(
+        record.is_to_write or (record.key_holder and (record.id, record.generation) not in known)
+        for record in after.requests
+        if record.state != "retired"
+    ):
+        refuse_errors([order.late])
+
+
+def record_plan(
+    after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
+) -> Manifest:
+    """Return the manifest with the plan, its accepted findings, and its approval."""
+    after = after.with_records(
+        replace(record, approved_plan=order.approved_plan)
+        for record in after.requests
+        if record.is_to_write and record.approved_plan != order.approved_plan
+    )
+    if order.is_own_plan:
+        if not is_present:
+            raise BundleError(
+                "another run changed the plan in the folder, so this run changed nothing",
+                hint="run the command again",
+            )
+        return after
+    after = replace(
+        after,
+        product=order.plan.rules.product,
+        product_sha256=order.plan.rules.file_sha256,
+        plan_sha256=order.plan.sha256,
+        accepted=order.accepted,
+        plans=with_saved_plan(after.plans, order.saved),
+        team=order.team or after.team,
+        plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
+        table=_find_table(order, before.table if is_present else None),
+        # The manifest of an earlier format keeps its own record of the summary.
+        summary=after.summary if before.plan_json_sha256 else {},
+    )
+    if order.unapproved and before.plan_sha256 != order.plan.sha256:
+        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
+    return after
+
+
+def _find_table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
+    """Return the data that the saved plan lacks: the table's name, language, and notes."""
+    notes = (
+        TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
+        for one in spellings(order.plan)
+    )
+    return TableOnRecord(
+        name=before.name if before else order.plan.topology.source,
+        lang=order.plan.options.lang,
+        notes=tuple(notes),
+        others=before.others if before else {},
+    )
+
+
+def record_written(
+    manifest: Manifest, written: Mapping[str, Mapping[str, Any]], *, now: str
+) -> Manifest:
+    """Record requests as written.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest that announces the requests.
+    written : Mapping
+        The hashes of each request by the name of the field, by id.
+    now : str
+        The time to record, UTC, ISO 8601.
+    """
+    return manifest.with_records(
+        replace(manifest.by_id[name], state="waiting", written_at=now, **hashes)
+        for name, hashes in written.items()
     )

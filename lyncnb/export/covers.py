@@ -8,33 +8,22 @@ and writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from types import MappingProxyType
 
 from ..authorities.evaluation.evaluation import entry_sha256
 from ..authorities.survey.as_is import STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
 from ..base.shown.tables import join_first
+from ..base.times import convert_to_time
 from ..errors import OptionsError, ReturnedFileError
-from ..pki.certificates import convert_to_time
 from ..plan.model import CertificatePlan, planned_entry
 from ..request_folder.request_record import CoveringCertificate
+from .order import NO_COVERS, Covers
 from .resolve_ids import resolve_ids
 
 _NAMED = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Covers:
-    """The covering certificates by request ID. ``notes`` list other requests that have one."""
-
-    by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
-    notes: tuple[str, ...] = ()
-
-
-NO_COVERS = Covers()
 
 
 def find_covers(

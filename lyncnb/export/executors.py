@@ -23,8 +23,9 @@ from ..base.workers import count_cores
 from ..errors import BundleError, LyncnbError
 from ..pki.hpke import RunKey
 from ..pki.pkcs8 import FolderCipher
+from ..plan.model import content_of
 from .cluster import WorkerError
-from .key_and_csr import FinishedPair, content_of, make_pair, make_sealed, open_sealed, pair_workers
+from .key_and_csr import FinishedPair, make_pair, make_sealed, open_sealed, pair_workers
 
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate

@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base import workers
 from ..base.disk.files import FileBatch
 from ..base.disk.folder_lock import confirm
+from ..base.request_content import RequestContent, list_content_differences
 from ..base.workers import WorkerProcesses
 from ..errors import BundleError
 from ..pki import keys
-from ..pki.csr import (
-    CertificationRequest,
-    RequestContent,
-    build_request,
-    list_content_differences,
-    parse_request,
-)
+from ..pki.csr import CertificationRequest, build_request, parse_request
 from ..pki.hpke import RunKey, seal
 from ..pki.passphrase import VARIABLE
 from ..pki.pkcs8 import Encryptor
@@ -33,7 +28,7 @@ from ..request_folder.files_on_disk import key_sha256
 from ..request_folder.request_record import csr_path, key_path
 
 if TYPE_CHECKING:
-    from ..plan.model import PlannedCertificate
+    pass
 
 _COMMAND = f"import {__name__} as here; here.serve()"
 
@@ -147,25 +142,6 @@ def _make_pairs(
 ) -> Callable[[tuple[str, RequestContent]], tuple[str | bytes, ...]]:
     encryptor = Encryptor(*opening)
     return lambda one: tuple(make_pair(*one, encryptor.encrypt))
-
-
-# RSA: digitalSignature for ECDHE_RSA, keyEncipherment for the RSA key exchange (RFC 5246 section
-# 7.4.2 asks for each where the extension is there). An ECDSA key only signs: RFC 8813 section 3
-# forbids keyEncipherment for it.
-_KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digitalSignature",)}
-
-
-def content_of(certificate: PlannedCertificate) -> RequestContent:
-    """Return the content of the request for a planned certificate."""
-    return RequestContent(
-        subject=certificate.subject.fields(),
-        names=tuple(str(entry.name) for entry in certificate.subject_alt_name),
-        extended_key_usage=tuple(certificate.extended_key_usage),
-        key_usage=_KEY_USAGE[certificate.key.algorithm],
-        key_algorithm=certificate.key.algorithm,
-        key_bits=certificate.key.bits,
-        hash=certificate.hash,
-    )
 
 
 # Write finished pairs of key and CSR into the request folder: key first, both durable.

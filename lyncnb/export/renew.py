@@ -27,8 +27,9 @@ from ..request_folder.generations import generations_of, is_due, list_certificat
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
 from ..request_folder.request_record import RequestRecord
-from .changes import Order, Wanted, make_order, waits
+from .changes import waits
 from .executors import Making
+from .order import Order, Wanted, make_order
 from .write import fulfil
 
 _NAMED = 5

@@ -19,7 +19,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.field_forms import SOME_COMPUTER
 from ..request_folder.manifest import timestamp
 from ..rules.findings import Finding
-from .changes import Order, make_order
+from .order import Order, make_order
 from .run_preview import Preview, foresee
 from .write import announce, bundle_of, write_summary, writing
 

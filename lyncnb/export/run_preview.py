@@ -15,12 +15,11 @@ from ..authorities.evaluation.compare_request import compare_request
 from ..authorities.summary_files import is_current
 from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, find_team, is_group_of_team
+from ..base.request_content import list_content_differences
 from ..errors import BundleError, Problem
 from ..pki import csr
-from ..pki.csr import list_content_differences
 from ..pki.pkcs8 import FolderCipher
-from ..plan.model import PlannedCertificate, planned_entry
-from ..plan.spellings import spellings
+from ..plan.model import PlannedCertificate, content_of, planned_entry
 from ..reports.summary.from_plan import numbering_order
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
@@ -34,19 +33,17 @@ from ..request_folder.key_bindings import (
 from ..request_folder.leftovers import Move, is_same_file, process_leftovers, verify_passphrase
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import read_present_plan
-from ..request_folder.request_record import RequestRecord, TableNote, TableOnRecord
+from ..request_folder.request_record import RequestRecord
 from .changes import (
     Compare,
-    Order,
-    Wanted,
     ask_to_revoke,
     plan_changes,
-    refuse_errors,
+    record_plan,
+    refuse_late,
     refuse_rollback,
     refuse_waiting,
-    with_saved_plan,
 )
-from .key_and_csr import content_of
+from .order import Order, Wanted
 
 _LARGEST = 1 << 32  # Largest summary file to read, because summary tables grow with the plan.
 
@@ -125,7 +122,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         withdrawn=order.withdrawn,
         on=order.covered_on,
     )
-    _refuse_late(order, settled.manifest, after)
+    refuse_late(order, settled.manifest, after)
     after = _remove_lost_files(survey, settled.manifest, after)
     after = remove_shared_keys(settled.manifest, after, order.renew)
     moves, collisions = _list_renewal_moves(survey, settled.manifest, after)
@@ -138,7 +135,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     present = read_present_plan(folder)
     plan_file = order.plan_file(present)
     after = ask_to_revoke(_log_changes(after, settled.changes, order.now), order)
-    after = _record_plan(after, before, order, plan_file, is_present=plan_file == present)
+    after = record_plan(after, before, order, plan_file, is_present=plan_file == present)
     after = after.with_numbers_of(before)
     if after != before:  # a folder of an earlier version has no numbers until it changes
         after = after.numbered(numbering_order(order.plan))
@@ -167,67 +164,6 @@ def _find_key_problems(
         yield from report_shared_keys(before, given_up=order.renew)
     else:
         yield from find_binding_problems(survey, before, cipher, given_up=order.renew)
-
-
-def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
-    """Refuse new requests, here or on another computer, after the planned issue date."""
-    if order.late is None:
-        return
-    known = {(record.id, record.generation) for record in before.requests}
-    if any(
-        record.is_to_write or (record.key_holder and (record.id, record.generation) not in known)
-        for record in after.requests
-        if record.state != "retired"
-    ):
-        refuse_errors([order.late])
-
-
-def _record_plan(
-    after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
-) -> Manifest:
-    """Return the manifest with the plan, its accepted findings, and its approval."""
-    after = after.with_records(
-        replace(record, approved_plan=order.approved_plan)
-        for record in after.requests
-        if record.is_to_write and record.approved_plan != order.approved_plan
-    )
-    if order.is_own_plan:
-        if not is_present:
-            raise BundleError(
-                "another run changed the plan in the folder, so this run changed nothing",
-                hint="run the command again",
-            )
-        return after
-    after = replace(
-        after,
-        product=order.plan.rules.product,
-        product_sha256=order.plan.rules.file_sha256,
-        plan_sha256=order.plan.sha256,
-        accepted=order.accepted,
-        plans=with_saved_plan(after.plans, order.saved),
-        team=order.team or after.team,
-        plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
-        table=_find_table(order, before.table if is_present else None),
-        # The manifest of an earlier format keeps its own record of the summary.
-        summary=after.summary if before.plan_json_sha256 else {},
-    )
-    if order.unapproved and before.plan_sha256 != order.plan.sha256:
-        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
-    return after
-
-
-def _find_table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
-    """Return the data that the saved plan lacks: the table's name, language, and notes."""
-    notes = (
-        TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
-        for one in spellings(order.plan)
-    )
-    return TableOnRecord(
-        name=before.name if before else order.plan.topology.source,
-        lang=order.plan.options.lang,
-        notes=tuple(notes),
-        others=before.others if before else {},
-    )
 
 
 def _refuse_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:

@@ -43,7 +43,7 @@ from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import find_archive_problems, take_survey
+from ..request_folder.files_on_disk import close_unpacked, find_archive_problems, take_survey
 from ..request_folder.folder_location import (
     IGNORE_ALL,
     IGNORE_NAME,
@@ -73,10 +73,11 @@ from ..request_folder.unrecorded import describe_unknown_files
 from ..rules.findings import Finding
 from . import executors
 from .approve_plan import check_approval, signature_of
-from .changes import Order, covering_day, make_order
+from .changes import record_written
 from .covers import find_covers
 from .executors import Making
 from .key_and_csr import PairStore
+from .order import Order, covering_day, make_order
 from .run_preview import Preview, foresee
 
 
@@ -246,16 +247,9 @@ def _make_pairs(
             store=store,
             making=making,
         )
-    records = (
-        replace(
-            preview.manifest.by_id[name],
-            state="waiting",
-            written_at=order.now,
-            **written._asdict(),
-        )
-        for name, written in store.written.items()
-    )
-    return add_bindings(preview.manifest.with_records(records), cipher), exported.cancelled
+    written = {name: hashes._asdict() for name, hashes in store.written.items()}
+    manifest = record_written(preview.manifest, written, now=order.now)
+    return add_bindings(manifest, cipher), exported.cancelled
 
 
 def _list_public_keys(manifest: Manifest) -> Iterator[str]:
@@ -441,11 +435,13 @@ def fulfil(
             "the passphrase is missing",
             hint="pass a passphrase, because lyncnb never writes keys without one",
         )
+    closed = close_unpacked(folder)
     outcome = write(
         folder, order, secret, making=making or Making(), confirm_new=confirm_new,
         recovery=recovery, lock_seconds=lock_seconds,
     )  # fmt: skip
-    return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+    bundle = bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+    return replace(bundle, notes=(*closed, *bundle.notes))
 
 
 def _make_plan_record(

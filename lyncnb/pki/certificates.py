@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -229,19 +229,6 @@ def format_serial(serial: int) -> str:
     """Format a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
     digits = f"{abs(serial):x}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
-
-
-def convert_to_time(day: date) -> datetime:
-    """Return the UTC time for a ``today`` argument.
-
-    Parameters
-    ----------
-    day : date or datetime
-        A date means noon UTC of that day.
-    """
-    if isinstance(day, datetime):
-        return day if day.tzinfo else day.replace(tzinfo=UTC)
-    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
 def format_name(name: tuple[tuple[str, str], ...]) -> str:

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
+from ..base.times import convert_to_time
 from .certificate_policies import find_policy_violation
-from .certificates import Certificate, NameKey, convert_to_time, format_name, format_serial
+from .certificates import Certificate, NameKey, format_name, format_serial
 from .name_constraints import find_constraint_violations
 
 # --- Signature checks, and the result of a strict verifier.

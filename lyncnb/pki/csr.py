@@ -9,8 +9,6 @@ process.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,123 +18,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
-from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS, KeyParameters
+from ..base.certificate_fields import COMPUTER_NAME, EXTENDED_KEY_USAGES, SUBJECT_OIDS
+from ..base.request_content import (
+    RequestContent,
+    check_content,
+    list_content_differences,
+)
 from ..errors import BundleError, PlanError
 from . import keys
 from .asn1 import read_element
 from .der_structures import SEQUENCE, element, items
 from .library_words import NotAsStandard, explain_error
-
-# --- The content of a certification request as plain values, and the comparison of two requests.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContent:
-    """The content of a certification request, from a plan or from a CSR.
-
-    Two requests with equal content can differ only in their keys.
-
-    Parameters
-    ----------
-    subject : tuple of (short name, value)
-        The subject in the order of RFC 4514: CN, OU, O, L, ST, C.
-    names : tuple of str
-        The subject alternative names in order. Except for a dNSName, a value starts with the type,
-        such as ``IP:10.0.0.1``.
-    extended_key_usage, key_usage : tuple of str
-        The usages with their names in RFC 5280 sections 4.2.1.12 and 4.2.1.3.
-    key_algorithm, key_bits : str, int
-        ``RSA`` or ``ECDSA``, and the key size in bits.
-    hash : str
-        The hash algorithm of the signature, such as ``sha256``.
-    other : tuple of str
-        The OIDs of extensions and attributes that no plan requests.
-    modulus : int
-        The modulus of an RSA key; 0 in a plan and for other keys.
-    """
-
-    subject: tuple[tuple[str, str], ...]
-    names: tuple[str, ...]
-    extended_key_usage: tuple[str, ...]
-    key_usage: tuple[str, ...]
-    key_algorithm: str
-    key_bits: int
-    hash: str
-    other: tuple[str, ...] = ()
-    modulus: int = field(default=0, compare=False, repr=False)
-
-    @property
-    def key(self) -> KeyParameters:
-        """The key algorithm and the key size, as arguments for :func:`keys.generate_key`."""
-        return KeyParameters(algorithm=self.key_algorithm, bits=self.key_bits)
-
-
-def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
-    """List the differences between two requests, field by field.
-
-    Returns
-    -------
-    tuple of str
-        Such as ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if the
-        requests are equal.
-    """
-    found = [
-        *_compare_subjects(old.subject, new.subject),
-        *_compare_lists("san", old.names, new.names),
-        *_compare_lists("eku", old.extended_key_usage, new.extended_key_usage),
-        *_compare_lists("key usage", old.key_usage, new.key_usage),
-        *_compare_values("key", _describe_key(old), _describe_key(new)),
-        *_compare_values("hash", old.hash, new.hash),
-        *_compare_lists("extension", old.other, new.other),
-    ]
-    return tuple(found)
-
-
-def _describe_key(content: RequestContent) -> str:
-    return f"{content.key_algorithm} {content.key_bits}"
-
-
-def _compare_values(what: str, old: str, new: str) -> list[str]:
-    return [f"{what}: {old} -> {new}"] if old != new else []
-
-
-def _compare_subjects(
-    old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]
-) -> list[str]:
-    if old == new:
-        return []
-    before, after = dict(old), dict(new)
-    found = []
-    for short in dict.fromkeys([*before, *after]):
-        if short not in after:
-            found.append(f"subject {short}: - {before[short]}")
-        elif short not in before:
-            found.append(f"subject {short}: + {after[short]}")
-        else:
-            found += _compare_values(f"subject {short}", before[short], after[short])
-    # The fields are equal, but the order differs, or a field appears twice.
-    return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
-
-
-def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
-    return ", ".join(short for short, _ in subject)
-
-
-def _compare_lists(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """List added and removed values, and the positions at which the order of the others differs."""
-    if old == new:
-        return []
-    more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
-    marks = [f"+ {value}" for value in more.elements()]
-    marks += [f"- {value}" for value in less.elements()]
-    found = [f"{what}: {', '.join(marks)}"] if marks else []
-    kept_old = [value for value in old if value in new]
-    kept_new = [value for value in new if value in old]
-    moved = [pair for pair in zip(kept_old, kept_new, strict=False) if pair[0] != pair[1]]
-    if moved and len(kept_old) == len(kept_new):
-        found.append(f"{what} order: {moved[0][1]} before {moved[0][0]}")
-    return found
-
 
 _SUBJECT = {short: x509.ObjectIdentifier(oid) for short, oid in SUBJECT_OIDS.items()}
 _SHORT = {oid: short for short, oid in _SUBJECT.items()}
@@ -160,8 +52,6 @@ _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 _CLIENT_INFO = x509.ObjectIdentifier("1.3.6.1.4.1.311.21.20")
 _UTF8_STRING = 0x0C
 
-#: A valid computer name, with or without a domain.
-COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 _MAX_BYTES = 1 << 20
 _ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
@@ -243,13 +133,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
             f"the key is {actual[0]} {actual[1]}, but the plan specifies {content.key}",
             hint="generate the key that the plan specifies",
         )
-    if content.hash not in _HASHES:
-        raise PlanError(
-            f"a request cannot be signed with {content.hash}",
-            hint=f"use one of {', '.join(_HASHES)}",
-        )
-    if "CN" not in dict(content.subject):
-        raise PlanError("the request has no common name", hint="to see the cause, run check_plan")
+    check_content(content)
     try:
         builder = x509.CertificateSigningRequestBuilder().subject_name(
             _build_subject(content.subject)

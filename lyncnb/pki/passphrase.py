@@ -12,12 +12,35 @@ from collections.abc import Sequence
 
 from ..base.disk import files
 from ..errors import BundleError, PassphraseError
-from .passphrase_strength import weakness
+from .passphrase_strength import (
+    ESTIMATED_CHARACTERS,
+    LEAST_SCORE,
+    LITTLE_REMAINS,
+    WITHIN_A_WORD,
+    weakness,
+)
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
 # OpenSSL's command line cannot read a longer passphrase (APP_PASS_LEN 1024).
 MAX_BYTES = 1000
+#: The rounds of PBKDF2-HMAC-SHA256 for a new file. Source: OWASP, Password Storage Cheat Sheet.
+ROUNDS = 600_000
+SALT_BYTES, DERIVED_BYTES = 16, 32
+#: The rules for a new passphrase, and the text for each violation. The page that makes keys in a
+#: browser uses the same rules. It replaces ``{count}``, and ``{why}`` by the reason of zxcvbn.
+NEW_RULES = {
+    "least_characters": MIN_CHARACTERS,
+    "most_bytes": MAX_BYTES,
+    "too_short": f"has {{count}} characters, but at least {MIN_CHARACTERS} are required",
+    "not_typed": "contains a character that cannot be typed",
+    "too_long": f"is longer than {MAX_BYTES} bytes",
+    "too_easy": "is too easy to guess. {why}",
+    "estimated_characters": ESTIMATED_CHARACTERS,
+    "least_score": LEAST_SCORE,
+    "within_a_word": WITHIN_A_WORD,
+    "little_remains": LITTLE_REMAINS,
+}
 #: The two hidden prompts in this package: for a passphrase, and for repeating it.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
@@ -100,17 +123,17 @@ def check_passphrase(text: Secret | str, *, source: str = "the passphrase") -> S
     value = secret.reveal()
     if len(value) < MIN_CHARACTERS:
         raise PassphraseError(
-            f"{source} has {len(value)} characters, but at least {MIN_CHARACTERS} are required",
+            f"{source} {NEW_RULES['too_short']}".replace("{count}", str(len(value))),
             hint="use four or five random words",
         )
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise PassphraseError(
-            f"{source} contains a character that cannot be typed",
+            f"{source} {NEW_RULES['not_typed']}",
             hint="make sure that the file is UTF-8 text with the passphrase on the first line",
         )
     if len(value.encode()) > MAX_BYTES:
         raise PassphraseError(
-            f"{source} is longer than {MAX_BYTES} bytes",
+            f"{source} {NEW_RULES['too_long']}",
             hint="use a shorter passphrase, because OpenSSL cannot read keys with a longer one",
         )
     return secret
@@ -142,7 +165,7 @@ def check_new_passphrase(
     why = weakness(secret.reveal(), known)
     if why is not None:
         raise PassphraseError(
-            f"{source} is too easy to guess. {why}".strip(),
+            f"{source} {NEW_RULES['too_easy']}".replace("{why}", why).strip(),
             hint="use four or five random words, and no names from the deployment",
         )
     return secret

@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 
 # zxcvbn rejects more than 72 characters. If the first characters are strong, the rest is not
 # needed.
-_CHARACTERS = 64
-_LEAST_SCORE = 2  # Scores are from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
-_WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
-_LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
+ESTIMATED_CHARACTERS = 64
+LEAST_SCORE = 2  # Scores are from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
+WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
+LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
 
 
 def weakness(text: str, known: Sequence[str] = ()) -> str | None:
@@ -29,11 +29,11 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
     str or None
         A sentence, or "" if zxcvbn provides no reason. The sentence never contains the passphrase.
     """
-    beginning = text[:_CHARACTERS]
+    beginning = text[:ESTIMATED_CHARACTERS]
     why = _estimate(beginning, known)
     rest = _remove_words(beginning, set(known))
     if why is None and rest != beginning and (not rest or _estimate(rest, known) is not None):
-        return _LITTLE_REMAINS
+        return LITTLE_REMAINS
     return why
 
 
@@ -44,7 +44,7 @@ def _estimate(text: str, known: Sequence[str]) -> str | None:
 
     # The result contains the passphrase, so only these two values leave this function.
     result = zxcvbn(text, user_inputs=known)
-    if result["score"] >= _LEAST_SCORE:
+    if result["score"] >= LEAST_SCORE:
         return None
     return str(result["feedback"]["warning"])
 
@@ -57,6 +57,6 @@ def _remove_words(text: str, known: Set[str]) -> str:
             end = start + size
             around = text[max(start - 1, 0) : start] + text[end : end + 1]
             is_separate = not any(map(str.isalnum, around))
-            if text[start:end].lower() in known and (size >= _WITHIN_A_WORD or is_separate):
+            if text[start:end].lower() in known and (size >= WITHIN_A_WORD or is_separate):
                 text = text[:start] + " " * size + text[end:]
     return " ".join(text.split())

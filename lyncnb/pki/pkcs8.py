@@ -32,7 +32,7 @@ from ..errors import BundleError, PassphraseError
 from . import keys
 from .der_structures import SEQUENCE, AlgorithmIdentifier, element, wrap_element
 from .library_words import explain_error
-from .passphrase import Secret, check_passphrase
+from .passphrase import DERIVED_BYTES, ROUNDS, SALT_BYTES, Secret, check_passphrase
 
 # --- The encryption in a run uses one derived key, and a new random IV for each file.
 #
@@ -109,11 +109,8 @@ def _encode_pem(der: bytes, label: bytes) -> bytes:
     return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
 
 
-#: Source: OWASP, Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256.
-ROUNDS = 600_000
 # lyncnb rejects files with more rounds, which would occupy the computer for minutes.
 _MAX_ROUNDS = 10_000_000
-_SALT_BYTES = 16
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
 _WHAT = {KEY_LABEL: "key", _DATA_LABEL: "file"}
 # A list of passwords has about 100 bytes for each package.
@@ -251,11 +248,11 @@ class FolderCipher:
         """The object that encrypts keys in this run, which is created at first use."""
         with self._lock:
             if self._own is None:
-                salt = secrets.token_bytes(_SALT_BYTES)
-                which = Derivation(salt, self._rounds, "sha256", 32)
+                salt = secrets.token_bytes(SALT_BYTES)
+                which = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
                 key = self._derive_locked(which, "a new file")
                 if self._before_use is not None:
-                    self._before_use(DerivedKey(salt, self._rounds, "sha256", 32, key))
+                    self._before_use(DerivedKey(salt, self._rounds, "sha256", DERIVED_BYTES, key))
                 self._own = Encryptor(key, _encode_algorithm(salt, self._rounds)[:-IV_BYTES])
                 self._proven.add(salt)
             return self._own
@@ -276,7 +273,7 @@ class FolderCipher:
         """
         own = self.encryptor
         salt = _read_salt(own.algorithm)
-        derivation = Derivation(salt, self._rounds, "sha256", 32)
+        derivation = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = AESGCM(_derive_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
         body = _encode_gcm_algorithm(derivation, nonce) + element(_OCTET_STRING, text)
@@ -293,7 +290,9 @@ class FolderCipher:
             proven = (which for which in self._derived if which.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
                 return derivation
-        return Derivation(_read_salt(self.encryptor.algorithm), self._rounds, "sha256", 32)
+        return Derivation(
+            _read_salt(self.encryptor.algorithm), self._rounds, "sha256", DERIVED_BYTES
+        )
 
     def compute_macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
         """Return the HMAC-SHA256 of each text with a separate key, in hexadecimal.

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
+from ..base.request_content import RequestContent
 from ..base.shown.languages import make_translator
 from ..base.shown.origin import Origin, mark_origin
 from ..base.shown.tables import (
@@ -283,6 +284,25 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
         hash=certificate.hash,
         shared_by=certificate.shared_by,
         at_set_up=certificate.at_set_up,
+    )
+
+
+# RSA: digitalSignature for ECDHE_RSA, keyEncipherment for the RSA key exchange (RFC 5246 section
+# 7.4.2 asks for each where the extension is there). An ECDSA key only signs: RFC 8813 section 3
+# forbids keyEncipherment for it.
+_KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digitalSignature",)}
+
+
+def content_of(certificate: PlannedCertificate) -> RequestContent:
+    """Return the content of the request for a planned certificate."""
+    return RequestContent(
+        subject=certificate.subject.fields(),
+        names=tuple(str(entry.name) for entry in certificate.subject_alt_name),
+        extended_key_usage=tuple(certificate.extended_key_usage),
+        key_usage=_KEY_USAGE[certificate.key.algorithm],
+        key_algorithm=certificate.key.algorithm,
+        key_bits=certificate.key.bits,
+        hash=certificate.hash,
     )
 
 

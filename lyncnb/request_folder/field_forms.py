@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated
 
+from ..base.certificate_fields import COMPUTER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import ID_PATTERN
 from ..base.records import Check, is_line, matching, number_in
-from ..pki.csr import COMPUTER_NAME
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 

@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -566,24 +566,53 @@ class Run:
         did: Iterable[str],
         state: str = "",
     ) -> HistoryLine:
-        user, host = writer()
-        manifest = self.latest
-        assert manifest is not None
-        last = manifest.plans[-1] if manifest.plans else None
-        is_in_force = last is not None and last.plan_sha256 == manifest.plan_sha256
-        approvals = last.approvals if last is not None and is_in_force else ()
-        return HistoryLine(
-            at=self.now,
-            user=user,
-            host=host,
-            command=command,
-            reason=reason,
-            plan=manifest.plan_json_sha256,
-            approval=tuple(approval.signature_sha256 for approval in approvals),
-            did=tuple(did),
-            changes=tuple(_group_events(events)),
-            state=state,
-        )
+        assert self.latest is not None
+        line = _build_line(self.latest, command, events, at=self.now, by=writer(), state=state)
+        return replace(line, reason=reason, did=tuple(did))
+
+
+def _build_line(
+    manifest: Manifest,
+    command: str,
+    events: Iterable[Event],
+    *,
+    at: str,
+    by: tuple[str, str],
+    state: str,
+) -> HistoryLine:
+    last = manifest.plans[-1] if manifest.plans else None
+    is_in_force = last is not None and last.plan_sha256 == manifest.plan_sha256
+    approvals = last.approvals if last is not None and is_in_force else ()
+    return HistoryLine(
+        at=at,
+        user=by[0],
+        host=by[1],
+        command=command,
+        plan=manifest.plan_json_sha256,
+        approval=tuple(approval.signature_sha256 for approval in approvals),
+        changes=tuple(_group_events(events)),
+        state=state,
+    )
+
+
+def first_history(manifest: Manifest, command: str, *, at: str, by: tuple[str, str]) -> bytes:
+    """Return the history of a new folder after the first run.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest after the run.
+    command : str
+        The command name, without its arguments.
+    at : str
+        The time to record (UTC, ISO 8601).
+    by : tuple of str
+        The user and the computer.
+    """
+    events = {event.identity: event for event in list_events(manifest)}
+    state = _compute_events_digest(events)
+    line = _build_line(manifest, command, events.values(), at=at, by=by, state=state)
+    return b"".join(_encode_lines([line], b""))
 
 
 #: This command adds existing files to the manifest and records missing files as lost.
@@ -626,16 +655,19 @@ def _read_last_state(folder: Path) -> object:
 def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
     """Add lines, and write the file in one step, so that a crash cannot truncate a line."""
     data, _ = _read_complete_lines(folder)
+    files.replace(folder / HISTORY_NAME, data + b"".join(_encode_lines(lines, data)), 0o600)
+
+
+def _encode_lines(lines: Iterable[HistoryLine], data: bytes) -> Iterator[bytes]:
+    """Yield lines to add to the complete lines in `data`."""
     before = hashlib.sha256(_find_last_line(data)).hexdigest() if data else ""
-    parts = [data]
     for line in lines:
         document = {**_list_filled_fields(line), "before": before}
         text = json.dumps(document, ensure_ascii=False, default=_list_filled_fields).encode(
             "utf-8", "replace"
         )
         before = hashlib.sha256(text).hexdigest()
-        parts += [text, b"\n"]
-    files.replace(folder / HISTORY_NAME, b"".join(parts), 0o600)
+        yield text + b"\n"
 
 
 def _list_filled_fields(record: object) -> dict[str, object]:

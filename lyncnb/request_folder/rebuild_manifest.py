@@ -18,9 +18,9 @@ from ..base.disk import files
 from ..base.disk.folder_access import find_team
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import PlannedEntry, PlannedKey
+from ..base.request_content import RequestContent
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys
-from ..pki.csr import RequestContent
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle

@@ -32,12 +32,12 @@ from lyncnb.authorities.certificates_on_record import find_exchanged_packages, l
 from lyncnb.authorities.import_requests import receive_requests
 from lyncnb.authorities.returned.returned_files import read_returned
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
 from lyncnb.pki.keys import spki_sha256
+from lyncnb.plan.model import content_of
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests

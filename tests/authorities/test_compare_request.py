@@ -11,7 +11,7 @@ import pytest
 from planned_entry import ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.evaluation.compare_request import compare_request
-from lyncnb.pki.csr import RequestContent
+from lyncnb.base.request_content import RequestContent
 
 AS_PLANNED = RequestContent(
     subject=SUBJECT,

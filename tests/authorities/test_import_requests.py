@@ -32,12 +32,12 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, ReturnedFileError
 from lyncnb.export.executors import Making
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
 from lyncnb.pki.pkcs12 import open_pfx
+from lyncnb.plan.model import content_of
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests

@@ -12,10 +12,11 @@ import pytest
 from folders import planned
 
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export.key_and_csr import FinishedPair, content_of, pair_workers
+from lyncnb.export.key_and_csr import FinishedPair, pair_workers
 from lyncnb.pki import keys, passphrase
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.model import content_of
 
 pytestmark = pytest.mark.slow
 

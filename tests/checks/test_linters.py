@@ -25,8 +25,8 @@ from good_deployment import plan_of_case
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki.csr import build_request
+from lyncnb.plan.model import content_of
 from lyncnb.rules.ca_rules import ca_rules
 
 pytestmark = pytest.mark.tools

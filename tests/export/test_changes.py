@@ -11,13 +11,9 @@ from folders import certificate, issued_record, plan_of
 
 from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.errors import BundleError
-from lyncnb.export.changes import (
-    Wanted,
-    make_order,
-    plan_changes,
-    resolve_renewals,
-)
+from lyncnb.export.changes import plan_changes
 from lyncnb.export.entry_differences import entry_differences
+from lyncnb.export.order import Wanted, make_order, resolve_renewals
 from lyncnb.request_folder.manifest import Manifest
 
 NOW = "2026-11-24T08:00:00Z"

@@ -15,11 +15,12 @@ from lyncnb.base.workers import count_cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
 from lyncnb.export.executors import Exported, Making, Progress, estimate, run
-from lyncnb.export.key_and_csr import content_of, make_pair, open_sealed
+from lyncnb.export.key_and_csr import make_pair, open_sealed
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.hpke import RunKey, seal
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.model import content_of
 
 WORDS = "correct horse battery"
 CIPHER = FolderCipher(WORDS, rounds=1000)

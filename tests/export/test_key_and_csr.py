@@ -10,18 +10,12 @@ from folders import planned
 
 from lyncnb.errors import BundleError
 from lyncnb.export import key_and_csr
-from lyncnb.export.key_and_csr import (
-    FinishedPair,
-    PairStore,
-    content_of,
-    make_pair,
-    make_sealed,
-    open_sealed,
-)
+from lyncnb.export.key_and_csr import FinishedPair, PairStore, make_pair, make_sealed, open_sealed
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.hpke import RunKey, seal
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.plan.model import content_of
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 RUN = RunKey()

@@ -644,11 +644,32 @@ def test_keys_that_others_can_read_are_refused(folder):
     """A key folder or file that other users can read is rejected with the command to run."""
     plan = numbered(1)
     write(plan, folder)
-    (folder / "keys").chmod(0o755)
+    (folder / "keys").chmod(0o750)
     assert "chmod 700" in refused(folder, plan, "keys/: can be opened by other users")
     (folder / "keys").chmod(0o700)
     next((folder / "keys").iterdir()).chmod(0o640)
     assert "chmod 600" in refused(folder, plan, "can be read by other users")
+
+
+def test_an_unpacked_folder_is_closed_to_other_users(folder):
+    """The modes of an unpacked archive are changed with a note, but not by a dry run."""
+    plan = numbered(2)
+    write(plan, folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    with pytest.raises(BundleError, match="needs attention"):
+        write(plan, folder, dry_run=True)
+    told = write(plan, folder)
+    assert told.counts() == {"kept": 2}
+    (note,) = told.notes
+    assert note == (
+        "other users could read keys/ and 2 keys (encrypted), as after unpacking an archive. "
+        "lyncnb changed the permissions, so that only you can (modes 700 and 600)"
+    )
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert (folder / "keys").stat().st_mode & 0o777 == 0o700
+    assert write(plan, folder).notes == ()
 
 
 @pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])

@@ -13,13 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pki.test_asn1 import vector
 
-from lyncnb.pki.certificates import (
-    BadCertificate,
-    convert_to_time,
-    format_name,
-    read_certificate,
-    to_pem,
-)
+from lyncnb.base.times import convert_to_time
+from lyncnb.pki.certificates import BadCertificate, format_name, read_certificate, to_pem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 

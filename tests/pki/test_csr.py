@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.base.request_content import list_content_differences
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export.key_and_csr import content_of
 from lyncnb.pki import csr, keys
-from lyncnb.pki.csr import build_request, list_content_differences, parse_request
+from lyncnb.pki.csr import build_request, parse_request
+from lyncnb.plan.model import content_of
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
 NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")

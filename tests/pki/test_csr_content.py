@@ -10,8 +10,8 @@ from folders import planned
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.export.key_and_csr import content_of
-from lyncnb.pki.csr import RequestContent, list_content_differences
+from lyncnb.base.request_content import RequestContent, list_content_differences
+from lyncnb.plan.model import content_of
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
 SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}

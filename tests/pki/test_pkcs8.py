@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki import keys
-from lyncnb.pki.pkcs8 import ROUNDS, Encryptor, FolderCipher
+from lyncnb.pki.passphrase import ROUNDS
+from lyncnb.pki.pkcs8 import Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
 FEW = 1000  # A small number of iterations is enough for tests, because it changes only the time.

@@ -10,7 +10,7 @@ from good_deployment import EDGE, FE, plan_of
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError, PlanRejected
-from lyncnb.export.changes import make_order
+from lyncnb.export.order import make_order
 from lyncnb.plan.acceptances import find_acceptance, list_accepted_codes
 from lyncnb.plan.options import PlanOptions
 

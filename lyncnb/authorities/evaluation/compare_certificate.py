@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from ...base.dns_name import DnsName, parse_name
 from ...base.pasted_text import BadName, shown
 from ...base.planned_entry import PlannedEntry
-from ...pki.certificates import Certificate, convert_to_time
+from ...base.times import convert_to_time
+from ...pki.certificates import Certificate
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...rules.ca_rules import ca_rules
 from ...rules.findings import Finding

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
-from ...pki.csr import RequestContent
+from ...base.request_content import RequestContent
 from ...pki.keys import weakness
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, findings

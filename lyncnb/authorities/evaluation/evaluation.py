@@ -16,12 +16,11 @@ from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
-from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement, RequestRecord
+from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement
 from ...rules.findings import Finding, format_acceptance
 from ...rules.returned_rules import (
     Difference,
     compute_rules_identity,
-    finding,
     findings,
     may_be_accepted,
     returned_checks,
@@ -206,25 +205,6 @@ def entry_sha256(entry: PlannedEntry) -> str:
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Finding]:
-    """Yield the accepted findings of the certificates on record, each with the reason."""
-    for record in records:
-        judgement = record.issued.judgement if record.issued is not None else None
-        reasons = (
-            {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
-            if judgement
-            else {}
-        )
-        for recorded_finding in judgement.findings if judgement and reasons else ():
-            if recorded_finding.code in reasons and recorded_finding.code in returned_checks():
-                accepted = finding(recorded_finding.code, record.id, recorded_finding.message)
-                # The recorded message already contains the acceptance reason.
-                yield replace(
-                    accepted.accepted_because(reasons[recorded_finding.code]),
-                    message=recorded_finding.message,
-                )
 
 
 def noted(judgement: Judgement | None) -> tuple[Difference, ...]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from ...base.arguments import require
+from ...base.times import convert_to_time
 from ...errors import BundleError
-from ...pki.certificates import Certificate, convert_to_time
+from ...pki.certificates import Certificate
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.files_on_disk import take_survey
 from ...request_folder.unrecorded import find_unrecorded_requests

@@ -12,7 +12,8 @@ from datetime import date, datetime
 
 from ...base.pasted_text import shown
 from ...base.shown.tables import count_of
-from ...pki.certificates import Certificate, convert_to_time, format_name
+from ...base.times import convert_to_time
+from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, finding, findings

@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path as FilePath
 
 from ...base.planned_entry import PlannedEntry
-from ...base.times import format_time
+from ...base.times import convert_to_time, format_time
 from ...errors import ReturnedFileError
-from ...pki.certificates import Certificate, convert_to_time, format_name
+from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import list_accepted_codes
 from ...plan.model import CertificatePlan, planned_entry

@@ -17,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from ...errors import BundleError
 from . import files, folder_access, system_calls
+
+if TYPE_CHECKING:
+    import filelock
 
 LOCK_NAME = "lyncnb.lock"
 #: The earliest versions of lyncnb lock only this file, so newer versions also lock it in folders
@@ -61,6 +63,8 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         If another process still has the lock (the message contains its name), the folder does not
         exist, or :func:`files.check_folder` rejects it.
     """
+    import filelock  # Planning without a folder does not have this library.
+
     folder = Path(folder)
     files.check_folder(folder)
     note, paths = folder / OWNER_NAME, [folder / name for name in _lock_names(folder)]
@@ -121,6 +125,8 @@ def _acquire_lock(
     folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
     """Try to get the kernel locks and write the note; return False if the caller must try again."""
+    from filelock import Timeout
+
     note = folder / OWNER_NAME
     try:
         for guard in guards.values():
@@ -128,7 +134,7 @@ def _acquire_lock(
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
         for path in guards:
             folder_access.hand_over_path(path)
-    except filelock.Timeout:
+    except Timeout:
         _raise_in_use(folder, "wait until the other process ends, then try again")
     except OSError as error:
         raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
