@@ -163,6 +163,25 @@ print(json.dumps(told))
     assert refused["lines"][-1] == "What to do: open this page again"
 
 
+def test_a_request_folder_without_keys_is_made_anywhere():
+    """The content of each request and the rules for the passphrase need no cryptography."""
+    code = """
+import json
+import lyncnb as ln
+from lyncnb.page.request_folder_of import unkeyed_folder
+
+plan = ln.plan_certificates(ln.read_topology(sys.argv[1]), ln.load_rules())
+print(json.dumps(unkeyed_folder(plan, "2026-11-29T08:00:00Z", findings=ln.check_plan(plan))))
+"""
+    folder = json.loads(run(code, str(DATA / "contoso.csv")))
+    plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
+    assert [request["id"] for request in folder["requests"]] == [
+        one.id for one in plan.certificates
+    ]
+    assert "contoso" in folder["passphrase"]["known"]
+    assert folder["derivation"] == {"rounds": 600_000, "salt": 16, "bytes": 32}
+
+
 PACKAGES = (
     *("base", "topology", "rules", "plan", "reports", "checks"),
     *("authorities/trust", "guide", "widgets/editing"),

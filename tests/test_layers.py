@@ -31,7 +31,9 @@ LAYERS = (
     {"reports"},
     {"checks", "authorities"},
     {"export", "deploy", "forecasts", "guide"},
-    {"widgets", "cli"},
+    {"widgets"},
+    {"page"},
+    {"cli"},
     {"__init__", "__main__"},
 )
 

@@ -454,8 +454,8 @@ def _preview_requests(
 ) -> None:
     """Refuse a plan with errors, and show the expected duration, before asking for a passphrase."""
     from ..errors import BundleError
-    from ..export.changes import covering_day, make_order
     from ..export.covers import find_covers
+    from ..export.order import covering_day, make_order
     from ..export.write import write_requests
 
     if not is_terminal(sys.stderr):
@@ -570,7 +570,8 @@ def status_command(
     superseded, retired. A certificate is in use until its successor is recorded as installed
     on all servers (lyncnb deployed).
 
-    Without --rebuild, lyncnb writes nothing and needs no passphrase.
+    Without --rebuild, lyncnb writes nothing and needs no passphrase. It only removes the
+    permissions of other users that a program set when it unpacked the folder.
 
     With NAME (an ID, a server, a pattern, a serial number or a thumbprint), lyncnb shows the
     history of these certificates instead. The history lists each generation with its servers,
@@ -581,6 +582,7 @@ def status_command(
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output
+    from ..request_folder.files_on_disk import close_unpacked
     from ..request_folder.rebuild_manifest import has_secrets, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
@@ -596,6 +598,8 @@ def status_command(
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_secrets(folder) else None
         rebuilt = rebuild_manifest(folder, secret)
+    for changed in close_unpacked(Path(folder)):
+        note(changed)
     status = folder_status(folder, approved_by=approved_by)
     if calendar is not None:
         write_renewals(folder, calendar, force=force)

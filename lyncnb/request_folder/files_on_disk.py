@@ -17,8 +17,9 @@ from pathlib import Path
 
 from ..base.disk import files, folder_access, system_calls
 from ..base.disk.outputs import OWN_FOLDERS
+from ..base.shown.tables import count_of
 from ..errors import BundleError, Problem
-from .manifest import NAME, Manifest
+from .manifest import NAME, Manifest, read_manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
 #: These files are in the same folder as the manifest. ``formats.py`` defines the contents.
@@ -220,6 +221,48 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
         hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
         return (Problem(message="can be read by other users", file=path, hint=hint),)
     return ()
+
+
+def close_unpacked(folder: Path) -> tuple[str, ...]:
+    """Remove the permissions of other users that programs set when they unpack an archive.
+
+    Most programs do not restore permissions. The keys then have the mode 644, and their folders
+    the mode 755. lyncnb does not change any other mode, a team folder, or another user's files,
+    because somebody may have set the permissions on purpose. It changes only files on record.
+
+    Returns
+    -------
+    tuple of str
+        A note about what was changed; empty if nothing was.
+    """
+    if system_calls.WINDOWS or os.path.islink(folder) or folder_access.find_team(folder):
+        return ()
+    inside = [place for name in SECRET if (place := folder / name).is_dir()]
+    inside = [place for place in inside if not place.is_symlink()]
+    opened = {
+        f"{place.name}/{name}"
+        for place in inside
+        for name, mode in _list_files(place).items()
+        if name.endswith(".key") and stat.S_IMODE(mode) == 0o644
+    }
+    try:
+        known = _list_recorded_keys(read_manifest(folder)) if opened else set()
+    except BundleError:
+        return ()  # The command reports why the manifest cannot be read.
+    keys = [path for path in sorted(opened & known) if folder_access.close_file(folder / path)]
+    closed = [f"{place.name}/" for place in inside if folder_access.close_folder(place)]
+    if not closed and not keys:
+        return ()
+    what = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
+    note = (
+        f"other users could read {' and '.join(what)}, as after unpacking an archive. lyncnb "
+        "changed the permissions, so that only you can (modes 700 and 600)"
+    )
+    return (note,)
+
+
+def _list_recorded_keys(manifest: Manifest) -> set[str]:
+    return {part.files.key for record in manifest.requests for part in record.generations}
 
 
 def key_sha256(data: bytes) -> str:

@@ -11,6 +11,7 @@ from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError
 from lyncnb.pki import csr
 from lyncnb.request_folder.files_on_disk import (
+    close_unpacked,
     csr_sha256,
     find_file_problems,
     find_record_problems,
@@ -77,6 +78,50 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
         take_survey(tmp_path / "r")
 
 
+@pytest.mark.parametrize(
+    ("of_folder", "of_key", "expected"),
+    [
+        (0o755, 0o644, (0o700, 0o600)),
+        (0o700, 0o644, (0o700, 0o600)),
+        (0o755, 0o600, (0o700, 0o600)),
+        (0o750, 0o640, (0o750, 0o640)),
+        (0o775, 0o664, (0o775, 0o664)),
+        (0o711, 0o604, (0o711, 0o604)),
+    ],
+)
+def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, of_key, expected):
+    """Other modes may be set on purpose, so lyncnb reports them and does not change them."""
+    write(numbered(1), tmp_path / "r")
+    keys = tmp_path / "r" / "keys"
+    (key,) = keys.iterdir()
+    key.chmod(of_key)
+    keys.chmod(of_folder)
+    told = close_unpacked(tmp_path / "r")
+    modes = keys.stat().st_mode & 0o777, key.stat().st_mode & 0o777
+    assert modes == expected
+    assert bool(told) == ((of_folder, of_key) != modes)
+
+
+def test_a_link_to_a_key_is_not_closed(tmp_path):
+    """A symbolic link and a second name of a file keep their modes, and so does a team folder."""
+    folder = tmp_path / "r"
+    write(numbered(2), folder)
+    first, second = sorted((folder / "keys").iterdir())
+    os.link(first, tmp_path / "another name")
+    first.chmod(0o644)
+    second.rename(tmp_path / "elsewhere")
+    second.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o644)
+    assert close_unpacked(folder) == ()
+    folder.chmod(0o2770)
+    (folder / "keys").chmod(0o755)
+    assert close_unpacked(folder) == ()
+    os.symlink(folder, tmp_path / "link")
+    folder.chmod(0o700)
+    assert close_unpacked(tmp_path / "link") == ()
+    assert [path.stat().st_mode & 0o777 for path in (first, second)] == [0o644, 0o644]
+
+
 def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
     """On Windows, the mode of a key file shows only the read-only attribute, so no mode is
     rejected.
@@ -88,3 +133,4 @@ def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
     survey = take_survey(tmp_path / "r")
     assert survey.problems == ()
     assert find_record_problems(survey, manifest.requests[0]) == ()
+    assert close_unpacked(tmp_path / "r") == ()

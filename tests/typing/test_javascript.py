@@ -31,6 +31,12 @@ def test_tsc_is_content(tmp_path):
         include = [str(place / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (place / "tsconfig.json").write_text(json.dumps(configuration))
+    place = tmp_path / "keys"
+    place.mkdir()
+    include = [str(REPOSITORY / "lyncnb" / "page" / "keys.js")]
+    (place / "tsconfig.json").write_text(
+        json.dumps({"extends": str(CONFIGURATION), "include": include})
+    )
     # A build reads the shared files once, and continues after a panel with a mistake.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

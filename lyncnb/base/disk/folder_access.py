@@ -217,6 +217,41 @@ def give_to_team(folder: Path, group: str) -> None:
         )
 
 
+def close_folder(path: Path) -> bool:
+    """Remove the permissions of other users from a folder with the mode 755.
+
+    Returns
+    -------
+    bool
+        Whether the mode was changed. It is not changed if the path is a link, has another mode, or
+        belongs to another user, or if the disk does not store modes.
+    """
+    return _close_to_others(path, _FOLDER, stat.S_IFDIR | 0o755, 0o700)
+
+
+def close_file(path: Path) -> bool:
+    """Remove the permissions of other users from a file with the mode 644; as `close_folder`."""
+    return _close_to_others(path, _FILE, stat.S_IFREG | 0o644, 0o600)
+
+
+def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
+    try:
+        descriptor = system_calls.open(path, flags)
+    except (OSError, ValueError):
+        return False
+    try:
+        status = os.fstat(descriptor)
+        # A file with a second name may also belong to another folder.
+        is_own = status.st_uid == os.geteuid() and (flags == _FOLDER or status.st_nlink == 1)
+        if not is_own or status.st_mode != opened:
+            return False
+        with suppress(OSError):  # Some disks reject the change, and others ignore it.
+            system_calls.fchmod(descriptor, closed)
+        return stat.S_IMODE(os.fstat(descriptor).st_mode) == closed
+    finally:
+        system_calls.close(descriptor)
+
+
 def group_number(group: str) -> int:
     """Return the number of a group from its name, or from its number as text.
 

@@ -1,0 +1,181 @@
+"""The files of a new request folder, without the keys, for a page that makes the keys itself.
+
+The page makes keys and CSRs in the browser (``keys.js``). This module has no passphrase and no key:
+it returns what the page requests, and writes the other files from the hashes in the CSRs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..authorities.summary_files import list_summary_files, record_summary_files
+from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
+from ..base.request_content import RequestContent, check_content
+from ..export.changes import plan_changes, record_plan, record_written, refuse_late
+from ..export.order import Order, make_order
+from ..pki.passphrase import DERIVED_BYTES, NEW_RULES, ROUNDS, SALT_BYTES
+from ..plan.known_words import known_words
+from ..plan.model import CertificatePlan, content_of
+from ..reports.summary.from_plan import numbering_order, summarise
+from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME
+from ..request_folder.history import HISTORY_NAME, first_history
+from ..request_folder.manifest import NAME, Manifest, encode_manifest
+from ..request_folder.plan_file import PLAN_NAME
+from ..request_folder.request_record import BindingKey, RequestRecord
+from ..rules.findings import Finding
+
+# A browser does not know the user's name, and the page has no computer name.
+_WRITER = ("somebody", "planner page")
+# The page replaces these values. They have the form of a hash and of a salt.
+_UNKNOWN = "0" * 64
+_BINDING_KEY = BindingKey(
+    salt="00" * SALT_BYTES, rounds=ROUNDS, hash="sha256", length=DERIVED_BYTES
+)
+
+
+def unkeyed_folder(
+    plan: CertificatePlan,
+    now: str,
+    *,
+    findings: Sequence[Finding],
+    accept: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return what the page needs to make the keys and CSRs of a new request folder.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    now : str
+        The time to record, UTC, ISO 8601 with seconds.
+    findings : sequence of Finding
+        The findings of the plan.
+    accept : mapping of str to str, optional
+        Codes of error findings to accept, with the reason for each.
+
+    Returns
+    -------
+    dict
+        JSON values: the content of each request in ``requests``, and the rules for the passphrase.
+
+    Raises
+    ------
+    PlanRejected
+        If the plan has errors that are not accepted.
+    PlanError, OptionsError
+        As :func:`lyncnb.export.order.make_order`, or if a request cannot be created.
+    """
+    order = _make_order(plan, now, findings, accept)
+    manifest = _announce(order, order.plan_file(b""))
+    for request in order.wanted:
+        check_content(content_of(request.certificate))
+    wanted = {request.id: request.certificate for request in order.wanted}
+    return {
+        "requests": [
+            _describe_content(record, content_of(wanted[record.id]))
+            for record in manifest.requests
+            if record.is_to_write
+        ],
+        "passphrase": {**NEW_RULES, "known": list(known_words(plan))},
+        "derivation": {"rounds": ROUNDS, "salt": SALT_BYTES, "bytes": DERIVED_BYTES},
+    }
+
+
+def keyed_folder(
+    plan: CertificatePlan,
+    now: str,
+    written: Mapping[str, Mapping[str, str]],
+    *,
+    findings: Sequence[Finding],
+    accept: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the files of a new request folder, apart from CSRs and keys.
+
+    The manifest has placeholders for what depends on the passphrase: ``key_sha256`` and ``binding``
+    of each request, and the salt of ``binding_key``.
+
+    Parameters
+    ----------
+    plan, now, findings, accept
+        As for :func:`unkeyed_folder`.
+    written : Mapping
+        ``csr_sha256`` and ``spki_sha256`` of each request, by id.
+
+    Returns
+    -------
+    dict of str to str
+        The base64 of each file, by its path in the folder.
+
+    Raises
+    ------
+    PlanRejected, PlanError, OptionsError
+        As for :func:`unkeyed_folder`.
+    """
+    order = _make_order(plan, now, findings, accept)
+    plan_file = order.plan_file(b"")
+    hashes = {
+        name: {
+            "csr_sha256": of["csr_sha256"],
+            "spki_sha256": of["spki_sha256"],
+            "key_sha256": _UNKNOWN,
+            "binding": _UNKNOWN,
+        }
+        for name, of in written.items()
+    }
+    manifest = record_written(_announce(order, plan_file), hashes, now=now)
+    if hashes:
+        manifest = replace(manifest, binding_key=_BINDING_KEY)
+    summary = summarise(order.plan, order.told_for(plan_file), pictures=True)
+    tables = dict(list_summary_files(manifest, summary))
+    manifest = record_summary_files(
+        manifest, {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
+    )
+    files = {
+        IGNORE_NAME: IGNORE_ALL,
+        NAME: encode_manifest(manifest),
+        PLAN_NAME: plan_file,
+        HISTORY_NAME: first_history(manifest, "request", at=now, by=_WRITER),
+        **tables,
+    }
+    return {name: base64.b64encode(data).decode("ascii") for name, data in files.items()}
+
+
+def _make_order(
+    plan: CertificatePlan,
+    now: str,
+    findings: Sequence[Finding],
+    accept: Mapping[str, str] | None,
+) -> Order:
+    return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now=now)
+
+
+def _announce(order: Order, plan_file: bytes) -> Manifest:
+    """Return the manifest of a new folder before the first key."""
+    empty = Manifest()
+    announced, _ = plan_changes(empty, order.wanted, now=order.now, on=order.covered_on)
+    refuse_late(order, empty, announced)
+    recorded = record_plan(announced, empty, order, plan_file, is_present=False)
+    return recorded.numbered(numbering_order(order.plan))
+
+
+def _describe_content(record: RequestRecord, content: RequestContent) -> dict[str, Any]:
+    """Return the content of a request with object identifiers instead of names."""
+    return {
+        "id": record.id,
+        "generation": record.generation,
+        "csr": record.files.csr,
+        "key": record.files.key,
+        "subject": [[SUBJECT_OIDS[short], value] for short, value in content.subject],
+        "names": list(content.names),
+        "extended_key_usage": [
+            EXTENDED_KEY_USAGES.get(name, name) for name in content.extended_key_usage
+        ],
+        "key_usage": list(content.key_usage),
+        "key_algorithm": content.key_algorithm,
+        "key_bits": content.key_bits,
+        "hash": content.hash,
+    }

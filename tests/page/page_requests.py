@@ -1,0 +1,110 @@
+"""Make request folders with the page's JavaScript, in Node.js, for tests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folders import PASSPHRASE, TODAY
+from places import REPOSITORY
+
+from lyncnb.page.request_folder_of import keyed_folder, unkeyed_folder
+from lyncnb.plan.model import CertificatePlan
+
+NOW = f"{TODAY}T00:00:00Z"
+SCRIPT = REPOSITORY / "lyncnb" / "page" / "keys.js"
+_DRIVER = Path(__file__).with_name("make_request_zip.js")
+_ZXCVBN = "zxcvbn@4.4.2"
+_ZXCVBN_SHA512 = (
+    "Bq0B+ixT/DMyG8kgX2xWcI5jUvCwqrMxSFam7m0lAf78nf04hv6lNCsyLYdyYTrCVMqNDY/206K7eExYCeSyUQ=="
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """An archive from the page, and every message that the page sent before it was complete."""
+
+    archive: bytes
+    messages: tuple[dict[str, Any], ...]
+
+    def unpack(self, place: Path) -> Path:
+        """Unpack the archive with the modes in it, and return the request folder."""
+        (place / "requests.zip").write_bytes(self.archive)
+        command = ["unzip", "-q", place / "requests.zip", "-d", place]
+        subprocess.run(command, check=True)
+        return place / "requests"
+
+
+class RefusedByPage(Exception):
+    """The page shows an error instead of an archive."""
+
+
+def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
+    """Make the archive of a plan as the page does."""
+    arguments = {"findings": (), **arguments}
+    with tempfile.TemporaryDirectory() as place:
+        archive = Path(place) / "requests.zip"
+        page = _Page(
+            contents=unkeyed_folder(plan, NOW, **arguments),
+            passphrase=passphrase,
+            archive=str(archive),
+        )
+        messages = []
+        for message in page:
+            messages.append(message)
+            if "hashes" in message:
+                page.send(keyed_folder(plan, NOW, message["hashes"], **arguments))
+        if "error" in messages[-1]:
+            raise RefusedByPage(messages[-1]["error"])
+        return Made(archive.read_bytes(), tuple(messages))
+
+
+def find_problems(plan: CertificatePlan, passphrases: Sequence[str]) -> list[str]:
+    """Return what is wrong with each passphrase, according to the page."""
+    contents = unkeyed_folder(plan, NOW, findings=())
+    (message,) = _Page(contents=contents, passphrases=list(passphrases))
+    return message["problems"]
+
+
+class _Page:
+    """A process of Node.js that runs the page's script."""
+
+    def __init__(self, **task: Any):
+        self._process = subprocess.Popen(
+            ["node", _DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.send({"script": str(SCRIPT), "zxcvbn": str(zxcvbn()), **task})
+
+    def send(self, message: object) -> None:
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+
+    def __iter__(self):
+        with self._process:
+            for line in self._process.stdout:
+                yield json.loads(line)
+        assert self._process.returncode == 0
+
+
+@cache
+def zxcvbn() -> Path:
+    """Return the JavaScript of zxcvbn from npm, or skip the test where npm has no registry."""
+    place = Path(tempfile.mkdtemp())
+    command = ["npm", "pack", _ZXCVBN, "--silent", "--pack-destination", place]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        pytest.skip(f"npm cannot get {_ZXCVBN}: {ended.stderr.strip()[:200]}")
+    (packed,) = place.iterdir()
+    data = packed.read_bytes()
+    assert base64.b64encode(hashlib.sha512(data).digest()).decode() == _ZXCVBN_SHA512
+    subprocess.run(["tar", "xzf", packed, "-C", place], check=True)
+    return place / "package" / "dist" / "zxcvbn.js"

@@ -1,0 +1,359 @@
+"""The page's JavaScript makes the same requests, keys and folder as the command.
+
+``keys.js`` runs in Node.js, which has the same WebCrypto as a browser. OpenSSL, the cryptography
+library, and the commands of lyncnb check the result.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cas.python_ca import PythonCa, pem
+from folders import P256, PASSPHRASE, TODAY, answer_all, make_plan, plan_of, planned, write
+from page.page_requests import NOW, RefusedByPage, find_problems, make
+from places import DATA
+from random_plans import random_plan
+from shell_kit import make_shell
+
+import lyncnb as ln
+from lyncnb.authorities.status import folder_status
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.errors import BundleError, PassphraseError, PlanError, PlanRejected
+from lyncnb.page.request_folder_of import unkeyed_folder
+from lyncnb.pki.csr import build_request, parse_request
+from lyncnb.pki.passphrase import check_new_passphrase
+from lyncnb.pki.pkcs8 import FolderCipher, read_derivation
+from lyncnb.plan.known_words import known_words
+from lyncnb.plan.model import CertificatePlan, content_of
+from lyncnb.plan.options import PlanOptions
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
+
+pytestmark = [pytest.mark.tools, pytest.mark.filterwarnings("error")]
+
+shell = pytest.fixture(make_shell)
+
+#: How many random plans are tried. CI tries a few.
+PLANS = int(os.environ.get("LYNCNB_PAGE_PLANS", "3"))
+
+# Every kind of key and hash, every field of a subject, and characters of several alphabets.
+KINDS = plan_of(
+    planned("a.contoso.com", *(f"n{number}.contoso.com" for number in range(40)), bits=2048),
+    planned("b.contoso.com", "*.contoso.com", bits=4096, hash="sha512", country="TW"),
+    planned("c.contoso.com", bits=3072, hash="sha384", usages=("serverAuth", "clientAuth")),
+    planned("d.contoso.com", algorithm="ECDSA", bits=256, organization="Contoso, Ltd \"+\" 株式会社"),
+    planned("e.contoso.com", algorithm="ECDSA", bits=384, hash="sha384", locality="Zürich"),
+    planned("f.contoso.com", algorithm="ECDSA", bits=521, hash="sha512", state="Ελλάδα"),
+    planned(
+        *("g.contoso.com", "xn--55q8nz3c.contoso.com"),
+        algorithm="ECDSA",
+        organization="O" * 64,
+        organizational_unit="臺北",
+        locality="L" * 128,
+        state="S" * 128,
+        country="DE",
+    ),
+)  # fmt: skip
+
+
+# What an AES-256-CBC encryption has before its IV: the identifier, and the head of 16 bytes.
+AES_HEAD = bytes.fromhex("060960864801650304012a 0410")
+# The default keys of a plan.
+RSA = {"key": KeyParameters()}
+# ECDSA keys are quickly made, but the OAuth certificate needs an RSA key.
+ACCEPT = {"oauth-key-too-small": "a test"}
+
+
+def sample(name: str, **options: object) -> CertificatePlan:
+    """Return the plan of a table of the samples, with keys that are quickly made."""
+    return make_plan(DATA / name, **options)
+
+
+def check_requests(folder: Path, plan: CertificatePlan) -> None:
+    """Compare each request with the one that lyncnb builds from the same key, and ask OpenSSL."""
+    manifest = read_manifest(folder)
+    cipher = FolderCipher(PASSPHRASE)
+    salts, vectors = set(), set()
+    for certificate in plan.certificates:
+        record = manifest.by_id[certificate.id]
+        request, sealed = ((folder / path).read_bytes() for path in record.files)
+        key = cipher.decrypt(sealed, name=record.files.key)
+        made = parse_request(request)
+        expected = build_request(content_of(certificate), key)
+        assert made.signature_verifies()
+        if certificate.key.algorithm == "RSA":
+            assert request == expected.pem
+        else:
+            assert made._parsed.tbs_certrequest_bytes == expected._parsed.tbs_certrequest_bytes
+        assert (record.csr_sha256, record.spki_sha256) == (made.csr_sha256, made.spki_sha256)
+        salts.add(read_derivation(sealed, name=record.files.key))
+        der = base64.b64decode(b"".join(sealed.splitlines()[1:-1]))
+        vectors.add(der.partition(AES_HEAD)[2][:16])
+        command = ["openssl", "req", "-verify", "-noout", "-in", folder / record.files.csr]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+        command = ["openssl", "pkey", "-check", "-noout", "-passin", "stdin"]
+        command += ["-in", folder / record.files.key]
+        told = subprocess.run(command, capture_output=True, check=False, input=PASSPHRASE.encode())
+        assert (told.returncode, told.stdout) == (0, b"Key is valid\n")
+    ((_, rounds, hash_, length),) = salts  # One derivation for the run, and an IV for each key.
+    assert (rounds, hash_, length) == (600_000, "sha256", 32)
+    assert len(vectors) == len(plan.certificates)
+
+
+@pytest.mark.parametrize("name", ["kinds", "contoso.csv", "contoso-zh-TW.csv"])
+def test_requests_are_those_of_python(tmp_path, name):
+    """A request has the same bytes as the one that Python builds from the same key.
+
+    ECDSA signatures are random, so only what is signed is the same.
+    """
+    plan = KINDS if name == "kinds" else sample(name, **RSA if name == "contoso.csv" else {})
+    folder = make(plan).unpack(tmp_path)
+    check_requests(folder, plan)
+    assert folder_status(folder, today=TODAY).problems == ()
+
+
+def test_the_folder_is_that_of_the_command(tmp_path):
+    """Every file apart from keys, CSRs, and the writer's name is the same as the command's."""
+    plan = sample("contoso.csv")
+    findings = ln.check_plan(plan, on=TODAY)
+    folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
+    expected = write(plan, tmp_path / "expected", findings=findings, accept=ACCEPT).folder
+    names = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    others = {path.relative_to(expected) for path in expected.rglob("*") if path.is_file()}
+    assert others - names == {Path("lyncnb.lock")}
+    assert names <= others
+    for name in ("plan.json", ".gitignore"):
+        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+    assert _without_hashes(read_manifest(folder)) == _without_hashes(read_manifest(expected))
+    lines = [json.loads((place / "history.jsonl").read_text()) for place in (folder, expected)]
+    assert lines[0].keys() == lines[1].keys()
+    assert (lines[0]["user"], lines[0]["host"]) == ("somebody", "planner page")
+    for key in ("at", "command", "plan"):
+        assert lines[0][key] == lines[1][key]
+    hashes = re.compile(r"[0-9a-f]{64}|[0-9A-Fa-f:]{95}")
+    summaries = [(place / "summary.md").read_text() for place in (folder, expected)]
+    assert len({hashes.sub("", text) for text in summaries}) == 1
+
+
+def _without_hashes(manifest: Manifest) -> Manifest:
+    names = ("csr_sha256", "spki_sha256", "key_sha256", "binding")
+    return replace(
+        manifest,
+        summary=dict.fromkeys(manifest.summary),
+        binding_key=replace(manifest.binding_key, salt=""),
+        requests=tuple(replace(one, **dict.fromkeys(names, "")) for one in manifest.requests),
+    )
+
+
+def test_the_next_run_keeps_every_request_and_changes_nothing(tmp_path):
+    """The command with the same plan and passphrase finds everything in place."""
+    plan = sample("contoso.csv")
+    findings = ln.check_plan(plan, on=TODAY)
+    folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    bundle = write(plan, folder, findings=findings, accept=ACCEPT)
+    assert bundle.counts() == {"kept": len(plan.certificates)}
+    assert bundle.is_quiet
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_another_passphrase_opens_nothing(tmp_path):
+    """The command refuses another passphrase before it changes anything."""
+    plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
+    folder = make(plan).unpack(tmp_path)
+    with pytest.raises(PassphraseError, match="does not match this key"):
+        write(plan, folder, passphrase="another long passphrase")
+
+
+def test_a_key_is_bound_to_its_request(tmp_path):
+    """The command notices two exchanged requests, although their hashes were exchanged too."""
+    plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
+    folder = make(plan).unpack(tmp_path)
+    manifest = read_manifest(folder)
+    first, second = manifest.requests
+    for path, other in zip(first.files, second.files, strict=True):
+        data = (folder / path).read_bytes()
+        (folder / path).write_bytes((folder / other).read_bytes())
+        (folder / other).write_bytes(data)
+    names = ("csr_sha256", "spki_sha256", "key_sha256")
+    exchanged = [
+        replace(one, **{name: getattr(other, name) for name in names})
+        for one, other in ((first, second), (second, first))
+    ]
+    save_manifest(folder, manifest.with_records(exchanged))
+    with pytest.raises(BundleError) as refused:
+        write(plan, folder)
+    told = [problem.message for problem in refused.value.problems]
+    assert told.count("differs from the record that lyncnb wrote for this key") == 2
+
+
+def test_nothing_secret_leaves_the_page(tmp_path):
+    """The worker gets two hashes for each request, and no passphrase or key."""
+    made = make(plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc")))
+    kinds = [tuple(message) for message in made.messages]
+    assert kinds == [("done", "total")] * 3 + [("hashes",), ("size",)]
+    hashes = made.messages[-2]["hashes"]
+    for of in hashes.values():
+        assert of.keys() == {"csr_sha256", "spki_sha256"}
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in of.values())
+    manifest = read_manifest(made.unpack(tmp_path))
+    assert {
+        record.id: {"csr_sha256": record.csr_sha256, "spki_sha256": record.spki_sha256}
+        for record in manifest.requests
+    } == hashes
+
+
+def test_an_archive_is_plain_and_closed():
+    """Entries have a fixed order, no compression, and modes for one user only."""
+    plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
+    archive = zipfile.ZipFile(io.BytesIO(make(plan).archive))
+    assert archive.testzip() is None
+    entries = archive.infolist()
+    assert {entry.external_attr >> 16 for entry in entries} == {0o40700, 0o100600}
+    assert all(entry.is_dir() == (entry.external_attr >> 16 == 0o40700) for entry in entries)
+    assert {(entry.compress_type, entry.date_time) for entry in entries} == {
+        (zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0))
+    }
+    ids = [certificate.id for certificate in plan.certificates]
+    assert [entry.filename.removeprefix("requests/") for entry in entries] == [
+        *("", ".gitignore", "manifest.json", "plan.json", "history.jsonl"),
+        *(f"summary.{ending}" for ending in ("csv", "xlsx", "html", "md")),
+        *("csr/", *(f"csr/{name}.csr" for name in ids)),
+        *("keys/", *(f"keys/{name}.key" for name in ids)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def archive() -> bytes:
+    """Return the archive of a small plan."""
+    return make(ln.plan_certificates(_small(), ln.load_rules()), findings=()).archive
+
+
+def _small() -> ln.Topology:
+    return ln.read_topology(SMALL)
+
+
+SMALL = b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediation,contoso.com\n"
+
+
+@pytest.mark.parametrize("command", ["status", "request"])
+@pytest.mark.parametrize("program", ["unzip", "zipfile", "umask"])
+def test_commands_take_an_unpacked_folder(shell, archive, program, command):
+    """Both commands take the folder at once, and tighten the modes of most programs with a note."""
+    (shell.folder / "requests.zip").write_bytes(archive)
+    if program == "unzip":
+        subprocess.run(["unzip", "-q", "requests.zip"], check=True, cwd=shell.folder)
+    else:
+        with zipfile.ZipFile(shell.folder / "requests.zip") as packed:
+            packed.extractall(shell.folder)
+    folder = shell.folder / "requests"
+    if program == "umask":
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    table = shell.write("small.csv", SMALL.decode())
+    secret = shell.write("passphrase.txt", PASSPHRASE)
+    arguments = {
+        "status": ("status", "requests"),
+        "request": ("request", table, "requests", "--passphrase-file", secret),
+    }[command]
+    ended = shell(*arguments)
+    assert ended.status == 0, ended.err
+    if command == "request":
+        assert "1 kept" in ended.out
+    told = "lyncnb changed the permissions, so that only you can (modes 700 and 600)"
+    words = " ".join((ended.out + ended.err).split())
+    assert words.count(told) == (program != "unzip")
+    assert (folder / "keys").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()} == {0o600}
+    assert told not in " ".join((shell(*arguments).err).split())
+
+
+def test_a_pfx_is_made_of_the_page_s_key(tmp_path):
+    """A key from the page is packaged with the certificate that a CA issued for its request."""
+    plan = plan_of(planned("a.contoso.com"), planned("b.contoso.com", algorithm="ECDSA"))
+    folder = make(plan).unpack(tmp_path)
+    ca = PythonCa()
+    answers = answer_all(open_requests(folder), ca)
+    back = tmp_path / "answers"
+    back.mkdir()
+    (back / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    assert ln.receive(folder, back, today=TODAY).exit_status == 0
+    issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
+    packages = ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+    assert len(list((folder / "pfx").glob("*.pfx"))) == 2, packages
+
+
+@pytest.mark.parametrize("seed", range(PLANS))
+def test_random_plans(tmp_path, seed):
+    """Random plans with random options give the requests that Python builds."""
+    chance = random.Random(seed)
+    plan = random_plan(chance)
+    key = chance.choice([P256, KeyParameters(algorithm="ECDSA", bits=384), KeyParameters()])
+    certificates = tuple(one._replace(key=key) for one in plan.certificates)
+    nameless = [one for one in certificates if not one.subject.common_name]
+    if nameless:
+        with pytest.raises(PlanError, match="the request has no common name"):
+            make(replace(plan, certificates=certificates))
+    certificates = tuple(one for one in certificates if one not in nameless)
+    plan = replace(plan, certificates=certificates)
+    folder = make(plan).unpack(tmp_path)
+    check_requests(folder, plan)
+    assert write(plan, folder).counts() == {"kept": len(certificates)}
+
+
+PIECES = (
+    *("contoso", "fe01", "Passw0rd", "qwertyuiop", "correct", "unicorn", "magnet", "dwarf", "2026"),
+    *("!", "-", " ", "1", "aaaa", "ß", "臺北", "Contoso.com", "lync", "😀", "Zürich", "abcdefgh"),
+)
+
+
+def test_passphrases_are_judged_alike():
+    """The page and Python refuse the same passphrases, for the same reason."""
+    plan = sample("contoso.csv")
+    chance = random.Random(1)
+    tried = ["", "short", "a" * 12, "x" * 1001, "no\ttab in this", "a\u0085b" * 6]
+    tried += ["".join(chance.choices(PIECES, k=chance.randint(2, 6))) for _ in range(300)]
+    tried += ["".join(chance.choices("abcdefghijklmnop0123456789", k=12)) for _ in range(20)]
+    told = find_problems(plan, tried)
+    expected = [_find_problem(text, known_words(plan)) for text in tried]
+    # The two versions of zxcvbn write the same sentences with other punctuation.
+    plain = [[re.sub('[."]', "", text) for text in texts] for texts in (told, expected)]
+    assert list(zip(tried, plain[0], strict=True)) == list(zip(tried, plain[1], strict=True))
+    assert 50 < told.count("") < 250
+
+
+def _find_problem(text: str, known: tuple[str, ...]) -> str:
+    try:
+        check_new_passphrase(text, source="it", known=known)
+    except PassphraseError as error:
+        return error.message.removeprefix("it ")
+    return ""
+
+
+def test_a_weak_passphrase_makes_no_key():
+    """The page refuses a weak passphrase, and the message does not contain the passphrase."""
+    plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
+    with pytest.raises(RefusedByPage, match="^the passphrase is too easy to guess") as refused:
+        make(plan, passphrase="contosocontoso")
+    assert "contosocontoso" not in str(refused.value)
+
+
+def test_a_plan_with_errors_makes_no_request():
+    """A plan with an error that is not accepted is refused before the passphrase."""
+    plan = ln.plan_certificates(_small(), ln.load_rules(), options=PlanOptions(wildcard=True))
+    (finding, *_) = ln.check_plan(plan, on=TODAY)
+    errors = [replace(finding, severity="error")]
+    with pytest.raises(PlanRejected):
+        unkeyed_folder(plan, NOW, findings=errors)
+    accepted = unkeyed_folder(plan, NOW, findings=errors, accept={finding.code: "a test"})
+    assert len(accepted["requests"]) == len(plan.certificates)
