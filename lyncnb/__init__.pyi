@@ -35,7 +35,6 @@ from .errors import PlanRejected as PlanRejected
 from .errors import ReturnedFileError as ReturnedFileError
 from .errors import TopologyError as TopologyError
 from .export.approve_plan import approve_plan as approve_plan
-from .export.approve_plan import check_approval as check_approval
 from .export.renew import renew as renew
 from .export.requests_elsewhere import request_elsewhere as request_elsewhere
 from .export.write import write_requests as write_requests
@@ -55,6 +54,7 @@ from .plan.plan_json import plan_document as plan_document
 from .plan.planner import plan_certificates as plan_certificates
 from .plan.scenarios import Scenario as Scenario
 from .plan.scenarios import open_scenario as open_scenario
+from .probes.probe import probe as probe
 from .reports.compare import PlanDifference as PlanDifference
 from .reports.compare import compare_plans as compare_plans
 from .reports.figures import figure as figure

@@ -30,7 +30,7 @@ LAYERS = (
     {"plan", "request_folder", "jupyter"},
     {"reports"},
     {"checks", "authorities"},
-    {"export", "deploy", "forecasts", "guide"},
+    {"export", "deploy", "forecasts", "guide", "probes"},
     {"widgets"},
     {"page"},
     {"cli"},
@@ -72,7 +72,8 @@ TOUCHES = {
     "zxcvbn": {"pki.passphrase_strength"},
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers", "base.shown.browser_print", "pki.ssh_signatures"},
-    # No file uses the network, except the client of a cluster when its address is configured.
+    # No file uses the network, except the client of a cluster when its address is configured, and
+    # the one that reads certificates from the planned servers when a user asks for it.
     "distributed": {"export.cluster_client"},
     "aiohttp": set(),
     "ftplib": set(),
@@ -80,8 +81,8 @@ TOUCHES = {
     "httpx": set(),
     "requests": set(),
     "smtplib": set(),
-    "socket": set(),
-    "ssl": set(),
+    "socket": {"probes.fetch"},
+    "ssl": {"probes.fetch"},
     "urllib.request": set(),
     "urllib3": set(),
 }
@@ -98,6 +99,7 @@ CALLS = {
         "authorities",
         "deploy.purge_keys",
         "deploy.steps",
+        "probes.probe",
         "widgets.editing.unsaved",
     },
     "today": set(),

@@ -48,6 +48,8 @@ from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.jupyter.shared_page import render_notebook
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.scenarios import Scenarios
+from lyncnb.probes.result import PROBE_FILE, Probe, probe_report
+from lyncnb.probes.targets import list_targets
 from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
 from lyncnb.reports.figures import KINDS
 from lyncnb.reports.find_causes import find_causes
@@ -111,6 +113,14 @@ class Deployment:
     def trust(self) -> ln.TrustPlan:
         """Return the trust plan: the roots that each server needs."""
         return ln.trust(self.plan)
+
+    @cached_property
+    def probe(self) -> Probe:
+        """Ask a closed port for each server."""
+        hosts = self.new().with_suffix(".txt")
+        ports = {one.server: one.port for one in list_targets(self.plan).ports if one.server}
+        hosts.write_text("".join(f"{name} {port} 127.0.0.1:1\n" for name, port in ports.items()))
+        return ln.probe(self.plan, hosts=hosts)
 
     @cached_property
     def forecast(self) -> ln.Forecast:
@@ -262,6 +272,11 @@ OF_PLANS: dict[str, Writer] = {
         "authorities.trust.trust_report.trust_report",
         TRUST_FILE.is_ours,
         lambda w, suffix: lambda plan=w.trust: write_report(trust_report(plan), suffix),
+    ),
+    **each(
+        "probes.result.probe_report",
+        PROBE_FILE.is_ours,
+        lambda w, suffix: lambda found=w.probe: write_report(probe_report(found), suffix),
     ),
     **each(
         "forecasts.forecast_files.forecast_report",

@@ -44,6 +44,7 @@ from lyncnb.base.shown.terminal_text import report_lines
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
+from lyncnb.probes.result import PROBE_FILE, Probe, ProbeLine, probe_report
 from lyncnb.reports.compare import compare_plans
 from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
 from lyncnb.reports.summary.columns import CSV, columns_of
@@ -101,6 +102,22 @@ def as_is() -> AsIs:
     )  # fmt: skip
 
 
+def probe() -> Probe:
+    """Compare one shown certificate, a closed port and an invisible certificate with the plan."""
+    found = as_is()
+    facts = {"place": "a.contoso.com:5061", "address": "192.0.2.1:5061", "owner": "a.contoso.com"}
+    shown = found.planned[0].certificate
+    return Probe(
+        product="lync2013", source="contoso.csv", plan_sha256=plan().sha256, zone="inside",
+        made_at="2026-11-24T08:00:00Z", as_is=found, notes=("1 of 2 members seen",),
+        seen=(
+            ProbeLine(result="different", id="a", certificate=shown, remarks=("old",), **facts),
+            ProbeLine(result="refused", remarks=("closed",), condition="if it runs", **facts),
+            ProbeLine(result="cannot be seen", id="b", owner="the deployment"),
+        ),
+    )  # fmt: skip
+
+
 #: The functions that create each report of the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: trust_report(ln.trust(plan())),
@@ -108,6 +125,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "forecasts": lambda: forecasts_report(ln.compare_forecasts(forecast(), forecast("2029-06-05"))),
     "comparison": lambda: comparison_report(comparison()),
     "as is": lambda: as_is_report(as_is()),
+    "probe": lambda: probe_report(probe()),
     "kept answer": lambda: as_is_report(as_is(), AS_IS_FILE),
 }
 
@@ -124,6 +142,7 @@ KINDS = {
     "forecasts": FORECASTS_FILE,
     "comparison": COMPARISON_FILE,
     "as is": AS_IS_TABLE,
+    "probe": PROBE_FILE,
     "kept answer": AS_IS_FILE,
 }
 CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ours]

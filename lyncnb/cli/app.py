@@ -19,6 +19,7 @@ from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
+from .probing import COMMANDS as PROBING_COMMANDS
 from .recovery import COMMANDS as RECOVERY_COMMANDS
 from .tables import COMMANDS as TABLE_COMMANDS
 from .trusting import COMMANDS as TRUSTING_COMMANDS
@@ -87,6 +88,7 @@ COMMANDS = (
     *GUIDING_COMMANDS,
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,
+    *PROBING_COMMANDS,
     *TRUSTING_COMMANDS,
     *FORECASTING_COMMANDS,
     *TABLE_COMMANDS,

@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
                 ("show the differences between two topologies, such as a table and a document"),
             ),
             ("asis", "compare the installed certificates with the plan"),
+            ("probe", "ask the servers which certificates they show, and compare with the plan"),
             (
                 "trust",
                 (

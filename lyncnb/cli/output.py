@@ -270,8 +270,11 @@ def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop after the keys in progress.
+def stop_on_interrupt(
+    told: str = "lyncnb stops when the keys in progress are written; to stop immediately, press "
+    "Ctrl-C again",
+) -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a request to stop, such as after the keys in progress.
 
     Yields
     ------
@@ -287,10 +290,7 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         if cancel.is_set():
             raise KeyboardInterrupt
         cancel.set()
-        note(
-            "lyncnb stops when the keys in progress are written; to stop immediately, press "
-            "Ctrl-C again"
-        )
+        note(told)
 
     before = signal.signal(signal.SIGINT, stop)
     try:

@@ -8,18 +8,19 @@ and writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
 from ..authorities.evaluation.evaluation import entry_sha256
-from ..authorities.survey.as_is import STATES, AsIs, PlannedAsIs
+from ..authorities.survey.as_is import NOT_SEEN, STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
-from ..base.shown.tables import join_first
+from ..base.shown.tables import count_of, join_first
 from ..base.times import convert_to_time
-from ..errors import OptionsError, ReturnedFileError
+from ..errors import OptionsError, PlanRejected, Problem, ReturnedFileError
 from ..plan.model import CertificatePlan, planned_entry
 from ..request_folder.request_record import CoveringCertificate
+from ..rules.returned_rules import returned_checks
 from .order import NO_COVERS, Covers
 from .resolve_ids import resolve_ids
 
@@ -33,6 +34,7 @@ def find_covers(
     *,
     on: date,
     now: str,
+    accepted: Collection[str] = (),
 ) -> Covers:
     """Choose the certificates that cover requests of a plan.
 
@@ -48,6 +50,8 @@ def find_covers(
         The day on which they must be valid.
     now : str
         The time to record, UTC, ISO 8601.
+    accepted : collection of str, optional
+        The codes of accepted errors. ``not-seen`` requests certificates that no port showed.
 
     Raises
     ------
@@ -55,6 +59,8 @@ def find_covers(
         If an id matches no planned certificate, or none that is covered on that day.
     ReturnedFileError
         If the file cannot be read, or is about another plan.
+    PlanRejected
+        If a probe did not see a certificate, and nobody decided what to do.
     """
     asked = (reuse,) if isinstance(reuse, str) else tuple(reuse)
     if only_missing is None:
@@ -73,6 +79,8 @@ def find_covers(
     chosen = resolve_ids([*by_id], asked, option="reuse", error=OptionsError)
     for identity in sorted(chosen):
         _refuse_what_is_not_covered(by_id[identity], on)
+    if NOT_SEEN not in accepted:
+        _refuse_unseen(one for one in found.planned if one.id not in chosen)
     return Covers(
         by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
         notes=tuple(_list_notes(found, chosen, on)),
@@ -100,15 +108,31 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     )
 
 
+def _refuse_unseen(planned: Iterable[PlannedAsIs]) -> None:
+    """Refuse certificates that a probe did not see, because they may be installed."""
+    unseen = [one for one in planned if one.state == NOT_SEEN]
+    if unseen:
+        raise PlanRejected(
+            f"no port showed {count_of(len(unseen), 'planned certificate')}, so lyncnb does not "
+            "know whether they are missing",
+            problems=tuple(
+                Problem(message=f"{one.id} ({one.owner}): {join_first(one.remarks, 1)}")
+                for one in unseen
+            ),
+            hint=returned_checks()[NOT_SEEN].hint,
+        )
+
+
 def _is_in_force(one: PlannedAsIs, on: date) -> bool:
     return one.is_good and _find_cover(one).is_in_force(convert_to_time(on))
 
 
 def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
+        again = f"remove {one.id} from --reuse, so that lyncnb requests the certificate"
         raise OptionsError(
             f"reuse: {one.id} is not covered by an installed certificate: {STATES[one.state]}",
-            hint=f"remove {one.id} from --reuse, so that lyncnb requests the certificate",
+            hint=returned_checks()[NOT_SEEN].hint if one.state == NOT_SEEN else again,
         )
     if not _is_in_force(one, on):
         cover = _find_cover(one)

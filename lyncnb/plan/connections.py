@@ -8,10 +8,13 @@ nobody could check it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from ..rules.model import ConnectionRule
+from ..base.certificate_fields import SanEntry
+from ..base.dns_name import DnsName
+from ..rules.model import ConnectionRule, PortRule, Rules
 from ..topology.model import Pool
+from .certificate_names import PlanContext, plan_context
 from .model import CertificatePlan, PlannedCertificate
 
 #: The key is a role and a site, or a pool name and a role.
@@ -25,7 +28,7 @@ class Connection:
     Attributes
     ----------
     rule : ConnectionRule
-        The roles, the protocol, and the reason.
+        The roles, the protocol, and the reason. Its port is that of the listening pool.
     listener : Pool
         The pool that presents its certificate.
     speaker : str
@@ -35,7 +38,8 @@ class Connection:
     pools : int
         The number of connecting pools, without the listening pool; 0 for an external party.
     names : tuple of str
-        The names that the connections use, as on the listening pool's certificates; never empty.
+        The names that the connections use and that the listening pool's certificates cover; never
+        empty. A wildcard stands for none of them.
     """
 
     rule: ConnectionRule
@@ -70,6 +74,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
         The connections, sorted by rule, listening pool, and connecting role.
     """
     certificates = certificates_by_pool(plan)
+    names_of = ConnectionNames(plan)
     counts: dict[str, dict[str, int]] = {}  # The key is a role and a site.
     listeners: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
@@ -83,7 +88,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             (pool, names)
             for pool in pools
             if pool.flags.issuperset(rule.if_all)
-            and (names := find_connection_names(rule, certificates.get((pool.fqdn, pool.role), ())))
+            and (names := names_of.find(rule, pool, certificates.get((pool.fqdn, pool.role), ())))
         ]
         served = {pool.site for pool, _ in with_names}
         alone = {
@@ -92,10 +97,12 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             if rule.reach == "nearest" and "" not in served
         }
         for pool, names in with_names:
+            port = find_port(rule, pool, plan.rules)
+            of_pool = rule if port == rule.port else replace(rule, port=port)
             for speaker, site, number in _find_speakers(rule, pool, plan, counts, alone):
                 connections.append(
                     Connection(
-                        rule=rule,
+                        rule=of_pool,
                         listener=pool,
                         speaker=speaker,
                         site=site,
@@ -106,28 +113,60 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
     return tuple(connections)
 
 
-def find_connection_names(
-    rule: ConnectionRule, certificates: Iterable[PlannedCertificate]
-) -> tuple[str, ...]:
-    """Return the names that a connection uses and that one of the certificates contains.
+def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
+    """Return the port of a rule on a pool, whose Edge services may share one name."""
+    if rule.shared_port and rule.names:
+        column = rules.names[rule.names[0]].parts[1].removeprefix("pool.")
+        if pool.shares_edge_name(column):
+            return rule.shared_port
+    return rule.port
 
-    Returns
-    -------
-    tuple of str
-        Distinct subject alternative names from the rule's name rules, or the subject name if the
-        certificates have no subject alternative names.
-    """
-    wanted = frozenset(rule.names)
-    names: dict[str, None] = {}
-    for certificate in certificates:
-        if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
-            for entry in certificate.subject_alt_name:
-                # A saved plan can lack the reasons for names. In this case, all names are possible.
-                if not entry.reasons or not wanted.isdisjoint(entry.reasons):
-                    names[str(entry.name)] = None
-            if not certificate.subject_alt_name and certificate.subject.common_name:
-                names[certificate.subject.common_name] = None
-    return tuple(names)
+
+@dataclass(slots=True)
+class ConnectionNames:
+    """Find the names by which others connect to a pool, before wildcards replace them."""
+
+    plan: CertificatePlan
+    _context: PlanContext | None = field(default=None, init=False)
+
+    def find(
+        self,
+        rule: ConnectionRule | PortRule,
+        pool: Pool,
+        certificates: Iterable[PlannedCertificate],
+    ) -> tuple[str, ...]:
+        """Return the names that a connection uses and that one of the certificates covers.
+
+        Returns
+        -------
+        tuple of str
+            Distinct names from the rule's name rules, in the order of the certificate, or the
+            subject name if the certificates have no subject alternative names.
+        """
+        wanted = frozenset(rule.names)
+        names: dict[str, None] = {}
+        for certificate in certificates:
+            if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
+                for entry in self._list_entries(pool, certificate):
+                    # A saved plan can lack the reasons for names. In this case, all names are
+                    # possible.
+                    if not entry.reasons or not wanted.isdisjoint(entry.reasons):
+                        names[str(entry.name)] = None
+                if not certificate.subject_alt_name and certificate.subject.common_name:
+                    names[certificate.subject.common_name] = None
+        return tuple(names)
+
+    def _list_entries(self, pool: Pool, certificate: PlannedCertificate) -> Iterable[SanEntry]:
+        """Return the names of a certificate, with the names that its wildcards replace."""
+        entries = certificate.subject_alt_name
+        if not any(entry.reasons and entry.name.startswith("*.") for entry in entries):
+            return entries
+        if self._context is None:
+            self._context = plan_context(self.plan.topology, self.plan.rules, self.plan.options)
+        for resolved in self._context.resolved_rules(pool):
+            if resolved.rule.id == certificate.rule:
+                return resolved.names(pool, DnsName(certificate.servers[0])).values()
+        return entries
 
 
 def _find_speakers(

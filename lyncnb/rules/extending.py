@@ -29,7 +29,7 @@ Toml: TypeAlias = Mapping[str, object]
 # The key that identifies the records in each array.
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
-    "client": "id",
+    **dict.fromkeys(("port", "unseen", "client"), "id"),
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check", "deploy.place"), "id"),
     "deploy.task": "id",
     "check": "code",
@@ -40,7 +40,7 @@ _IDENTITY = {
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
-    **dict.fromkeys(("names", "subject_alt_name"), ("name",)),
+    **dict.fromkeys(("names", "anchors", "subject_alt_name"), ("name",)),
     **dict.fromkeys(("only_if", "holds", "waits", "needs", "confirms"), ("deploy.check",)),
     "places": ("deploy.place",),
     "connections": ("connection",),

@@ -91,6 +91,9 @@ ZONES = ("outside", "perimeter", "inside")
 #: the speaker's site has none.
 REACHES = ("site", "nearest", "deployment")
 
+#: What ``probe`` includes only if it is asked for, with ``--also``, of the rules for ports.
+PORT_CHOICES = ("services",)
+
 #: The beginnings of placeholders that are not allowed on certificates per computer, pool, or
 #: deployment.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -260,7 +263,8 @@ class ConnectionRule:
     connects by the names of the name rules in ``names``. ``reach`` is one of ``REACHES``. If the
     speaker also presents a certificate, it is the certificate for ``speaker_usage``. ``when``
     describes a condition for the connection that the table does not contain. ``drawn`` means that
-    figures show the connection.
+    figures show the connection. ``shared_port`` is the port if an Edge service shares its name with
+    another one, so that the name no longer identifies the address.
     """
 
     id: str
@@ -277,6 +281,47 @@ class ConnectionRule:
     speaker_usage: str = ""
     when: str = ""
     drawn: bool = True
+    shared_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRule:
+    """A rule for a TLS port that ``probe`` reads: whose port it is, and which certificate it shows.
+
+    The servers with ``roles`` show the certificate for ``usage``. The name rules in ``names`` say
+    by which names others connect; the first name is sent. ``zone`` is the zone of who asks. The
+    servers are asked at their own addresses, and the names of ``anchors`` at theirs, which can be a
+    load balancer's. With ``anchored``, only the anchors are asked, because a server's own name does
+    not lead to this port. With ``by_name``, the certificate depends on the name, so each name is
+    asked. ``also`` is the choice of ``probe --also`` that includes the port. ``when`` describes a
+    condition that the table does not contain; such a port never fails a run.
+    """
+
+    id: str
+    roles: tuple[str, ...]
+    port: int
+    names: tuple[str, ...]
+    source: str
+    usage: str = ""
+    zone: str = "inside"  # one of ZONES
+    anchors: tuple[str, ...] = ()
+    anchored: bool = False
+    by_name: bool = False
+    if_all: tuple[str, ...] = ()
+    shared_port: int = 0
+    also: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenRule:
+    """A reason why no port shows the certificates of these roles, or with these usages."""
+
+    id: str
+    why: str
+    source: str
+    roles: tuple[str, ...] = ()
+    usages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,6 +480,8 @@ class Rules(Table):
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()
+    ports: tuple[PortRule, ...] = ()
+    unseen: tuple[UnseenRule, ...] = ()
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)

@@ -32,9 +32,11 @@ from .model import (
     ConnectionRule,
     NameRule,
     PartyRule,
+    PortRule,
     RoleRule,
     Rules,
     TrustRule,
+    UnseenRule,
     compute_deciding_digest,
 )
 from .procedure import load_procedure, package_rules
@@ -44,6 +46,7 @@ from .rule_mistakes import (
     check_checks,
     check_connections,
     check_names,
+    check_ports,
     check_roles,
     check_trusts,
     check_words,
@@ -322,7 +325,7 @@ def _is_plain(value: object) -> bool:
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
-        *("pfx", "deploy"),
+        *("port", "unseen", "pfx", "deploy"),
     )
 )
 
@@ -340,7 +343,7 @@ def _compute_digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("trust", "client", "pfx", "deploy", "topology", "words"),
+    *("trust", "port", "unseen", "client", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -388,14 +391,19 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     parties = reader.records(PartyRule, document.get("party", []), "party")
     connections = reader.records(ConnectionRule, document.get("connection", []), "connection")
     trusts = reader.records(TrustRule, document.get("trust", []), "trust")
+    ports = reader.records(PortRule, document.get("port", []), "port")
+    unseen = reader.records(UnseenRule, document.get("unseen", []), "unseen")
     clients = reader.records(ClientRule, document.get("client", []), "client")
-    for records in (names, certificates, roles, parties, connections, trusts, clients):
+    for records in (
+        *(names, certificates, roles, parties, connections, trusts, ports, unseen, clients),
+    ):
         reader.once(records, "id")
     known = {kind: list_ids(document, kind) for kind in ("name", "role", "party", "connection")}
     check_names(reader, names)
     check_certificates(reader, certificates, names, known)
     check_connections(reader, connections, known)
     check_trusts(reader, trusts, known)
+    check_ports(reader, ports, unseen, known)
     check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
@@ -419,6 +427,8 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         parties=MappingProxyType({party.id: party for party in parties.values()}),
         connections=tuple(connections.values()),
         trusts=tuple(trusts.values()),
+        ports=tuple(ports.values()),
+        unseen=tuple(unseen.values()),
         clients=tuple(clients.values()),
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}

@@ -17,6 +17,7 @@ from .model import (
     ISSUERS,
     LAYOUTS,
     OUT_OF_SCOPE,
+    PORT_CHOICES,
     PROFILES,
     REACHES,
     SEVERITIES,
@@ -27,8 +28,10 @@ from .model import (
     ConnectionRule,
     NameRule,
     PartyRule,
+    PortRule,
     RoleRule,
     TrustRule,
+    UnseenRule,
     known_flags,
     placeholders,
 )
@@ -220,6 +223,24 @@ def check_trusts(
             )
         for key in ("speaker_eku", "listener_eku"):
             reader.check_allowed(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
+
+
+def check_ports(
+    reader: RecordReader,
+    ports: Mapping[str, PortRule],
+    unseen: Mapping[str, UnseenRule],
+    known: Mapping[str, list[str]],
+) -> None:
+    """Report ports with unknown roles, names, flags or zones, and unseen certificates likewise."""
+    for where, rule in ports.items():
+        reader.check_allowed(f"{where}.roles", rule.roles, known["role"], "role")
+        for key, names in (("names", rule.names), ("anchors", rule.anchors)):
+            reader.check_allowed(f"{where}.{key}", names, known["name"], "name")
+        reader.check_allowed(f"{where}.zone", (rule.zone,), ZONES, "zone")
+        reader.check_allowed(f"{where}.also", (rule.also,), ("", *PORT_CHOICES), "choice")
+        reader.check_allowed(f"{where}.if_all", rule.if_all, known_flags(), "flag")
+    for where, absent in unseen.items():
+        reader.check_allowed(f"{where}.roles", absent.roles, known["role"], "role")
 
 
 def check_roles(

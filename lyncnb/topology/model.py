@@ -72,6 +72,18 @@ class Pool:
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())
 
+    def shares_edge_name(self, column: str) -> bool:
+        """Return whether the Edge service of a column shares its name with another Edge service.
+
+        Then all services have one address, and Topology Builder gives them different ports.
+        """
+        names = {other: getattr(self, other) for other in _EDGE_NAMES}
+        own = names.pop(column, None)
+        return own is not None and own in names.values()
+
+
+_EDGE_NAMES = ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:

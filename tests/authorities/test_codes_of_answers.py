@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from folders import certify, make_folder, package_record, quick_cipher
 from hostile import archive
+from live_servers import live
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import find_exchanged_packages, load_issued
@@ -40,6 +41,7 @@ from lyncnb.pki.keys import spki_sha256
 from lyncnb.plan.model import content_of
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.probes.probe import probe
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -379,6 +381,18 @@ def repackaged(place: Path, data: bytes):
     return {found.code for found in find_exchanged_packages(bundle).values()}
 
 
+def probed(place: Path, *, is_open: bool):
+    """Return the codes about a server whose port shows its certificate, or refuses."""
+    table = read_topology(STANDARD_EDITION.encode())
+    planned = plan_certificates(table, load_rules())
+    with live(planned, place, only=lambda target: target.port == 444) as servers:
+        if not is_open:
+            servers.hosts.write_text("se01.contoso.com 444 127.0.0.1:1\n")
+        found = probe(planned, hosts=servers.hosts)
+    (server,) = (one for one in found.as_is.planned if one.owner == "se01.contoso.com")
+    return {found.code for found in server.findings}
+
+
 A, B = KEYS["a"], KEYS["b"]
 #: The same for cases that need a path.
 PLACED = {
@@ -424,6 +438,7 @@ PLACED = {
     ),
     "file-exchanged": (lambda p: rewritten(p, pem(LEAF)), lambda p: rewritten(p, None)),
     "package-exchanged": (lambda p: repackaged(p, b"packagf"), lambda p: repackaged(p, b"package")),
+    "not-seen": (lambda p: probed(p, is_open=False), lambda p: probed(p, is_open=True)),
 }  # fmt: skip
 
 

@@ -247,7 +247,7 @@ def test_what_no_page_says_is_marked():
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
         *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
         *("partner-applications", "hybrid"),
-        *("reverse-proxy-client", "office-web-apps-fetching"),
+        *("reverse-proxy-client", "office-web-apps-fetching", "web-between-pools"),
     }
     for rule in trusts:
         if not is_inferred(rule.source):
@@ -338,7 +338,7 @@ def test_names_of_others_stay_whole_on_the_page():
 @pytest.mark.parametrize("issuer", ["", "public"])
 def test_what_all_pools_need_is_reported_once(issuer):
     """Two pools that connect to each other are reported in one line, or separately if their CAs
-    differ.
+    differ. Only the pool that is opened shows the certificate of its web services.
     """
     web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
     found = ln.trust(
@@ -355,11 +355,13 @@ def test_what_all_pools_need_is_reported_once(issuer):
         for one in on_server(found, "fe1.contoso.com")
         if one.ca.is_root and one.ca.issuer != "party"
     }
+    both = "FrontEnd, 2 pools (SIP 5061)"
+    one, other = (
+        f"verify the certificate of FrontEnd pool{number}.contoso.com (SIP 5061, HTTPS 4443)"
+        for number in (1, 2)
+    )
     if not issuer:
-        assert told == {"internal": ["verify the certificate of FrontEnd, 2 pools (SIP 5061)"]}
+        assert told == {"internal": [f"verify the certificate of {both}", one, other]}
     else:
-        some = "verify the certificate of some of FrontEnd, 2 pools (SIP 5061)"
-        assert told == {
-            "internal": ["verify the certificate of FrontEnd pool1.contoso.com (SIP 5061)", some],
-            "public": ["verify the certificate of FrontEnd pool2.contoso.com (SIP 5061)", some],
-        }
+        some = f"verify the certificate of some of {both}"
+        assert told == {"internal": [one, some], "public": [other, some]}

@@ -41,6 +41,7 @@ CALLS = {
     "approve": ["p.json", "--key", "key"],
     "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
+    "probe": ["contoso.csv", "--hosts", "hosts"],
     "trust": ["contoso.csv"],
     "forecast": ["contoso.csv", "contoso.csv", "--on", "2026-11-25"],
     "convert": ["contoso.csv", "out.csv"],
@@ -64,6 +65,7 @@ READ = {
     "approved_by",
     "answers_file",
     "reports",
+    "hosts",
 }
 # These parameters replace other parameters, and have a separate call in READERS.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
@@ -128,6 +130,7 @@ def made(tmp_path_factory):
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
+    (place / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     with pytest.MonkeyPatch.context() as patch:

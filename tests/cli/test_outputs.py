@@ -28,6 +28,7 @@ CALLS = {
     "plan": ["plan", "contoso.csv"],
     "compare": ["compare", "contoso.csv", "contoso.csv"],
     "asis": ["asis", "standing.pem", "contoso.csv"],
+    "probe": ["probe", "contoso.csv", "--hosts", "hosts"],
     "trust": ["trust", "contoso.csv"],
     "forecast": ["forecast", "contoso.csv", "--on", "2026-11-25"],
     "status": ["status", "requests"],
@@ -40,7 +41,20 @@ CALLS = {
 }
 # The text of an argument that does not name a file.
 WORDS = {
-    *("NAME", "SERVER", "CODE", "DATE", "KIND", "CODE=REASON", "ID", "TEXT", "ADDRESS", "OS", "X"),
+    *(
+        "NAME",
+        "SERVER",
+        "CODE",
+        "DATE",
+        "KIND",
+        "CODE=REASON",
+        "ID",
+        "TEXT",
+        "ADDRESS",
+        "OS",
+        "X",
+        "LIST",
+    ),
     *(
         "FINGERPRINT",
         "TOKEN",
@@ -60,7 +74,7 @@ READ = {
     *("only_missing", "other", "other_options"),
     "approved_by",
     "answers_file",
-    *("names", "reports"),
+    *("names", "reports", "hosts"),
 }
 # This command writes two files and never overwrites. It is tested with the recovery keys and below.
 NEVER_OVER = {("recovery", "file")}
@@ -97,6 +111,7 @@ def made(tmp_path_factory):
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
+    (place / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
     (place / "passphrase").write_text(PASSPHRASE)
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
     request = ["request", "contoso.csv", "requests", "--passphrase-file", "passphrase"]

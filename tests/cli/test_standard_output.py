@@ -45,6 +45,7 @@ CALLS = {
         ("nowhere.json", "--key", "signer"),
     ),
     "asis": (("standing.pem", "contoso.csv"), ("nowhere.pem", "contoso.csv")),
+    "probe": (("contoso.csv", "--hosts", "hosts"), ("nowhere.csv",)),
     "trust": (("contoso.csv",), ("nowhere.csv",)),
     "forecast": (("contoso.csv", "--on", "2026-11-25"), ("nowhere.csv", "--on", "2026-11-25")),
     "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
@@ -85,6 +86,7 @@ def made(tmp_path_factory):
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
     (place / "answers.toml").write_text('sip_domains = "contoso.com"')
+    (place / "hosts").write_text("fe01.contoso.net 5062 127.0.0.1:1\n")
     (place / "passphrase").write_text(PASSPHRASE)
     (place / "new").write_text(PASSPHRASE + "!")
     nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")

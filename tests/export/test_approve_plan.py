@@ -14,6 +14,7 @@ from tampering import tampered
 
 import lyncnb as ln
 from lyncnb.errors import ApprovalError, ArgumentError
+from lyncnb.export.approve_plan import check_approval
 
 pytestmark = [pytest.mark.tools, needs_ssh_keygen]
 
@@ -50,7 +51,7 @@ def approved(tmp_path):
     findings = ln.check_plan(planned, on=date(2026, 11, 25))
     saved = ln.save_plan(planned, tmp_path / "p.json", findings=findings)
     approval = ln.approve_plan(saved.path, key=tmp_path / "key")
-    (told,) = ln.check_approval(saved, tmp_path / "signers")
+    (told,) = check_approval(saved, tmp_path / "signers")
     assert (told.signer, told.key) == ("alice@contoso.com", approval.key)
     return saved
 
@@ -89,7 +90,7 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
             continue
         taken += 1
         with pytest.raises(ApprovalError):
-            ln.check_approval(saved, signers)
+            check_approval(saved, signers)
     assert taken >= COUNT // 3
 
 
@@ -121,5 +122,5 @@ def test_a_signer_whose_name_hides_something(approved, tmp_path, name):
     _, public = (tmp_path / "signers").read_text().split(" ", 1)
     (tmp_path / "signers").write_text(f"{name} {public}")
     with pytest.raises(ApprovalError, match=r"<U\+") as told:
-        ln.check_approval(approved, tmp_path / "signers")
+        check_approval(approved, tmp_path / "signers")
     assert told.value.message.isprintable()

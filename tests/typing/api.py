@@ -61,6 +61,7 @@ from lyncnb.pki.recovery_pair import RecoveryPair, RecoveryPublicKey
 from lyncnb.plan.model import ExplainedName, Explanation
 from lyncnb.plan.recorded_plan import RecordedPlan
 from lyncnb.plan.scenarios import Scenarios
+from lyncnb.probes.result import Probe, ProbeLine
 from lyncnb.reports.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
 from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.timeline_figure import DatedFact
@@ -74,7 +75,6 @@ from lyncnb.request_folder.recovery_key import (
 )
 from lyncnb.request_folder.renewals import Renewal, Renewals
 from lyncnb.request_folder.request_record import (
-    ApprovalOnRecord,
     CoveringCertificate,
     IssuedRecord,
     PackageRecord,
@@ -239,8 +239,6 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> S
     approval = ln.approve_plan("plan.json", key="~/.ssh/id_ed25519")
     assert_type(approval, Approval)
     assert_type(approval.plan, SavedPlan)
-    who = ln.check_approval(read_again, "signers", folder=folder)
-    assert_type(who, tuple[ApprovalOnRecord, ...])
     bundle = ln.write_requests(
         read_again, folder, passphrase=passphrase, approved_by=Path("signers")
     )
@@ -264,6 +262,15 @@ def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
     of_folder = ln.forecast(folder, options=planned.options)
     assert_type(ln.compare_forecasts(made, of_folder), ForecastComparison)
     return of_folder
+
+
+def shown_by_servers(planned: ln.CertificatePlan) -> int:
+    """Ask the servers which certificates they show."""
+    found = ln.probe(planned, zone="outside", hosts="hosts.txt", also=["tls1.0"], on=DAY)
+    assert_type(found, Probe)
+    assert_type(found.seen, tuple[ProbeLine, ...])
+    assert_type(found.as_is, AsIs)
+    return found.exit_status
 
 
 def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figure:

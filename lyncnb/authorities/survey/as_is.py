@@ -30,6 +30,7 @@ from ...rules.findings import Finding
 FORMAT = "lyncnb-asis/1"
 
 #: All states of a planned certificate with their descriptions, ordered from covered to missing.
+#: Only a probe has certificates that were not seen.
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
@@ -41,7 +42,13 @@ STATES: Mapping[str, str] = {
     "unproven": "with an incomplete chain",
     "differs": "different from the plan",
     "none": "without an installed certificate",
+    "not-seen": "not seen",
 }
+
+#: The state of a certificate that no port showed to ``probe``. It may still be installed.
+NOT_SEEN = "not-seen"
+#: States without an installed certificate.
+ABSENT = ("none", NOT_SEEN)
 
 #: States in which an installed certificate matches the plan, on any server.
 GOOD = ("covered", "elsewhere")

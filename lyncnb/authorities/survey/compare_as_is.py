@@ -7,14 +7,16 @@ private key, which is not in the files. Only the planner knows whether the key i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path as FilePath
 
+from ...base.disk.files import open_plain
 from ...base.planned_entry import PlannedEntry
 from ...base.times import convert_to_time, format_time
-from ...errors import ReturnedFileError
+from ...errors import LyncnbError, ReturnedFileError
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import list_accepted_codes
@@ -22,16 +24,25 @@ from ...plan.model import CertificatePlan, planned_entry
 from ...plan.totals import build_origin
 from ...request_folder.generations import list_compromised_keys
 from ...request_folder.manifest import read_manifest
+from ...request_folder.request_record import RequestRecord
 from ...rules.findings import Finding
 from ...rules.returned_rules import finding, findings
 from ..cas_on_record import OTHER_ROOT, fingerprint
 from ..demonstration import is_fictional
 from ..evaluation.cross_findings import add_ca_differences
-from ..evaluation.evaluation import Evidence, entry_sha256, evaluate
+from ..evaluation.evaluation import Evaluation, Evidence, entry_sha256, evaluate
 from ..returned.candidates import Match, Outstanding
 from ..returned.returned_files import Password, ReturnedFile, read_returned
 from ..returned.server_export import Placement, ServerExport
-from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+from .as_is import (
+    AS_IS_FILE,
+    STATES,
+    AsIs,
+    PlannedAsIs,
+    StandingCertificate,
+    UnplannedCertificate,
+)
+from .read_as_is import read_as_is
 
 # The state for each error. The first match applies, so missing names have priority over the key.
 _STATES: Mapping[str, frozenset[str]] = {
@@ -62,7 +73,8 @@ def compare_as_is(
         n planned certificates.
     paths : path
         Certificates in any form, folders and zip archives, and the exports of ``lyncnb snippet
-        certificates``. Only the exports show on which server a certificate is.
+        certificates``. Only the exports show on which server a certificate is. Also files that
+        ``asis --save`` or ``probe --save`` wrote for this plan: the best result counts.
     on : date, optional
         The date on which the certificates must be valid. The default is the planned issue date or
         the current date, whichever is later.
@@ -88,7 +100,12 @@ def compare_as_is(
         raise ReturnedFileError(
             "no files or folders were specified", hint="specify at least one file or folder"
         )
-    files = read_returned(paths, password=password)
+    saved = [read_as_is(path) for path in paths if _is_saved(path)]
+    others = [path for path in paths if not _is_saved(path)]
+    day = on or max(plan.options.planned_issue_date or date.min, datetime.now(UTC).date())
+    if saved and not others:
+        return _merge(plan, saved)
+    files = read_returned(others, password=password)
     told = tuple(
         finding(code, file.name, message) for file in files for code, message in file.remarks
     )
@@ -99,16 +116,86 @@ def compare_as_is(
             hint="specify certificates, folders or zip archives with certificates, or the "
             "output of the PowerShell script from lyncnb snippet certificates",
         )
-    now = datetime.now(UTC)
-    day = on or max(plan.options.planned_issue_date or now.date(), now.date())
-    estate = _read_estate(files)
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
+    compared = compare_files(
+        plan, files, on=day, is_given=on is not None, findings=told, records=records
+    )
+    return _merge(plan, [*saved, compared]) if saved else compared
+
+
+def _is_saved(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a file that ``asis --save`` or ``probe --save`` wrote."""
+    if not os.fspath(path).lower().endswith(".json"):
+        return False
+    with suppress(OSError, ValueError, LyncnbError), open_plain(path) as file:
+        return AS_IS_FILE.is_ours[".json"](file)
+    return False
+
+
+def _merge(plan: CertificatePlan, parts: Sequence[AsIs]) -> AsIs:
+    """Return for each planned certificate the best result of several comparisons.
+
+    A probe from inside and one from outside see different ports, and no port shows some
+    certificates, whose files the user adds.
+    """
+    if any((part.product, part.plan_sha256) != (plan.rules.product, plan.sha256) for part in parts):
+        raise ReturnedFileError(
+            "a saved list of installed certificates was created for another plan",
+            hint="probe the servers again, or compare the certificates with this plan again",
+        )
+    ranks = {state: rank for rank, state in enumerate(STATES)}
+    best: dict[str, PlannedAsIs] = {}
+    for one in (one for part in parts for one in part.planned):
+        if one.id not in best or ranks[one.state] < ranks[best[one.id].state]:
+            best[one.id] = one
+    planned = tuple(best.values())
+    used = {one.certificate.sha256 for one in planned if one.certificate is not None}
+    unplanned = {one.certificate.sha256: one for part in parts for one in part.unplanned}
+    last = max(parts, key=lambda part: part.made_at)
+    return replace(
+        last,
+        judged_on=max(part.judged_on for part in parts),
+        planned=planned,
+        unplanned=tuple(one for digest, one in unplanned.items() if digest not in used),
+        files=tuple(dict.fromkeys(file for part in parts for file in part.files)),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def compare_files(
+    plan: CertificatePlan,
+    files: Iterable[ReturnedFile],
+    *,
+    on: date,
+    is_given: bool = False,
+    findings: tuple[Finding, ...] = (),
+    records: Iterable[RequestRecord] = (),
+) -> AsIs:
+    """Compare certificates that were already read with the plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n planned certificates.
+    files : iterable of ReturnedFile
+        The certificates and their locations.
+    on : date
+        The date on which the certificates must be valid.
+    is_given : bool, optional
+        Whether the user specified the date. If not, today means the current time.
+    findings : tuple of Finding, optional
+        Findings about the files.
+    records : iterable of RequestRecord, optional
+        The records of a request folder, for compromised keys.
+    """
+    now, day = datetime.now(UTC), on
+    estate = _read_estate(files)
     entries = [planned_entry(certificate) for certificate in plan.certificates]
     judged = _Evaluated(
         estate=estate,
         entries=entries,
         # A certificate that was issued an hour ago must count as valid.
-        at=now if on is None and day == now.date() else convert_to_time(day),
+        at=now if not is_given and day == now.date() else convert_to_time(day),
         accepted=list_accepted_codes((), plan.options, on=day),
         compromised=list_compromised_keys(records),
     )
@@ -125,7 +212,7 @@ def compare_as_is(
         judged_on=day,
         planned=planned,
         unplanned=tuple(_list_unplanned(planned, judged)),
-        files=(*told, *roots),
+        files=(*findings, *roots),
         notes=tuple(_list_notes(estate.exports, entries)),
     )
 
@@ -144,17 +231,28 @@ class _InstalledCertificates:
     ]  # The keys are the SHA-256 of the certificate and the computer.
 
     def standing(self, certificate: Certificate) -> StandingCertificate:
-        return StandingCertificate(
-            thumbprint=certificate.thumbprint,
-            sha256=certificate.sha256,
-            serial=certificate.serial_hex,
-            subject=format_name(certificate.subject) or ", ".join(certificate.dns_names[:1]),
-            issuer=format_name(certificate.issuer),
-            not_before=format_time(certificate.not_before),
-            not_after=format_time(certificate.not_after),
+        return describe_installed(
+            certificate,
             files=self.files[certificate.sha256],
             servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
         )
+
+
+def describe_installed(
+    certificate: Certificate, *, files: tuple[str, ...], servers: tuple[str, ...]
+) -> StandingCertificate:
+    """Return the values of an installed certificate that are saved and shown."""
+    return StandingCertificate(
+        thumbprint=certificate.thumbprint,
+        sha256=certificate.sha256,
+        serial=certificate.serial_hex,
+        subject=format_name(certificate.subject) or ", ".join(certificate.dns_names[:1]),
+        issuer=format_name(certificate.issuer),
+        not_before=format_time(certificate.not_before),
+        not_after=format_time(certificate.not_after),
+        files=files,
+        servers=servers,
+    )
 
 
 def _read_estate(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
@@ -187,6 +285,16 @@ def _is_leaf(certificate: Certificate) -> bool:
     # Old roots, e.g. from 1999, have no extension that marks them as a CA.
     may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
+
+
+def evaluate_installed(evidence: Evidence, *, at: datetime) -> Evaluation:
+    """Evaluate an installed certificate like an issued one, which is never self-signed."""
+    evaluation, certificate = evaluate(evidence, at=at), evidence.certificate
+    if certificate.is_self_issued and is_signed_by(certificate, certificate):
+        serial = ("self-signed", f"serial number {certificate.serial_hex}")
+        told = findings(evidence.entry, [serial])
+        evaluation = replace(evaluation, findings=(*told, *evaluation.findings))
+    return evaluation
 
 
 # --- Assign installed certificates to planned certificates, first by names, then by evaluation.
@@ -298,22 +406,14 @@ class _Evaluated:
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
         """Evaluate a certificate as if the CA had issued it for a planned certificate."""
-        evaluation = evaluate(
-            Evidence(
-                certificate=certificate,
-                entry=entry,
-                issuers=self.estate.issuers,
-                accepted=self.accepted,
-                is_fictional=self.fictional,
-            ),
-            at=self.at,
+        evidence = Evidence(
+            certificate=certificate,
+            entry=entry,
+            issuers=self.estate.issuers,
+            accepted=self.accepted,
+            is_fictional=self.fictional,
         )
-        told = evaluation.findings
-        if certificate.is_self_issued and is_signed_by(certificate, certificate):
-            told = (
-                *findings(entry, [("self-signed", f"serial number {certificate.serial_hex}")]),
-                *told,
-            )
+        evaluation = evaluate_installed(evidence, at=self.at)
         # Without the CA certificates, nothing proves that a CA signed this certificate. However,
         # the files rarely contain the root of a public CA, which is in the operating system's
         # store.
@@ -323,7 +423,7 @@ class _Evaluated:
         return _Pair(
             certificate,
             evaluation.path,
-            told,
+            evaluation.findings,
             is_in_force=certificate.is_valid_at(self.at),
             is_proven=is_proven,
             is_compromised=not self.compromised.isdisjoint(

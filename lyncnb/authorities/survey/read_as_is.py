@@ -18,6 +18,7 @@ from ...rules.findings import Finding
 from ...rules.model import SEVERITIES
 from ...rules.returned_rules import finding, returned_checks
 from .as_is import (
+    ABSENT,
     FORMAT,
     GOOD,
     STATES,
@@ -184,7 +185,7 @@ def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
         seen.add(one.id)
         if one.state not in STATES:
             yield f"{where}.state", f"is not one of {', '.join(STATES)}"
-        elif (one.certificate is None) != (one.state == "none"):
+        elif (one.certificate is None) != (one.state in ABSENT):
             yield f"{where}.certificate", f'does not match the state "{one.state}"'
         elif one.state in GOOD and any(finding.severity == "error" for finding in one.findings):
             yield f"{where}.state", f'is "{one.state}", but one of the findings is an error'

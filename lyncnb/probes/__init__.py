@@ -1,0 +1,1 @@
+"""Ask the planned servers for the certificates that they show, and compare these with the plan."""

@@ -1,0 +1,283 @@
+"""Ask the ports of a plan: resolve the names, connect to each address, and collect what is shown.
+
+One connection at a time is open to an address, and only to addresses of the plan's own names, or of
+the hosts file. A further name is asked only at an address of its pool, because a domain's website
+or a cloud service must not be asked.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from .fetch import NO_ANSWER, Handshake, fetch_chain, resolve_name
+from .targets import Target, Targets
+
+Progress = Callable[[int, int], object]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: The most handshakes at a load balancer's address, to see the members behind it.
+_MOST_REPEATS = 8
+# An address that answered nothing once is only asked briefly, because it is probably switched off.
+_BRIEFLY = 1.0
+_RESOLVE_SECONDS = 10.0
+_STOPPED = Handshake(outcome=NO_ANSWER, detail="not asked, because the run was stopped")
+_LOOK_EVERY = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one address showed at a port. ``address`` is "" if the host has none."""
+
+    target: Target
+    handshake: Handshake
+    address: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """A name of the plan with addresses that are not the pool's, so that it was not asked there."""
+
+    name: str
+    port: int
+    pool: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """All answers in the order of the targets, and the names that were only looked up.
+
+    ``unresolved`` are further names without an address. ``hosts`` are the addresses by host.
+    """
+
+    answers: tuple[Answer, ...]
+    strangers: tuple[Stranger, ...]
+    unresolved: tuple[str, ...]
+    hosts: Mapping[str, tuple[str, ...]]
+    cancelled: bool = False
+
+
+def ask(
+    targets: Targets,
+    *,
+    parallel: int = 16,
+    seconds: float = 5.0,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Answers:
+    """Ask all ports.
+
+    Parameters
+    ----------
+    targets : Targets
+        The n ports of a plan.
+    parallel : int, optional
+        The number of addresses that are asked at the same time.
+    seconds : float, optional
+        The time for each connection.
+    progress : callable, optional
+        Called with the number of finished connections, and the total.
+    stop : threading.Event, optional
+        Stops the run. Answers until then are kept.
+    """
+    stop = stop or threading.Event()
+    hosts = _resolve(targets, parallel, stop)
+    plan = _Connections(hosts)
+    for target in targets.ports:
+        plan.add(target)
+    for target in targets.lookups:
+        plan.look_up(target)
+    answers = _ask_addresses(plan.asked, parallel, seconds, progress, stop)
+    return Answers(
+        answers=tuple(answer for _, answer in sorted([*plan.answers, *answers], key=_position)),
+        strangers=tuple(dict.fromkeys(plan.strangers)),
+        unresolved=tuple(dict.fromkeys(plan.unresolved)),
+        hosts=hosts,
+        cancelled=stop.is_set(),
+    )
+
+
+def _position(numbered: tuple[int, Answer]) -> int:
+    return numbered[0]
+
+
+def _resolve(
+    targets: Targets, parallel: int, stop: threading.Event
+) -> Mapping[str, tuple[str, ...]]:
+    names: dict[str, None] = {}
+    for target in (*targets.ports, *targets.lookups):
+        if not target.addresses:
+            names |= dict.fromkeys((target.host, *target.anchors, *target.members))
+    listed = [*names]
+    found = _run_each(listed, resolve_name, parallel=parallel, stop=stop, seconds=_RESOLVE_SECONDS)
+    return {listed[index]: addresses for index, addresses in found.items()}
+
+
+#: The number of a connection, its target, the address and the port.
+_Connection = tuple[int, Target, str, int]
+
+
+@dataclass(slots=True)
+class _Connections:
+    """The connections to make, by number. Targets without an address already have an answer."""
+
+    hosts: Mapping[str, tuple[str, ...]]
+    asked: list[_Connection] = field(default_factory=list)
+    answers: list[tuple[int, Answer]] = field(default_factory=list)
+    strangers: list[Stranger] = field(default_factory=list)
+    unresolved: list[str] = field(default_factory=list)
+    _number: int = 0
+
+    def add(self, target: Target) -> None:
+        if target.addresses:
+            self._connect(target, target.addresses)
+            return
+        addresses = self.hosts.get(target.host, ())
+        if not target.server and not target.is_anchor:
+            addresses = self.look_up(target)
+        elif not addresses:
+            detail = f"{target.host} has no address"
+            handshake = Handshake(outcome=NO_ANSWER, detail=detail)
+            self.answers.append((self._next(), Answer(target=target, handshake=handshake)))
+        elif not target.server and not target.is_anchored:
+            # Members were already asked at their own addresses. The rest belongs to a balancer.
+            own = {address for name in target.members for address in self.hosts.get(name, ())}
+            addresses = tuple(address for address in addresses if address not in own)
+        self._connect(target, [(address, target.port) for address in addresses])
+
+    def look_up(self, target: Target) -> tuple[str, ...]:
+        """Return the addresses of a further name that belong to its pool, and list the others."""
+        known = {
+            address
+            for name in (*target.anchors, *target.members)
+            for address in self.hosts.get(name, ())
+        }
+        addresses = self.hosts.get(target.host, ())
+        if not addresses:
+            self.unresolved.append(target.host)
+        if others := tuple(address for address in addresses if address not in known):
+            self.strangers.append(
+                Stranger(name=target.host, port=target.port, pool=target.pool, addresses=others)
+            )
+        return tuple(address for address in addresses if address in known)
+
+    def _connect(self, target: Target, addresses: Iterable[tuple[str, int]]) -> None:
+        is_balanced = not target.server and len(target.planned) > 1 and not target.is_tls10
+        times = min(len(target.members), _MOST_REPEATS) if is_balanced else 1
+        for address, port in addresses:
+            for _ in range(times):
+                self.asked.append((self._next(), target, address, port))
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+
+_Numbered = tuple[int, Answer]
+
+
+def _ask_addresses(
+    asked: Sequence[_Connection],
+    parallel: int,
+    seconds: float,
+    progress: Progress | None,
+    stop: threading.Event,
+) -> Iterator[_Numbered]:
+    """Yield the numbered answers. The ports of one address are asked one after the other."""
+    by_address: dict[str, list[_Connection]] = {}
+    for connection in asked:
+        by_address.setdefault(connection[2], []).append(connection)
+    done: queue.SimpleQueue[_Numbered] = queue.SimpleQueue()
+    answers: dict[int, Answer] = {}
+
+    def collect() -> None:
+        before = len(answers)
+        while not done.empty():
+            number, answer = done.get()
+            answers[number] = answer
+        if progress is not None and len(answers) > before:
+            progress(len(answers), len(asked))
+
+    work = partial(_ask_address, seconds=seconds, stop=stop, done=done.put)
+    _run_each([*by_address.values()], work, parallel=parallel, stop=stop, on_wait=collect)
+    collect()
+    for number, target, address, port in asked:
+        unasked = Answer(target=target, handshake=_STOPPED, address=address, port=port)
+        yield number, answers.get(number, unasked)
+
+
+def _ask_address(
+    connections: Sequence[_Connection],
+    *,
+    seconds: float,
+    stop: threading.Event,
+    done: Callable[[_Numbered], object],
+) -> None:
+    """Ask the ports of one address, one connection at a time."""
+    left = seconds
+    for number, target, address, port in connections:
+        if stop.is_set():
+            return
+        handshake = fetch_chain(
+            address, port, name=target.name, seconds=left, only_tls10=target.is_tls10
+        )
+        if handshake.is_silent:
+            left = min(seconds, _BRIEFLY)
+        done((number, Answer(target=target, handshake=handshake, address=address, port=port)))
+
+
+def _run_each(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    *,
+    parallel: int,
+    stop: threading.Event,
+    seconds: float | None = None,
+    on_wait: Callable[[], object] = lambda: None,
+) -> Mapping[int, Result]:
+    """Run work for each item in its own thread, and return the results by the item's position.
+
+    The threads are daemons, because a system's resolver can hang, and nobody can end it. After
+    ``seconds``, an item is given up. ``on_wait`` is called after each result and several times a
+    second. Ctrl-C sets ``stop``, and the results until then are returned.
+    """
+    ended: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
+    results: dict[int, Result] = {}
+    running: dict[int, float] = {}
+    upcoming = iter(range(len(items)))
+
+    def run(index: int) -> None:
+        result = None
+        try:
+            result = work(items[index])
+        finally:
+            ended.put((index, result))
+
+    try:
+        while not stop.is_set():
+            while len(running) < max(parallel, 1) and (index := next(upcoming, -1)) >= 0:
+                running[index] = time.monotonic()
+                threading.Thread(target=run, args=(index,), daemon=True).start()
+            if not running:
+                break
+            with suppress(queue.Empty):
+                index, result = ended.get(timeout=_LOOK_EVERY)
+                running.pop(index, None)
+                if result is not None:
+                    results[index] = result
+            on_wait()
+            now = time.monotonic()
+            for late in [i for i, began in running.items() if seconds and now - began > seconds]:
+                del running[late]
+    except KeyboardInterrupt:
+        stop.set()
+    return results

@@ -1,0 +1,280 @@
+"""Compare what the servers showed with the plan. This module opens no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..authorities.certificates_on_record import acceptances, load_issued
+from ..authorities.demonstration import is_fictional
+from ..authorities.evaluation.evaluation import Evaluation, Evidence
+from ..authorities.survey.compare_as_is import describe_installed, evaluate_installed
+from ..base.planned_entry import PlannedEntry
+from ..base.shown.tables import count_of
+from ..pki.certificates import BadCertificate, Certificate, format_name, read_certificate
+from ..pki.chain import Issuers, Path
+from ..plan.acceptances import list_accepted_codes
+from ..plan.model import CertificatePlan, planned_entry
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.generations import list_compromised_keys
+from ..rules.findings import Finding
+from .ask import Answer
+from .fetch import SHOWN
+from .result import AS_PLANNED, DIFFERENT, NOT_VISIBLE, RESULTS, ProbeLine
+from .targets import Target, Targets
+
+# A missing root is no difference: servers do not send it.
+_CHAIN_END = "chain-incomplete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderFacts:
+    """What a request folder knows: its certificates, the expected ones, and the CAs above them.
+
+    ``requests`` describes the request of each certificate, by SHA-256. ``expected`` is the newest
+    certificate of each request, by id. ``accepted`` are the accepted errors of each request.
+    """
+
+    requests: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, str] = field(default_factory=dict)
+    issuers: tuple[Certificate, ...] = ()
+    accepted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    compromised: frozenset[str] = frozenset()
+
+
+def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
+    """Collect from a request folder what helps to recognize certificates."""
+    requests: dict[str, str] = {}
+    expected: dict[str, str] = {}
+    records = bundle.manifest.requests
+    for record in records:
+        for part in record.generations:
+            if part.issued is not None:
+                package = ", packaged" if part.package is not None else ""
+                text = f"request {record.id}, generation {part.generation}{package}"
+                requests.setdefault(part.issued.sha256, text)
+        if record.covering is not None:
+            requests.setdefault(record.covering.sha256, f"covers the request {record.id}")
+        if record.issued is not None:
+            expected[record.id] = record.issued.sha256
+        elif record.covered is not None:
+            expected[record.id] = record.covered.sha256
+    issued = load_issued(bundle)
+    return FolderFacts(
+        requests=requests,
+        expected=expected,
+        issuers=tuple(dict.fromkeys(ca for one in issued.certificates for ca in one.path)),
+        accepted={record.id: acceptances(bundle, record) for record in records},
+        compromised=list_compromised_keys(records),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A chain that a port showed, read as certificates; empty if it cannot be read."""
+
+    answer: Answer
+    chain: tuple[Certificate, ...] = ()
+    problem: str = ""
+
+
+def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
+    """Read the certificates in all chains, each only once."""
+    known: dict[bytes, Certificate] = {}
+
+    def read(der: bytes) -> Certificate:
+        if der not in known:
+            known[der] = read_certificate(der)
+        return known[der]
+
+    sightings = []
+    for answer in answers:
+        try:
+            chain, problem = tuple(map(read, answer.handshake.chain)), ""
+        except BadCertificate as error:
+            chain, problem = (), f"the certificate cannot be read: {error}"
+        sightings.append(Sighting(answer=answer, chain=chain, problem=problem))
+    return tuple(sightings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A shown certificate compared with one planned certificate that the port may show."""
+
+    entry: PlannedEntry
+    evaluation: Evaluation
+    remarks: tuple[str, ...]
+    is_different: bool
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Evaluate chains against the planned certificates, all with the same CA certificates."""
+
+    plan: CertificatePlan
+    folder: FolderFacts
+    sightings: tuple[Sighting, ...]
+    at: datetime
+    #: The CA certificates that lyncnb does not have, each with the answers that need it.
+    unknown_cas: dict[str, list[Answer]] = field(default_factory=dict)
+    _issuers: Issuers = field(init=False)
+    _entries: dict[str, PlannedEntry] = field(init=False)
+    _owners: dict[str, str] = field(init=False)
+    _is_fictional: bool = field(init=False)
+    _accepted: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        sent = (one for sighting in self.sightings for one in sighting.chain[1:])
+        self._issuers = Issuers((*self.folder.issuers, *sent))
+        self._entries = {item.id: planned_entry(item) for item in self.plan.certificates}
+        self._owners = {item.id: item.owner for item in self.plan.certificates}
+        self._is_fictional = is_fictional(self._entries.values())
+        self._accepted = list_accepted_codes((), self.plan.options, on=self.at.date())
+
+    def list_lines(self, targets: Targets) -> tuple[ProbeLine, ...]:
+        """Return a line for each answer and each certificate that cannot be seen."""
+        lines = list(dict.fromkeys(map(self._describe, self.sightings)))
+        lines = _mark_old_certificates(lines)
+        lines += [
+            ProbeLine(result=NOT_VISIBLE, id=one.id, owner=one.owner, remarks=(one.why,))
+            for one in targets.unseen
+        ]
+        return tuple(sorted(lines, key=lambda line: (not line.is_failure, _rank(line))))
+
+    def list_notes(self) -> Iterator[str]:
+        """Yield a note for each CA certificate that lyncnb needs to verify chains."""
+        for name, answers in self.unknown_cas.items():
+            places = dict.fromkeys(answer.target.place for answer in answers)
+            yield (
+                f"lyncnb does not have the CA certificate {name}, so it cannot verify the chains "
+                f"of {count_of(len(places), 'port')} up to the root. Specify the request folder"
+            )
+
+    def _describe(self, sighting: Sighting) -> ProbeLine:
+        answer = sighting.answer
+        target, handshake = answer.target, answer.handshake
+        line = ProbeLine(
+            result=handshake.outcome,
+            place=target.place,
+            address=_format_address(answer.address, answer.port),
+            name=target.name,
+            id=target.planned[0] if len(target.planned) == 1 else "",
+            owner=target.server or target.pool,
+            protocol=handshake.protocol,
+            condition=target.condition,
+        )
+        if handshake.outcome != SHOWN:
+            return replace(line, remarks=(handshake.detail,))
+        if sighting.problem:
+            return replace(line, result=DIFFERENT, remarks=(sighting.problem,))
+        best = min(
+            (self._compare(sighting, self._entries[one]) for one in target.planned),
+            key=lambda one: (one.is_different, one.evaluation.errors),
+        )
+        leaf = sighting.chain[0]
+        return replace(
+            line,
+            result=DIFFERENT if best.is_different else AS_PLANNED,
+            id=best.entry.id,
+            request=self.folder.requests.get(leaf.sha256, ""),
+            certificate=describe_installed(
+                leaf, files=(target.place,), servers=(target.server,) if target.server else ()
+            ),
+            findings=best.evaluation.findings,
+            remarks=best.remarks,
+        )
+
+    def _compare(self, sighting: Sighting, entry: PlannedEntry) -> _Compared:
+        leaf, folder = sighting.chain[0], self.folder
+        evidence = Evidence(
+            certificate=leaf,
+            entry=entry,
+            issuers=self._issuers,
+            accepted={**self._accepted, **folder.accepted.get(entry.id, {})},
+            is_fictional=self._is_fictional,
+        )
+        evaluation = evaluate_installed(evidence, at=self.at)
+        wrong: list[str] = []
+        remarks: list[str] = []
+        expected = folder.expected.get(entry.id, leaf.sha256)
+        if expected != leaf.sha256:
+            wrong.append(
+                f"the folder has another certificate for this port: {folder.requests[expected]}. "
+                "If it is assigned, restart the services that use it"
+            )
+        if not folder.compromised.isdisjoint((leaf.spki_sha256, leaf.sha256)):
+            wrong.append("the folder records the key of this certificate as compromised")
+        wrong += _find_chain_problems(sighting.chain, evaluation.path)
+        if any(one.is_self_issued for one in sighting.chain[1:]):
+            remarks.append("the server also sends the root certificate, which clients ignore")
+        if not evaluation.path.is_complete:
+            last = (leaf, *evaluation.path.issuers)[-1]
+            self.unknown_cas.setdefault(format_name(last.issuer), []).append(sighting.answer)
+        if target_name_is_missing(sighting.answer.target, leaf):
+            wrong.append(f"the certificate is not valid for {sighting.answer.target.name}")
+        evaluation = replace(evaluation, findings=tuple(_without_missing_root(evaluation)))
+        is_different = bool(wrong or evaluation.errors)
+        return _Compared(entry, evaluation, (*wrong, *remarks), is_different)
+
+
+def target_name_is_missing(target: Target, certificate: Certificate) -> bool:
+    """Return whether a certificate does not cover the name that was sent."""
+    name = target.name.casefold()
+    present = certificate.dns_names or certificate.common_names
+    parent = f"*.{name.partition('.')[2]}"
+    return bool(name) and not {name, parent} & {one.casefold() for one in present}
+
+
+def _without_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
+    for finding in evaluation.findings:
+        if finding.code != _CHAIN_END or evaluation.path.is_complete:
+            yield finding
+
+
+def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator[str]:
+    """Yield what is wrong with the certificates that the server sent after its own."""
+    sent = chain[1:]
+    for issuer in path.issuers:
+        if not issuer.is_self_issued and issuer not in sent:
+            name = format_name(issuer.subject)
+            yield f"the server does not send the intermediate certificate {name}"
+    ordered = [issuer for issuer in path.issuers if issuer in sent]
+    if [one for one in sent if one in ordered] != ordered:
+        yield "the server sends its certificates in the wrong order"
+
+
+def _rank(line: ProbeLine) -> int:
+    return RESULTS.index(line.result)
+
+
+def _format_address(address: str, port: int) -> str:
+    if not address:
+        return ""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
+    """Mark ports that show an older certificate than another port of the same server."""
+    newest: dict[tuple[str, str], ProbeLine] = {}
+    for line in lines:
+        if line.certificate is not None and line.certificate.servers and line.result == AS_PLANNED:
+            key = (line.certificate.servers[0], line.id)
+            if key not in newest or _begins(line) > _begins(newest[key]):
+                newest[key] = line
+    marked = []
+    for line in lines:
+        if line.certificate is not None and line.certificate.servers:
+            other = newest.get((line.certificate.servers[0], line.id))
+            if other is not None and _begins(line) < _begins(other):
+                remark = (
+                    f"{other.place} shows a newer certificate. Restart the service that uses "
+                    f"{line.place}"
+                )
+                line = replace(line, result=DIFFERENT, remarks=(remark, *line.remarks))
+        marked.append(line)
+    return marked
+
+
+def _begins(line: ProbeLine) -> str:
+    return line.certificate.not_before if line.certificate is not None else ""

@@ -1,0 +1,194 @@
+"""Read the certificate chain that a server sends in a TLS handshake.
+
+This is the only module that opens connections. It sends the messages of the handshake and nothing
+else, presents no certificate, and trusts nothing that it receives: a chain is only bytes.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+#: How a connection ended: with a chain, or without one.
+SHOWN, REFUSED, NO_ANSWER = "shown", "refused", "no answer"
+
+#: The largest chain that is kept. OpenSSL reads at most 100 KiB by itself.
+_MOST_BYTES = 1 << 18
+# Servers from 2008 have SHA-1 signatures, small keys and TLS 1.0. Their certificates are reported,
+# not trusted. Suites without a certificate show nothing.
+_CIPHERS = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
+_LEGACY_SERVER_CONNECT = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, from Python 3.12 on.
+_SHOWN_REASON = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """The result of one connection.
+
+    ``chain`` contains the certificates as DER in the order in which the server sent them. It is
+    empty if ``outcome`` is not ``shown``; then ``detail`` describes why. ``protocol`` is the
+    negotiated version, or "" if the server ended the handshake after its certificate. ``is_silent``
+    means that nothing answered at the address.
+    """
+
+    outcome: str
+    chain: tuple[bytes, ...] = ()
+    detail: str = ""
+    protocol: str = ""
+    is_silent: bool = False
+
+
+def fetch_chain(
+    address: str, port: int, *, name: str = "", seconds: float = 5.0, only_tls10: bool = False
+) -> Handshake:
+    """Connect to one address, and read the certificates that the server shows.
+
+    Parameters
+    ----------
+    address : str
+        An IPv4 or IPv6 address. Names are not resolved.
+    port : int
+        The TCP port.
+    name : str, optional
+        The name to send (RFC 6066 section 3). By default, no name is sent.
+    seconds : float, optional
+        The time for the connection and the handshake together.
+    only_tls10 : bool, optional
+        Whether to offer only TLS 1.0.
+
+    Returns
+    -------
+    Handshake
+        The chain, or the reason why there is none. Network errors do not raise.
+    """
+    ends = time.monotonic() + seconds
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        plain = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
+    with plain:
+        plain.settimeout(seconds)
+        try:
+            plain.connect((address, port))
+        except ConnectionRefusedError:
+            return Handshake(outcome=REFUSED, detail="nothing listens on the port")
+        except TimeoutError:
+            detail = f"no connection within {seconds:g} seconds"
+            return Handshake(outcome=NO_ANSWER, detail=detail, is_silent=True)
+        except OSError as error:
+            return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
+        try:
+            secured = _make_context(only_tls10).wrap_socket(
+                plain, server_hostname=name or None, do_handshake_on_connect=False
+            )
+        except (OSError, ValueError) as error:
+            return Handshake(outcome=REFUSED, detail=f"the connection ended: {_describe(error)}")
+        with secured:
+            return _shake_hands(secured, max(ends - time.monotonic(), 0.01), seconds)
+
+
+def _shake_hands(secured: ssl.SSLSocket, left: float, seconds: float) -> Handshake:
+    """Run the handshake until it ends or fails. In either case, the certificates are readable."""
+    outcome, detail, protocol = NO_ANSWER, "", ""
+    try:
+        secured.settimeout(left)
+        secured.do_handshake()
+        protocol = secured.version() or ""
+    except TimeoutError:
+        detail = f"no certificate within {seconds:g} seconds"
+    except ssl.SSLEOFError:
+        outcome, detail = REFUSED, "the server closed the connection without a certificate"
+    except ssl.SSLError as error:
+        outcome, detail = REFUSED, _explain(error)
+    except ConnectionError:
+        outcome, detail = REFUSED, "the server closed the connection without a certificate"
+    except OSError as error:
+        detail = _describe(error)
+    chain = read_unverified_chain(secured)
+    if not chain:
+        return Handshake(outcome=outcome, detail=detail or "the server shows no certificate")
+    if sum(map(len, chain)) > _MOST_BYTES:
+        return Handshake(outcome=REFUSED, detail="the server sends more certificates than allowed")
+    return Handshake(outcome=SHOWN, chain=chain, protocol=protocol)
+
+
+def read_unverified_chain(secured: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """Return the certificates that a server sent, as DER, also after a failed handshake.
+
+    Notes
+    -----
+    ``SSLSocket.get_unverified_chain`` is public from Python 3.13 on. Before, only the object below
+    the socket has the method, with certificate objects.
+    """
+    public = getattr(secured, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public() or ())
+    inner = getattr(secured, "_sslobj", None)
+    certificates = inner.get_unverified_chain() if inner is not None else None
+    # 2 is _ssl.ENCODING_DER.
+    return tuple(certificate.public_bytes(2) for certificate in certificates or ())
+
+
+@cache
+def _make_context(only_tls10: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.options |= _LEGACY_SERVER_CONNECT
+    context.set_ciphers(_CIPHERS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Old servers have only TLS 1.0.
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        if only_tls10:
+            context.maximum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+#: Reasons of OpenSSL that have a plainer name.
+_REASONS = {
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
+    "HTTP_REQUEST": "the server does not speak TLS on this port",
+    "PACKET_LENGTH_TOO_LONG": "the server does not speak TLS on this port",
+    "UNEXPECTED_MESSAGE": "the server does not speak TLS on this port",
+    "UNKNOWN_PROTOCOL": "the server does not speak TLS on this port",
+    "RECORD_LAYER_FAILURE": "the server does not speak TLS on this port",
+    "EXCESSIVE_MESSAGE_SIZE": "the server's certificates are larger than TLS libraries accept",
+    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection without a certificate",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the server does not accept this TLS version",
+    "UNSUPPORTED_PROTOCOL": "the server does not accept this TLS version",
+    "TLSV1_UNRECOGNIZED_NAME": "the server does not accept the name",
+}
+
+
+def _explain(error: ssl.SSLError) -> str:
+    reason = error.reason or ""
+    return _REASONS.get(reason, f"the handshake failed: {reason or _describe(error)}")
+
+
+def _describe(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_SHOWN_REASON]
+
+
+def resolve_name(name: str) -> tuple[str, ...]:
+    """Return the addresses of a host name, IPv4 first, from the system's resolver.
+
+    Returns
+    -------
+    tuple of str
+        Distinct addresses; empty if the name has none.
+    """
+    try:
+        # Without an own IPv6 address, IPv6 addresses are of no use, and would only look dead.
+        found = socket.getaddrinfo(
+            name, None, type=socket.SOCK_STREAM, flags=getattr(socket, "AI_ADDRCONFIG", 0)
+        )
+    except (OSError, UnicodeError):
+        return ()
+    addresses = {str(item[4][0]): item[0] == socket.AF_INET6 for item in found}
+    return tuple(sorted(addresses, key=lambda address: (addresses[address], address)))

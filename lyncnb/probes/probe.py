@@ -1,0 +1,173 @@
+"""``probe``: ask the planned servers which certificates they show, and compare with the plan."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+
+from ..base.arguments import require
+from ..base.shown.tables import count_of, join_first
+from ..base.times import convert_to_time, format_time
+from ..errors import OptionsError
+from ..plan.model import CertificatePlan
+from ..plan.totals import build_origin
+from ..request_folder.bundle import open_requests
+from .ask import Answers, Progress, ask
+from .evaluate import Evaluator, FolderFacts, Sighting, read_folder_facts, read_sightings
+from .result import Probe
+from .seen_as_is import list_as_is
+from .targets import list_targets
+
+_NAMED = 5
+_MOST_PARALLEL = 256
+
+
+def probe(
+    plan: CertificatePlan,
+    *,
+    zone: str = "inside",
+    hosts: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    also: Iterable[str] = (),
+    parallel: int = 16,
+    seconds: float = 5.0,
+    on: date | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Probe:
+    """Ask the planned servers which certificates they show, and compare these with the plan.
+
+    The function connects only to the addresses of the plan's own names, or to those in a hosts
+    file. It sends the messages of a TLS handshake and nothing else.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        A plan with its table.
+    zone : str, optional
+        The zone from which this computer asks: ``inside`` or ``outside``. It decides which ports
+        are asked.
+    hosts : path, optional
+        A file with a line ``name port address`` for each port. Then only these ports are asked.
+    folder : path, optional
+        The request folder, to recognize its certificates and to verify chains with its CAs.
+    also : iterable of str, optional
+        ``tls1.0`` and ``no-sni`` for a second handshake; ``services`` for the ports of services.
+    parallel : int, optional
+        How many addresses are asked at the same time, each by one connection.
+    seconds : float, optional
+        The time for each connection.
+    on : date, optional
+        The evaluation date. The default is the current time.
+    progress : callable, optional
+        Called with the number of finished connections, and the total.
+    stop : threading.Event, optional
+        Stops the run. As with Ctrl+C, the answers until then are kept.
+
+    Returns
+    -------
+    Probe
+        A line for each answer, and for each planned certificate that cannot be seen.
+
+    Raises
+    ------
+    PlanError
+        If the plan has no reasons for its names, as a plan on record.
+    OptionsError
+        If an argument is not valid, or the hosts file has mistakes.
+    BundleError
+        If the request folder cannot be read.
+    """
+    require("probe: plan", plan, CertificatePlan)
+    if not (0 < parallel <= _MOST_PARALLEL and 0 < seconds <= 60):
+        raise OptionsError(
+            f"parallel is {parallel} and seconds is {seconds:g}",
+            hint=f"parallel can be 1 to {_MOST_PARALLEL}, and seconds at most 60",
+        )
+    targets = list_targets(plan, zone=zone, also=also, hosts=hosts)
+    bundle = open_requests(folder) if folder is not None else None
+    facts = read_folder_facts(bundle) if bundle is not None else FolderFacts()
+    answers = ask(targets, parallel=parallel, seconds=seconds, progress=progress, stop=stop)
+    now = datetime.now(UTC)
+    at = convert_to_time(on) if on is not None else now
+    sightings = read_sightings(answers.answers)
+    evaluator = Evaluator(plan=plan, folder=facts, sightings=sightings, at=at)
+    lines, made_at = evaluator.list_lines(targets), format_time(now)
+    as_is = list_as_is(
+        plan,
+        sightings,
+        lines,
+        on=at.date(),
+        is_given=on is not None,
+        folder=facts,
+        records=bundle.manifest.requests if bundle is not None else (),
+        made_at=made_at,
+    )
+    return Probe(
+        product=plan.rules.product,
+        source=plan.topology.source,
+        plan_sha256=plan.sha256,
+        zone=zone,
+        made_at=made_at,
+        seen=lines,
+        as_is=as_is,
+        notes=(*evaluator.list_notes(), *_list_notes(plan, zone, sightings, answers)),
+        cancelled=answers.cancelled,
+        origin=build_origin(plan, judged_on=at.date(), made_on=made_at[:10]),
+    )
+
+
+def _list_notes(
+    plan: CertificatePlan, zone: str, sightings: tuple[Sighting, ...], answers: Answers
+) -> Iterator[str]:
+    yield from _compare_members(plan, sightings)
+    for stranger in answers.strangers:
+        yield (
+            f"{stranger.name} was not asked at {', '.join(stranger.addresses)}: no address of "
+            f"{stranger.pool} is the same"
+        )
+    if answers.unresolved:
+        count = count_of(len(answers.unresolved), "further name")
+        yield f"{count} without an address: {join_first(answers.unresolved, _NAMED)}"
+    unlikely = [host for host, addresses in answers.hosts.items() if _is_unlikely(addresses, zone)]
+    if unlikely:
+        other = "public" if zone == "inside" else "private"
+        yield (
+            f"You ask from {zone}, but {count_of(len(unlikely), 'host')} has {other} addresses: "
+            f"{join_first(unlikely, _NAMED)}"
+        )
+
+
+def _is_unlikely(addresses: tuple[str, ...], zone: str) -> bool:
+    """Return whether addresses are of the class that is unusual for the zone of who asks."""
+    known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
+    return any(one.is_global == (zone == "inside") for one in known)
+
+
+def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
+    """Yield how many members are seen behind a name, and whether members that share one differ."""
+    shared = {item.id for item in plan.certificates if item.shared_by == "pool"}
+    behind: dict[tuple[str, str], dict[str, None]] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    differing: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for sighting in sightings:
+        target = sighting.answer.target
+        if not sighting.chain or target.is_tls10 or not target.name:
+            continue
+        if not target.server and len(target.planned) > 1:
+            leaf = sighting.chain[0].sha256
+            behind.setdefault((target.place, target.rule), {})[leaf] = None
+            sizes[target.place, target.rule] = len(target.members)
+        if len(target.planned) == 1 and target.planned[0] in shared:
+            group = differing.setdefault((target.planned[0], target.pool), {})
+            group.setdefault(sighting.chain[0].thumbprint, []).append(target.place)
+    for (place, rule), seen in behind.items():
+        size = sizes[place, rule]
+        yield f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} seen at this name"
+    for (_, pool), places in differing.items():
+        if len(places) > 1:
+            told = "; ".join(f"{one} at {join_first(at, _NAMED)}" for one, at in places.items())
+            yield f"{pool} shares one certificate, but its members show {len(places)}: {told}"

@@ -1,0 +1,203 @@
+"""``Probe``: what the servers show, compared with the plan, as a table, a report and as-is file.
+
+This module contains only the data classes. ``evaluate.py`` creates the objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..authorities.survey.as_is import AsIs, StandingCertificate
+from ..base.records import Told, list_json_values
+from ..base.shown.frames import Kind
+from ..base.shown.origin import UNKNOWN, Origin
+from ..base.shown.report import Report, ReportTable, Sentence, report_kind
+from ..base.shown.tables import Table, columns, count_of
+from ..rules.findings import Finding
+
+#: The five results, ordered by what needs attention first.
+DIFFERENT, REFUSED, NO_ANSWER = "different", "refused", "no answer"
+AS_PLANNED, NOT_VISIBLE = "as planned", "cannot be seen"
+RESULTS = (DIFFERENT, REFUSED, NO_ANSWER, AS_PLANNED, NOT_VISIBLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeLine(Told):
+    """What one address showed at one port, or a planned certificate that cannot be seen.
+
+    ``result`` is one of ``RESULTS``. ``place`` is the host and port of the plan, ``address`` the
+    address and port that were asked; both are "" for a certificate that cannot be seen. ``name`` is
+    the name that was sent. ``id`` is the planned certificate, and ``owner`` its server or pool.
+    ``request`` is the request in the folder whose certificate is shown. ``protocol`` is the TLS
+    version, if the handshake was completed. ``condition`` describes when the port is open.
+    """
+
+    told: ClassVar = (
+        *("result", "place", "address", "name", "id", "owner", "request", "protocol"),
+        *("condition", "certificate", "findings=findings.code,severity,message", "remarks"),
+    )
+
+    result: str
+    place: str = ""
+    address: str = ""
+    name: str = ""
+    id: str = ""
+    owner: str = ""
+    request: str = ""
+    protocol: str = ""
+    condition: str = ""
+    certificate: StandingCertificate | None = None
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the line needs attention. A port that may be closed need not answer."""
+        return self.result == DIFFERENT or (
+            self.result in (REFUSED, NO_ANSWER) and not self.condition
+        )
+
+    def __str__(self) -> str:
+        return _format_group([self])
+
+    def lines(self) -> Iterator[str]:
+        """Yield the findings as lines, errors first, and the remarks."""
+        for severity in ("error", "warning", "notice"):
+            for finding in self.findings:
+                if finding.severity == severity:
+                    yield f"{severity}: {finding.message} [{finding.code}]"
+        yield from self.remarks
+
+
+_COLUMNS = columns(
+    ("Port asked", "place"),
+    ("Address", "address"),
+    ("Name sent", "name"),
+    ("Result", "result"),
+    ("Certificate", "id"),
+    ("Of", "owner"),
+    ("Request", "request"),
+    ("Thumbprint", lambda row: row.certificate and row.certificate.thumbprint),
+    ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10], Kind.DAY),
+    ("TLS version", "protocol"),
+    ("Condition", "condition"),
+    ("Details", lambda row: tuple(row.lines())),
+)
+
+#: The type of file for a probe.
+PROBE_FILE = report_kind(
+    "a probe of servers",
+    title="What the servers show",
+    form="lyncnb-probe/1",
+    columns=_COLUMNS,
+    suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Probe(Table):
+    """What the planned servers show, compared with the plan.
+
+    ``zone`` is the zone of who asked: ``inside`` or ``outside``. ``made_at`` is a UTC time in ISO
+    8601. ``notes`` describe pools, and names that were not asked. ``as_is`` has the same
+    certificates for ``request --only-missing``. ``cancelled`` means that the run was stopped.
+    """
+
+    _columns: ClassVar = _COLUMNS
+
+    product: str
+    source: str
+    plan_sha256: str
+    zone: str
+    made_at: str
+    seen: tuple[ProbeLine, ...]
+    as_is: AsIs
+    notes: tuple[str, ...] = ()
+    cancelled: bool = False
+    origin: Origin = field(default=UNKNOWN, compare=False)
+
+    @property
+    def exit_status(self) -> int:
+        """0 if everything that could be seen is as planned, else 1."""
+        return int(self.cancelled or any(line.is_failure for line in self.seen))
+
+    def counts(self) -> dict[str, int]:
+        """Count the lines of each result, e.g. ``{"different": 1, "as planned": 12}``."""
+        results = [line.result for line in self.seen]
+        return {result: results.count(result) for result in RESULTS if result in results}
+
+    def _items(self) -> tuple[ProbeLine, ...]:
+        return self.seen
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Return a sentence that summarizes the result."""
+        counts = self.counts()
+        unseen = counts.pop(NOT_VISIBLE, 0)
+        asked = count_of(sum(counts.values()), "answer")
+        told = ", ".join(f"{number:,} {result}" for result, number in counts.items())
+        text = f"Asked from {self.zone} on {self.made_at[:10]}: {asked}"
+        text += f" ({told})" if told else ""
+        if unseen:
+            text += f"; {count_of(unseen, 'planned certificate')} cannot be seen"
+        return text + ("; the run was stopped" if self.cancelled else "")
+
+
+def probe_report(found: Probe) -> Report:
+    """Return a probe as a report, with what needs attention first."""
+    return Report(
+        kind=PROBE_FILE,
+        about=found.source,
+        origin=found.origin,
+        summary=found.summary(),
+        parts=[
+            Sentence(found.summary()),
+            ReportTable(
+                columns=_COLUMNS,
+                items=found._items,
+                formats={".csv": "", ".md": "", ".html": "Ports", ".xlsx": PROBE_FILE.title},
+            ),
+            *(Sentence(note) for note in found.notes),
+        ],
+        document=lambda: list_json_values(
+            found,
+            *("product", "source", "plan_sha256", "zone", "made_at", "cancelled", "seen", "notes"),
+        ),
+        text=lambda: [[*_format_lines(found)], [*found.notes, found.summary()]],
+    )
+
+
+def _format_lines(found: Probe) -> Iterator[str]:
+    """Yield a line for each server and certificate, with the ports that showed the same."""
+    groups: dict[tuple[object, ...], list[ProbeLine]] = {}
+    for line in found.seen:
+        shown = line.certificate.thumbprint if line.certificate else line.id
+        host = line.place.rpartition(":")[0]
+        at = line.address if line.is_failure else ""
+        key = (line.result, host, at, shown, line.request, tuple(line.lines()))
+        groups.setdefault(key, []).append(line)
+    for group in groups.values():
+        yield _format_group(group)
+        yield from (f"  {text}" for text in group[0].lines())
+
+
+def _format_group(lines: list[ProbeLine]) -> str:
+    first = lines[0]
+    if first.result == NOT_VISIBLE:
+        return f"{first.result}: {first.id} ({first.owner})"
+    ports = sorted(int(line.place.rpartition(":")[2]) for line in lines)
+    listed = f"port{'s' if len({*ports}) > 1 else ''} {', '.join(map(str, dict.fromkeys(ports)))}"
+    text = f"{first.result}: {first.place.rpartition(':')[0]} {listed}"
+    if len(lines) == 1 and first.is_failure and first.address:
+        text += f" at {first.address}"
+    if first.result != AS_PLANNED and first.condition:
+        text += f" ({first.condition})"
+    one = first.certificate
+    if one is None:
+        return text
+    shown = f"{one.thumbprint}, valid until {one.not_after[:10]}"
+    return f"{text}: {shown}" + (f", {first.request}" if first.request else "")

@@ -1,0 +1,96 @@
+"""Convert what ports showed to the list of installed certificates, as ``asis`` saves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+
+from ..authorities.returned.returned_files import ReturnedFile
+from ..authorities.returned.server_export import Placement, ServerExport
+from ..authorities.survey.as_is import ABSENT, NOT_SEEN, AsIs, PlannedAsIs
+from ..authorities.survey.compare_as_is import compare_files
+from ..plan.model import CertificatePlan
+from ..request_folder.request_record import RequestRecord
+from ..rules.returned_rules import finding
+from .evaluate import FolderFacts, Sighting
+from .result import DIFFERENT, NOT_VISIBLE, ProbeLine
+
+
+def list_as_is(
+    plan: CertificatePlan,
+    sightings: Iterable[Sighting],
+    lines: Iterable[ProbeLine],
+    *,
+    on: date,
+    is_given: bool,
+    folder: FolderFacts,
+    records: Iterable[RequestRecord] = (),
+    made_at: str,
+) -> AsIs:
+    """Return the installed certificates that the ports showed.
+
+    A planned certificate that no port showed is ``not-seen``, even if another port showed one that
+    fits: nobody knows which certificate is installed for it. If a port showed a different
+    certificate, the planned one is not ``covered``.
+    """
+    usages = {rule.id: rule.usage for rule in plan.rules.ports}
+    files = [*_build_files(sightings, usages, made_at)]
+    if folder.issuers:
+        files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
+    compared = compare_files(plan, files, on=on, is_given=is_given, records=records)
+    by_id: dict[str, list[ProbeLine]] = {}
+    for line in lines:
+        by_id.setdefault(line.id, []).append(line)
+    planned = tuple(_adjust(item, by_id.get(item.id, [])) for item in compared.planned)
+    return replace(compared, planned=planned, made_at=made_at)
+
+
+def _build_files(
+    sightings: Iterable[Sighting], usages: Mapping[str, str], made_at: str
+) -> Iterator[ReturnedFile]:
+    """Yield a file for each host and port, and an export for each server with what it showed."""
+    by_server: dict[str, dict[str, dict[str, None]]] = {}
+    for sighting in sightings:
+        if not sighting.chain:
+            continue
+        target, leaf = sighting.answer.target, sighting.chain[0]
+        yield ReturnedFile(name=target.place, certificates=sighting.chain)
+        if target.server:
+            places = by_server.setdefault(target.server, {})
+            shown = places.setdefault(leaf.sha256, {})
+            shown.update(dict.fromkeys(filter(None, (usages[target.rule],))))
+    for server, places in by_server.items():
+        # A server that shows a certificate has the key. Which usages a closed port has, is unknown.
+        export = ServerExport(
+            computer=server,
+            exported_at=made_at,
+            has_lync=False,
+            placements=tuple(
+                Placement(sha256=sha256, types=tuple(types), has_key=True)
+                for sha256, types in places.items()
+            ),
+        )
+        yield ReturnedFile(name=server, export=export)
+
+
+def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
+    if not any(line.certificate is not None for line in lines):
+        remarks = tuple(
+            f"{line.place}: {remark}" if line.place else remark
+            for line in lines
+            for remark in (line.remarks or (line.result,))
+        )
+        told = finding(NOT_SEEN, item.id, f"no port showed the certificate for {item.owner}")
+        return replace(item, state=NOT_SEEN, certificate=None, findings=(told,), remarks=remarks)
+    if item.state in ABSENT:
+        return item
+    remarks = item.remarks
+    for line in lines:
+        if line.certificate is None and line.result != NOT_VISIBLE:
+            remarks += (f"{line.place}: {line.result}",)
+        elif line.result == DIFFERENT:
+            remarks += (f"{line.place} shows a certificate that is not as planned",)
+    is_different = any(line.result == DIFFERENT for line in lines)
+    state = "elsewhere" if is_different and item.state == "covered" else item.state
+    return replace(item, state=state, remarks=tuple(dict.fromkeys(remarks)))

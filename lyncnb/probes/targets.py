@@ -1,0 +1,400 @@
+"""List the ports to ask, from a plan and the rules for ports. This module opens no connection.
+
+A server is asked at its own address. The name that is sent comes from the rules for names, and the
+certificate that must be shown from the plan. Names whose addresses can belong to a load balancer
+are asked as well (``anchors``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from ..base.disk.files import read_named
+from ..errors import OptionsError, PlanError, Problem
+from ..plan.connections import ConnectionNames, certificates_by_pool, find_port
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..rules.model import PORT_CHOICES, ZONES, PortRule
+from ..topology.model import Pool
+
+#: The zones from which ``probe`` can ask.
+FROM = tuple(zone for zone in ZONES if zone != "perimeter")
+#: What ``probe`` asks only on request: a second handshake, and ports of single services.
+TLS10, NO_SNI = "tls1.0", "no-sni"
+ALSO = (TLS10, NO_SNI, *PORT_CHOICES)
+
+_LARGEST = 1 << 22
+_MOST_PORT = 65_535
+_NO_NAME = "if clients that send no name connect, such as some phones"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A port to ask: which host, which name is sent, and which certificates it may show.
+
+    ``host`` is the name whose addresses are asked: a server, or a name of the pool. ``server`` is
+    the server, or "" for a name, behind which any member can answer. ``name`` is the name that is
+    sent and verified; "" sends none. ``planned`` are the ids of the certificates that the port may
+    show. ``addresses`` are fixed by the hosts file, each with a port; otherwise, the resolver finds
+    them. ``anchors`` and ``members`` are host names: another name is asked only at an address of
+    one of these. With ``is_anchored``, the members are not asked at their own addresses.
+    ``condition`` describes when the port is open; then no answer never fails a run.
+    """
+
+    rule: str
+    pool: str
+    role: str
+    host: str
+    server: str
+    port: int
+    name: str
+    planned: tuple[str, ...]
+    members: tuple[str, ...]
+    anchors: tuple[str, ...] = ()
+    condition: str = ""
+    is_tls10: bool = False
+    is_anchor: bool = False
+    is_anchored: bool = False
+    addresses: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The host and port, as people write them."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """A planned certificate that no port shows from here, and the reason."""
+
+    id: str
+    owner: str
+    usages: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """The ports to ask, the certificates that cannot be seen, and names that are only looked up.
+
+    ``lookups`` are names that the plan has for a port without a connection of their own: their
+    addresses are compared with those of the pool, and differences are listed.
+    """
+
+    ports: tuple[Target, ...]
+    unseen: tuple[Unseen, ...]
+    lookups: tuple[Target, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of all hosts that will be asked, each once."""
+        return tuple(dict.fromkeys(target.host for target in self.ports))
+
+
+def list_targets(
+    plan: CertificatePlan,
+    *,
+    zone: str = "inside",
+    also: Iterable[str] = (),
+    hosts: str | os.PathLike[str] | None = None,
+) -> Targets:
+    """Return the ports that ``probe`` asks for a plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        A plan with its table and the reasons for its names.
+    zone : str, optional
+        The zone of who asks: ``inside`` or ``outside``.
+    also : iterable of str, optional
+        Of ``ALSO``: a handshake with TLS 1.0, one without a name, the ports of single services.
+    hosts : path, optional
+        A file with a line ``name port address`` for each port. Then only these ports are asked.
+
+    Raises
+    ------
+    PlanError
+        If the plan has no reasons for its names, as a plan on record.
+    OptionsError
+        If a choice is not known, or the hosts file has mistakes; the error lists all of them.
+    """
+    chosen = (also,) if isinstance(also, str) else tuple(also)
+    _check_choices(zone, chosen)
+    _refuse_plan_without_reasons(plan)
+    every = [*_list_ports(plan)]
+    if hosts is not None:
+        ports = [*_apply_hosts(every, zone, read_hosts(hosts))]
+        lookups: list[Target] = []
+    else:
+        here = [
+            (rule, target)
+            for rule, target in every
+            if rule.zone == zone and (not rule.also or rule.also in chosen)
+        ]
+        ports = [target for _, target in here if target.is_anchor or target.server]
+        others = [
+            (rule, target) for rule, target in here if not (target.is_anchor or target.server)
+        ]
+        ports += [target for rule, target in others if rule.by_name]
+        lookups = [target for rule, target in others if not rule.by_name]
+    ports += [*_repeat(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)]
+    asked = {identity for target in ports for identity in target.planned}
+    return Targets(
+        ports=tuple(ports),
+        unseen=tuple(_list_unseen(plan, asked, every, zone, bool(hosts))),
+        lookups=tuple(lookups),
+    )
+
+
+def _check_choices(zone: str, also: Iterable[str]) -> None:
+    if zone not in FROM:
+        raise OptionsError(
+            f'"{zone}" is not a zone from which lyncnb can ask', hint=f"use {' or '.join(FROM)}"
+        )
+    for choice in also:
+        if choice not in ALSO:
+            raise OptionsError(
+                f'"{choice}" is not a choice of also', hint=f"the choices are {', '.join(ALSO)}"
+            )
+
+
+def _refuse_plan_without_reasons(plan: CertificatePlan) -> None:
+    entries = (entry for item in plan.certificates for entry in item.subject_alt_name)
+    if not plan.topology.pools or any(not entry.reasons for entry in entries):
+        raise PlanError(
+            "the plan does not contain the reasons for its names, so lyncnb cannot tell which "
+            "name belongs to which port",
+            hint="use the table of servers or a saved plan instead of a request folder",
+        )
+
+
+def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
+    """Yield each port of each server, of each anchor, and of each further name, in all zones."""
+    certificates, names_of = certificates_by_pool(plan), ConnectionNames(plan)
+    pools: dict[str, list[Pool]] = {}
+    for pool in plan.topology.pools:
+        pools.setdefault(pool.role, []).append(pool)
+    for rule in plan.rules.ports:
+        for pool in (pool for role in rule.roles for pool in pools.get(role, ())):
+            own = [
+                item
+                for item in certificates.get((pool.fqdn, pool.role), ())
+                if rule.usage in item.usages or not (rule.usage or item.usages)
+            ]
+            if own and pool.flags.issuperset(rule.if_all):
+                for target in _list_pool_ports(rule, pool, own, names_of):
+                    yield rule, target
+
+
+def _list_pool_ports(
+    rule: PortRule, pool: Pool, own: list[PlannedCertificate], names_of: ConnectionNames
+) -> Iterator[Target]:
+    # The order of the rule decides which name is sent, so that it does not depend on the table.
+    names = [
+        name
+        for part in rule.names
+        for name in names_of.find(replace(rule, names=(part,)), pool, own)
+        if not name.startswith("*.")
+    ]
+    names = [*dict.fromkeys(names)]
+    anchors = names_of.find(replace(rule, names=rule.anchors), pool, own) if rule.anchors else ()
+    target = Target(
+        rule=rule.id,
+        pool=pool.fqdn,
+        role=pool.role,
+        host="",
+        server="",
+        port=find_port(rule, pool, names_of.plan.rules),
+        name="",
+        planned=(),
+        members=tuple(str(computer.fqdn) for computer in pool.computers),
+        anchors=tuple(anchors),
+        condition=rule.when,
+        is_anchored=rule.anchored,
+    )
+    if not names:
+        return
+    by_server: dict[str, list[PlannedCertificate]] = {}
+    for item in own:
+        for held in item.servers:
+            by_server.setdefault(held, []).append(item)
+    for server in () if rule.anchored else target.members:
+        held_by = by_server.get(server, [])
+        yield replace(
+            target,
+            host=server,
+            server=server,
+            name=_find_own_name(rule, pool, server, held_by, names_of) or names[0],
+            planned=tuple(item.id for item in held_by),
+        )
+    planned = tuple(item.id for item in own)
+    for name in dict.fromkeys((*anchors, *names)):
+        # A single server with the name of its pool was already asked.
+        if name not in target.members or rule.anchored:
+            is_anchor = name in anchors
+            yield replace(target, host=name, name=name, planned=planned, is_anchor=is_anchor)
+
+
+def _find_own_name(
+    rule: PortRule,
+    pool: Pool,
+    server: str,
+    certificates: Iterable[PlannedCertificate],
+    names_of: ConnectionNames,
+) -> str:
+    """Return the server's own name if the rule sends it first, else "" for the pool's name."""
+    first = names_of.plan.rules.names[rule.names[0]]
+    if first.parts[1] != "computer.fqdn":
+        return ""
+    return server if server in names_of.find(rule, pool, certificates) else ""
+
+
+def _repeat(ports: list[Target], by_name: Collection[str], also: Iterable[str]) -> Iterator[Target]:
+    """Yield the second handshakes: with TLS 1.0, and without a name where the name matters."""
+    if TLS10 in also:
+        for target in ports:
+            yield replace(target, is_tls10=True, condition="if the server still accepts TLS 1.0")
+    if NO_SNI in also:
+        for target in ports:
+            if target.rule in by_name and (target.is_anchor or target.addresses):
+                yield replace(target, name="", condition=_NO_NAME)
+
+
+def _list_unseen(
+    plan: CertificatePlan,
+    asked: Collection[str],
+    every: Iterable[tuple[PortRule, Target]],
+    zone: str,
+    has_hosts: bool,
+) -> Iterator[Unseen]:
+    elsewhere: dict[str, str] = {}
+    for rule, target in every:
+        for identity in target.planned:
+            elsewhere.setdefault(identity, rule.zone)
+    for item in plan.certificates:
+        if item.id in asked:
+            continue
+        why = "No rule says which port shows this certificate."
+        for absent in plan.rules.unseen:
+            if item.role in absent.roles or (item.usages and {*item.usages} <= {*absent.usages}):
+                why = absent.why
+        if item.id in elsewhere:
+            why = f"Only servers that ask from {elsewhere[item.id]} see this certificate."
+            if elsewhere[item.id] == zone or has_hosts:
+                why = "The hosts file has no line for a port that shows this certificate."
+        yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
+
+
+# --- The hosts file: a line for each port, with the address to ask.
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A line of the hosts file: a name and a port of the plan, and the address to ask."""
+
+    row: int
+    name: str
+    port: int
+    address: str
+    address_port: int
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The lines of a hosts file that were read, and the problems in the others."""
+
+    file: str
+    hosts: list[Host] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, row: int, text: str) -> None:
+        words = text.partition("#")[0].split()
+        if not words:
+            return
+        if len(words) != 3:
+            self._refuse(row, "a line has a name, a port and an address", text)
+            return
+        port = _parse_port(words[1])
+        address, own_port = _parse_address(words[2], port)
+        if not port:
+            self._refuse(row, "the port is not a number from 1 to 65535", words[1])
+        elif not (address and own_port):
+            self._refuse(row, "the address is not an IPv4 or IPv6 address", words[2])
+        else:
+            name = words[0].rstrip(".").lower()
+            self.hosts.append(Host(row, name, port, address, own_port))
+
+    def _refuse(self, row: int, message: str, value: str) -> None:
+        self.problems.append(Problem(message=f"{message}: {value[:80]!r}", file=self.file, row=row))
+
+
+def read_hosts(path: str | os.PathLike[str]) -> tuple[Host, ...]:
+    """Read a hosts file: lines such as ``fe01.contoso.com 5061 192.0.2.11``.
+
+    The address can have a port of its own (``127.0.0.1:45061``, ``[::1]:45061``). A number sign
+    begins a comment.
+
+    Raises
+    ------
+    OptionsError
+        If the file cannot be read, or a line is not valid; the error lists all such lines.
+    """
+    lines = _Lines(os.path.basename(path))
+    data = read_named(path, limit=_LARGEST, error=OptionsError)
+    for row, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+        lines.read(row, text)
+    if lines.problems:
+        _refuse_hosts(lines.file, lines.problems)
+    return tuple(lines.hosts)
+
+
+def _refuse_hosts(file: str, problems: Iterable[Problem]) -> None:
+    raise OptionsError(
+        f"{file} has lines that lyncnb cannot use",
+        problems=tuple(problems),
+        hint="write each line as name port address, such as fe01.contoso.com 5061 192.0.2.11",
+    )
+
+
+def _parse_port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+    return number if number <= _MOST_PORT else 0
+
+
+def _parse_address(text: str, port: int) -> tuple[str, int]:
+    """Return an address and its port: the port behind a colon, or the port of the line."""
+    host, own = text, port
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        own = _parse_port(rest[1:]) if rest.startswith(":") else 0 if rest else port
+    elif text.count(":") == 1:
+        host, _, rest = text.partition(":")
+        own = _parse_port(rest)
+    try:
+        return str(ipaddress.ip_address(host)), own
+    except ValueError:
+        return "", 0
+
+
+def _apply_hosts(
+    every: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
+) -> Iterator[Target]:
+    """Yield the ports in a hosts file, each with its address. Another name or port is an error.
+
+    A name such as meet can have the same port on a pool and on a reverse proxy. The zone decides.
+    """
+    by_place: dict[tuple[str, int], list[Target]] = {}
+    for _, target in sorted(every, key=lambda port: port[0].zone != zone):
+        by_place.setdefault((target.host, target.port), []).append(target)
+    problems = []
+    for host in hosts:
+        targets = by_place.get((host.name, host.port), [])
+        if not targets:
+            message = f"the plan has no TLS port {host.port} for {host.name}, so it is not asked"
+            problems.append(Problem(message=message, row=host.row))
+        for target in targets[:1]:
+            yield replace(target, addresses=((host.address, host.address_port),))
+    if problems:
+        _refuse_hosts("the hosts file", problems)

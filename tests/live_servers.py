@@ -1,0 +1,168 @@
+"""Run real TLS servers on loopback for the ports of a plan, each with a certificate of a test CA."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from cas.python_ca import pem
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from standing_certificates import MIDNIGHT, authority, key_of, stand_for
+
+import lyncnb as ln
+from lyncnb.probes.targets import Target, list_targets
+
+
+def write_pair(folder: Path, name: str, *chain: x509.Certificate, bits: int = 2048) -> Path:
+    """Write the test key and a chain to one PEM file, as most servers read it."""
+    key = key_of(bits).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / f"{name}.pem"
+    path.write_bytes(key + b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    return path
+
+
+@dataclass
+class Heard:
+    """What a server received: the number of connections, and all bytes after the handshake."""
+
+    port: int = 0
+    connections: int = 0
+    names: list[str | None] = field(default_factory=list)
+    data: bytes = b""
+
+
+@contextmanager
+def listening(
+    answer: Callable[[socket.socket, Heard], object], *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[Heard]:
+    """Run a TCP server that calls ``answer`` for each connection in a thread of its own."""
+    heard, lock = Heard(), threading.Lock()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
+    heard.port = listener.getsockname()[1]
+
+    def serve(connection: socket.socket) -> None:
+        with lock:
+            heard.connections += 1
+        with suppress(OSError, ValueError), connection:
+            connection.settimeout(10)
+            answer(connection, heard)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield heard
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def hang(connection: socket.socket, heard: Heard) -> None:
+    """Read everything and answer nothing, until the other side gives up."""
+    while data := connection.recv(4096):
+        heard.data += data
+
+
+def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = ""):
+    """Return an answer that shows the first pair, or the one whose file is named like the name.
+
+    Each connection takes the next pair in turn, as behind a load balancer, if the name fits none.
+    """
+    contexts = {}
+    for path in pairs:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        if mutual:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=pem(authority().root).decode())
+        if version:
+            context.maximum_version = ssl.TLSVersion[version]
+        contexts[path.stem] = context
+    turns = list(contexts.values())
+    count = iter(range(1 << 30))
+
+    def answer(connection: socket.socket, heard: Heard) -> None:
+        first = turns[next(count) % len(turns)]
+
+        def choose(secured: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            heard.names.append(name)
+            if name in contexts:
+                secured.context = contexts[name]
+
+        first.sni_callback = choose
+        with first.wrap_socket(connection, server_side=True) as secured:
+            while data := secured.recv(4096):
+                heard.data += data
+
+    return answer
+
+
+@dataclass
+class Live:
+    """Servers for the ports of a plan, and the hosts file that leads to them."""
+
+    hosts: Path
+    heard: dict[tuple[str, int], Heard] = field(default_factory=dict)
+
+
+Show = Callable[[Target, ln.PlannedCertificate], Sequence[x509.Certificate]]
+
+
+def show_as_planned(target: Target, planned: ln.PlannedCertificate) -> list[x509.Certificate]:
+    """Return the chain of a correct server."""
+    return [certificate_for(planned), authority().issuing]
+
+
+_MADE: dict[object, x509.Certificate] = {}
+
+
+def certificate_for(planned: ln.PlannedCertificate, **changes: object) -> x509.Certificate:
+    """Issue a planned certificate that is valid today, each only once."""
+    key = (planned.id, planned.names, repr(changes))
+    if key not in _MADE:
+        changes = {"begins": MIDNIGHT - timedelta(days=1), **changes}
+        _MADE[key] = stand_for(planned, **changes)
+    return _MADE[key]
+
+
+@contextmanager
+def live(
+    plan: ln.CertificatePlan,
+    folder: Path,
+    *,
+    zone: str = "inside",
+    also: Sequence[str] = (),
+    show: Show = show_as_planned,
+    only: Callable[[Target], bool] = lambda target: bool(target.server),
+    **choices: object,
+) -> Iterator[Live]:
+    """Run a server for each port that ``probe`` asks, and write the hosts file."""
+    by_id = {item.id: item for item in plan.certificates}
+    found = Live(hosts=folder / "hosts.txt")
+    lines = ["# name port address"]
+    with ExitStack() as stack:
+        for number, target in enumerate(list_targets(plan, zone=zone, also=also).ports):
+            if not only(target):
+                continue
+            chains = [show(target, by_id[one]) for one in target.planned]
+            pairs = [
+                write_pair(folder, f"pair{number}-{index}", *chain)
+                for index, chain in enumerate(chains)
+            ]
+            heard = stack.enter_context(listening(speak_tls(pairs, **choices)))
+            found.heard[target.host, target.port] = heard
+            lines.append(f"{target.host} {target.port} 127.0.0.1:{heard.port}")
+        found.hosts.write_text("\n".join(lines) + "\n", "utf-8")
+        yield found

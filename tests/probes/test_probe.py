@@ -1,0 +1,206 @@
+"""A probe of real servers on loopback reports what they show, compared with the plan."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+from live_servers import (
+    certificate_for,
+    hang,
+    listening,
+    live,
+    show_as_planned,
+    speak_tls,
+    write_pair,
+)
+from standing_certificates import MIDNIGHT, authority
+from topologies import TWO_SITES, plan, row
+
+import lyncnb as ln
+from lyncnb.errors import OptionsError, PlanError
+from lyncnb.probes.result import DIFFERENT, NO_ANSWER, REFUSED
+from lyncnb.probes.targets import list_targets
+
+FE = {"web_external_fqdn": "web.contoso.com", "autologon": "no"}
+
+
+def pool(*servers, **options):
+    rows = (row(server, "FrontEnd", "eepool.contoso.com", **FE) for server in servers)
+    return plan(*rows, **options)
+
+
+@pytest.fixture(scope="module")
+def two_sites():
+    return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
+
+
+def failing(found):
+    """Return the result and details of each line that needs attention, by place."""
+    return {
+        line.place: (line.result, " ".join(line.lines())) for line in found.seen if line.is_failure
+    }
+
+
+def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
+    """Every port that can be seen is as planned, and the rest is listed with the reason."""
+    with live(two_sites, tmp_path) as servers:
+        found = ln.probe(two_sites, hosts=servers.hosts)
+    assert found.exit_status == 0
+    assert found.counts() == {"as planned": len(servers.heard), "cannot be seen": 2}
+    unseen = {line.id: line.remarks for line in found.seen if not line.place}
+    oauth = next(one.id for one in two_sites.certificates if one.role == "Deployment")
+    assert unseen[oauth] == (
+        "The OAuth certificate signs tokens between servers. No port shows it.",
+    )
+
+
+def test_servers_hear_the_handshake_and_nothing_else(two_sites, tmp_path):
+    """Each port hears one connection with the planned name, and no byte after the handshake."""
+    with live(two_sites, tmp_path, mutual=True) as servers:
+        found = ln.probe(two_sites, hosts=servers.hosts)
+    assert found.exit_status == 0
+    names = {target.place: target.name for target in list_targets(two_sites).ports}
+    for (host, port), heard in servers.heard.items():
+        assert (heard.connections, heard.data) == (1, b"")
+        assert heard.names == [names[f"{host}:{port}"]]
+
+
+def test_differences_are_listed_with_what_is_wrong(tmp_path):
+    """Missing names, a missing intermediate, a wrong order and an old certificate are told apart."""
+    planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
+    ca = authority()
+
+    def show(target, one):
+        chain = show_as_planned(target, one)
+        return {
+            ("fe01.contoso.com", 443): chain[:1],
+            ("fe01.contoso.com", 444): [*chain, ca.root],
+            ("fe02.contoso.com", 443): [chain[0], ca.root, ca.issuing],
+            ("fe02.contoso.com", 444): [certificate_for(one, san=one.names[:1]), ca.issuing],
+            ("fe03.contoso.com", 5061): [
+                certificate_for(one, begins=MIDNIGHT - timedelta(days=9)),
+                ca.issuing,
+            ],
+        }.get((target.server, target.port), chain)
+
+    with live(planned, tmp_path, show=show) as servers:
+        found = ln.probe(planned, hosts=servers.hosts)
+    told = failing(found)
+    assert {result for result, _ in told.values()} == {DIFFERENT}
+    assert sorted(told) == [
+        *("fe01.contoso.com:443", "fe02.contoso.com:443", "fe02.contoso.com:444"),
+        "fe03.contoso.com:5061",
+    ]
+    assert "does not send the intermediate certificate" in told["fe01.contoso.com:443"][1]
+    assert "wrong order" in told["fe02.contoso.com:443"][1]
+    assert "names-missing" in told["fe02.contoso.com:444"][1]
+    assert "shows a newer certificate. Restart" in told["fe03.contoso.com:5061"][1]
+    root = next(line for line in found.seen if line.place == "fe01.contoso.com:444")
+    assert root.remarks == ("the server also sends the root certificate, which clients ignore",)
+
+
+def test_refused_and_silent_are_two_results(tmp_path):
+    """A closed port is refused, a hanging one has no answer, and neither is called different."""
+    planned = pool("fe01.contoso.com")
+    with listening(hang) as mute:
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(
+            f"fe01.contoso.com 5061 127.0.0.1:{mute.port}\nfe01.contoso.com 444 127.0.0.1:1\n"
+        )
+        found = ln.probe(planned, hosts=hosts, seconds=0.5)
+    told = failing(found)
+    assert {place: result for place, (result, _) in told.items()} == {
+        "fe01.contoso.com:5061": NO_ANSWER,
+        "fe01.contoso.com:444": REFUSED,
+    }
+    assert found.exit_status == 1
+
+
+def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
+    """A closed port that depends on a condition is listed, and does not fail the run."""
+    hosts = tmp_path / "hosts.txt"
+    hosts.write_text("edge01.contoso.com 23456 127.0.0.1:1\nmed01.contoso.com 5067 127.0.0.1:1\n")
+    found = ln.probe(two_sites, hosts=hosts)
+    assert found.counts()["refused"] == 2
+    assert found.exit_status == 0
+
+
+def test_members_behind_one_address_are_counted(tmp_path):
+    """Behind a load balancer, the members are told apart by their certificates."""
+    planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
+    by_server = {one.servers[0]: one for one in planned.certificates if one.role == "FrontEnd"}
+    issuing = authority().issuing
+    old = {"begins": MIDNIGHT - timedelta(days=300)}
+    pairs = [
+        write_pair(tmp_path, server, certificate_for(one, **changes), issuing)
+        for server, one in by_server.items()
+        for changes in [old if server == "fe02.contoso.com" else {}]
+    ]
+    with listening(speak_tls(pairs)) as balancer:
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(f"eepool.contoso.com 5061 127.0.0.1:{balancer.port}\n")
+        found = ln.probe(planned, hosts=hosts)
+    assert balancer.connections == 3
+    assert "eepool.contoso.com:5061: 3 of 3 members seen at this name" in found.notes
+    assert found.counts()[DIFFERENT] == 1
+    assert "certificate-expired" in failing(found)["eepool.contoso.com:5061"][1]
+
+
+@pytest.mark.parametrize("at_one_address", [True, False])
+def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
+    """Ports of one address are asked one after the other, those of several at the same time."""
+    servers = [f"fe0{number}.contoso.com" for number in range(1, 5)]
+    addresses = [f"127.0.0.{1 if at_one_address else number}" for number in range(1, 5)]
+    with ExitStack() as stack:
+        mutes = [stack.enter_context(listening(hang, host=address)) for address in addresses]
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(
+            "".join(
+                f"{server} 5061 {address}:{mute.port}\n"
+                for server, address, mute in zip(servers, addresses, mutes, strict=True)
+            )
+        )
+        begin = time.monotonic()
+        found = ln.probe(pool(*servers), hosts=hosts, seconds=0.5)
+        took = time.monotonic() - begin
+    assert found.counts()[NO_ANSWER] == 4
+    assert (took >= 2) == at_one_address
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("fe01.contoso.com 5061", "a line has a name, a port and an address"),
+        ("fe01.contoso.com 0 127.0.0.1", "the port is not a number from 1 to 65535"),
+        ("fe01.contoso.com 70000 127.0.0.1", "the port is not a number"),
+        ("fe01.contoso.com 5061 fe01.contoso.com", "the address is not an IPv4 or IPv6 address"),
+        ("fe01.contoso.com 5061 127.0.0.1:x", "the address is not"),
+        ("fe01.contoso.com 5061 [::1]x", "the address is not"),
+        ("www.litwareinc.com 443 127.0.0.1", "no TLS port 443 for www.litwareinc.com"),
+        ("fe01.contoso.com 5269 127.0.0.1", "no TLS port 5269 for fe01.contoso.com"),
+    ],
+)
+def test_a_line_that_the_plan_does_not_have_is_refused(line, told, tmp_path):
+    """A hosts file with a wrong line, or with a port outside the plan, asks nothing."""
+    hosts = tmp_path / "hosts.txt"
+    with listening(lambda connection, heard: None) as server:
+        hosts.write_text(f"fe01.contoso.com 444 127.0.0.1:{server.port}\n{line}\n")
+        with pytest.raises(OptionsError, match="cannot use") as refused:
+            ln.probe(pool("fe01.contoso.com"), hosts=hosts)
+    assert told in str(refused.value.problems[0])
+    assert refused.value.problems[0].row == 2
+    assert server.connections == 0
+
+
+def test_a_plan_without_reasons_is_refused(tmp_path):
+    """A request folder does not say which name belongs to which port."""
+    planned = pool("fe01.contoso.com")
+    document = ln.plan_document(planned, ln.check_plan(planned))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(PlanError, match="reasons"):
+        ln.probe(ln.read_plan(path))
