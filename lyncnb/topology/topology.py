@@ -171,6 +171,23 @@ class Topology(Table):
             moved=moved,
         )
 
+    def with_order(self, order: Sequence[int]) -> Topology:
+        """Put the rows into another order.
+
+        Parameters
+        ----------
+        order : sequence of int
+            The n indices in ``cells``, in the new order.
+
+        Returns
+        -------
+        Topology
+            The same servers, pools and sites.
+        """
+        moved = {old: new for new, old in enumerate(order)}
+        pools = tuple(edits.move_pool(pool, moved) for pool in self.pools)
+        return replace(self, pools=pools, _cells=tuple(self.cells[old] for old in order))
+
     def with_headings(self, names: Mapping[str, str]) -> Topology:
         """Assign headings to columns.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -275,6 +277,7 @@ edits = st.lists(
                 max_size=2,
             ),
         ),
+        st.tuples(st.just("order"), st.integers(0, 1000)),
         st.tuples(st.just("remove"), st.sets(st.integers(0, 5), max_size=2)),
         st.tuples(
             st.just("add"),
@@ -308,6 +311,10 @@ def test_edits_are_as_good_as_reading_again(steps):
             if kind == "cells":
                 changes = {row: texts for row, texts in what.items() if row < len(rows)}
                 after = topology.with_cells(changes)
+            elif kind == "order":
+                order = random.Random(what).sample(range(len(rows)), len(rows))
+                after = topology.with_order(order)
+                assert after.cells == tuple(topology.cells[old] for old in order)
             elif kind == "remove":
                 after = topology.with_rows(remove=what & set(range(len(rows))))
             else:

@@ -247,8 +247,12 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     menu.get_by_role("menuitem", name="Remove 2 servers").click()
     wait_kernel(lab, NAMES, "fe01 fe02 med02")
     press(lab, "Shift+F10")
-    menu.get_by_role("menuitem", name="New row for a server").click()
-    expect(active(lab)).to_have_text("New server")
+    menu.get_by_role("menuitem", name="Insert a row").click()
+    lab.page.keyboard.type("new01.contoso.com")
+    press(lab, "Tab")
+    lab.page.keyboard.type("Dir")
+    press(lab, "Enter", "ArrowDown")
+    wait_kernel(lab, NAMES, "fe01 fe02 new01 med02")
 
 
 def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
@@ -317,13 +321,24 @@ def test_f2_and_ctrl_f(lab):
 
 
 def test_ctrl_plus_and_ctrl_minus(lab):
-    """Ctrl+Plus goes to a new row, and Ctrl+Minus removes the servers of the range."""
+    """Ctrl+Plus inserts a row above, and Ctrl+Minus removes the servers of the range."""
     click(lab, "med01.contoso.com", "Server")
     press(lab, "Shift+ArrowDown", "Control+Minus")
     wait_kernel(lab, NAMES, "fe01 fe02 dir01")
+    for number in (1, 2):  # two rows above the same server keep their order
+        click(lab, "fe02.contoso.com", "Server")
+        press(lab, "Control+=")
+        lab.page.keyboard.type(f"new0{number}.contoso.com")
+        press(lab, "Tab")
+        lab.page.keyboard.type("Med")
+        press(lab, "Enter", "End")
+    wait_kernel(lab, NAMES, "fe01 new01 new02 fe02 dir01")
+    expect(cell_of(lab, "new02.contoso.com", "Role")).to_contain_text("Mediation")
+    press(lab, "Control+z")
+    wait_kernel(lab, NAMES, "fe01 new01 fe02 dir01")
+    click(lab, "fe02.contoso.com", "Server")
     press(lab, "Control+=")
-    expect(active(lab)).to_have_text("New server")
-    lab.page.keyboard.type("new01.contoso.com")
+    lab.page.keyboard.type("new03.contoso.com")
     press(lab, "Tab")
     press(lab, "Control+Minus")
     expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted")).to_have_text(
@@ -397,6 +412,17 @@ def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
     lab.page.mouse.up()
     said(lab, "filled 2 cells of 2 servers")
     assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Taipei', 'Taipei']"
+    click(lab, "med02.contoso.com", "Site")
+    lab.page.keyboard.type("Yilan")
+    press(lab, "Enter", "ArrowUp")
+    start = lab.page.locator(".lc-servers .lc-fill").bounding_box()
+    above = cell_of(lab, "dir01.contoso.com", "Pool").bounding_box()
+    lab.page.mouse.move(start["x"] + 4, start["y"] + 4)
+    lab.page.mouse.down()
+    lab.page.mouse.move(start["x"] - 10, above["y"] + 12, steps=6)
+    lab.page.mouse.up()
+    said(lab, "filled 2 cells of 2 servers")
+    assert kernel(lab, "[row[3] for row in editor.topology.cells[2:]]") == str(["Yilan"] * 3)
     heading = lab.page.get_by_role("columnheader", name="Site")
     lab.page.mouse.dblclick(*edge(heading))
     narrow = heading.bounding_box()["width"]
@@ -432,6 +458,23 @@ def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
     wait_kernel(lab, sites, "['Yilan', 'Yilan', 'Yilan']")
     lab.field("Filter servers").fill("")
     expect(lab.button("Set for 3 servers")).to_be_enabled()
+    lab.button("Clear selection").click()
+
+
+def test_a_rejected_change_of_several_servers_is_at_each_cell(lab):
+    """Each selected server shows the rejected text with the reason. Undo removes all of them."""
+    for server in ("fe01.contoso.com", "med01.contoso.com"):
+        lab.page.get_by_label(f"Select {server}").check()
+    lab.field("Column to set").select_option("site")
+    lab.field("New Site").fill("Yi\u0007lan")
+    lab.button("Set for 2 servers").click()
+    for server in ("fe01.contoso.com", "med01.contoso.com"):
+        expect(cell_of(lab, server, "Site")).to_contain_text("Rejected text")
+        assert "Not done" in cell_of(lab, server, "Site").get_attribute("title")
+    click(lab, "dir01.contoso.com", "Server")
+    press(lab, "Control+z")
+    said(lab, "Undone: the texts that were not in the table were removed")
+    expect(cell_of(lab, "med01.contoso.com", "Site")).to_have_text("Hsinchu")
     lab.button("Clear selection").click()
 
 

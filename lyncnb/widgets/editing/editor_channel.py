@@ -419,7 +419,8 @@ class EditorChannel(Channel[EditorTold]):
         before = self.editor.state
         taken = self.editor.apply(set_block, add=tuple(add), **parts)
         self.send({"type": "done", "added": []})
-        ids = self.editor.state.ids
+        new = sorted(set(self.editor.state.ids).difference(before.ids))
+        ids = (*before.ids, *new)
         wrong: list[RefusedCell] = [
             {
                 "cell": (ids[cell.place], cell.column),
@@ -442,7 +443,7 @@ class EditorChannel(Channel[EditorTold]):
                 "cells": wrong,
                 "rows": rows,
                 "lines": _describe_rejected(taken),
-                "added": [*ids[len(ids) - taken.added :]],
+                "added": new,
                 "changed": self.editor.state is not before,
             }
         )

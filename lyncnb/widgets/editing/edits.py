@@ -133,10 +133,14 @@ class BlockText:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """The texts of a table row to add, by column. ``row`` is its number on the page."""
+    """The texts of a table row to add, by column. ``row`` is its number on the page.
+
+    The row is inserted above the row ``before``, or added at the end of the table.
+    """
 
     row: RowId
     values: Mapping[str, str]
+    before: RowId | None = None
 
 
 def set_block(
@@ -146,7 +150,7 @@ def set_block(
     add: tuple[BlockRow, ...] = (),
     said: str = "",
 ) -> TakenBlock:
-    """Set cells and add rows at the end of the table, in one step.
+    """Set cells and add rows, in one step.
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
@@ -156,8 +160,25 @@ def set_block(
     taken = take_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.new_ids(taken.added))
     said = describe_block(draft.topology, taken, said)
-    draft.enter(replace(draft.state, topology=taken.topology, ids=ids, said=said))
+    topology, order = taken.topology, _order_rows(draft, add, taken)
+    if order != [*range(len(ids))]:
+        topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
+    draft.enter(replace(draft.state, topology=topology, ids=ids, said=said))
     return taken
+
+
+def _order_rows(draft: Draft, add: Sequence[BlockRow], taken: TakenBlock) -> list[int]:
+    """Return the order of all rows after a block, whose added rows are at the end."""
+    refused = {number for number, _ in taken.refused_rows}
+    accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
+    count = len(draft.state.ids)
+    place = draft.place_of()
+    # Rows that are inserted above the same row keep their order.
+    keys = [(n, 1) for n in range(count)]
+    keys += [
+        (count, 0) if row.before is None else (place.get(row.before, count), 0) for row in accepted
+    ]
+    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:

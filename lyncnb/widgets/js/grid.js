@@ -138,7 +138,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   /** @param {number[]} rows @param {SortKey[]} sorts */
   function setView(rows, sorts) {
     count = rows.length;
-    view = actions.typedNew ? rows.concat(fresh.visible()) : rows;
+    view = actions.typedNew ? fresh.putInto(rows, activeId) : rows;
     if (JSON.stringify(sorts) !== JSON.stringify(header.sorts)) header.setSorts(sorts);
     const moved = editing && store.id(view[editing.row]) !== editing.id ? editing : null;
     const typed = moved?.control.value;
@@ -165,7 +165,9 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   }
 
   // The new rows have changed, so show them again below the rows of the table.
-  const refreshNew = () => setView(view.slice(0, count), header.sorts);
+  const refreshNew = () => setView(shownRows(), header.sorts);
+  // The rows of the table, without the new rows.
+  const shownRows = () => (view.length === count ? view : view.filter((at) => at >= 0));
 
   // Set the height to the number of rows, up to 12. Keep a height that the user set.
   function fit() {
@@ -480,9 +482,9 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   /** @param {number} from @param {number} to @param {boolean} on */
   function tickRows(from, to, on) {
     if (!actions.ticked) return;
-    for (let i = from; i <= to && i < count; i++) {
+    for (let i = from; i <= to && i < view.length; i++) {
       const id = store.id(view[i]);
-      if (on) selected.add(id); else selected.delete(id);
+      if (on && id >= 0) selected.add(id); else selected.delete(id);
     }
     countSelected();
     actions.ticked?.();
@@ -706,37 +708,51 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   function fillDown() {
     const { top, bottom, left: first, right } = range();
     const from = top === bottom ? top - 1 : top;
-    if (from >= 0) fillRows({ top: from, bottom: from, left: first, right }, bottom);
+    const source = { top: from, bottom: from, left: first, right };
+    if (from >= 0) fillOver(source, { ...source, bottom });
   }
 
   /**
-   * Repeats the rows of a range in the rows below it.
-   * @param {CellRange} source @param {number} last
+   * Repeats the texts of a range in the cells around it.
+   * @param {CellRange} source @param {CellRange} target the range with the cells to fill
    */
-  function fillRows({ top, bottom, left: first, right }, last) {
+  function fillOver(source, target) {
+    const [height, width] = [source.bottom - source.top + 1, source.right - source.left + 1];
     /** @type {Block["cells"]} */
     const cells = [];
-    for (let n = bottom + 1; n <= last; n++) {
-      const from = view[top + ((n - bottom - 1) % (bottom - top + 1))];
-      for (let k = first; k <= right; k++) {
-        const { name, editable } = columns[k];
-        if (editable) cells.push({ row: store.id(view[n]), column: name, text: store.text(from, name) });
+    for (let n = target.top; n <= target.bottom; n++) {
+      const from = view[source.top + (((n - source.top) % height) + height) % height];
+      for (let k = target.left; k <= target.right; k++) {
+        const isSource = n >= source.top && n <= source.bottom && k >= source.left && k <= source.right;
+        const { name } = columns[source.left + (((k - source.left) % width) + width) % width];
+        if (isSource || !columns[k].editable) continue;
+        cells.push({ row: store.id(view[n]), column: columns[k].name, text: store.text(from, name) });
       }
     }
     give({ cells, add: [], said: "filled" });
   }
 
-  const fillHandle = h("div", { class: "lc-fill", "aria-hidden": "true", title: "Drag down to fill" });
+  const fillHandle = h("div", { class: "lc-fill", "aria-hidden": "true", title: "Drag to fill" });
   overlay.append(fillHandle);
   fillHandle.onmousedown = (event) => {
     if (event.button) return;
     event.preventDefault();
     const source = range();
     others = [];
-    active = { row: source.top, column: source.left };
-    activeId = store.id(view[source.top]);
-    drag((row) => extend(Math.max(source.bottom, Math.min(row, Math.max(source.bottom, count - 1))),
-      source.right, false), () => { if (end.row > source.bottom) fillRows(source, end.row); });
+    let target = source;
+    drag((row, column) => {
+      // Fill either rows or columns, in the direction in which the pointer is farther away.
+      const to = within(Math.min(row, Math.max(source.bottom, count - 1)), column);
+      const down = Math.max(to.row - source.bottom, source.top - to.row);
+      const across = Math.max(to.column - source.right, source.left - to.column);
+      target = down >= across
+        ? { ...source, top: Math.min(source.top, to.row), bottom: Math.max(source.bottom, to.row) }
+        : { ...source, left: Math.min(source.left, to.column), right: Math.max(source.right, to.column) };
+      active = { row: target.top, column: target.left };
+      activeId = store.id(view[target.top]);
+      end = { row: target.bottom, column: target.right };
+      draw();
+    }, () => { if (target !== source) fillOver(source, target); });
   };
 
   // The handle is at the last corner of the range, if this corner is visible.
@@ -879,7 +895,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         { label: "Cut", keys: "Ctrl+X", act: () => copy().then(clearCells) },
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
           pasted(parseBlock(await navigator.clipboard.readText()))) },
-        ...(actions.typedNew ? [{ label: "New row for a server", keys: "Ctrl++", act: goToNew }] : []),
+        ...(actions.typedNew ? [{ label: "Insert a row", keys: "Ctrl++", act: insertRow }] : []),
         { label: `Remove ${plural(rows.filter((one) => one >= 0).length, noun)}`, keys: "Ctrl+−",
           act: removeRows, disabled: !rows.some((one) => one >= 0) },
         { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: range().bottom < 1 },
@@ -909,6 +925,17 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   }
 
   function goToNew() { move(view.length - 1, 1); }
+
+  // As in a spreadsheet, the new row is above the active row.
+  function insertRow() {
+    const at = view[active.row];
+    if (at < 0) goToNew();
+    else {
+      activeId = fresh.open({}, store.id(at));
+      refreshNew();
+      move(active.row, 1);
+    }
+  }
 
   // JupyterLab's menu has Delete Cell, which would remove the editor. With Shift, the browser shows its own.
   grid.addEventListener("contextmenu", (event) => {
@@ -1023,7 +1050,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       draw();
       actions.say?.(jump ? `Selected ${plural(right - first + 1, "column")}` : `Selected ${plural(to - from + 1, "row")}`);
     } else if (key === " " && actions.ticked) {
-      const rows = chosenRows().filter((n) => n < count);
+      const rows = chosenRows().filter((n) => view[n] >= 0);
       const isOn = !rows.every((n) => selected.has(store.id(view[n])));
       tickedLast = end.row;
       for (const n of rows) tickRows(n, n, isOn);
@@ -1036,14 +1063,14 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       if (control && !(control instanceof HTMLSelectElement)) {
         control.setSelectionRange(control.value.length, control.value.length);
       }
-    } else if (jump && (key === "+" || key === "=") && actions.block) (actions.insert ?? goToNew)();
+    } else if (jump && (key === "+" || key === "=") && actions.block) (actions.insert ?? insertRow)();
     else if (jump && key === "-" && actions.block) removeRows();
     else if (jump && key === "f" && actions.find) actions.find();
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
       activeId = store.id(view[0]);
       end = within(count - 1, columns.length - 1);
-      tickRows(0, count - 1, true);
+      tickRows(0, view.length - 1, true);
     } else if (key === "d" && jump && actions.block) fillDown();
     else if (key === "delete" && actions.block) clearCells();
     else if (key === "backspace" && actions.block) start(row, column, " ");
@@ -1075,7 +1102,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   }
 
   grid.addEventListener("scroll", draw, { passive: true });
-  all.onchange = () => tickRows(0, count - 1, all.checked);
+  all.onchange = () => tickRows(0, view.length - 1, all.checked);
   const watcher = new ResizeObserver(draw);
   watcher.observe(grid);
   const element = h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions,
@@ -1148,7 +1175,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       /** @param {number} at @param {ColumnFacts} column */
       const has = (at, column) => term.names.includes(column.name)
         && store.text(at, column.name).toLowerCase().includes(term.text);
-      const n = view.slice(0, count).findIndex((at) => columns.some((column) => has(at, column)));
+      const n = view.findIndex((at) => at >= 0 && columns.some((column) => has(at, column)));
       if (n >= 0) move(n, columns.findIndex((column) => has(view[n], column)));
     },
     // Remove all rows before the rows of another table arrive.
@@ -1163,7 +1190,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     },
     get widths() { return widths; },
     get activeId() { return activeId; },
-    get shown() { return view.slice(0, count); },
+    get shown() { return shownRows(); },
     destroy() { unlisten(); watcher.disconnect(); },
   };
 }

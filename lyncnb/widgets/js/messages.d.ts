@@ -560,6 +560,7 @@ interface BlockText {
 interface BlockRow {
   row: number;
   values: Record<string, string>;
+  before?: number | null;
 }
 
 interface RequestStart {

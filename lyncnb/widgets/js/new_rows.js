@@ -1,9 +1,10 @@
 // @ts-check
-// New rows at the end of the table. The user types or pastes them; the last one is always blank. A row is
-// sent when it has every required text and the user leaves it. Until the kernel adds it, its ID is negative.
+// New rows, which the user types, pastes or inserts. The last row of the table is always a blank one. A row
+// is sent when it has every required text and the user leaves it. Until the kernel adds it, its ID is negative.
 
-/** @typedef {{id: number, texts: Record<string, string>, sent: boolean, hidden: boolean,
- *    rejected: boolean}} NewRow `rejected` until the user changes the row */
+/** @typedef {{id: number, texts: Record<string, string>, before: number | null, sent: boolean,
+ *    hidden: boolean, rejected: boolean}} NewRow `before` is the row below an inserted row, and `rejected`
+ *    lasts until the user changes the row */
 
 /** @param {GridRows} store which contains the texts */
 function makeNewRows(store) {
@@ -16,9 +17,9 @@ function makeNewRows(store) {
   /** @param {NewRow} row */
   const isBlank = (row) => !Object.values(row.texts).some(Boolean);
 
-  /** @param {Record<string, string>} texts */
-  function open(texts) {
-    const row = { id: --last, texts, sent: false, hidden: false, rejected: false };
+  /** @param {Record<string, string>} texts @param {number | null} [before] */
+  function open(texts, before = null) {
+    const row = { id: --last, texts, before, sent: false, hidden: false, rejected: false };
     rows.set(row.id, row);
     store.drafts.set(row.id, texts);
     return row.id;
@@ -34,13 +35,30 @@ function makeNewRows(store) {
     open,
     /** @param {ColumnFacts[]} columns */
     setColumns(columns) { required = columns.filter((column) => column.required); },
-    /** The visible rows. Blank rows are removed, apart from the last one. */
-    visible() {
-      const waiting = [...rows.values()];
+    /**
+     * Puts the visible new rows among the rows of the table. Blank rows are removed, apart from the last
+     * one and the active one.
+     * @param {number[]} places of the rows of the table @param {number} [activeId]
+     */
+    putInto(places, activeId) {
+      const waiting = [...rows.values()].filter((row) => row.before === null);
       const end = waiting[waiting.length - 1];
-      for (const row of waiting) if (row !== end && isBlank(row)) drop(row.id);
+      for (const row of [...rows.values()]) {
+        if (row !== end && isBlank(row) && (row.before === null || row.id !== activeId)) drop(row.id);
+      }
       if (!end || !isBlank(end)) open({});
-      return [...rows.values()].filter((row) => !row.hidden).map((row) => row.id);
+      /** @type {Map<number, number[]>} */
+      const above = new Map();
+      const below = [];
+      const shown = new Set(places);
+      for (const { id, before, hidden } of rows.values()) {
+        const at = before === null ? undefined : store.at(before);
+        if (hidden) continue;
+        if (at === undefined || !shown.has(at)) below.push(id);
+        else above.set(at, [...above.get(at) ?? [], id]);
+      }
+      const all = above.size ? places.flatMap((at) => [...above.get(at) ?? [], at]) : places;
+      return all.concat(below);
     },
     /** @param {number} id @param {string} name @param {string} text */
     set(id, name, text) {
@@ -67,7 +85,7 @@ function makeNewRows(store) {
       const complete = [...rows.values()].filter((row) => !row.sent && !row.rejected
         && row.id !== except && !isBlank(row) && required.every((column) => row.texts[column.name]));
       for (const row of complete) row.sent = true;
-      return complete.map((row) => ({ row: -row.id, values: row.texts }));
+      return complete.map((row) => ({ row: -row.id, values: row.texts, before: row.before }));
     },
     // The rows of the table have arrived, and include the rows that were sent.
     hideSent() { for (const row of rows.values()) row.hidden = row.sent; },

@@ -106,7 +106,7 @@ interface GridActions {
   moved?: () => void;
   /** called when the user selects rows; without it, the table has no check boxes */
   ticked?: () => void;
-  /** called for Ctrl+Plus instead of going to the new row */
+  /** called for Ctrl+Plus instead of inserting a row */
   insert?: () => void;
   /** the additional entries of the menu */
   entries?: () => { label: string; act: () => void }[];

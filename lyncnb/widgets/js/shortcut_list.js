@@ -21,7 +21,7 @@ const SHORTCUTS = [
   ["Ctrl+Space, Shift+Space", "select the whole columns or rows of the range"],
   ["Space", "select the server, or all servers in the range"],
   ["Ctrl+A", "select every cell and every server that is shown"],
-  ["Ctrl++, Ctrl+−", "go to the blank row; remove the servers in the range"],
+  ["Ctrl++, Ctrl+−", "insert a row above; remove the servers in the range"],
   ["Ctrl+F", "find a text; Enter goes to its cell"],
   ["Right-click, Shift+F10", "open the menu of the table"],
   ["Ctrl+Z, Ctrl+Y", "undo or redo; rejected texts are removed first"],
