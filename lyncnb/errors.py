@@ -240,6 +240,12 @@ class FileOccupied(OutputError):
     occupied = True  # The user interface then offers to replace the file.
 
 
+class PageError(LyncnbError):
+    """The planner as one file cannot be built or written."""
+
+    code = "page"
+
+
 class ClusterError(LyncnbError):
     """lyncnb cannot connect to the computers that create the keys. lyncnb changed nothing."""
 

@@ -54,7 +54,12 @@ TOUCHES = {
     "secrets": {"pki", "deploy.package_passwords", "base.disk.files", "base.disk.folder_access"},
     "random": set(),
     "uuid": set(),
-    "tempfile": {"base.shown.browser_print", "jupyter.run_notebook", "pki.ssh_signatures"},
+    "tempfile": {
+        "base.shown.browser_print",
+        "jupyter.run_notebook",
+        "page.runtime",
+        "pki.ssh_signatures",
+    },
     "nh3": {"jupyter"},
     "ipywidgets": {"widgets.planning_page"},
     "anywidget": {"widgets"},
@@ -71,7 +76,9 @@ TOUCHES = {
     "idna": {"base.idn"},
     "zxcvbn": {"pki.passphrase_strength"},
     "publicsuffixlist": {"base.dns_name"},
-    "subprocess": {"base.workers", "base.shown.browser_print", "pki.ssh_signatures"},
+    "subprocess": {
+        *("base.workers", "base.shown.browser_print", "page.runtime", "pki.ssh_signatures")
+    },
     # No file uses the network, except the client of a cluster when its address is configured, and
     # the one that reads certificates from the planned servers when a user asks for it.
     "distributed": {"export.cluster_client"},

@@ -17,6 +17,7 @@ from .guiding import COMMANDS as GUIDING_COMMANDS
 from .help import find_summary, overview
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
+from .one_file import COMMANDS as ONE_FILE_COMMANDS
 from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
 from .probing import COMMANDS as PROBING_COMMANDS
@@ -85,6 +86,7 @@ _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 #: This list contains all commands, in the same order as on the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
+    *ONE_FILE_COMMANDS,
     *GUIDING_COMMANDS,
     *PLANNING_COMMANDS,
     *COMPARING_COMMANDS,

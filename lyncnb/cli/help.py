@@ -20,6 +20,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("dash", "open the planning page in a browser, without a notebook"),
             ("share", "export a notebook as a static page, unless the notebook contains secrets"),
             ("clean", "remove widget state from notebooks that contain no secrets"),
+            ("page", "write the planner as one HTML file that needs no installation"),
         ),
     ),
     (

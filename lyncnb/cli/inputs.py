@@ -29,6 +29,11 @@ _NOTES_SHOWN = 10
 
 def plan_arguments(command: _Command) -> _Command:
     """Add the arguments of every command that makes a plan: TOPOLOGY, --product and --options."""
+    return click.argument("topology", metavar="TOPOLOGY")(plan_options(command))
+
+
+def plan_options(command: _Command) -> _Command:
+    """Add the options --product and --options to a command."""
     command = click.option(
         "--options",
         "options_file",
@@ -36,13 +41,12 @@ def plan_arguments(command: _Command) -> _Command:
         help="Planning options. If omitted, the default options apply, and lyncnb reports a "
         "TOPOLOGY.plan.toml that it did not read.",
     )(command)
-    command = click.option(
+    return click.option(
         "--product",
         metavar="NAME",
         help="Product whose rules apply, or FILE.toml with your own rules (default: the "
         "product in the topology document, otherwise lync2013).",
     )(command)
-    return click.argument("topology", metavar="TOPOLOGY")(command)
 
 
 def add_on_option(command: _Command) -> _Command:
@@ -154,6 +158,17 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
 def _find_product_path(options_file: str, product: str) -> str:
     """Return the path of a product file, relative to the options file that names it."""
     return str(Path(options_file).parent / product) if product.endswith(".toml") else product
+
+
+def find_product_file(product: str | None, options_file: str | None) -> str:
+    """Return the path of the user's own product, or "" if lyncnb has the rules of the product."""
+    from ..plan.options import PlanOptions
+
+    if product is None and options_file is not None:
+        product = _find_product_path(
+            options_file, PlanOptions.from_toml(Path(options_file)).product
+        )
+    return product if product and product.endswith(".toml") else ""
 
 
 def _find_document_product(table: Topology) -> str:

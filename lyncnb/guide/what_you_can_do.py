@@ -7,6 +7,7 @@ HEADINGS = ("Task", "In a notebook", "In a shell")
 #: Each row contains a task: a description, the panel or call, and the command.
 TASKS: tuple[tuple[str, str, str], ...] = (
     ("plan on one page, without code", "", "lyncnb dash"),
+    ("plan in one HTML file, without installation", "", "lyncnb page FILE -o PLANNER.html"),
     ("answer questions to get a first table", "ln.GuidePanel()", "lyncnb guide FOLDER"),
     ("fill in an empty table", "", "lyncnb template TABLE.xlsx"),
     ("read a table or a topology document", "ln.read_topology(FILE)", "lyncnb plan FILE"),

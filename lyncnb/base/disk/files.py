@@ -427,7 +427,7 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
     """
     try:
         with open_plain(path) as file:
-            data = file.read(limit + 1)
+            data = _read_at_most(file, limit + 1)
     except (OSError, ValueError) as failed:
         reason = failed.strerror if isinstance(failed, OSError) else str(failed)
         raise error(f'cannot read "{path}": {reason}', hint="check the path") from None
@@ -438,6 +438,18 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
             f"{path} is larger than {limit:,} bytes", hint="check whether this is the right file"
         )
     return data
+
+
+_PIECE = 1 << 20
+
+
+def _read_at_most(file: BinaryIO, size: int) -> bytes:
+    # One large read would reserve memory for the largest file that is allowed.
+    pieces: list[bytes] = []
+    while size > 0 and (piece := file.read(min(size, _PIECE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def find_stale_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -167,8 +167,13 @@ class UnsavedEdits:
                 if not path.name.endswith(self._end) and (draft := _read_draft(path)):
                     yield path, draft
 
-    def keep(self) -> None:
+    def keep(self) -> Path | None:
         """Write the unsaved edits to the draft, or remove the draft if there are none.
+
+        Returns
+        -------
+        Path or None
+            The file of the draft.
 
         Raises
         ------
@@ -185,6 +190,7 @@ class UnsavedEdits:
         for old in self._folder.glob(f"*{self._end}"):
             if old != path:
                 self._remove(old)
+        return path
 
     def restore(self) -> None:
         """Repeat the edits in the draft, and keep them as this editor's draft.

@@ -1,0 +1,72 @@
+"""Define the command that writes the planner as one HTML file: page."""
+
+from __future__ import annotations
+
+import click
+
+from .inputs import add_force_option, find_product_file, make_plan, plan_options, read_from
+from .output import note, write_file
+
+
+@click.command("page")
+@click.argument("topology", metavar="[TOPOLOGY]", required=False)
+@plan_options
+@click.option("-o", "output", metavar="FILE.html", help="The file to write.")
+@click.option(
+    "--build", is_flag=True,
+    help="First build the page for this version of lyncnb, once on each machine. This is the only "
+         "step that opens a connection: npm downloads Pyodide.",
+)  # fmt: skip
+@click.option(
+    "--runtime", "archive", metavar="FILE",
+    help="With --build: Pyodide's npm package, so that lyncnb opens no connection.",
+)  # fmt: skip
+@add_force_option
+def page_command(
+    topology: str | None,
+    product: str | None,
+    options_file: str | None,
+    output: str | None,
+    build: bool,
+    archive: str | None,
+    force: bool,
+) -> int:
+    """Write the planner as one HTML file, which needs no installation, server or network.
+
+    The file contains the plan editor, the guide and the documents. It opens from a disk or a share
+    in Chromium, Edge or Firefox. With TOPOLOGY, the file opens this table, and shows its plan also
+    where the planner cannot run. Without TOPOLOGY, the file asks the questions for a first plan.
+
+    Exit status: 0 success; 2 if the page is not built, or TOPOLOGY cannot be read.
+    """
+    from ..base.disk.outputs import check_output
+    from ..errors import UsageProblem
+    from ..page.assemble import PAGE_FILE
+    from ..page.planner_page import make_planner_page
+    from ..page.runtime import build_runtime, find_runtime
+
+    if archive is not None and not build:
+        raise UsageProblem("--runtime needs --build", hint="add --build")
+    if output is None and (not build or topology):
+        raise UsageProblem("the page needs a file", hint="add -o planner.html")
+    if topology is None and (options_file or product):
+        raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
+    inputs = read_from(topology, options_file, archive)
+    if output is not None:
+        check_output(output, PAGE_FILE, force=force, inputs=inputs)
+    if build:
+        note(f"built: {build_runtime(archive)}")
+    if output is None:
+        return 0
+    if topology is None:
+        page = make_planner_page()
+    else:
+        find_runtime()
+        plan, findings = make_plan(topology, product, options_file)
+        rules = find_product_file(product, options_file)
+        page = make_planner_page(plan, findings, table=topology, product=rules)
+    write_file(output, page, PAGE_FILE, force=force, inputs=inputs)
+    return 0
+
+
+COMMANDS = (page_command,)

@@ -1,0 +1,200 @@
+"""Assemble the page from its scripts, Pyodide and the prepared memory, and put a table into it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import distribution
+from importlib.resources import files as package_files
+
+from ..base.disk.outputs import OutputKind, is_page
+from ..errors import PageError
+from ..widgets.editing.editor_channel import EditorChannel
+from ..widgets.editing.first_guide import GuideChannel
+from ..widgets.panel_scripts import read_scripts, read_styles
+from .modules import LIBRARIES
+from .session import DOCUMENTS
+
+#: What ``lyncnb page -o FILE.html`` writes.
+PAGE_FILE = OutputKind(
+    what="a planner page",
+    is_ours={".html": is_page(b'<meta name="generator" content="lyncnb page">')},
+)
+
+_TITLE = "lyncnb planner"
+# Places in the built page for the content that ``lyncnb page`` adds.
+_PLACES = ("title", "style", "plan", "files")
+# Pyodide expects module workers, whose scripts a page from a disk cannot load. Each change is the
+# text in the pinned version, and its replacement.
+_PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "pyodide.asm.mjs": (
+        ("export default _createPyodideModule;", ""),
+        # A memory of more than 30 MB does not fit without this (pyodide issue 6254).
+        (
+            "Module.HEAP8.set(t),l}",
+            "t.length>Module.HEAP8.length&&Module.growMemory(t.length),Module.HEAP8.set(t),l}",
+        ),
+    ),
+    "pyodide.js": (
+        ('if(r&&ge())throw new Error("Classic web workers are not supported");', ""),
+        ("//# sourceMappingURL=pyodide.js.map", ""),
+    ),
+}
+_SCRIPT_ADDRESS = ("import.meta.url", "self.location.href")
+
+
+def assemble(pyodide: Mapping[str, bytes], built: Mapping[str, bytes], *, version: str) -> bytes:
+    """Return the page without a table.
+
+    Parameters
+    ----------
+    pyodide : mapping of str to bytes
+        The files of Pyodide's npm package.
+    built : mapping of str to bytes
+        The prepared memory, the rest of Python's library, and the rest of lyncnb.
+    version : str
+        The version of Pyodide.
+    """
+    lock = json.loads(pyodide["pyodide-lock.json"])
+    lock["packages"] = {}
+    worker = "\n".join(
+        (*(_change(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES), _read("worker.js"))
+    )
+    parts = {
+        "worker": _compress(worker.encode()),
+        "wasm": _compress(pyodide["pyodide.asm.wasm"]),
+        "library": built["library.zip"],
+        "site": _compress(built["site.bin"]),
+        "memory": _compress(built["memory.bin"]),
+    }
+    data = [
+        f'<script type="text/plain" id="page-{name}">{base64.b64encode(part).decode()}</script>'
+        for name, part in parts.items()
+    ]
+    data.append(_json_element("lock", lock))
+    data.append(_json_element("documents", [*DOCUMENTS.items()]))
+    scripts = [f"{_make_panels()}\n{_read('page.js')}"]
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    page = _read("planner.html")
+    for place, text in (
+        ("@HASHES@", hashes),
+        ("@STYLES@", f"{read_styles()}\n{_read('page.css')}"),
+        ("<!--lyncnb:about-->", _describe(version)),
+        ("@PARTS@", "\n".join(data)),
+        ("@SCRIPTS@", "\n".join(f"<script>{script}</script>" for script in scripts)),
+    ):
+        page = _replace_once(page, place, text, "planner.html")
+    return page.encode()
+
+
+def fill(
+    page: bytes,
+    *,
+    summary: str = "",
+    title: str = "",
+    opened: Mapping[str, bytes] | None = None,
+    product: str = "",
+) -> bytes:
+    """Return the page with a table, its options, and the plan as it is without the planner.
+
+    Parameters
+    ----------
+    page : bytes
+        The built page.
+    summary : str, optional
+        The summary of the plan as a web page.
+    title : str, optional
+        The title of the page.
+    opened : mapping of str to bytes, optional
+        The files that the page opens when it starts, by name.
+    product : str, optional
+        The file of a product with own rules, among the opened files.
+    """
+    style = "\n".join(re.findall(r"<style>(.*?)</style>", summary, re.DOTALL)[:1])
+    body = re.search(r"<body[^>]*>(.*)</body>", summary, re.DOTALL)
+    files = [
+        {"name": name, "data": base64.b64encode(data).decode()}
+        for name, data in (opened or {}).items()
+    ]
+    texts = {
+        "title": html.escape(title or _TITLE),
+        "style": style,
+        "plan": body[1] if body else "",
+        "files": _escape_json({"files": files, "product": product}),
+    }
+    for place in _PLACES:
+        mark = f"<!--lyncnb:{place}-->".encode()
+        if page.count(mark) != 1:
+            raise PageError("the built page is damaged", hint="build it again: lyncnb page --build")
+        page = page.replace(mark, texts[place].encode())
+    return page
+
+
+def _read(name: str) -> str:
+    return package_files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _make_panels() -> str:
+    """Return the panels' scripts as one script: PANELS has the panel of each name."""
+    panels = {"editor": EditorChannel.scripts, "guide": GuideChannel.scripts}
+    made = []
+    for name, scripts in panels.items():
+        script = _replace_once(read_scripts(*scripts), "export default", "return", name)
+        made.append(f"{name}: (() => {{\n{script}\n}})()")
+    return "const PANELS = {" + ",\n".join(made) + "};"
+
+
+def _change(name: str, text: str) -> str:
+    for old, new in _PYODIDE_CHANGES[name]:
+        text = _replace_once(text, old, new, name)
+    return text.replace(*_SCRIPT_ADDRESS)
+
+
+def _replace_once(text: str, old: str, new: str, name: str) -> str:
+    if text.count(old) != 1:
+        raise PageError(f"{name} does not contain {old!r} exactly once", hint="reinstall lyncnb")
+    return text.replace(old, new)
+
+
+def _compress(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _escape_json(value: object) -> str:
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _json_element(name: str, value: object) -> str:
+    return f'<script type="application/json" id="page-{name}">{_escape_json(value)}</script>'
+
+
+def _describe(version: str) -> str:
+    """Return the paragraphs about the programs in this file, with their licences."""
+    own = distribution(__package__.partition(".")[0])
+    lines = [f"lyncnb {own.version} (MIT)", f"Pyodide {version} with Python (MPL-2.0, PSF-2.0)"]
+    texts = []
+    for project in LIBRARIES.values():
+        found = distribution(project)
+        lines.append(f"{project} {found.version}")
+        texts += [f"{project}\n\n{text}" for text in _list_licences(project)]
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    licences = html.escape("\n\n".join(texts))
+    return (
+        "<p>This file contains a planner and everything that it needs. It opens no connection and "
+        f"stores nothing in the browser.</p><ul>{items}</ul>"
+        f"<details><summary>Licenses</summary><pre>{licences}</pre></details>"
+    )
+
+
+def _list_licences(project: str) -> Iterable[str]:
+    for path in distribution(project).files or ():
+        if ".dist-info" in str(path) and "LICEN" in path.name.upper():
+            yield path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,139 @@
+// Makes the memory from which each page starts, with Node.js:
+// node build.mjs PYODIDE_FOLDER PACK OUTPUT_FOLDER
+// PACK holds the files of lyncnb and its libraries. The result is the same for the same input.
+import fs from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [folder, packed, output] = process.argv.slice(2);
+
+// Pyodide is one line of a megabyte, which Node.js would print with the error.
+process.on("uncaughtException", (error) => {
+  console.error(String(error?.message ?? error).slice(-4000));
+  process.exit(1);
+});
+
+// Times and random numbers would end up in the memory, and no two builds would be equal.
+let tick = 0;
+Date.now = () => 1_700_000_000_000 + tick;
+performance.now = () => tick;
+let state = 1;
+globalThis.crypto.getRandomValues = (array) => {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  for (let k = 0; k < bytes.length; k++) bytes[k] = (state = (state * 48271) % 2147483647) & 255;
+  return array;
+};
+
+const { loadPyodide } = await import(pathToFileURL(path.resolve(folder, "pyodide.mjs")).href);
+const options = { indexURL: path.resolve(folder) + "/", env: { HOME: "/work", PYTHONHASHSEED: "0" } };
+
+/** @param {Uint8Array} bytes @returns {[string, Uint8Array][]} */
+function readPack(bytes) {
+  const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  let at = 4 + size;
+  return JSON.parse(new TextDecoder().decode(bytes.subarray(4, at)))
+    .map(([name, length]) => [name, bytes.subarray(at, at += length)]);
+}
+
+/** @param {[string, Uint8Array][]} files */
+function makePack(files) {
+  const list = Buffer.from(JSON.stringify(files.map(([name, bytes]) => [name, bytes.length])));
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(list.length);
+  return Buffer.concat([size, list, ...files.map(([, bytes]) => bytes)]);
+}
+
+// Parts of Python's library that need a terminal, a process, a network or a test.
+const LEFT_OUT = new Set(("_aix_support _android_support _apple_support _colorize _osx_support _pyio _pydatetime "
+  + "_pyrepl _sysconfigdata__emscripten_wasm32-emscripten antigravity argparse bdb cProfile cmd code codeop "
+  + "compileall configparser ctypes curses dbm doctest ensurepip fileinput filecmp ftplib getopt http idlelib imaplib "
+  + "mailbox mimetypes modulefinder multiprocessing netrc optparse pdb pickletools plistlib poplib profile pstats pty "
+  + "py_compile pyclbr pydoc pydoc_data rlcompleter runpy sched shelve smtplib socketserver sqlite3 symtable tabnanny "
+  + "tarfile this timeit tkinter trace tracemalloc tty turtle turtledemo unittest venv wave webbrowser wsgiref xmlrpc "
+  + "zipapp").split(" "));
+
+// Compiles every module without its docstrings and assertions.
+const COMPILE = `
+import importlib.util, zipfile, io
+from importlib._bootstrap_external import _code_to_hash_pyc
+def compiled(data, name):
+    data = bytes(data)
+    code = compile(data, name, "exec", dont_inherit=True, optimize=2)
+    return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(data), False))
+def library(data, left_out=(), without=()):
+    source, made = zipfile.ZipFile(io.BytesIO(bytes(data))), io.BytesIO()
+    left_out, without = set(left_out), set(without)
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for name in sorted(source.namelist()):
+            module = name.rsplit(".", 1)[0]
+            if name.endswith("/") or module in without or module.split("/")[0] in left_out:
+                continue
+            content = source.read(name)
+            if name.endswith(".py"):
+                name, content = module + ".pyc", compiled(content, name)
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(info, content)
+    return made.getvalue()
+`;
+
+const maker = await loadPyodide(options);
+maker.runPython(COMPILE);
+const compiled = maker.globals.get("compiled");
+const library = maker.globals.get("library");
+const take = (proxy) => { const bytes = proxy.toJs(); proxy.destroy(); return bytes; };
+const read = (name) => new Uint8Array(fs.readFileSync(name)); // Pyodide does not know a Buffer
+const files = readPack(read(packed)).map(([name, bytes]) => {
+  if (!name.endsWith(".py")) return [name, bytes];
+  return [name.slice(0, -3) + ".pyc", take(compiled(bytes, name))];
+});
+const source = read(path.join(folder, "python_stdlib.zip"));
+const whole = take(library(source));
+
+// The memory is taken from a Python whose own library is compiled, too.
+const warm = path.join(output, "warm");
+fs.cpSync(folder, warm, { recursive: true });
+fs.writeFileSync(path.join(warm, "python_stdlib.zip"), whole);
+const python = await loadPyodide({ ...options, indexURL: path.resolve(warm) + "/", _makeSnapshot: true });
+for (const [name, bytes] of files) {
+  python.FS.mkdirTree(path.posix.dirname(name));
+  python.FS.writeFile(name, bytes);
+}
+python.FS.mkdirTree("/work");
+python.FS.chdir("/work");
+const loaded = JSON.parse(python.runPython(`
+import gc, json, linecache, re, sys, zipimport
+sys.path.insert(0, "/lib/site")
+from lyncnb.page.in_worker import warm_up
+loaded = json.dumps(warm_up())
+# The page holds smaller files than these, so nothing may be known of their content.
+zipimport._zip_directory_cache.clear()
+sys.path_importer_cache.clear()
+linecache.clearcache()
+re.purge()
+gc.collect()
+loaded
+`));
+
+// Freed memory keeps its content. Filled with zeros, it needs no room in the page.
+function clearFreeMemory(module) {
+  const grow = WebAssembly.Memory.prototype.grow;
+  const held = [];
+  WebAssembly.Memory.prototype.grow = () => { throw new RangeError("no more memory"); };
+  for (let size = 1 << 22; size >= 64; size >>= 1) {
+    for (let address; (address = module._malloc(size)); held.push(address)) {
+      module.HEAPU8.fill(0, address, address + size);
+    }
+  }
+  for (const address of held.reverse()) module._free(address);
+  WebAssembly.Memory.prototype.grow = grow;
+}
+clearFreeMemory(python._module);
+fs.writeFileSync(path.join(output, "memory.bin"), python.makeMemorySnapshot());
+
+const known = new Set(loaded);
+const inLibrary = loaded.map((name) => name.split(/python\d+\.zip\//)[1]).filter(Boolean)
+  .map((name) => name.replace(/\.pyc?$/, ""));
+fs.writeFileSync(path.join(output, "library.zip"), take(library(whole, maker.toPy([...LEFT_OUT]), maker.toPy(inLibrary))));
+fs.writeFileSync(path.join(output, "site.bin"), makePack(files.filter(([name]) => !known.has(name))));
+fs.rmSync(warm, { recursive: true });

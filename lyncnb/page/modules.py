@@ -1,0 +1,112 @@
+"""Find the files of lyncnb and its libraries that the page contains, by their imports."""
+
+from __future__ import annotations
+
+import ast
+import json
+import struct
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from importlib.resources import files as package_files
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..base.disk import files
+from ..errors import BundleError
+
+#: The libraries with which the page plans and writes documents, as the names of their packages.
+LIBRARIES = {
+    "idna": "idna",
+    "publicsuffixlist": "publicsuffixlist",
+    "jinja2": "jinja2",
+    "markupsafe": "markupsafe",
+    "tomli_w": "tomli-w",
+    "tomlkit": "tomlkit",
+    "xlsxwriter": "xlsxwriter",
+}
+#: Python finds the modules of a page in this folder.
+SITE = "/lib/site"
+
+_OWN = __package__.partition(".")[0]
+_ENTRY = f"{__package__}.in_worker"
+# The folders whose rules Python reads by name.
+_DATA = ("products", "cas")
+_DATA_ENDINGS = (".toml", ".j2", ".json")
+_LARGEST = 1 << 26
+
+
+def pack_modules() -> bytes:
+    """Return the files for the page's Python as one pack: a list of names and sizes, then contents.
+
+    The same installation always gives the same bytes.
+    """
+    contents = dict(_list_files())
+    names = json.dumps([[f"{SITE}/{name}", len(data)] for name, data in contents.items()]).encode()
+    return b"".join([struct.pack("<I", len(names)), names, *contents.values()])
+
+
+def _list_files() -> Iterator[tuple[str, bytes]]:
+    root = Path(str(package_files(_OWN)))
+    modules = _find_modules(root)
+    for module in sorted(modules):
+        yield f"{_OWN}/{modules[module].relative_to(root).as_posix()}", _read(modules[module])
+    folders = {path.parent for path in modules.values()}
+    data = [path for folder in folders for path in folder.iterdir()]
+    data += [path for name in _DATA for path in (root / name).rglob("*")]
+    for path in sorted(set(data)):
+        if path.suffix in _DATA_ENDINGS:
+            yield f"{_OWN}/{path.relative_to(root).as_posix()}", _read(path)
+    # A compiled module looks for its list of public names under this name.
+    yield f"{_OWN}/__init__.pyci", _read(root / "__init__.pyi")
+    for name, project in {_OWN: _OWN, **LIBRARIES}.items():
+        version = distribution(project).version
+        folder = f"{name}-{version}.dist-info"
+        yield f"{folder}/METADATA", f"Name: {project}\nVersion: {version}\n".encode()
+    for name in LIBRARIES:
+        yield from _list_library(name)
+
+
+def _list_library(name: str) -> Iterator[tuple[str, bytes]]:
+    spec = find_spec(name)
+    folder = Path(str(spec.origin)).parent if spec else Path(name)
+    for path in sorted(folder.rglob("*")):
+        is_data = path.suffix == ".dat"
+        if path.suffix == ".py" or is_data:
+            yield f"{name}/{path.relative_to(folder).as_posix()}", _read(path)
+
+
+def _read(path: Path) -> bytes:
+    return files.read_named(path, limit=_LARGEST, error=BundleError)
+
+
+def _find_modules(root: Path) -> dict[str, Path]:
+    """Return each module of lyncnb that the page's Python may import, with its file."""
+    modules: dict[str, Path] = {}
+    waiting = [_ENTRY]
+    while waiting:
+        module = waiting.pop()
+        path = _find_path(root, module)
+        if module in modules or path is None:
+            continue
+        modules[module] = path
+        waiting.append(module.rpartition(".")[0])
+        waiting += _list_imports(module, path)
+    return modules
+
+
+def _find_path(root: Path, module: str) -> Path | None:
+    path = root.parent / module.replace(".", "/")
+    return next(
+        (p for p in (path.with_suffix(".py"), path / "__init__.py") if module and p.is_file()), None
+    )
+
+
+def _list_imports(module: str, path: Path) -> Iterator[str]:
+    """Yield the modules that a module may import from its own package, also inside functions."""
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(_read(path))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+            target = f"{base}.{node.module}" if node.module else base
+            yield target
+            yield from (f"{target}.{alias.name}" for alias in node.names)

