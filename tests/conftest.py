@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 from folders import quick_cipher  # noqa: F401  a fixture for many files
 
+from lyncnb.errors import PageError
 from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -190,3 +191,27 @@ def chromium(_browser):
 
     with loop_of(_browser):
         yield _browser
+
+
+@pytest.fixture(scope="session")
+def built_page() -> Path:
+    """Return the built page for this version. The first process builds it, and the others wait.
+
+    It is kept between runs in the folder that ``LYNCNB_PAGE_CACHE`` names, or in a temporary
+    folder. ``LYNCNB_PYODIDE`` names Pyodide's npm package on a machine without npm's registry.
+    """
+    from filelock import FileLock
+
+    from lyncnb.page import runtime
+
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs Node.js and npm")
+    cache = os.environ.setdefault(
+        runtime.VARIABLE, str(Path(tempfile.gettempdir(), "lyncnb-page-cache"))
+    )
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(cache, "lock")):
+        try:
+            return runtime.find_runtime()
+        except PageError:
+            return runtime.build_runtime(os.environ.get("LYNCNB_PYODIDE"))

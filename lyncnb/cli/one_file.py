@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .inputs import add_force_option, find_product_file, make_plan, plan_options, read_from
-from .output import note, write_file
+from .output import write
 
 
 @click.command("page")
@@ -39,11 +39,11 @@ def page_command(
 
     Exit status: 0 success; 2 if the page is not built, or TOPOLOGY cannot be read.
     """
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output, write_output
     from ..errors import UsageProblem
     from ..page.assemble import PAGE_FILE
     from ..page.planner_page import make_planner_page
-    from ..page.runtime import build_runtime, find_runtime
+    from ..page.runtime import build_runtime
 
     if archive is not None and not build:
         raise UsageProblem("--runtime needs --build", hint="add --build")
@@ -55,17 +55,16 @@ def page_command(
     if output is not None:
         check_output(output, PAGE_FILE, force=force, inputs=inputs)
     if build:
-        note(f"built: {build_runtime(archive)}")
+        write(f"built: {build_runtime(archive)}")
     if output is None:
         return 0
     if topology is None:
         page = make_planner_page()
     else:
-        find_runtime()
         plan, findings = make_plan(topology, product, options_file)
         rules = find_product_file(product, options_file)
         page = make_planner_page(plan, findings, table=topology, product=rules)
-    write_file(output, page, PAGE_FILE, force=force, inputs=inputs)
+    write(f"written: {write_output(output, page, PAGE_FILE, force=force, inputs=inputs)}")
     return 0
 
 

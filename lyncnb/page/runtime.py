@@ -72,12 +72,12 @@ def build_runtime(archive: str | os.PathLike[str] | None = None) -> Path:
     PageError
         If Node.js is missing, or the package is not the expected one.
     """
+    contents = _unpack(Path(archive)) if archive is not None else None
     node = _find_node()
     with tempfile.TemporaryDirectory(prefix="lyncnb-page-") as temporary:
         folder = Path(temporary)
-        packed = Path(archive) if archive is not None else _download(node, folder)
         pyodide = folder / "pyodide"
-        contents = _unpack(packed)
+        contents = contents or _unpack(_download(node, folder))
         files.make_folder(pyodide)
         for name, data in contents.items():
             files.write_new(pyodide / name, data)

@@ -33,6 +33,7 @@ CALLS = {
     "run": ["n.ipynb"],
     "share": ["n.ipynb"],
     "clean": ["n.ipynb"],
+    "page": ["contoso.csv", "-o", "planner.html"],
     "guide": [],
     "plan": ["contoso.csv"],
     "check": ["contoso.csv"],
@@ -108,6 +109,7 @@ READERS = readers() | {
         "requests",
         *PASS,
     ),
+    "page archive": ("page", "--build", "--runtime", "FILE"),
     "approve key": ("approve", "p.json", "--key", "FILE"),
     "receive requests": ("receive", "requests", "--request", "FILE"),
 }
