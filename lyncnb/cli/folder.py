@@ -461,7 +461,9 @@ def _preview_requests(
     if not is_terminal(sys.stderr):
         own = {name: order[name] for name in ("accept", "renew", "reason")}
         day = covering_day(plan, "")
-        covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
+        covers = find_covers(
+            plan, order["only_missing"], order["reuse"], on=day, now="", accept=order["accept"]
+        )
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
     # The later run reports problems of the folder, and waits until another process has finished

@@ -26,7 +26,7 @@ from .output import (
 @click.option(
     "--folder", metavar="FOLDER",
     help="Request folder. lyncnb then recognizes its certificates, and verifies chains with its "
-         "CA certificates.",
+         "CA certificates. Without a request folder: a file or folder with your CA certificates.",
 )  # fmt: skip
 @click.option(
     "--from", "zone", type=click.Choice(("inside", "outside")), default="inside",

@@ -18,6 +18,7 @@ from ..authorities.survey.read_as_is import read_as_is
 from ..base.shown.tables import count_of, join_first
 from ..base.times import convert_to_time
 from ..errors import OptionsError, PlanRejected, Problem, ReturnedFileError
+from ..plan.acceptances import list_accepted_codes
 from ..plan.model import CertificatePlan, planned_entry
 from ..request_folder.request_record import CoveringCertificate
 from ..rules.returned_rules import returned_checks
@@ -34,7 +35,7 @@ def find_covers(
     *,
     on: date,
     now: str,
-    accepted: Collection[str] = (),
+    accept: Collection[str] = (),
 ) -> Covers:
     """Choose the certificates that cover requests of a plan.
 
@@ -50,8 +51,9 @@ def find_covers(
         The day on which they must be valid.
     now : str
         The time to record, UTC, ISO 8601.
-    accepted : collection of str, optional
-        The codes of accepted errors. ``not-seen`` requests certificates that no port showed.
+    accept : collection of str, optional
+        The codes of errors to accept, besides those in the plan's options. ``not-seen`` requests
+        the certificates that no port showed.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def find_covers(
     chosen = resolve_ids([*by_id], asked, option="reuse", error=OptionsError)
     for identity in sorted(chosen):
         _refuse_what_is_not_covered(by_id[identity], on)
-    if NOT_SEEN not in accepted:
+    if NOT_SEEN not in {*accept, *list_accepted_codes((), plan.options, on=on)}:
         _refuse_unseen(one for one in found.planned if one.id not in chosen)
     return Covers(
         by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
@@ -113,8 +115,8 @@ def _refuse_unseen(planned: Iterable[PlannedAsIs]) -> None:
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(
-            f"no port showed {count_of(len(unseen), 'planned certificate')}, so lyncnb does not "
-            "know whether they are missing",
+            f"no port showed {count_of(len(unseen), 'planned certificate')}, which may be "
+            "installed all the same",
             problems=tuple(
                 Problem(message=f"{one.id} ({one.owner}): {join_first(one.remarks, 1)}")
                 for one in unseen

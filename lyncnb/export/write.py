@@ -39,7 +39,6 @@ from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
-from ..plan.acceptances import list_accepted_codes
 from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import summarise
@@ -382,8 +381,6 @@ def write_requests(
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
     plan, findings, saved_file = _plan_and_findings(plan, findings, now)
-    day = covering_day(plan, now)
-    accepted = {*list_accepted_codes((), plan.options, on=day), *(accept or {})}
     order = make_order(
         plan,
         findings=findings,
@@ -391,7 +388,9 @@ def write_requests(
         renew=renew,
         reason=reason,
         now=now,
-        covers=find_covers(plan, only_missing, reuse, on=day, now=now, accepted=accepted),
+        covers=find_covers(
+            plan, only_missing, reuse, on=covering_day(plan, now), now=now, accept=accept or ()
+        ),
     )
     order = replace(
         order,

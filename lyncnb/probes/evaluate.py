@@ -148,7 +148,7 @@ class Evaluator:
             places = dict.fromkeys(answer.target.place for answer in answers)
             yield (
                 f"lyncnb does not have the CA certificate {name}, so it cannot verify the chains "
-                f"of {count_of(len(places), 'port')} up to the root. Specify the request folder"
+                f"of {count_of(len(places), 'port')} up to the root. Specify --folder"
             )
 
     def _describe(self, sighting: Sighting) -> ProbeLine:

@@ -8,13 +8,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 
+from ..authorities.returned.returned_files import read_returned
+from ..authorities.survey.compare_as_is import is_leaf
 from ..base.arguments import require
 from ..base.shown.tables import count_of, join_first
 from ..base.times import convert_to_time, format_time
-from ..errors import OptionsError
+from ..errors import OptionsError, ReturnedFileError
 from ..plan.model import CertificatePlan
 from ..plan.totals import build_origin
-from ..request_folder.bundle import open_requests
+from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.manifest import NAME as MANIFEST
 from .ask import Answers, Progress, ask
 from .evaluate import Evaluator, FolderFacts, Sighting, read_folder_facts, read_sightings
 from .result import Probe
@@ -53,7 +56,8 @@ def probe(
     hosts : path, optional
         A file with a line ``name port address`` for each port. Then only these ports are asked.
     folder : path, optional
-        The request folder, to recognize its certificates and to verify chains with its CAs.
+        The request folder, to recognize its certificates and to verify chains with its CAs. Or a
+        file or folder with your CA certificates, if there is no request folder.
     also : iterable of str, optional
         ``tls1.0`` and ``no-sni`` for a second handshake; ``services`` for the ports of services.
     parallel : int, optional
@@ -78,8 +82,8 @@ def probe(
         If the plan has no reasons for its names, as a plan on record.
     OptionsError
         If an argument is not valid, or the hosts file has mistakes.
-    BundleError
-        If the request folder cannot be read.
+    BundleError, ReturnedFileError
+        If the request folder or the CA certificates cannot be read.
     """
     require("probe: plan", plan, CertificatePlan)
     if not (0 < parallel <= _MOST_PARALLEL and 0 < seconds <= 60):
@@ -88,8 +92,7 @@ def probe(
             hint=f"parallel can be 1 to {_MOST_PARALLEL}, and seconds at most 60",
         )
     targets = list_targets(plan, zone=zone, also=also, hosts=hosts)
-    bundle = open_requests(folder) if folder is not None else None
-    facts = read_folder_facts(bundle) if bundle is not None else FolderFacts()
+    bundle, facts = _read_folder(folder)
     answers = ask(targets, parallel=parallel, seconds=seconds, progress=progress, stop=stop)
     now = datetime.now(UTC)
     at = convert_to_time(on) if on is not None else now
@@ -118,6 +121,25 @@ def probe(
         cancelled=answers.cancelled,
         origin=build_origin(plan, judged_on=at.date(), made_on=made_at[:10]),
     )
+
+
+def _read_folder(
+    folder: str | os.PathLike[str] | None,
+) -> tuple[RequestBundle | None, FolderFacts]:
+    """Return a request folder with its facts, or only the CA certificates in a file or folder."""
+    if folder is None:
+        return None, FolderFacts()
+    if os.path.isfile(os.path.join(folder, MANIFEST)) or not os.path.exists(folder):
+        bundle = open_requests(folder)
+        return bundle, read_folder_facts(bundle)
+    files = read_returned((folder,))
+    issuers = tuple(one for file in files for one in file.certificates if not is_leaf(one))
+    if not issuers:
+        raise ReturnedFileError(
+            f"{os.fspath(folder)} contains neither requests nor CA certificates",
+            hint="specify the request folder, or a file or folder with your CA certificates",
+        )
+    return None, FolderFacts(issuers=tuple(dict.fromkeys(issuers)))
 
 
 def _list_notes(

@@ -14,7 +14,7 @@ from ..plan.model import CertificatePlan
 from ..request_folder.request_record import RequestRecord
 from ..rules.returned_rules import finding
 from .evaluate import FolderFacts, Sighting
-from .result import DIFFERENT, NOT_VISIBLE, ProbeLine
+from .result import DIFFERENT, ProbeLine
 
 
 def list_as_is(
@@ -87,10 +87,23 @@ def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
         return item
     remarks = item.remarks
     for line in lines:
-        if line.certificate is None and line.result != NOT_VISIBLE:
+        if line.certificate is None and line.place:
             remarks += (f"{line.place}: {line.result}",)
-        elif line.result == DIFFERENT:
-            remarks += (f"{line.place} shows a certificate that is not as planned",)
+        elif line.result == DIFFERENT and _is_same(line, item):
+            remarks += (
+                f"{line.place} shows the certificate, but {next(line.lines(), line.result)}",
+            )
+        elif line.result == DIFFERENT and line.certificate is not None:
+            host, _, port = line.place.rpartition(":")
+            # deployed does not record a certificate with such a remark for the server.
+            other = f"port {port}, which shows {line.certificate.thumbprint}"
+            remarks += (f"on {host}, the certificate is not assigned to {other}",)
     is_different = any(line.result == DIFFERENT for line in lines)
     state = "elsewhere" if is_different and item.state == "covered" else item.state
     return replace(item, state=state, remarks=tuple(dict.fromkeys(remarks)))
+
+
+def _is_same(line: ProbeLine, item: PlannedAsIs) -> bool:
+    """Return whether a port shows the chosen certificate, so that only its chain is wrong."""
+    shown, chosen = line.certificate, item.certificate
+    return shown is not None and chosen is not None and shown.sha256 == chosen.sha256

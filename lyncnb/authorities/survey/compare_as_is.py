@@ -271,17 +271,18 @@ def _read_estate(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
     for computer, export in exports.items():
         for placement in export.placements:
             places.setdefault(placement.sha256, {})[computer] = placement
-    leaves = tuple(certificate for certificate in found if _is_leaf(certificate))
+    leaves = tuple(certificate for certificate in found if is_leaf(certificate))
     return _InstalledCertificates(
         leaves=leaves,
-        issuers=Issuers([certificate for certificate in found if not _is_leaf(certificate)]),
+        issuers=Issuers([certificate for certificate in found if not is_leaf(certificate)]),
         files={one.sha256: tuple(names) for one, names in found.items()},
         exports=exports,
         places=places,
     )
 
 
-def _is_leaf(certificate: Certificate) -> bool:
+def is_leaf(certificate: Certificate) -> bool:
+    """Return whether a certificate is a server's, and not a CA certificate."""
     # Old roots, e.g. from 1999, have no extension that marks them as a CA.
     may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)

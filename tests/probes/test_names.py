@@ -1,0 +1,187 @@
+"""Names lead to the planned servers, to a load balancer, or to strangers, who hear nothing.
+
+The system's resolver reads a hosts file (nss_wrapper), so names lead to addresses of the loopback
+network. Servers listen there on the real ports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from live_servers import Heard, certificate_for, hang, listening, speak_tls, write_pair
+from standing_certificates import MIDNIGHT, authority
+from topologies import plan, row
+
+import lyncnb as ln
+from lyncnb.probes.targets import list_targets
+
+WRAPPER = next(Path("/usr/lib").glob("*/libnss_wrapper.so"), None)
+pytestmark = [
+    pytest.mark.tools,
+    pytest.mark.skipif(WRAPPER is None, reason="no libnss-wrapper"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen on port 443"),
+]
+
+#: The internal network: servers, and a load balancer for the web services.
+INSIDE = {
+    "fe01.contoso.com": "127.3.0.1",
+    "fe02.contoso.com": "127.3.0.2",
+    "fe03.contoso.com": "127.3.0.3",
+    "eepool.contoso.com": "127.3.0.1",
+    "webint.contoso.com": "127.3.0.9",
+    "edge01.contoso.com": "127.3.1.1",
+    "edgepool.contoso.com": "127.3.1.1",
+    "sip.contoso.com": "127.3.0.1",
+    "meet.contoso.com": "127.3.0.9",
+    "dialin.contoso.com": "127.3.0.9",
+    # A website, and a name that was left at a cloud service.
+    "litwareinc.com": "127.9.0.1",
+    "lyncdiscoverinternal.contoso.com": "127.9.0.2",
+}
+#: What the same names lead to outside. The A/V Edge service has an address of its own.
+OUTSIDE = {
+    "access.contoso.com": "127.4.0.1",
+    "webconf.contoso.com": "127.4.0.2",
+    "av.contoso.com": "127.4.0.3",
+    "sip.contoso.com": "127.4.0.1",
+    "proxy01.contoso.com": "127.4.1.1",
+    "web.contoso.com": "127.4.1.1",
+    "meet.contoso.com": "127.4.1.1",
+    "dialin.contoso.com": "127.9.0.1",
+    "lyncdiscover.contoso.com": "127.9.0.2",
+    "litwareinc.com": "127.9.0.1",
+}
+
+
+@pytest.fixture(scope="module")
+def planned() -> ln.CertificatePlan:
+    """Plan a pool behind a load balancer, an Edge Server, and a reverse proxy."""
+    web = {"web_internal_fqdn": "webint.contoso.com", "web_external_fqdn": "web.contoso.com"}
+    edge = {
+        "access_edge_fqdn": "access.contoso.com",
+        "webconf_edge_fqdn": "webconf.contoso.com",
+        "av_edge_fqdn": "av.contoso.com",
+        "xmpp_domains": "litwareinc.com",
+    }
+    url = {"sip_domains": "contoso.com", "meet_urls": "https://meet.contoso.com",
+           "dialin_url": "https://dialin.contoso.com"}  # fmt: skip
+    return plan(
+        *(row(f"fe0{n}.contoso.com", "FrontEnd", "eepool.contoso.com", **web) for n in (1, 2, 3)),
+        row("edge01.contoso.com", "Edge", "edgepool.contoso.com", **edge),
+        row("proxy01.contoso.com", "ReverseProxy", "proxy01.contoso.com"),
+        **url,
+    )
+
+
+@contextmanager
+def network(
+    planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], **old: bool
+) -> Iterator[dict[tuple[str, int], Heard]]:
+    """Listen at every planned port, and on every port of the strangers and of TURN."""
+    by_id = {item.id: item for item in planned.certificates}
+    heard: dict[tuple[str, int], Heard] = {}
+    issuing = authority().issuing
+    with ExitStack() as stack:
+        for number, target in enumerate(list_targets(planned, zone=zone).ports):
+            address = addresses.get(target.host, "")
+            if not address or (address, target.port) in heard or address.startswith("127.9"):
+                continue
+            pairs = []
+            for index, one in enumerate(target.planned):
+                is_old = old.get(target.host.partition(".")[0])
+                changes = {"begins": MIDNIGHT - timedelta(days=300)} if is_old else {}
+                certificate = certificate_for(by_id[one], **changes)
+                pairs.append(write_pair(folder, f"{number}-{index}", certificate, issuing))
+            heard[address, target.port] = stack.enter_context(
+                listening(speak_tls(pairs), host=address, port=target.port)
+            )
+        for address, ports in (
+            ("127.9.0.1", (443, 5061, 5269)), ("127.9.0.2", (443, 5061)), ("127.4.0.3", (443, 5061)),
+        ):  # fmt: skip
+            for port in ports:
+                heard[address, port] = stack.enter_context(listening(hang, host=address, port=port))
+        yield heard
+
+
+def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], *more):
+    """Run the command with these names, and return its exit status and JSON document."""
+    (folder / "servers.csv").write_bytes(planned.topology.to_csv())
+    names = folder / "names"
+    names.write_text("".join(f"{address} {name}\n" for name, address in addresses.items()))
+    told = subprocess.run(
+        [Path(sys.executable).with_name("lyncnb"), "probe", folder / "servers.csv",
+         "--from", zone, "--json", *more],
+        env={**os.environ, "LD_PRELOAD": str(WRAPPER), "NSS_WRAPPER_HOSTS": str(names)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert told.stdout, told.stderr
+    return told.returncode, json.loads(told.stdout)
+
+
+def check_strangers(heard: dict[tuple[str, int], Heard]) -> None:
+    """Check that a website, a cloud service, and TURN heard nothing."""
+    strange = [one for (address, _), one in heard.items() if address in STRANGERS]
+    assert len(strange) == 7
+    assert [(one.connections, one.data) for one in strange] == [(0, b"")] * 7
+
+
+STRANGERS = ("127.9.0.1", "127.9.0.2", "127.4.0.3")
+
+
+def test_inside_the_servers_are_asked_at_their_own_addresses(planned, tmp_path):
+    """Members and the load balancer are asked, and a stale member is found at its own address."""
+    with network(planned, tmp_path, "inside", INSIDE, fe02=True) as heard:
+        status, told = ask(planned, tmp_path, "inside", INSIDE)
+        check_strangers(heard)
+    assert status == 1
+    different = {line["place"] for line in told["seen"] if line["result"] == "different"}
+    assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
+    assert {line["result"] for line in told["seen"]} == {
+        *("different", "as planned", "cannot be seen"),
+    }
+    assert "webint.contoso.com:443: 3 of 3 members seen at this name" in told["notes"]
+    notes = "\n".join(told["notes"])
+    assert "lyncdiscoverinternal.contoso.com was not asked at 127.9.0.2" in notes
+    assert heard["127.3.0.9", 443].connections == 3
+    # sip. leads to the pool inside. The Access Edge is not asked, so it is not called different.
+    assert not [line for line in told["seen"] if line["place"].startswith("access.")]
+
+
+def test_outside_the_edge_and_the_proxy_are_asked_by_name(planned, tmp_path):
+    """Outside, the names lead to the Edge and the proxy, and nobody else is asked."""
+    with network(planned, tmp_path, "outside", OUTSIDE) as heard:
+        status, told = ask(planned, tmp_path, "outside", OUTSIDE, "--also", "no-sni")
+        check_strangers(heard)
+    seen = {line["place"]: line["result"] for line in told["seen"] if line["place"]}
+    assert seen == {
+        "access.contoso.com:443": "as planned",
+        "access.contoso.com:5061": "as planned",
+        "webconf.contoso.com:443": "as planned",
+        "web.contoso.com:443": "as planned",
+        "meet.contoso.com:443": "as planned",
+    }
+    assert status == 0
+    assert heard["127.4.1.1", 443].names == ["web.contoso.com", "meet.contoso.com", None]
+    notes = "\n".join(told["notes"])
+    for name, address in (("dialin", "127.9.0.1"), ("lyncdiscover", "127.9.0.2")):
+        assert f"{name}.contoso.com was not asked at {address}" in notes
+
+
+def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
+    """A server without an address fails the run, and further names are listed."""
+    status, told = ask(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
+    assert status == 1
+    line = next(line for line in told["seen"] if line["place"] == "fe01.contoso.com:5061")
+    assert (line["result"], line["remarks"]) == (
+        "no answer",
+        ["fe01.contoso.com has no address"],
+    )
+    assert "further names without an address" in "\n".join(told["notes"])

@@ -1,0 +1,447 @@
+"""Real servers of several TLS libraries, and servers that misbehave, each give the right answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from cas.python_ca import der, pem
+from cryptography import x509
+from free_ports import free_port
+from live_servers import (
+    Heard,
+    certificate_for,
+    hang,
+    listening,
+    show_as_planned,
+    speak_tls,
+    write_pair,
+)
+from standing_certificates import authority, stand_for
+from topologies import plan, row
+
+import lyncnb as ln
+from lyncnb.base.shown.report import write_report
+from lyncnb.base.shown.terminal_text import report_lines
+from lyncnb.probes.fetch import (
+    NO_ANSWER,
+    REFUSED,
+    SHOWN,
+    fetch_chain,
+    read_unverified_chain,
+    resolve_name,
+)
+from lyncnb.probes.result import PROBE_FILE, probe_report
+
+pytestmark = pytest.mark.tools
+
+#: Hosts of which a tenth hangs. CI asks a tenth of the hosts of a full test.
+HOSTS = int(os.environ.get("LYNCNB_PROBED_HOSTS", "50"))
+NAME = "fe01.contoso.com"
+
+
+@pytest.fixture(scope="module")
+def leaf() -> x509.Certificate:
+    """Return a server certificate."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com"))
+    return certificate_for(planned.certificates[0])
+
+
+@pytest.fixture(scope="module")
+def pair(leaf, tmp_path_factory) -> Path:
+    """Write the key and the chain of a server."""
+    return write_pair(tmp_path_factory.mktemp("pair"), NAME, leaf, authority().issuing)
+
+
+@contextmanager
+def program(*command: object, ready: str, port: int = 0) -> Iterator[int]:
+    """Run a server program until its output matches, and yield its port."""
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            for line in process.stdout:
+                if found := re.search(ready, line.decode()):
+                    yield port or int(found[1])
+                    break
+            else:
+                raise AssertionError(f"{command[0]} did not start")
+        finally:
+            process.kill()
+
+
+def s_server(pair: Path, *options: object) -> object:
+    """Run OpenSSL's server on a port that the system assigns."""
+    above = pair.with_name("above.pem")
+    above.write_bytes(pem(authority().issuing))
+    command = ("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", pair, "-key", pair)
+    return program(*command, "-cert_chain", above, *options, ready=r"ACCEPT .*:(\d+)")
+
+
+@pytest.mark.parametrize(
+    ("options", "protocol"),
+    [
+        (("-tls1_2",), "TLSv1.2"),
+        (("-tls1_3",), "TLSv1.3"),
+        (("-tls1", "-cipher", "ALL:@SECLEVEL=0"), "TLSv1"),
+        # A server that demands a certificate ends the handshake of TLS 1.2 after it showed its own.
+        (("-tls1_2", "-Verify", "5", "-verify_return_error"), ""),
+        (("-tls1_3", "-Verify", "5", "-verify_return_error"), "TLSv1.3"),
+    ],
+    ids=["1.2", "1.3", "1.0", "mutual 1.2", "mutual 1.3"],
+)
+def test_the_server_of_openssl_shows_its_chain(options, protocol, pair, leaf):
+    """The chain is read in every version, also if the server demands a certificate."""
+    with s_server(pair, *options) as port:
+        found = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (found.outcome, found.protocol) == (SHOWN, protocol)
+    assert found.chain == (der(leaf), der(authority().issuing))
+
+
+@pytest.mark.skipif(not shutil.which("gnutls-serv"), reason="no gnutls-serv")
+@pytest.mark.parametrize("priority", ["NORMAL", "NORMAL:-VERS-ALL:+VERS-TLS1.2"])
+def test_the_server_of_gnutls_shows_its_chain(priority, pair, leaf):
+    """GnuTLS, which demands a certificate, shows its own first."""
+    port = free_port()
+    options = ("--x509certfile", pair, "--x509keyfile", pair, "--priority", priority)
+    command = ("gnutls-serv", "--port", port, "--echo", "--require-client-cert", *options)
+    with program(*command, ready="[Ll]istening on", port=port):
+        found = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (found.outcome, found.chain[0]) == (SHOWN, der(leaf))
+
+
+_JAVA = """
+import javax.net.ssl.*; import java.io.*; import java.nio.file.*; import java.security.*;
+public class Serve { public static void main(String[] a) throws Exception {
+  KeyStore store = KeyStore.getInstance(new File(a[0]), "changeit".toCharArray());
+  KeyManagerFactory keys = KeyManagerFactory.getInstance("SunX509");
+  keys.init(store, "changeit".toCharArray());
+  SSLContext context = SSLContext.getInstance("TLS"); context.init(keys.getKeyManagers(), null, null);
+  SSLServerSocket server = (SSLServerSocket) context.getServerSocketFactory().createServerSocket(0);
+  server.setNeedClientAuth(true); System.out.println("port " + server.getLocalPort());
+  System.out.flush();
+  while (true) try (SSLSocket s = (SSLSocket) server.accept()) { s.startHandshake(); }
+    catch (IOException e) { } } }
+"""
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="no javac")
+def test_a_java_server_shows_its_chain(pair, leaf, tmp_path):
+    """Java, which demands a certificate, shows its own first."""
+    store = tmp_path / "store.p12"
+    subprocess.run(
+        ["openssl", "pkcs12", "-export", "-in", pair, "-out", store, "-passout", "pass:changeit"],
+        check=True,
+    )
+    (tmp_path / "Serve.java").write_text(_JAVA)
+    with program("java", tmp_path / "Serve.java", store, ready=r"port (\d+)") as port:
+        found = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (found.outcome, found.chain[0]) == (SHOWN, der(leaf))
+
+
+_NGINX = """
+daemon off; master_process off; pid {folder}/pid; error_log stderr notice;
+events {{ }}
+http {{ access_log {folder}/access;
+  server {{ listen 127.0.0.1:{port} ssl default_server; ssl_certificate {one}; ssl_certificate_key {one};
+    server_name _; }}
+  server {{ listen 127.0.0.1:{port} ssl; server_name meet.contoso.com; ssl_certificate {other};
+    ssl_certificate_key {other}; }} }}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx")
+def test_nginx_shows_a_certificate_for_each_name(pair, tmp_path):
+    """The certificate depends on the name that is sent, and without a name it is the default."""
+    planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
+    meet = certificate_for(planned.certificates[0])
+    other, port = write_pair(tmp_path, "other", meet), free_port()
+    config = tmp_path / "nginx.conf"
+    config.write_text(_NGINX.format(folder=tmp_path, port=port, one=pair, other=other))
+    with program("nginx", "-p", tmp_path, "-c", config, ready="start worker|using the", port=port):
+        chains = [
+            fetch_chain("127.0.0.1", port, name=name).chain
+            for name in ("meet.contoso.com", NAME, "")
+        ]
+    assert chains[0] == (der(meet),)
+    assert chains[1] == chains[2] != chains[0]
+
+
+def test_names_lead_to_different_certificates(pair, tmp_path):
+    """A server that chooses by name shows the certificate of the name, and else the first one."""
+    planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
+    meet = certificate_for(planned.certificates[0])
+    with listening(speak_tls([pair, write_pair(tmp_path, "meet.contoso.com", meet)])) as server:
+        chain = fetch_chain("127.0.0.1", server.port, name="meet.contoso.com").chain
+        fetch_chain("127.0.0.1", server.port)
+    assert chain == (der(meet),)
+    assert server.names == ["meet.contoso.com", None]
+
+
+def test_three_thousand_names_are_read(tmp_path):
+    """A certificate with thousands of names is read and compared like any other."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
+    one = planned.certificates[0]
+    names = [*one.names, *(f"n{number}.contoso.com" for number in range(3000))]
+    path = write_pair(tmp_path, "wide", certificate_for(one, san=names), authority().issuing)
+    hosts = tmp_path / "hosts.txt"
+    with listening(speak_tls([path])) as server:
+        hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
+        found = ln.probe(planned, hosts=hosts)
+    (line,) = (line for line in found.seen if line.place)
+    assert [finding.code for finding in line.findings if finding.code == "names-added"]
+
+
+def test_a_certificate_beyond_the_limit_is_refused(tmp_path):
+    """A chain that is larger than TLS libraries accept ends the handshake, with the reason."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
+    names = [f"n{number}.a-rather-long-name-of-a-domain.contoso.com" for number in range(4000)]
+    wide = certificate_for(planned.certificates[0], san=names)
+    with listening(speak_tls([write_pair(tmp_path, "wide", wide)])) as server:
+        found = fetch_chain("127.0.0.1", server.port, name=NAME)
+    assert (found.outcome, found.chain) == (REFUSED, ())
+    assert "larger than TLS libraries accept" in found.detail
+
+
+def _say(data: bytes):
+    def answer(connection: socket.socket, heard: Heard) -> None:
+        connection.recv(4096)
+        connection.sendall(data)
+        hang(connection, heard)
+
+    return answer
+
+
+def _drip(connection: socket.socket, heard: Heard) -> None:
+    """Send one byte of a TLS record at a time."""
+    for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "detail"),
+    [
+        (hang, NO_ANSWER, "no certificate within 0.5 seconds"),
+        (_drip, NO_ANSWER, "no certificate within 0.5 seconds"),
+        (lambda connection, heard: None, REFUSED, "closed the connection"),
+        (_say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), REFUSED, "does not speak TLS"),
+        (_say(bytes(range(256)) * 40), REFUSED, "does not speak TLS"),
+        (_say(b"220 mail ready\r\n"), REFUSED, "does not speak TLS"),
+        (_say(b"\x15\x03\x03\x00\x02\x02\x28"), REFUSED, "handshake failed"),
+    ],
+    ids=["silent", "dripping", "closing", "web", "garbage", "mail", "alert"],
+)
+def test_a_server_that_misbehaves_has_its_answer(answer, outcome, detail):
+    """Hanging, closing, garbage and other protocols end in time with the reason."""
+    begin = time.monotonic()
+    with listening(answer) as server:
+        found = fetch_chain("127.0.0.1", server.port, name=NAME, seconds=0.5)
+    assert (found.outcome, found.chain) == (outcome, ())
+    assert detail in found.detail
+    assert time.monotonic() - begin < 2
+
+
+def test_a_port_that_never_accepts_has_no_answer():
+    """A port whose queue is full, as behind a firewall that drops packets, is silent."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        found = fetch_chain("127.0.0.1", port, seconds=0.3)
+    assert (found.outcome, found.is_silent) == (NO_ANSWER, True)
+    assert found.detail == "no connection within 0.3 seconds"
+
+
+def test_an_ipv6_address_is_asked(pair, leaf):
+    """An IPv6 address works like an IPv4 address."""
+    with listening(speak_tls([pair]), host="::1") as server:
+        assert fetch_chain("::1", server.port, name=NAME).chain[0] == der(leaf)
+
+
+def test_only_tls_10_can_be_offered(pair):
+    """The second handshake offers TLS 1.0 alone, so a newer server refuses it."""
+    with s_server(pair, "-tls1_2") as port:
+        found = fetch_chain("127.0.0.1", port, name=NAME, only_tls10=True)
+    assert (found.outcome, found.chain) == (REFUSED, ())
+    with s_server(pair, "-cipher", "ALL:@SECLEVEL=0") as port:
+        assert fetch_chain("127.0.0.1", port, only_tls10=True).protocol == "TLSv1"
+
+
+_FETCH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lyncnb.probes.fetch import fetch_chain
+found = fetch_chain("127.0.0.1", int(sys.argv[2]), name="fe01.contoso.com")
+print(found.outcome, *(der.hex() for der in found.chain))
+"""
+
+
+def _list_pythons() -> Iterator[str]:
+    """Yield each version of Python on this computer that runs."""
+    yield sys.executable
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        python = shutil.which(f"python{version}")
+        if python and not subprocess.run([python, "-c", ""], capture_output=True).returncode:
+            yield python
+
+
+@pytest.mark.parametrize("python", [*_list_pythons()])
+@pytest.mark.parametrize("options", [(), ("-tls1_2", "-Verify", "5", "-verify_return_error")])
+def test_each_python_reads_the_same_chain(python, options, pair, leaf):
+    """The public method of new versions and the private one of older versions give one result."""
+    root = str(Path(ln.__file__).parents[1])
+    with s_server(pair, *options) as port:
+        told = subprocess.run(
+            [python, "-c", _FETCH, root, str(port)], capture_output=True, text=True, check=True
+        )
+    assert told.stdout.split() == [SHOWN, der(leaf).hex(), der(authority().issuing).hex()]
+
+
+def test_this_python_has_the_chain_in_one_of_two_places(pair, leaf):
+    """Without the public method, the object below the socket has the chain, and both agree."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        listening(speak_tls([pair])) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        context.wrap_socket(plain) as secured,
+    ):
+        assert read_unverified_chain(secured)[0] == der(leaf)
+        assert hasattr(secured, "get_unverified_chain") == (sys.version_info >= (3, 13))
+
+
+def test_the_system_resolves_names():
+    """The system's resolver finds addresses, and a name without one has none."""
+    assert "127.0.0.1" in resolve_name("localhost")
+    assert resolve_name("no-such-host.invalid") == ()
+
+
+def test_hosts_that_hang_do_not_hold_up_the_rest(tmp_path):
+    """With many hosts, of which a tenth hangs, the run is bounded, and the rest is as planned."""
+    servers = [f"fe{number}.contoso.com" for number in range(HOSTS)]
+    # Pools of ten servers, as large as real ones.
+    planned = plan(
+        *(
+            row(
+                server, "FrontEnd", f"pool{number // 10}.contoso.com",
+                web_external_fqdn=f"web{number // 10}.contoso.com", autologon="no",
+            )
+            for number, server in enumerate(servers)
+        )
+    )  # fmt: skip
+    by_server = {one.servers[0]: one for one in planned.certificates if one.role == "FrontEnd"}
+    lines = []
+    with ExitStack() as stack:
+        mute = stack.enter_context(listening(hang, host="127.0.0.1"))
+        for number, server in enumerate(servers):
+            if number % 10 == 9:
+                # Each hangs at an address of its own, before or in the handshake.
+                lines.append(f"{server} 5061 127.1.{number // 250}.{number % 250 + 1}:{mute.port}")
+                stack.enter_context(
+                    listening(hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port)
+                )
+                continue
+            chain = [stand_for(by_server[server]), authority().issuing]
+            path = write_pair(tmp_path, server, *chain)
+            one = stack.enter_context(
+                listening(speak_tls([path]), host=f"127.2.{number // 250}.{number % 250 + 1}")
+            )
+            lines.append(f"{server} 5061 127.2.{number // 250}.{number % 250 + 1}:{one.port}")
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text("\n".join(lines))
+        begin = time.monotonic()
+        found = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 1)
+        took = time.monotonic() - begin
+    assert found.counts()[NO_ANSWER] == HOSTS // 10
+    assert found.counts()["as planned"] == HOSTS - HOSTS // 10
+    assert took < 30
+
+
+_STRACE = re.compile(
+    r"connect\(\d+, \{sa_family=AF_INET6?, sin6?_port=htons\((\d+)\), .*?\"([^\"]+)\""
+)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
+def test_no_other_address_is_connected_to(pair, tmp_path):
+    """The command connects to the addresses in the file, and to nothing else on the network."""
+    table = tmp_path / "servers.csv"
+    planned = plan(
+        row("edge01.contoso.com", "Edge", "edgepool.contoso.com", access_edge_fqdn="a.contoso.com",
+            webconf_edge_fqdn="a.contoso.com", av_edge_fqdn="a.contoso.com",
+            xmpp_domains="litwareinc.com"),
+        row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"),
+    )  # fmt: skip
+    table.write_bytes(planned.topology.to_csv())
+    trace, hosts = tmp_path / "trace", tmp_path / "hosts.txt"
+    command = [Path(sys.executable).with_name("lyncnb"), "probe", table, "--hosts", hosts]
+    with ExitStack() as stack:
+        mute = stack.enter_context(listening(hang))
+        edge = stack.enter_context(listening(speak_tls([pair])))
+        hosts.write_text(
+            f"a.contoso.com 5061 127.0.0.1:{edge.port}\nfe01.contoso.com 444 127.0.0.1:{edge.port}\n"
+        )
+        told = subprocess.run(
+            ["strace", "-f", "-e", "trace=connect", "-o", trace, *command],
+            capture_output=True, text=True,
+        )  # fmt: skip
+    assert told.returncode == 1, told.stderr
+    asked = {(address, int(port)) for port, address in _STRACE.findall(trace.read_text())}
+    assert asked == {("127.0.0.1", edge.port)}
+    assert edge.connections == 2
+    assert mute.connections == 0
+
+
+def test_an_edge_with_one_name_has_three_ports(tmp_path):
+    """Access Edge and Web Conferencing Edge are asked on their ports, and TURN hears nothing."""
+    edge = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "edge.contoso.com")  # fmt: skip
+    planned = plan(row("edge01.contoso.com", "Edge", "edgepool.contoso.com", **edge))
+    external = next(one for one in planned.certificates if "AccessEdgeExternal" in one.usages)
+    chain = show_as_planned(None, external)
+    with listening(speak_tls([write_pair(tmp_path, "edge", *chain)])) as server:
+        hosts = tmp_path / "hosts.txt"
+        text = "".join(f"edge.contoso.com {port} 127.0.0.1:{server.port}\n" for port in (5061, 444))
+        hosts.write_text(text)
+        found = ln.probe(planned, zone="outside", hosts=hosts)
+        hosts.write_text(f"{text}edge.contoso.com 443 127.0.0.1:{server.port}\n")
+        with pytest.raises(ln.OptionsError) as refused:
+            ln.probe(planned, zone="outside", hosts=hosts)
+    assert found.counts()["as planned"] == 2
+    assert server.connections == 2
+    assert "no TLS port 443" in str(refused.value.problems[0])
+
+
+def test_what_a_server_sends_is_shown_as_text(tmp_path):
+    """Markup and control characters in a certificate never become markup or a path."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
+    evil = "<script>alert(1)</script>\x1b[31m../../etc"
+    one = certificate_for(planned.certificates[0], subject=[("CN", evil[:60])], san=[NAME])
+    with listening(speak_tls([write_pair(tmp_path, "evil", one)])) as server:
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
+        found = ln.probe(planned, hosts=hosts)
+    report = probe_report(found)
+    for suffix in PROBE_FILE.is_ours:
+        data = write_report(report, suffix)
+        assert b"<script>alert" not in data or suffix in (".csv", ".json")
+    assert "\x1b" not in "\n".join(report_lines(report, width=100))
+    saved = tmp_path / "as-is.json"
+    saved.write_bytes(found.as_is.to_json())
+    assert ln.read_as_is(saved) == found.as_is

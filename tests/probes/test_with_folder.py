@@ -1,0 +1,156 @@
+"""With a request folder, a probe tells which request's certificate a server shows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from folders import PASSPHRASE, certify, make_folder, make_plan, quick_cipher
+from live_servers import listening, speak_tls
+from topologies import TWO_FRONT_ENDS
+
+import lyncnb as ln
+from lyncnb.probes.targets import list_targets
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+__all__ = ["quick_cipher"]
+
+TODAY = datetime.now(UTC).date()
+
+
+def pair_of(folder: Path, request: str, place: Path) -> Path:
+    """Write the key and the certificates of a request, as its server has them."""
+    record = ln.open_requests(folder).manifest.by_id[request]
+    key = load_pem_private_key((folder / record.files.key).read_bytes(), PASSPHRASE.encode())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = place / f"{request}-{record.generation}.pem"
+    chain = (folder / record.issued.chain).read_bytes() if record.issued.chain else b""
+    path.write_bytes(text + (folder / record.issued.file).read_bytes() + chain)
+    return path
+
+
+@contextmanager
+def serving(plan, pairs: dict[str, Path], place: Path):
+    """Show a pair of each request on every port of its server, and yield the hosts file."""
+    place.mkdir(exist_ok=True)
+    hosts, lines = place / "hosts.txt", []
+    with ExitStack() as stack:
+        for target in list_targets(plan).ports:
+            if target.server:
+                pair = pairs[target.planned[0]]
+                one = stack.enter_context(listening(speak_tls([pair])))
+                lines.append(f"{target.host} {target.port} 127.0.0.1:{one.port}\n")
+        hosts.write_text("".join(lines))
+        yield hosts
+
+
+@pytest.fixture
+def rolled(tmp_path):
+    """Return a plan and its folder, in which all certificates are issued."""
+    plan = make_plan(TWO_FRONT_ENDS.encode())
+    folder = tmp_path / "requests"
+    bundle = make_folder(folder, plan, today=TODAY)
+    certify(folder, *(record.id for record in bundle.requests), today=TODAY)
+    return plan, folder
+
+
+def test_requests_and_old_generations_are_recognized(rolled, tmp_path):
+    """A server with the newest certificate is as planned, and one with an older one is different."""
+    plan, folder = rolled
+    ids = [one.id for one in plan.certificates if one.pool]
+    before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    with serving(plan, before, tmp_path) as hosts:
+        found = ln.probe(plan, hosts=hosts, folder=folder)
+    assert found.exit_status == 0, found
+    assert found.notes == ()
+    assert {line.request for line in found.seen if line.place} == {
+        f"request {identity}, generation 1" for identity in ids
+    }
+    assert {one.state for one in found.as_is.planned} == {"covered", "not-seen"}
+
+    ln.write_requests(
+        plan, folder, passphrase=PASSPHRASE, renew=ids[:1], reason="yearly renewal", findings=()
+    )
+    certify(folder, ids[0], today=TODAY)
+    after = before | {ids[0]: pair_of(folder, ids[0], tmp_path)}
+    with serving(plan, before, tmp_path) as hosts:
+        found = ln.probe(plan, hosts=hosts, folder=folder)
+    different = [line for line in found.seen if line.result == "different"]
+    assert {line.id for line in different} == {ids[0]}
+    assert different[0].request == f"request {ids[0]}, generation 1"
+    assert f"request {ids[0]}, generation 2. If it is assigned, restart" in different[0].remarks[0]
+    with serving(plan, after, tmp_path) as hosts:
+        assert ln.probe(plan, hosts=hosts, folder=folder).exit_status == 0
+
+
+def test_what_was_seen_is_recorded_as_deployed(rolled, tmp_path):
+    """The saved file records deployments, so that summary and forecast know what is in use."""
+    plan, folder = rolled
+    ids = [one.id for one in plan.certificates if one.pool]
+    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    with serving(plan, pairs, tmp_path) as hosts:
+        found = ln.probe(plan, hosts=hosts, folder=folder)
+    saved = tmp_path / "seen.json"
+    saved.write_bytes(found.as_is.to_json())
+    recorded = ln.deployed(folder, reports=[saved])
+    assert {one.id: one.servers for one in recorded.recorded} == {
+        one.id: one.servers for one in plan.certificates if one.pool
+    }
+    records = ln.open_requests(folder).manifest.by_id
+    assert all(records[identity].deployments for identity in ids)
+
+
+def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tmp_path):
+    """As long as one port shows an old certificate, the new one is not recorded as deployed."""
+    plan, folder = rolled
+    ids = [one.id for one in plan.certificates if one.pool]
+    before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    ln.write_requests(
+        plan, folder, passphrase=PASSPHRASE, renew=ids, reason="yearly renewal", findings=()
+    )
+    certify(folder, *ids, today=TODAY)
+    after = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    with serving(plan, after, tmp_path) as hosts, serving(plan, before, tmp_path / "old") as old:
+        first = next(line for line in old.read_text().splitlines() if " 5061 " in line)
+        lines = hosts.read_text().splitlines()
+        hosts.write_text("\n".join([first, *(one for one in lines if one[:21] != first[:21])]))
+        found = ln.probe(plan, hosts=hosts, folder=folder)
+    saved = tmp_path / "seen.json"
+    saved.write_bytes(found.as_is.to_json())
+    recorded = ln.deployed(folder, reports=[saved])
+    server = first.partition(" ")[0]
+    assert [one.servers for one in recorded.recorded] == [
+        one.servers for one in plan.certificates if one.pool and server not in one.servers
+    ]
+
+
+def test_a_compromised_key_is_different(rolled, tmp_path):
+    """A server that still shows a certificate with a compromised key is different."""
+    plan, folder = rolled
+    ids = [one.id for one in plan.certificates if one.pool]
+    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    ln.renew(folder, ids[0], passphrase=PASSPHRASE, reason="key compromise", compromised=True)
+    with serving(plan, pairs, tmp_path) as hosts:
+        found = ln.probe(plan, hosts=hosts, folder=folder)
+    told = {line.id: line.remarks for line in found.seen if line.result == "different"}
+    assert "the folder records the key of this certificate as compromised" in told[ids[0]]
+    assert {one.owner: one.state for one in found.as_is.planned}["fe01.contoso.net"] == (
+        "compromised"
+    )
+
+
+def test_a_folder_without_ca_certificates_is_refused(rolled, tmp_path):
+    """A folder that is neither a request folder nor has CA certificates is an error."""
+    plan, _ = rolled
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("nothing")
+    with pytest.raises(ln.ReturnedFileError, match="neither requests nor CA certificates"):
+        ln.probe(plan, folder=tmp_path / "other")
