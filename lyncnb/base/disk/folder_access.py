@@ -236,6 +236,8 @@ def close_file(path: Path) -> bool:
 
 def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
     try:
+        if system_calls.lstat(path).st_mode != opened:
+            return False
         descriptor = system_calls.open(path, flags)
     except (OSError, ValueError):
         return False
@@ -249,7 +251,8 @@ def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
             system_calls.fchmod(descriptor, closed)
         return stat.S_IMODE(os.fstat(descriptor).st_mode) == closed
     finally:
-        system_calls.close(descriptor)
+        with suppress(OSError):  # Nothing was written.
+            system_calls.close(descriptor)
 
 
 def group_number(group: str) -> int:
