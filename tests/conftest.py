@@ -198,7 +198,7 @@ def built_page() -> Path:
     """Return the built page for this version. The first process builds it, and the others wait.
 
     It is kept between runs in the folder that ``LYNCNB_PAGE_CACHE`` names, or in a temporary
-    folder. ``LYNCNB_PYODIDE`` names Pyodide's npm package on a machine without npm's registry.
+    folder. ``LYNCNB_PACKAGES`` lists the npm packages, as PATH does, where npm has no registry.
     """
     from filelock import FileLock
 
@@ -214,4 +214,6 @@ def built_page() -> Path:
         try:
             return runtime.find_runtime()
         except PageError:
-            return runtime.build_runtime(os.environ.get("LYNCNB_PYODIDE"))
+            return runtime.build_runtime(
+                filter(None, os.environ.get("LYNCNB_PACKAGES", "").split(os.pathsep))
+            )

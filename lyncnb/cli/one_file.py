@@ -15,11 +15,12 @@ from .output import write
 @click.option(
     "--build", is_flag=True,
     help="First build the page for this version of lyncnb, once on each machine. This is the only "
-         "step that opens a connection: npm downloads Pyodide.",
+         "step that opens a connection: npm downloads two packages.",
 )  # fmt: skip
 @click.option(
-    "--runtime", "archive", metavar="FILE",
-    help="With --build: Pyodide's npm package, so that lyncnb opens no connection.",
+    "--runtime", "archives", metavar="FILE", multiple=True,
+    help="With --build: an npm package (pyodide, zxcvbn), so that lyncnb opens no connection. "
+         "Repeat the option for each package.",
 )  # fmt: skip
 @add_force_option
 def page_command(
@@ -28,7 +29,7 @@ def page_command(
     options_file: str | None,
     output: str | None,
     build: bool,
-    archive: str | None,
+    archives: tuple[str, ...],
     force: bool,
 ) -> int:
     """Write the planner as one HTML file, which needs no installation, server or network.
@@ -45,17 +46,17 @@ def page_command(
     from ..page.planner_page import make_planner_page
     from ..page.runtime import build_runtime
 
-    if archive is not None and not build:
+    if archives and not build:
         raise UsageProblem("--runtime needs --build", hint="add --build")
     if output is None and (not build or topology):
         raise UsageProblem("the page needs a file", hint="add -o planner.html")
     if topology is None and (options_file or product):
         raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
-    inputs = read_from(topology, options_file, archive)
+    inputs = read_from(topology, options_file, *archives)
     if output is not None:
         check_output(output, PAGE_FILE, force=force, inputs=inputs)
     if build:
-        write(f"built: {build_runtime(archive)}")
+        write(f"built: {build_runtime(archives)}")
     if output is None:
         return 0
     if topology is None:

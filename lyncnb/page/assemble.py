@@ -8,7 +8,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from importlib.resources import files as package_files
 
@@ -48,7 +48,13 @@ _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
 _SCRIPT_ADDRESS = ("import.meta.url", "self.location.href")
 
 
-def assemble(pyodide: Mapping[str, bytes], built: Mapping[str, bytes], *, version: str) -> bytes:
+def assemble(
+    pyodide: Mapping[str, bytes],
+    built: Mapping[str, bytes],
+    zxcvbn: Mapping[str, bytes],
+    *,
+    packages: Sequence[str],
+) -> bytes:
     """Return the page without a table.
 
     Parameters
@@ -57,20 +63,25 @@ def assemble(pyodide: Mapping[str, bytes], built: Mapping[str, bytes], *, versio
         The files of Pyodide's npm package.
     built : mapping of str to bytes
         The prepared memory, the rest of Python's library, and the rest of lyncnb.
-    version : str
-        The version of Pyodide.
+    zxcvbn : mapping of str to bytes
+        The files of zxcvbn's npm package.
+    packages : sequence of str
+        The names and versions of the npm packages.
     """
     lock = json.loads(pyodide["pyodide-lock.json"])
     lock["packages"] = {}
     worker = "\n".join(
         (*(_change(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES), _read("worker.js"))
     )
+    source_map = "//# sourceMappingURL=zxcvbn.js.map"
+    estimator = _replace_once(zxcvbn["zxcvbn.js"].decode(), source_map, "", "zxcvbn.js")
     parts = {
         "worker": _compress(worker.encode()),
         "wasm": _compress(pyodide["pyodide.asm.wasm"]),
         "library": built["library.zip"],
         "site": _compress(built["site.bin"]),
         "memory": _compress(built["memory.bin"]),
+        "estimator": _compress(estimator.encode()),
     }
     data = [
         f'<script type="text/plain" id="page-{name}">{base64.b64encode(part).decode()}</script>'
@@ -78,18 +89,19 @@ def assemble(pyodide: Mapping[str, bytes], built: Mapping[str, bytes], *, versio
     ]
     data.append(_json_element("lock", lock))
     data.append(_json_element("documents", [*DOCUMENTS.items()]))
-    scripts = [f"{_make_panels()}\n{_read('page.js')}"]
+    script = "\n".join((_make_panels(), *map(_read, ("keys.js", "requests.js", "page.js"))))
+    # The page adds the estimator as a script when it makes requests.
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in (script, estimator)
     )
     page = _read("planner.html")
     for place, text in (
         ("@HASHES@", hashes),
         ("@STYLES@", f"{read_styles()}\n{_read('page.css')}"),
-        ("<!--lyncnb:about-->", _describe(version)),
+        ("<!--lyncnb:about-->", _describe(packages, zxcvbn["LICENSE.txt"].decode())),
         ("@PARTS@", "\n".join(data)),
-        ("@SCRIPTS@", "\n".join(f"<script>{script}</script>" for script in scripts)),
+        ("@SCRIPTS@", f"<script>{script}</script>"),
     ):
         page = _replace_once(page, place, text, "planner.html")
     return page.encode()
@@ -176,11 +188,11 @@ def _json_element(name: str, value: object) -> str:
     return f'<script type="application/json" id="page-{name}">{_escape_json(value)}</script>'
 
 
-def _describe(version: str) -> str:
+def _describe(packages: Sequence[str], zxcvbn_licence: str) -> str:
     """Return the paragraphs about the programs in this file, with their licences."""
     own = distribution(__package__.partition(".")[0])
-    lines = [f"lyncnb {own.version} (MIT)", f"Pyodide {version} with Python (MPL-2.0, PSF-2.0)"]
-    texts = []
+    lines = [f"lyncnb {own.version} (MIT)", *packages]
+    texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]
     for project in LIBRARIES.values():
         found = distribution(project)
         lines.append(f"{project} {found.version}")

@@ -298,6 +298,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   /** @param {number} size @param {number} value */
   const little = (size, value) =>
     Array.from({ length: size }, (_, at) => Math.floor(value / 256 ** at) & 255);
+  const MOST = 30_000; // an archive of this format has at most 65,535 entries
   const FILE = 0o100600, FOLDER = 0o040700;
   const MIDNIGHT = little(2, 0), FIRST_DAY = little(2, 0x21); // 1980-01-01, the format's first date
 
@@ -384,6 +385,9 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
    */
   async function makeRequestZip(task) {
     const { contents, writeFiles, passphrase, progress = () => {}, name = "requests" } = task;
+    if (contents.requests.length > MOST) {
+      throw new Error(`an archive can have ${MOST} requests; use lyncnb request for this plan`);
+    }
     const problem = findPassphraseProblem(passphrase, contents.passphrase);
     if (problem) throw new Error(`the passphrase ${problem}`);
     const { requests } = contents;

@@ -65,6 +65,15 @@ const model = {
 /** @type {(() => void) | undefined} */
 let endPanel;
 let isSaved = true;
+const requestPart = makeRequestPart({ post, say, warn, prepare: loadEstimator });
+
+/** Adds zxcvbn, which only requests need. */
+async function loadEstimator() {
+  if ("zxcvbn" in globalThis) return;
+  const script = document.createElement("script");
+  script.textContent = new TextDecoder().decode(await inflate(takePart("estimator")));
+  document.head.append(script);
+}
 
 /** @type {Record<string, (parts: any, buffers: ArrayBuffer[]) => unknown>} */
 const ANSWERS = {
@@ -83,9 +92,15 @@ const ANSWERS = {
     endPanel = PANELS[panel].render({ model, el: at("panel") });
   },
   said({ words }) { say(words); },
-  refused({ lines }) { warn(lines); },
+  refused({ lines }) {
+    warn(lines);
+    requestPart.refuse();
+  },
+  requests(parts) { requestPart.answer(parts); },
+  request_files(parts) { requestPart.answer(parts); },
   state({ has_plan, is_saved }) {
     isSaved = is_saved;
+    requestPart.setPlan(has_plan);
     for (const id of ["document", "download", "draft"]) at(id).disabled = !has_plan;
   },
   file({ name }, [buffer]) {
@@ -100,7 +115,10 @@ const ANSWERS = {
     if (at("state").textContent === STARTING) say("");
     document.body.dataset.state = "ready";
   },
-  failed({ words }) { warn([`The planner has stopped: ${words}`, "What to do: open this file again."]); },
+  failed({ words }) {
+    requestPart.refuse();
+    warn([`The planner has stopped: ${words}`, "What to do: open this file again."]);
+  },
 };
 
 /** @param {Iterable<File>} files */
@@ -122,6 +140,7 @@ function connectTools() {
     (/** @type {[string, string]} */ [value, title]) => new Option(title, value)));
   at("download").onclick = () => { warn([]); post({ kind: "document", document: at("document").value }); };
   at("draft").onclick = () => { warn([]); post({ kind: "draft" }); };
+  requestPart.connect();
   document.addEventListener("dragover", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from importlib.resources import files as package_files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base.disk import files
 from ..base.disk.system_calls import WINDOWS, find_program
@@ -19,21 +21,50 @@ from ..errors import PageError
 from .assemble import assemble
 from .modules import LIBRARIES, pack_modules
 
-#: The version of Pyodide in the page, and the SHA-512 of its npm package.
-PYODIDE = "314.0.7"
-SHA512 = (
+
+class Package(NamedTuple):
+    """An npm package in the page: the name, the version, and the SHA-512 of the archive."""
+
+    name: str
+    version: str
+    sha512: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def archive(self) -> str:
+        """The file name that ``npm pack`` gives the package."""
+        return f"{self.name}-{self.version}.tgz"
+
+
+#: Python in the browser.
+PYODIDE = Package(
+    "pyodide",
+    "314.0.7",
     "d18bd7c4485f11da4b7dbfd790cd8114078c44eab488c517d9bcf31fda4eb6dc"
-    "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4"
+    "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4",
 )
+#: The estimator of passphrases, which Python uses in its own version. A passphrase never enters
+#: the page's Python.
+ZXCVBN = Package(
+    "zxcvbn",
+    "4.4.2",
+    "06ad01fa2c53fc33321bc9205f6c56708e6352f0b0aab3314856a6ee6d2501fe"
+    "fc9dfd3886fea5342b322d8772613ac254ca8d0d8ff6d3a2bb784c5809e4b251",
+)
+PACKAGES = (PYODIDE, ZXCVBN)
 #: The user can set this environment variable to another folder for built pages.
 VARIABLE = "LYNCNB_PAGE_CACHE"
 
-_ARCHIVE = f"pyodide-{PYODIDE}.tgz"
 _LARGEST = 1 << 27
 _SECONDS = 600
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
-_OFFLINE = f"without a network, copy {_ARCHIVE} from npm to this machine, and add --runtime FILE"
+_OFFLINE = (
+    f"without a network, copy {' and '.join(one.archive for one in PACKAGES)} from npm to this "
+    "machine, and add --runtime FILE for each"
+)
 
 
 def find_runtime() -> Path:
@@ -53,14 +84,14 @@ def find_runtime() -> Path:
     return path
 
 
-def build_runtime(archive: str | os.PathLike[str] | None = None) -> Path:
+def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     """Build the page without a table, and keep it in the user's cache.
 
     Parameters
     ----------
-    archive : path, optional
-        Pyodide's npm package. If it is missing, ``npm pack`` downloads the package, with the
-        user's own npm configuration.
+    archives : iterable of path, optional
+        The npm packages. Without them, ``npm pack`` downloads the packages, with the user's own
+        npm configuration.
 
     Returns
     -------
@@ -70,14 +101,16 @@ def build_runtime(archive: str | os.PathLike[str] | None = None) -> Path:
     Raises
     ------
     PageError
-        If Node.js is missing, or the package is not the expected one.
+        If Node.js is missing, or the packages are not the expected ones.
     """
-    contents = _unpack(Path(archive)) if archive is not None else None
+    given = [Path(archive) for archive in archives]
+    unpacked = _unpack_all(given) if given else None
     node = _find_node()
     with tempfile.TemporaryDirectory(prefix="lyncnb-page-") as temporary:
         folder = Path(temporary)
         pyodide = folder / "pyodide"
-        contents = contents or _unpack(_download(node, folder))
+        unpacked = unpacked or _unpack_all(_download(node, folder))
+        contents = unpacked[PYODIDE]
         files.make_folder(pyodide)
         for name, data in contents.items():
             files.write_new(pyodide / name, data)
@@ -90,7 +123,7 @@ def build_runtime(archive: str | os.PathLike[str] | None = None) -> Path:
             hint="use a current version of Node.js",
         )
         built = {name: _read(folder / name) for name in _OUTPUTS}
-    page = assemble(contents, built, version=PYODIDE)
+    page = assemble(contents, built, unpacked[ZXCVBN], packages=(*map(str, PACKAGES),))
     path = _find_cached_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, page, 0o644)
@@ -114,7 +147,7 @@ def _find_cached_path() -> Path:
 
 def _compute_digest() -> str:
     """Return a digest of everything from which the page is built."""
-    digest = hashlib.sha256(f"{PYODIDE} {SHA512}".encode())
+    digest = hashlib.sha256(repr(PACKAGES).encode())
     for name, project in LIBRARIES.items():
         digest.update(f"{name} {distribution(project).version}\n".encode())
     root = Path(str(package_files(__package__.partition(".")[0])))
@@ -140,8 +173,8 @@ def _find_node() -> str:
     return node
 
 
-def _download(node: str, folder: Path) -> Path:
-    """Download Pyodide's npm package as npm would, from the registry that the user configured."""
+def _download(node: str, folder: Path) -> list[Path]:
+    """Download the npm packages as npm would, from the registry that the user configured."""
     scripts = (
         Path(node).parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
         Path(node).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
@@ -151,29 +184,42 @@ def _download(node: str, folder: Path) -> Path:
     if npm[0] is None:
         raise PageError("building the page needs npm, which is not installed", hint=_INSTALL)
     _run(
-        [*filter(None, npm), "pack", f"pyodide@{PYODIDE}", "--pack-destination", str(folder)],
-        f"npm could not download pyodide {PYODIDE}",
+        [*filter(None, npm), "pack", *map(str, PACKAGES), "--pack-destination", str(folder)],
+        f"npm could not download {' and '.join(map(str, PACKAGES))}",
         hint=_OFFLINE,
     )
-    return folder / _ARCHIVE
+    return [folder / package.archive for package in PACKAGES]
 
 
-def _unpack(archive: Path) -> dict[str, bytes]:
-    """Return the files in Pyodide's npm package, if it is exactly the expected package."""
-    data = _read(archive)
-    if hashlib.sha512(data).hexdigest() != SHA512:
+def _unpack_all(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
+    """Return the files in each npm package, if the packages are exactly the expected ones."""
+    unpacked = dict(map(_unpack, archives))
+    if missing := [package for package in PACKAGES if package not in unpacked]:
         raise PageError(
-            f"{archive.name} is not the npm package pyodide {PYODIDE}: its SHA-512 differs",
-            hint=f"download it again with: npm pack pyodide@{PYODIDE}",
+            f"the npm package {missing[0]} is missing", hint=f"add --runtime {missing[0].archive}"
+        )
+    return unpacked
+
+
+def _unpack(archive: Path) -> tuple[Package, dict[str, bytes]]:
+    data = _read(archive)
+    digest = hashlib.sha512(data).hexdigest()
+    package = next((one for one in PACKAGES if one.sha512 == digest), None)
+    if package is None:
+        expected = " or ".join(map(str, PACKAGES))
+        raise PageError(
+            f"{archive.name} is not the npm package {expected}: its SHA-512 differs",
+            hint=f"download it again with: npm pack {' '.join(map(str, PACKAGES))}",
         )
     try:
         entries = [*read_tar_entries(gunzip(data, limit=_LARGEST))]
     except BadTar as error:
         raise PageError(f"{archive.name}: {error}", hint="download it again") from None
-    return {
+    folders = (Path("package"), Path("package/dist"))
+    return package, {
         Path(entry.name).name: entry.data
         for entry in entries
-        if entry.is_file and Path(entry.name).parent == Path("package")
+        if entry.is_file and Path(entry.name).parent in folders
     }
 
 

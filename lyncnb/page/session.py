@@ -14,11 +14,13 @@ from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
 from ..errors import BundleError, LyncnbError, PlanError, TopologyError
 from ..guide.first_plan import ANSWERS_FILE
+from ..plan.model import CertificatePlan
 from ..plan.options import PlanOptions
 from ..plan.plan_toml import options_file
 from ..plan.scenarios import DEFAULT_FOLDER, OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import KINDS, figure
 from ..reports.summary.formats import PLAN_SUFFIXES, write_plan_table
+from ..rules.findings import Finding
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
 from ..widgets.editing.channel import Channel, describe_unexpected_error, format_all_problems
@@ -74,6 +76,7 @@ class PageSession:
         self._channel: Channel[Any] | None = None
         self.editor: PlanEditing | None = None
         self._unsaved: UnsavedEdits | None = None
+        self._requested: tuple[CertificatePlan, str, Sequence[Finding]]
         self._host = Host(
             start_again="open this page again",
             leave="close this page",
@@ -107,6 +110,14 @@ class PageSession:
     def download_draft(self) -> None:
         """Download the unsaved edits as a draft, which this page or a notebook can restore."""
         self._try(self._download_draft)
+
+    def prepare_requests(self, now: str) -> None:
+        """Send what the page needs to make keys; `now` is the UTC time to record, in ISO 8601."""
+        self._try(lambda: self._prepare_requests(now))
+
+    def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
+        """Send the files of the request folder for the requests that the page has made."""
+        self._try(lambda: self._write_request_files(written))
 
     def _try(self, work: Callable[[], object]) -> None:
         try:
@@ -215,6 +226,21 @@ class PageSession:
             name = f"{stem}-plan{kind}"
             data = write_plan_table(editor.plan, editor.findings, kind)
         self._post("file", {"name": name}, [data])
+
+    # These modules are not in the prepared memory, because few sessions make requests.
+    def _prepare_requests(self, now: str) -> None:
+        from .request_folder_of import unkeyed_folder
+
+        editor = self._get_editor()
+        self._requested = (editor.plan, now, editor.findings)
+        self._post("requests", unkeyed_folder(editor.plan, now, findings=editor.findings))
+
+    def _write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
+        from .request_folder_of import keyed_folder
+
+        # The plan as it was when the page began to make its keys.
+        plan, now, findings = self._requested
+        self._post("request_files", keyed_folder(plan, now, written, findings=findings))
 
     def _get_editor(self) -> PlanEditing:
         if self.editor is None:

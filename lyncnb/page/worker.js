@@ -63,6 +63,8 @@ const ACTIONS = {
   ask: () => session.ask(),
   document: ({ document }) => session.write_document(document),
   draft: () => session.download_draft(),
+  requests: ({ now }) => session.prepare_requests(now),
+  request_files: ({ hashes }) => session.write_request_files(python.toPy(hashes)),
 };
 
 self.onmessage = async ({ data }) => {

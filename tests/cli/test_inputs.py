@@ -109,7 +109,7 @@ READERS = readers() | {
         "requests",
         *PASS,
     ),
-    "page archive": ("page", "--build", "--runtime", "FILE"),
+    "page archives": ("page", "--build", "--runtime", "FILE"),
     "approve key": ("approve", "p.json", "--key", "FILE"),
     "receive requests": ("receive", "requests", "--request", "FILE"),
 }

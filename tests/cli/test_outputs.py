@@ -72,7 +72,7 @@ READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
-    *("only_missing", "other", "other_options", "archive"),
+    *("only_missing", "other", "other_options", "archives"),
     "approved_by",
     "answers_file",
     *("names", "reports", "hosts"),

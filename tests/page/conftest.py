@@ -21,12 +21,17 @@ def contoso(built_page, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def open_page(chromium) -> Callable[[Path], PlannerPage]:
-    """Return a function that opens a planner page in Chromium and waits for its planner."""
+def open_page(chromium) -> Callable[..., PlannerPage]:
+    """Return a function that opens a planner page in Chromium and waits for its planner.
+
+    A script of the test runs before the page's own.
+    """
     opened = []
 
-    def open_planner(path: Path) -> PlannerPage:
-        opened.append(PlannerPage(chromium.new_context(accept_downloads=True), path))
+    def open_planner(path: Path, script: str = "") -> PlannerPage:
+        context = chromium.new_context(accept_downloads=True)
+        context.add_init_script(script)
+        opened.append(PlannerPage(context, path))
         return opened[-1]
 
     yield open_planner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import subprocess
@@ -18,15 +17,12 @@ from folders import PASSPHRASE, TODAY
 from places import REPOSITORY
 
 from lyncnb.page.request_folder_of import keyed_folder, unkeyed_folder
+from lyncnb.page.runtime import ZXCVBN
 from lyncnb.plan.model import CertificatePlan
 
 NOW = f"{TODAY}T00:00:00Z"
 SCRIPT = REPOSITORY / "lyncnb" / "page" / "keys.js"
 _DRIVER = Path(__file__).with_name("make_request_zip.js")
-_ZXCVBN = "zxcvbn@4.4.2"
-_ZXCVBN_SHA512 = (
-    "Bq0B+ixT/DMyG8kgX2xWcI5jUvCwqrMxSFam7m0lAf78nf04hv6lNCsyLYdyYTrCVMqNDY/206K7eExYCeSyUQ=="
-)
 
 
 @dataclass(frozen=True)
@@ -99,12 +95,11 @@ class _Page:
 def zxcvbn() -> Path:
     """Return the JavaScript of zxcvbn from npm, or skip the test where npm has no registry."""
     place = Path(tempfile.mkdtemp())
-    command = ["npm", "pack", _ZXCVBN, "--silent", "--pack-destination", place]
+    command = ["npm", "pack", str(ZXCVBN), "--silent", "--pack-destination", place]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
-        pytest.skip(f"npm cannot get {_ZXCVBN}: {ended.stderr.strip()[:200]}")
+        pytest.skip(f"npm cannot get {ZXCVBN}: {ended.stderr.strip()[:200]}")
     (packed,) = place.iterdir()
-    data = packed.read_bytes()
-    assert base64.b64encode(hashlib.sha512(data).digest()).decode() == _ZXCVBN_SHA512
+    assert hashlib.sha512(packed.read_bytes()).hexdigest() == ZXCVBN.sha512
     subprocess.run(["tar", "xzf", packed, "-C", place], check=True)
     return place / "package" / "dist" / "zxcvbn.js"

@@ -33,7 +33,8 @@ def test_tsc_is_content(tmp_path):
         (place / "tsconfig.json").write_text(json.dumps(configuration))
     place = tmp_path / "keys"
     place.mkdir()
-    include = [str(REPOSITORY / "lyncnb" / "page" / "keys.js")]
+    own = REPOSITORY / "lyncnb" / "page"
+    include = [str(own / "keys.js"), str(own / "requests.js")]
     (place / "tsconfig.json").write_text(
         json.dumps({"extends": str(CONFIGURATION), "include": include})
     )

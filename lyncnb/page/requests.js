@@ -1,0 +1,109 @@
+// @ts-check
+// The "Requests" part of the page: it asks for a passphrase, makes the request folder, and offers it as
+// an archive. The passphrase is in the two fields and in this thread, and in no message to the worker.
+
+/**
+ * @param {{post: (message: any) => void, say: (words: string) => void, warn: (lines: string[]) => void,
+ *   prepare: () => Promise<unknown>}} page `prepare` loads zxcvbn, which estimates passphrases
+ */
+function makeRequestPart({ post, say, warn, prepare }) {
+  /** @param {string} id */
+  const at = (id) => /** @type {any} */ (document.getElementById(`page-${id}`));
+  const NAME = "requests.zip";
+  /** @type {{resolve: (answer: any) => void, reject: (reason: unknown) => void} | undefined} */
+  let waiting;
+  /** @type {Blob | undefined} */
+  let archive;
+  let isMaking = false, isDelivered = true, hasPlan = false;
+
+  /** @param {any} message @returns {Promise<any>} the worker's answer; rejected without a reason if refused */
+  const ask = (message) => new Promise((resolve, reject) => {
+    waiting = { resolve, reject };
+    post(message);
+  });
+
+  function show() {
+    at("requests").hidden = !hasPlan;
+    at("make").disabled = isMaking;
+    at("get").hidden = !archive;
+    at("made").hidden = !isMaking;
+  }
+
+  /** @param {"first" | "again"} id */
+  function take(id) {
+    const typed = at(id).value;
+    at(id).value = "";
+    return typed;
+  }
+
+  /** @param {string} passphrase */
+  async function makeArchive(passphrase) {
+    await prepare();
+    const now = `${new Date().toISOString().slice(0, 19)}Z`;
+    const contents = await ask({ kind: "requests", now });
+    const problem = findPassphraseProblem(passphrase, contents.passphrase);
+    if (problem) throw new Error(`The passphrase ${problem}`);
+    isDelivered = false;
+    const bytes = await makeRequestZip({ contents, passphrase,
+      progress: (done, total) => { Object.assign(at("made"), { value: done, max: total }); },
+      writeFiles: (hashes) => ask({ kind: "request_files", hashes }) });
+    archive = new Blob([bytes], { type: "application/zip" });
+    const count = contents.requests.length;
+    say(`${count} ${count === 1 ? "request is" : "requests are"} ready. Download the archive now, because its `
+      + "keys are only in this page.");
+  }
+
+  async function make() {
+    const passphrase = take("first"), repeated = take("again");
+    warn([]);
+    if (passphrase !== repeated) {
+      warn(["The two passphrases are different.", "What to do: enter the same passphrase twice."]);
+      at("first").focus();
+      return;
+    }
+    [archive, isDelivered, isMaking] = [undefined, true, true];
+    at("made").removeAttribute("value");
+    say("Making keys and requests …");
+    show();
+    try {
+      await makeArchive(passphrase);
+    } catch (error) {
+      isDelivered = true;
+      say("");
+      if (error) warn([error instanceof Error ? error.message : String(error)]);
+    }
+    isMaking = false;
+    show();
+    at(archive ? "get" : "first").focus();
+  }
+
+  function download() {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(/** @type {Blob} */ (archive));
+    link.download = NAME;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    isDelivered = true;
+    say(`Downloaded: ${NAME}. Unpack it where you use lyncnb, and run: lyncnb status requests`);
+  }
+
+  return {
+    connect() {
+      at("make").onclick = make;
+      at("get").onclick = download;
+      for (const id of ["first", "again"]) {
+        at(id).onkeydown = (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter" && !isMaking) make(); };
+      }
+      window.addEventListener("beforeunload", (event) => { if (!isDelivered) event.preventDefault(); });
+    },
+    /** @param {boolean} is */
+    setPlan(is) {
+      hasPlan = is;
+      show();
+    },
+    /** @param {any} parts the answer to `requests` or `request_files` */
+    answer(parts) { waiting?.resolve(parts); },
+    /** Ends a request that the worker refused; the page already shows why. */
+    refuse() { waiting?.reject(undefined); },
+  };
+}

@@ -1,0 +1,134 @@
+"""The planner as one file makes keys and requests, and offers the request folder as an archive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from playwright.sync_api import expect
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
+
+from lyncnb.request_folder.manifest import read_manifest
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+shell = pytest.fixture(make_shell)
+
+PASSPHRASE = "correct unicorn magnet dwarf"
+# Records every message to the worker, and what a page could store or send with.
+SPY = """
+window.sent = [];
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (message, ...rest) {
+  window.sent.push(JSON.stringify(message, (_, value) => ArrayBuffer.isView(value) ? "bytes" : value));
+  return post.call(this, message, ...rest);
+};
+"""
+
+
+@pytest.fixture
+def planner(built_page, shell, open_page):
+    """Return the open page of a small plan, with the spy, and its table."""
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
+    assert shell("page", "contoso.csv", "-o", "planner.html").status == 0
+    planner = open_page(shell.folder / "planner.html", script=SPY)
+    planner.page.locator("#page-requests summary").click()
+    return planner
+
+
+def press(planner, first: str, again: str) -> None:
+    """Enter both passphrases, and press the button."""
+    planner.page.get_by_label("Passphrase", exact=True).fill(first)
+    planner.page.get_by_label("Repeat the passphrase").fill(again)
+    planner.page.get_by_role("button", name="Make requests").click()
+
+
+def test_the_page_makes_a_request_folder(planner, shell):
+    """The commands take the downloaded folder, and nothing secret was sent or stored."""
+    page = planner.page
+    press(planner, PASSPHRASE, PASSPHRASE)
+    button = page.get_by_role("button", name="Download requests.zip")
+    expect(button).to_be_focused(timeout=60_000)
+    expect(page.locator("#page-state")).to_contain_text(
+        "3 requests are ready. Download the archive"
+    )
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    download = planner.download(button.click)
+    expect(page.locator("#page-state")).to_contain_text("Downloaded: requests.zip.")
+    download.save_as(shell.folder / download.suggested_filename)
+    subprocess.run(["unzip", "-q", "requests.zip"], check=True, cwd=shell.folder)
+    check_silence(page, shell.folder / "requests")
+    page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+    secret = shell.write("passphrase.txt", PASSPHRASE)
+    ended = shell("status", "requests")
+    assert (ended.status, "3 waiting" in ended.out) == (0, True), ended.err
+    ended = shell("request", "contoso.csv", "requests", "--passphrase-file", secret)
+    assert (ended.status, "3 kept" in ended.out) == (0, True), ended.err
+    assert "changed the permissions" not in ended.err
+
+
+def check_silence(page, folder: Path) -> None:
+    """Check every message to the worker, the fields, and what the browser stores."""
+    sent = page.evaluate("window.sent")
+    assert [message for message in sent if PASSPHRASE in message] == []
+    manifest = read_manifest(folder)
+    keys = [(folder / record.files.key).read_text() for record in manifest.requests]
+    lines = [line for key in keys for line in key.splitlines()[1:-1]]
+    hidden = [*lines, *(record.key_sha256 for record in manifest.requests)]
+    hidden += [record.binding for record in manifest.requests]
+    assert [text for text in hidden if any(text in message for message in sent)] == []
+    kinds = [json.loads(message)["kind"] for message in sent]
+    assert kinds[-2:] == ["requests", "request_files"]
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [
+        0,
+        0,
+        "",
+    ]
+    assert page.evaluate("indexedDB.databases()") == []
+    values = "['first', 'again'].map((id) => document.getElementById(`page-${id}`).value)"
+    assert page.evaluate(values) == ["", ""]
+    assert PASSPHRASE not in page.content()
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "told"),
+    [
+        (PASSPHRASE, PASSPHRASE + "s", "The two passphrases are different."),
+        ("xq7zw", "xq7zw", "The passphrase has 5 characters, but at least 12 are required"),
+        ("contosocontoso", "contosocontoso", "The passphrase is too easy to guess."),
+    ],
+)
+def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
+    """The page says why, clears both fields, and asks nothing when it is left."""
+    page = planner.page
+    press(planner, first, again)
+    expect(page.locator("#page-problem")).to_contain_text(told)
+    expect(page.get_by_label("Passphrase", exact=True)).to_be_focused()
+    expect(page.get_by_label("Passphrase", exact=True)).to_have_value("")
+    expect(page.get_by_role("button", name="Download requests.zip")).to_be_hidden()
+    assert first not in page.locator("body").inner_text()
+
+
+@pytest.mark.usefixtures("built_page")
+def test_a_plan_with_errors_makes_no_key(shell, open_page):
+    """The page shows the errors of the plan, as the command does: here the key of OAuth."""
+    shell.write("contoso.csv", TWO_FRONT_ENDS)
+    shell.write("contoso.plan.toml", '[key]\nalgorithm = "ECDSA"\nbits = 256\n')
+    shell("page", "contoso.csv", "--options", "contoso.plan.toml", "-o", "planner.html")
+    planner = open_page(shell.folder / "planner.html")
+    planner.page.locator("#page-requests summary").click()
+    press(planner, PASSPHRASE, PASSPHRASE)
+    told = planner.page.locator("#page-problem")
+    expect(told).to_contain_text("oauth-key-too-small: the key is ECDSA 256")
