@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 MEMORY = Path("/dev/shm")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the test folders in memory if possible, and make sure that Ctrl+C works.
 
     Request folders are synced file by file, tens of thousands of times in a run, which takes
@@ -64,6 +64,20 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         _keep_bytecode_of_this_run()
+    if hasattr(config, "workerinput") and config.args == config.getini("testpaths"):
+        _import_another_share_first(config)
+
+
+def _import_another_share_first(config: pytest.Config) -> None:
+    """Let each worker process import the test files from another one on.
+
+    Compiling the tests takes most of the time before the first test. This way, each process
+    compiles a share of the files and reads the compiled files of the other processes.
+    """
+    files = sorted(map(str, REPOSITORY.glob("tests/**/test_*.py")))
+    worker, count = config.workerinput["workerid"], config.workerinput["workercount"]
+    first = len(files) * int(worker.removeprefix("gw")) // count
+    config.args = files[first:] + files[:first]
 
 
 def _keep_bytecode_of_this_run() -> None:
@@ -105,7 +119,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marked = [(n, -marks[item.path][name]) for n, name in enumerate(SLOW)]
         return next((one for one in marked if one[1]), (len(SLOW), 0))
 
-    items.sort(key=place)
+    items.sort(key=lambda item: (place(item), item.path))
 
 
 @contextlib.contextmanager
