@@ -2,7 +2,7 @@
 
 Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default
 keys are ECDSA, so that a folder takes only milliseconds. ``quick_cipher`` reduces the rounds of key
-derivation. ``answer_all`` uses a CA in this process, ``answered_by_openssl`` uses OpenSSL.
+derivation, and the time to generate an RSA key. ``answer_all`` uses a CA in this process, ``answered_by_openssl`` uses OpenSSL.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import pytest
 from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, PythonCa, pem, timestamp_list
@@ -58,12 +59,46 @@ def lower_rounds() -> None:
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
 
 
+@cache
+def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
+    """Yield RSA keys that are all different, most of them from primes of earlier keys.
+
+    Finding the primes takes almost all the time of generating a key. A forked process begins with
+    other primes.
+    """
+
+    def combined() -> Iterator[rsa.RSAPrivateKey]:
+        primes: list[int] = []
+        while True:
+            made = rsa.generate_private_key(65537, bits).private_numbers()
+            for p in (made.p, made.q):
+                for q in primes:
+                    d = rsa.rsa_recover_private_exponent(65537, p, q)
+                    parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+                    public = rsa.RSAPublicNumbers(65537, p * q)
+                    yield rsa.RSAPrivateNumbers(p, q, d, *parts, public).private_key(
+                        unsafe_skip_rsa_key_validation=True
+                    )
+                primes.append(p)
+
+    return combined()
+
+
 @pytest.fixture(scope="module")
 def quick_cipher() -> Iterator[None]:
-    """Reduce the key derivation rounds for the tests in one file."""
-    before = dict(FolderCipher.__init__.__kwdefaults__)
+    """Reduce the key derivation rounds, and reuse primes of RSA keys, for the tests in one file."""
+    before, real, turn = dict(FolderCipher.__init__.__kwdefaults__), keys.generate_key, Lock()
+
+    def generate(parameters: KeyParameters) -> keys.PrivateKey:
+        if parameters.algorithm != "RSA":
+            return real(parameters)
+        with turn:  # Threads generate RSA keys.
+            return next(_rsa_keys(parameters.bits, os.getpid()))
+
     lower_rounds()
+    keys.generate_key = generate
     yield
+    keys.generate_key = real
     FolderCipher.__init__.__kwdefaults__.update(before)
 
 

@@ -8,7 +8,6 @@ memory. The order of the system calls limits what a loss of power can undo. It i
 from __future__ import annotations
 
 import errno
-import itertools
 import math
 import os
 import random
@@ -45,7 +44,6 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError
-from lyncnb.pki import keys
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
@@ -132,21 +130,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def _quick_rsa():
-    """Return RSA keys that were generated earlier, since generating a key takes most of the time."""
-    real = keys.generate_key
-    made = itertools.cycle([real(KeyParameters()) for _ in range(12)])
-
-    def generate(parameters):
-        return next(made) if parameters == KeyParameters() else real(parameters)
-
-    keys.generate_key = generate
-    yield
-    keys.generate_key = real
-
-
-@pytest.mark.usefixtures("_quick_rsa")
 @pytest.mark.parametrize("error", ["of the system", "Ctrl-C"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
