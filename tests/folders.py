@@ -2,7 +2,8 @@
 
 Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default
 keys are ECDSA, so that a folder takes only milliseconds. ``quick_cipher`` reduces the rounds of key
-derivation, and the time to generate an RSA key. ``answer_all`` uses a CA in this process, ``answered_by_openssl`` uses OpenSSL.
+derivation, and the time to generate an RSA key. ``answer_all`` uses a CA in this process,
+``answered_by_openssl`` uses OpenSSL.
 """
 
 from __future__ import annotations

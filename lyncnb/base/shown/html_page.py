@@ -126,6 +126,8 @@ def _with_whole_words(page: str) -> str:
     """Mark the words of a page that could break, so that paper keeps them in one line."""
 
     def marked(word: re.Match[str]) -> str:
+        if _is_plain(word[0]):
+            return word[0]
         plain = word[0].replace("<wbr>", "")
         is_long = len(plain) > _FITS
         is_whole = ".<wbr>" in word[0] or _MAY_BREAK.search(plain)
@@ -138,9 +140,15 @@ def _with_whole_words(page: str) -> str:
     page = page.replace("<wbr/>", "<wbr>")
     parts, place = [], 0
     for found in _NO_WORDS.finditer(page):
-        parts += [_WORD.sub(marked, page[place : found.start()]), found[0]]
+        text = page[place : found.start()]
+        parts += [text if _is_plain(text) else _WORD.sub(marked, text), found[0]]
         place = found.end()
     return "".join(parts) + page[place:]
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether no word of a text could break, as for most words of a page."""
+    return len(text) <= _FITS and "-" not in text and "<wbr>" not in text
 
 
 def _size(part: str) -> str:
