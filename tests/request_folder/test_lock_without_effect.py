@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 # A run that waits for its turn and then writes, as often as requested. Like sshfs and rclone, the
 # kernel grants the lock to everybody. The computers have different names or are the same computer.
 WRITER = """
-import json, sys, time
+import filelock, json, sys, time
 from pathlib import Path
 from folders import lower_rounds, numbered, write
 from lyncnb.base.disk import folder_lock
@@ -44,7 +44,7 @@ class Nobody:
     def acquire(self, timeout=-1): pass
     def release(self): pass
 
-folder_lock.filelock.FileLock = Nobody
+filelock.FileLock = Nobody
 if sys.argv[1]:
     folder_lock.platform.node = lambda: sys.argv[1]
 lower_rounds()
