@@ -262,23 +262,29 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
 # --- killed at any moment ---------------------------------------------------------------------
 
 
-def test_killed_at_random_moments(tmp_path, record_property):
+@pytest.fixture(scope="module")
+def writers():
+    """Return the writers of this file, since importing lyncnb takes as long as many jobs."""
+    with Writers() as writers:
+        yield writers
+
+
+def test_killed_at_random_moments(tmp_path, writers, record_property):
     """SIGKILL at random moments in runs with 1 to 200 requests loses no key and exposes no key."""
     chance, told, share = random.Random(20261124), Counter(), 1.0
-    with Writers() as writers:
-        slow = _duration(writers, tmp_path / "slow", 200)
-        quick = _duration(writers, tmp_path / "quick", 1)
-        for number in range(KILLS):
-            folder = tmp_path / str(number)
-            if number % 8 == 7:  # RSA pairs are written one by one, from threads.
-                count = chance.randint(1, 4)
-                seconds, key = quick + 0.05 * count, "RSA"
-            else:
-                count = round(math.exp(chance.uniform(0, math.log(200))))
-                seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
-            ended = _kill_one(writers, folder, count, seconds * share, chance, key)
-            told, share = told + ended, next_share(share, ended)
-            shutil.rmtree(folder)
+    slow = _duration(writers, tmp_path / "slow", 200)
+    quick = _duration(writers, tmp_path / "quick", 1)
+    for number in range(KILLS):
+        folder = tmp_path / str(number)
+        if number % 8 == 7:  # RSA pairs are written one by one, from threads.
+            count = chance.randint(1, 4)
+            seconds, key = quick + 0.05 * count, "RSA"
+        else:
+            count = round(math.exp(chance.uniform(0, math.log(200))))
+            seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
+        ended = _kill_one(writers, folder, count, seconds * share, chance, key)
+        told, share = told + ended, next_share(share, ended)
+        shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
     record_property("kills", dict(told))
     assert told["killed"] > KILLS / 3
@@ -333,32 +339,31 @@ def _wait_for_keys(folder, seconds):
         time.sleep(0.0005)
 
 
-def test_a_killed_change_of_passphrase_is_completed(tmp_path):
+def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
     """After SIGKILL at any moment in rekey, every key can be opened, and repeating rekey completes
     it.
     """
     chance, told, plan = random.Random(7), Counter(), numbered(30)
     write(plan, tmp_path / "r")
     before = public_keys_of_keys(tmp_path / "r")
-    with Writers() as writers:
-        job = {"do": "rekey", "old": PASSPHRASE, "new": NEW}
-        shutil.copytree(tmp_path / "r", tmp_path / "measured")
-        start = time.monotonic()
-        assert writers.wait(writers.start(folder=tmp_path / "measured", **job)) == 0
-        seconds = time.monotonic() - start
-        for number in range(max(8, KILLS // 5)):
-            folder = tmp_path / str(number)
-            shutil.copytree(tmp_path / "r", folder)
-            pid = writers.start(folder=folder, **job)
-            time.sleep(chance.uniform(0, seconds / 2))
-            os.kill(pid, signal.SIGKILL)
-            told["killed" if writers.wait(pid) else "finished before"] += 1
-            assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
-            assert_private(folder)
-            if passphrase_of(folder) == PASSPHRASE or read_manifest(folder).rekeying:
-                rekey(folder, PASSPHRASE, NEW)
-            assert public_keys_of_keys(folder, NEW) == before
-            assert write(plan, folder, passphrase=NEW).counts() == {"kept": 30}
+    job = {"do": "rekey", "old": PASSPHRASE, "new": NEW}
+    shutil.copytree(tmp_path / "r", tmp_path / "measured")
+    start = time.monotonic()
+    assert writers.wait(writers.start(folder=tmp_path / "measured", **job)) == 0
+    seconds = time.monotonic() - start
+    for number in range(max(8, KILLS // 5)):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "r", folder)
+        pid = writers.start(folder=folder, **job)
+        time.sleep(chance.uniform(0, seconds / 2))
+        os.kill(pid, signal.SIGKILL)
+        told["killed" if writers.wait(pid) else "finished before"] += 1
+        assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
+        assert_private(folder)
+        if passphrase_of(folder) == PASSPHRASE or read_manifest(folder).rekeying:
+            rekey(folder, PASSPHRASE, NEW)
+        assert public_keys_of_keys(folder, NEW) == before
+        assert write(plan, folder, passphrase=NEW).counts() == {"kept": 30}
     print(f"\nrekey: {dict(told)}", end="")
 
 

@@ -97,25 +97,31 @@ def states(tmp_path_factory, quick_cipher):
     }
 
 
-def test_killed_at_random_moments(tmp_path, states, record_property):
+@pytest.fixture(scope="module")
+def writers():
+    """Return the writers of this file, since importing lyncnb takes as long as many jobs."""
+    with Writers() as writers:
+        yield writers
+
+
+def test_killed_at_random_moments(tmp_path, states, writers, record_property):
     """After any killed command, every request has its key, and repeating the command completes it."""
     chance, told = random.Random(20261125), Counter()
-    with Writers() as writers:
-        seconds, share = {}, 1.0
-        for name, (state, job) in states.items():
-            folder = shutil.copytree(state, tmp_path / "timed")
-            start = time.monotonic()
-            assert writers.wait(writers.start(folder=folder, **job)) == 0, name
-            seconds[name] = time.monotonic() - start
-            shutil.rmtree(folder)
-        for number in range(KILLS):
-            name = list(states)[number % len(states)]
-            state, job = states[name]
-            folder = shutil.copytree(state, tmp_path / "requests")
-            ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
-            told, share = told + ended, next_share(share, ended)
-            finished(name, folder, states["with recovery"][1]["pair"])
-            shutil.rmtree(folder)
+    seconds, share = {}, 1.0
+    for name, (state, job) in states.items():
+        folder = shutil.copytree(state, tmp_path / "timed")
+        start = time.monotonic()
+        assert writers.wait(writers.start(folder=folder, **job)) == 0, name
+        seconds[name] = time.monotonic() - start
+        shutil.rmtree(folder)
+    for number in range(KILLS):
+        name = list(states)[number % len(states)]
+        state, job = states[name]
+        folder = shutil.copytree(state, tmp_path / "requests")
+        ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
+        told, share = told + ended, next_share(share, ended)
+        finished(name, folder, states["with recovery"][1]["pair"])
+        shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
     record_property("kills", dict(told))
     assert told["killed"] > KILLS / 3
@@ -127,7 +133,7 @@ WRAPPING = ("request", "pfx, sealed", "recovery", "with recovery", "take out")
 
 
 @pytest.mark.parametrize("name", WRAPPING)
-def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property):
+def test_killed_at_each_step_of_wrapping(tmp_path, states, writers, name, record_property):
     """Whichever system call is the last one, passphrase and recovery key still open the folder, and
     repeating the command completes it.
     """
@@ -137,12 +143,11 @@ def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property
     asked = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
     steps = counted.count if asked == "all" else min(int(asked), counted.count)
     told = Counter()
-    with Writers() as writers:
-        for step in random.Random(name).sample(range(counted.count), steps):
-            folder = shutil.copytree(state, tmp_path / "requests")
-            told += kill_one(writers, folder, job, step=step)
-            finished(name, folder, states["with recovery"][1]["pair"])
-            shutil.rmtree(folder)
+    for step in random.Random(name).sample(range(counted.count), steps):
+        folder = shutil.copytree(state, tmp_path / "requests")
+        told += kill_one(writers, folder, job, step=step)
+        finished(name, folder, states["with recovery"][1]["pair"])
+        shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
     assert told["killed"] > steps * 0.8  # Threads vary the order of the calls slightly.
