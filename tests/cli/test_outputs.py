@@ -120,7 +120,7 @@ def made(tmp_path_factory):
         patch.chdir(place)
         assert main(request) == 0
     for name in ("archive", "returned", "pfx", "steps"):
-        (place / "requests" / name).mkdir(exist_ok=True)
+        (place / "requests" / name).mkdir(0o700, exist_ok=True)
         (place / "requests" / name / "old.pem").write_text("old")
     shutil.copytree(place / "requests", place / "other")
     return place
