@@ -19,7 +19,7 @@ TASKS: tuple[tuple[str, str, str], ...] = (
     ("see which root each server needs", "ln.trust(plan)", "lyncnb trust FILE"),
     ("see when to order and renew in the years ahead", "ln.forecast(plan)", "lyncnb forecast FILE"),
     ("compare installed certificates", "ln.compare_as_is(…)", "lyncnb asis PATH FILE"),
-    ("see what the servers show", "ln.probe(plan)", "lyncnb probe FILE"),
+    ("see what the servers show", "ln.probe(plan), status panel, step 5", "lyncnb probe FILE"),
     ("approve a plan", "", "lyncnb approve PLAN --key ID"),
     ("write keys and requests", "ln.RequestPanel(editor, FOLDER)", "lyncnb request FILE FOLDER"),
     ("see the next step for each request", "ln.StatusPanel(FOLDER)", "lyncnb status FOLDER"),

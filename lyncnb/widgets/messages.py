@@ -88,6 +88,8 @@ StatusStart = TypedDict(
         "help": Rows,  # The first row contains the headings.
         "returned": str,
         "out": str,
+        "zones": list[str],  # The zones from which servers can be asked, the usual one first.
+        "seen": str,  # The file for the certificates that the servers show.
     },
 )
 NextStep = TypedDict(
@@ -133,6 +135,7 @@ StepResult = TypedDict(
     "StepResult",
     {"type": Literal["result"], "words": str, "headings": list[str], "rows": Rows},
 )
+Hosts = TypedDict("Hosts", {"type": Literal["hosts"], "hosts": list[str]})
 Password = TypedDict("Password", {"type": Literal["password"], "file": str})
 StatusTold = (
     StatusStart
@@ -140,6 +143,7 @@ StatusTold = (
     | Status
     | JobProgress
     | StepResult
+    | Hosts
     | Password
     | Changed
     | Reasons

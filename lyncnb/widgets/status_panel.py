@@ -19,6 +19,8 @@ from ..authorities.record_deployments import RecordedDeployments, deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
+from ..authorities.survey.as_is import AS_IS_FILE
+from ..base.disk.outputs import check_output, write_output
 from ..base.records import Text
 from ..base.shown import frames, tables
 from ..base.shown.origin import mark_origin
@@ -34,9 +36,16 @@ from ..export.executors import Making, Progress
 from ..export.renew import renew
 from ..guide.what_you_can_do import list_help_rows
 from ..pki.passphrase import Secret, check_passphrase
+from ..plan.model import CertificatePlan
+from ..plan.planner import plan_certificates
+from ..plan.saved_plan_json import read_saved_json
+from ..probes.probe import probe
+from ..probes.result import Probe
+from ..probes.targets import FROM, list_targets
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.findings import grouped
 from ..rules.rule_files import load_recorded_rules
 from ..topology.columns import column
@@ -188,6 +197,48 @@ class FolderWork:
         """
         self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
+    def list_hosts(self, *, zone: str = "inside", hosts: str = "") -> tuple[str, ...]:
+        """List the hosts that ``probe`` asks, for a confirmation. Nothing is asked yet."""
+        return list_targets(self._plan(), zone=zone, hosts=hosts or None).hosts
+
+    def probe(
+        self,
+        seen: str | os.PathLike[str],
+        *,
+        zone: str = "inside",
+        hosts: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Start to ask the servers which certificates they show, and save these to a file.
+
+        `seen` is the file, as from ``lyncnb probe --save``. `zone` and `hosts` are as for
+        :func:`lyncnb.probe`.
+        """
+        check_output(seen, AS_IS_FILE)
+        plan = self._plan()
+
+        def run(report: Report, stop: threading.Event) -> Any:
+            progress = _add_rate(report)
+            folder = None if self.is_missing else self.folder
+            found = probe(plan, zone=zone, hosts=hosts, folder=folder, progress=progress, stop=stop)
+            write_output(seen, found.as_is.to_json(), AS_IS_FILE)
+            return found
+
+        self.job.start(run)
+
+    def record_seen(self, seen: str | os.PathLike[str]) -> None:
+        """Start to record the deployments that a saved probe shows."""
+        self._begin(lambda _: deployed(self.folder, reports=[seen], today=self.today))
+
+    def _plan(self) -> CertificatePlan:
+        """Return the editor's plan, or plan again from the table and options in the folder."""
+        if self.editor is not None:
+            return self.editor.plan
+        manifest = read_manifest(self.folder)
+        data = read_plan_bytes(self.folder, manifest)
+        saved = read_saved_json(data, source=PLAN_NAME, whole=False)
+        rules = load_recorded_rules(manifest.product)
+        return plan_certificates(saved.topology, rules, options=saved.options)
+
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
         """Start to renew the certificates that are due, or the given requests, for a reason.
 
@@ -309,6 +360,9 @@ class StatusChannel(Channel[StatusTold]):
             "package": self._package,
             "password": self._password,
             "steps": self._steps,
+            "hosts": self._send_hosts,
+            "probe": self._probe,
+            "seen": self._record_seen,
             "deployed": self._record_deployed,
             "renew": self._renew,
             "why": self._send_reasons,
@@ -354,6 +408,8 @@ class StatusChannel(Channel[StatusTold]):
                 "help": list_help_rows(),
                 "returned": str(self.work.answers or folder / "returned"),
                 "out": f"{folder.name}-handover.zip",
+                "zones": list(FROM[::-1]),
+                "seen": f"{folder.name}-seen.json",
             }
         )
         self._send_status()
@@ -449,6 +505,21 @@ class StatusChannel(Channel[StatusTold]):
         # The passphrase is in a buffer, because a server that logs messages does not log buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
+    def _send_hosts(self, *, zone: Text, hosts: Text) -> None:
+        """Send the hosts to ask, which the user confirms before anything is asked."""
+        found = self.work.list_hosts(zone=zone, hosts=hosts.strip())
+        if not found:
+            raise LyncnbError(f"the plan has no ports to ask from {zone}", hint="change the zone")
+        self.send({"type": "hosts", "hosts": list(found)})
+
+    def _probe(self, *, zone: Text, hosts: Text, seen: Text) -> None:
+        if not seen.strip():
+            raise LyncnbError("the file has no name", hint="enter a name that ends in .json")
+        self.work.probe(seen.strip(), zone=zone, hosts=hosts.strip() or None)
+
+    def _record_seen(self, *, seen: Text) -> None:
+        self.work.record_seen(seen.strip())
+
     def _record_deployed(self, *, requests: tuple[str, ...], on: Text) -> None:
         if not requests:
             raise LyncnbError(
@@ -497,6 +568,18 @@ def _describe_step_result(result: Any) -> StepResult:
     elif isinstance(result, RecordedDeployments):
         headings = ("Request", "Recorded", "Servers", "Day", "Serial number")
         rows = [(o.id, o.what, "; ".join(o.servers), o.on, o.serial) for o in result.recorded]
+    elif isinstance(result, Probe):
+        headings = ("Result", "Port", "Certificate", "Valid until", "Details")
+        rows = [
+            (
+                one.result,
+                one.place,
+                one.id,
+                one.certificate.not_after[:10] if one.certificate else "",
+                "; ".join(one.lines()),
+            )
+            for one in result.seen
+        ]
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why it is not in the steps")
         rows = [(one.request, one.why) for one in result.missing]

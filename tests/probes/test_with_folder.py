@@ -31,6 +31,7 @@ def pair_of(folder: Path, request: str, place: Path) -> Path:
     record = ln.open_requests(folder).manifest.by_id[request]
     key = load_pem_private_key((folder / record.files.key).read_bytes(), PASSPHRASE.encode())
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    place.mkdir(exist_ok=True)
     path = place / f"{request}-{record.generation}.pem"
     chain = (folder / record.issued.chain).read_bytes() if record.issued.chain else b""
     path.write_bytes(text + (folder / record.issued.file).read_bytes() + chain)
@@ -52,14 +53,17 @@ def serving(plan, pairs: dict[str, Path], place: Path):
         yield hosts
 
 
-@pytest.fixture
-def rolled(tmp_path):
+def issued_folder(place: Path, name: str = "requests"):
     """Return a plan and its folder, in which all certificates are issued."""
-    plan = make_plan(TWO_FRONT_ENDS.encode())
-    folder = tmp_path / "requests"
+    plan, folder = make_plan(TWO_FRONT_ENDS.encode()), place / name
     bundle = make_folder(folder, plan, today=TODAY)
     certify(folder, *(record.id for record in bundle.requests), today=TODAY)
     return plan, folder
+
+
+@pytest.fixture
+def rolled(tmp_path):
+    return issued_folder(tmp_path)
 
 
 def test_requests_and_old_generations_are_recognized(rolled, tmp_path):

@@ -10,6 +10,7 @@ from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import EDITOR, STATUS, axe_in_both_themes, open_panel
 from playwright.sync_api import expect
+from probes.test_with_folder import issued_folder, pair_of, serving
 
 import lyncnb as ln
 from lyncnb.authorities.certificates_on_record import load_issued
@@ -136,3 +137,45 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")
+
+
+def test_from_the_servers_to_the_summary(lab, folder):
+    """A user asks the servers after seeing the hosts, records what they show, and the summary
+    lists only what still has to be installed.
+    """
+    plan, requests = issued_folder(folder, "shown")
+    ids = [one.id for one in plan.certificates if one.pool]
+    pairs = {one: pair_of(requests, one, folder / "pairs") for one in ids}
+    (folder / "shown-seen.json").unlink(missing_ok=True)
+    with serving(plan, pairs, folder / "pairs") as hosts:
+        open_panel(lab, folder, 'import lyncnb as ln\nln.StatusPanel("shown")', name="shown.ipynb")
+        panel = lab.page.get_by_role("group", name="Status of shown")
+        panel.get_by_text("3 issued").wait_for()
+        panel.locator("summary", has_text="Record installed certificates").click()
+        panel.locator("summary", has_text="Ask the servers which certificates they show").click()
+        panel.get_by_label("Hosts file").fill(str(hosts.relative_to(folder)))
+        ask = panel.get_by_role("button", name="Ask the servers…")
+        ask.click()
+        connect = panel.get_by_role("button", name="Connect to 2 hosts")
+        expect(connect).to_be_focused()
+        expect(panel.locator(".lc-hosts")).to_have_text("fe01.contoso.net, fe02.contoso.net")
+        found = axe_in_both_themes(lab)
+        panel.get_by_role("button", name="Do not connect").click()
+        expect(connect).to_be_hidden()
+        expect(ask).to_be_focused()
+        ask.click()
+        expect(connect).to_be_focused()
+        lab.page.keyboard.press("Enter")
+        panel.get_by_text(
+            "8 answers (8 as planned); 1 planned certificate cannot be seen"
+        ).wait_for()
+    panel.get_by_role("button", name="Record what the servers show").click()
+    panel.get_by_text("2 generations recorded").wait_for()
+    panel.locator("summary", has_text="Details (2 rows)").click()
+    panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
+    assert found + axe_in_both_themes(lab) == []
+    summary = lab.page.context.new_page()
+    summary.goto((requests / "summary.html").as_uri())
+    # Only the OAuth certificate, which no port shows, still has to be installed.
+    summary.get_by_text("Install certificate 3 on 2 servers.").wait_for()
+    summary.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
 from panel_kit import Talk
+from probes.test_with_folder import issued_folder, pair_of, serving
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
@@ -332,3 +333,27 @@ def test_an_invalid_source_gives_an_error_at_once(arguments, words):
     """A source that is neither a folder nor an editor gives an error with the correct call at once."""
     with pytest.raises(LyncnbError, match=words):
         StatusPanel(*arguments)
+
+
+def test_the_servers_are_asked_after_the_hosts_were_shown(tmp_path):
+    """The panel lists the hosts, asks them on request, and records what they show."""
+    plan, folder = issued_folder(tmp_path)
+    ids = [one.id for one in plan.certificates if one.pool]
+    talk = Talk(StatusPanel(folder).view)
+    start = talk.say("ready")["start"]
+    assert (start["zones"], start["seen"]) == (["inside", "outside"], "requests-seen.json")
+    seen = str(tmp_path / "seen.json")
+    with serving(plan, {one: pair_of(folder, one, tmp_path) for one in ids}, tmp_path) as hosts:
+        choices = {"zone": "inside", "hosts": str(hosts)}
+        told = talk.say("hosts", **choices)
+        assert told.get("hosts", told)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]
+        talk.say("probe", **choices, seen=seen)
+        told = finish(talk)
+    assert "(8 as planned); 1 planned certificate cannot be seen" in told["result"]["words"]
+    assert [row[0] for row in told["result"]["rows"]] == ["as planned"] * 8 + ["cannot be seen"]
+    talk.say("seen", seen=seen)
+    assert finish(talk)["result"]["words"].endswith("2 generations recorded")
+    told = talk.say("probe", zone="inside", hosts=str(hosts), seen=str(folder / "csr" / "a.json"))
+    assert "refused" in told
+    told = talk.say("hosts", zone="everywhere", hosts="")
+    assert '"everywhere" is not a zone' in told["refused"]["lines"][0]

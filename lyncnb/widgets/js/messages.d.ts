@@ -106,6 +106,7 @@ type StatusTold =
   | Status
   | JobProgress
   | StepResult
+  | Hosts
   | Password
   | Changed
   | Reasons
@@ -120,6 +121,9 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "package"; passphrase: string; target_os: string }
   | { type: "password"; id: string; passphrase: string }
   | { type: "steps"; effective: string }
+  | { type: "hosts"; zone: string; hosts: string }
+  | { type: "probe"; zone: string; hosts: string; seen: string }
+  | { type: "seen"; seen: string }
   | { type: "deployed"; requests: string[]; on: string }
   | { type: "renew"; requests: string[]; reason: string; passphrase: string }
   | { type: "why"; name: string }
@@ -628,6 +632,8 @@ interface StatusStart {
   help: string[][];
   returned: string;
   out: string;
+  zones: string[];
+  seen: string;
 }
 
 interface Status {
@@ -672,6 +678,11 @@ interface StepResult {
   words: string;
   headings: string[];
   rows: string[][];
+}
+
+interface Hosts {
+  type: "hosts";
+  hosts: string[];
 }
 
 interface Password {

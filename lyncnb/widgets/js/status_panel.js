@@ -205,6 +205,25 @@ export default {
     const record = action("Record as deployed", () => send({ type: "deployed", on: since.value,
       requests: toRecord().map((at) => requestOf(store.id(at))) }));
 
+    const zone = h("select", { class: "lc-control", onchange: forgetHosts });
+    const hosts = text("Hosts file", "Optional: a file with a line “name port address” for each port to ask. "
+      + "If blank, the servers' own names lead to their addresses.");
+    hosts.control.oninput = forgetHosts;
+    const seen = text("Save what the servers show to", "A .json file for lyncnb asis and lyncnb request --only-missing.");
+    const listed = h("div", { role: "status" });
+    const connecting = action("Connect", () => {
+      forgetHosts();
+      send({ type: "probe", zone: zone.value, hosts: hosts.control.value, seen: seen.control.value });
+    });
+    const asked = h("div", { class: "lc-confirm", hidden: true }, listed,
+      h("div", { class: "lc-bar" }, connecting, button("Do not connect", () => { forgetHosts(); ask.focus(); })));
+    const ask = action("Ask the servers…", () => send({ type: "hosts", zone: zone.value, hosts: hosts.control.value }));
+    const recordSeen = action("Record what the servers show", () => send({ type: "seen", seen: seen.control.value }));
+    /** The hosts are confirmed for exactly these choices. */
+    function forgetHosts() {
+      asked.hidden = true;
+    }
+
     const reason = text("Reason", "The folder's history records the reason, such as yearly renewal.");
     const opener = secretField("Passphrase of the folder", "", () => renew.click());
     const renew = action("Renew all due certificates", () => send({ type: "renew",
@@ -239,7 +258,11 @@ export default {
         part: fold("5", "Record installed certificates", h("p", { class: "lc-help" },
           "A certificate counts as in use until you record its successor. This step does not change any keys. "
           + "To correct a date, select the certificates and record them again with the correct date."),
-        fields(labelled("In use since", since)), recorded, line(record)) },
+        fields(labelled("In use since", since)), recorded, line(record),
+        h("details", {}, h("summary", {}, "Ask the servers which certificates they show"),
+          h("p", { class: "lc-help" }, "lyncnb connects to the TLS ports of the planned servers, reads their certificates, "
+            + "and sends nothing else. You see the hosts before lyncnb connects."),
+          fields(labelled("You ask from", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
@@ -278,6 +301,8 @@ export default {
           h("option", { value: one }, one || "as set in the table")));
         paths.value ||= message.returned;
         out.control.value ||= message.out;
+        if (!zone.options.length) zone.append(...message.zones.map((one) => h("option", { value: one }, one)));
+        seen.control.value ||= message.seen;
       },
       rows(message, buffers) {
         // Row numbers have changed, so the selection is restored by request.
@@ -336,6 +361,13 @@ export default {
         result.replaceChildren(h("strong", {}, message.words),
           message.rows.length ? h("details", {}, h("summary", {}, `Details (${plural(message.rows.length, "row")})`),
             table("Details", message.headings, message.rows)) : "");
+      },
+      hosts(message) {
+        listed.replaceChildren(h("p", {}, `lyncnb will connect to ${plural(message.hosts.length, "host")}:`),
+          h("p", { class: "lc-hosts" }, message.hosts.join(", ")));
+        connecting.textContent = `Connect to ${plural(message.hosts.length, "host")}`;
+        asked.hidden = false;
+        connecting.focus();
       },
       reasons: (message) => reasons.show(message),
       password(message, buffers) {
