@@ -33,11 +33,25 @@ Worker.prototype.postMessage = function (message, ...rest) {
 """
 
 
+ECDSA = """\
+hash = "sha512"
+[key]
+algorithm = "ECDSA"
+bits = 521
+"""
+ACCEPTED = """\
+[accepted]
+oauth-key-too-small = "a test"
+"""
+
+
 @pytest.fixture
-def planner(built_page, shell, open_page):
-    """Return the open page of a small plan, with the spy, and its table."""
+def planner(built_page, shell, open_page, request):
+    """Return the open page of a small plan, with the spy, and its table and options."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
-    assert shell("page", "contoso.csv", "-o", "planner.html").status == 0
+    options = shell.write("options.toml", getattr(request, "param", ""))
+    ended = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
+    assert ended.status == 0, ended.err
     planner = open_page(shell.folder / "planner.html", script=SPY)
     planner.page.locator("#page-requests summary").click()
     return planner
@@ -50,6 +64,7 @@ def press(planner, first: str, again: str) -> None:
     planner.page.get_by_role("button", name="Make requests").click()
 
 
+@pytest.mark.parametrize("planner", ["", ECDSA + ACCEPTED], ids=["RSA", "ECDSA"], indirect=True)
 def test_the_page_makes_a_request_folder(planner, shell):
     """The commands take the downloaded folder, and nothing secret was sent or stored."""
     page = planner.page
@@ -74,7 +89,8 @@ def test_the_page_makes_a_request_folder(planner, shell):
     secret = shell.write("passphrase.txt", PASSPHRASE)
     ended = shell("status", "requests")
     assert (ended.status, "3 waiting" in ended.out) == (0, True), ended.err
-    ended = shell("request", "contoso.csv", "requests", "--passphrase-file", secret)
+    options = ("--options", "options.toml", "--passphrase-file", secret)
+    ended = shell("request", "contoso.csv", "requests", *options)
     assert (ended.status, "3 kept" in ended.out) == (0, True), ended.err
     assert "changed the permissions" not in ended.err
 
@@ -121,14 +137,9 @@ def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
     assert first not in page.locator("body").inner_text()
 
 
-@pytest.mark.usefixtures("built_page")
-def test_a_plan_with_errors_makes_no_key(shell, open_page):
+@pytest.mark.parametrize("planner", [ECDSA], indirect=True)
+def test_a_plan_with_errors_makes_no_key(planner):
     """The page shows the errors of the plan, as the command does: here the key of OAuth."""
-    shell.write("contoso.csv", TWO_FRONT_ENDS)
-    shell.write("contoso.plan.toml", '[key]\nalgorithm = "ECDSA"\nbits = 256\n')
-    shell("page", "contoso.csv", "--options", "contoso.plan.toml", "-o", "planner.html")
-    planner = open_page(shell.folder / "planner.html")
-    planner.page.locator("#page-requests summary").click()
     press(planner, PASSPHRASE, PASSPHRASE)
     told = planner.page.locator("#page-problem")
-    expect(told).to_contain_text("oauth-key-too-small: the key is ECDSA 256")
+    expect(told).to_contain_text("oauth-key-too-small: the key is ECDSA 521")
