@@ -349,11 +349,12 @@ def test_ctrl_plus_and_ctrl_minus(lab):
 # -- ranges, columns, and other spreadsheets
 
 
-@pytest.mark.parametrize("name", ["calc.html", "calc.txt", "excel.html"])
+@pytest.mark.parametrize("name", ["calc.html", "calc.txt", "excel.html", "excel.txt"])
 def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
     """Rows as LibreOffice Calc and Excel write them are pasted with line breaks and quotation marks.
 
-    LibreOffice wrote ``calc.*``. ``excel.html`` is written by hand in the form of Excel.
+    ``calc.*`` are what LibreOffice Calc 25.2 put on the clipboard at a copy. ``excel.*`` are
+    written by hand in the form of Excel.
     """
     click(lab, "med02.contoso.com", "Server")
     text = (CLIPBOARD / name).read_text("utf-8")

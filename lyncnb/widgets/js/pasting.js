@@ -1,6 +1,9 @@
 // @ts-check
 // Where the texts of a pasted block belong, and the question before a paste replaces servers.
 
+// Entries of a list on several lines. LibreOffice Calc writes a blank for each line break.
+const LISTED = /[^\s;,|]\s+[^\s;,|]/;
+
 /** @typedef {{name: string, by: string}} Replacement */
 /** @typedef {[label: string, act: () => void]} Answer */
 
@@ -52,7 +55,7 @@ function placeBlock({ rows, tall, wide, store, said, key, columnAt, idOf }) {
       const column = columnAt(c);
       const text = rows[r % rows.length][c % width];
       if (text === undefined || !column?.editable) continue;
-      values[column.name] = column.list && text.includes("\n") ? listEntries(text).join(";") : text;
+      values[column.name] = column.list && LISTED.test(text) ? listEntries(text).join(";") : text;
     }
     const id = idOf(r, values);
     if (id === undefined) {
