@@ -160,8 +160,9 @@ def set_block(
     taken = take_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.new_ids(taken.added))
     said = describe_block(draft.topology, taken, said)
-    topology, order = taken.topology, _order_rows(draft, add, taken)
-    if order != [*range(len(ids))]:
+    topology = taken.topology
+    if any(row.before is not None for row in add):
+        order = _order_rows(draft, add, taken)
         topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
     draft.enter(replace(draft.state, topology=topology, ids=ids, said=said))
     return taken

@@ -47,18 +47,14 @@ function makeNewRows(store) {
         if (row !== end && isBlank(row) && (row.before === null || row.id !== activeId)) drop(row.id);
       }
       if (!end || !isBlank(end)) open({});
-      /** @type {Map<number, number[]>} */
-      const above = new Map();
-      const below = [];
-      const shown = new Set(places);
-      for (const { id, before, hidden } of rows.values()) {
-        const at = before === null ? undefined : store.at(before);
-        if (hidden) continue;
-        if (at === undefined || !shown.has(at)) below.push(id);
-        else above.set(at, [...above.get(at) ?? [], id]);
+      const seen = [...rows.values()].filter((row) => !row.hidden);
+      const inserted = seen.filter((row) => row.before !== null);
+      const all = places.slice();
+      for (const { id, before } of inserted) {
+        const n = all.indexOf(store.at(before ?? 0) ?? NaN);
+        all.splice(n < 0 ? all.length : n, 0, id);
       }
-      const all = above.size ? places.flatMap((at) => [...above.get(at) ?? [], at]) : places;
-      return all.concat(below);
+      return all.concat(seen.filter((row) => row.before === null).map((row) => row.id));
     },
     /** @param {number} id @param {string} name @param {string} text */
     set(id, name, text) {
