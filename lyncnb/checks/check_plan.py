@@ -139,14 +139,12 @@ def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterat
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Create a finding with examples from the plan. Add its fix, or its choices."""
-    finding = create_finding(rule, about, message)
     test, hint = _find_function(rule), view.fill_hint(rule.hint)
-    if test in FIXES:
-        return replace(finding, hint=hint, edits=FIXES[test](view, rule, about, message))
-    if test in CHOICES:
-        choices = islice(CHOICES[test](view, rule, about), _MOST_CHOICES)
-        return replace(finding, hint=hint, choices=tuple(choices))
-    return finding if hint == rule.hint else replace(finding, hint=hint)
+    edits = FIXES[test](view, rule, about, message) if test in FIXES else ()
+    choices = CHOICES[test](view, rule, about) if test in CHOICES and test not in FIXES else ()
+    return create_finding(
+        rule, about, message, hint=hint, edits=edits, choices=tuple(islice(choices, _MOST_CHOICES))
+    )
 
 
 def _check_each_certificate(

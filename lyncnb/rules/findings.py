@@ -321,8 +321,19 @@ def sort_findings(findings: Iterable[Finding], *, judged_on: date | None = None)
     return Findings(tuple(sorted(set(findings), key=key)), judged_on)
 
 
-def create_finding(rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding for a check, about an object, with a message that contains the value."""
+def create_finding(
+    rule: CheckRule,
+    about: str,
+    message: str,
+    *,
+    hint: str = "",
+    edits: tuple[Edit, ...] = (),
+    choices: tuple[tuple[Edit, ...], ...] = (),
+) -> Finding:
+    """Create a finding for a check, about an object, with a message that contains the value.
+
+    The default hint is the one of the check.
+    """
     if rule.disagreement:
         message = f"{message} ({rule.disagreement})"
     return Finding(
@@ -330,7 +341,9 @@ def create_finding(rule: CheckRule, about: str, message: str) -> Finding:
         severity=rule.severity,
         about=about,
         message=message,
-        hint=rule.hint,
+        hint=hint or rule.hint,
         source=rule.source,
         title=rule.title,
+        edits=edits,
+        choices=choices,
     )
