@@ -145,7 +145,7 @@ class _Connections:
         if not target.server and not target.is_anchor:
             addresses = self.look_up(target)
         elif not addresses:
-            detail = f"{target.host} has no address"
+            detail = "the name has no address"
             handshake = Handshake(outcome=NO_ANSWER, detail=detail)
             self.answers.append((self._next(), Answer(target=target, handshake=handshake)))
         elif not target.server and not target.is_anchored:

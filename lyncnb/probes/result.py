@@ -5,7 +5,7 @@ This module contains only the data classes. ``evaluate.py`` creates the objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,13 +14,14 @@ from ..base.records import Told, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import Report, ReportTable, Sentence, report_kind
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, count_of, join_first
 from ..rules.findings import Finding
 
 #: The five results, ordered by what needs attention first.
 DIFFERENT, REFUSED, NO_ANSWER = "different", "refused", "no answer"
 AS_PLANNED, NOT_VISIBLE = "as planned", "cannot be seen"
 RESULTS = (DIFFERENT, REFUSED, NO_ANSWER, AS_PLANNED, NOT_VISIBLE)
+_OWNERS_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +59,6 @@ class ProbeLine(Told):
         return self.result == DIFFERENT or (
             self.result in (REFUSED, NO_ANSWER) and not self.condition
         )
-
-    def __str__(self) -> str:
-        return _format_group([self])
 
     def lines(self) -> Iterator[str]:
         """Yield the findings as lines, errors first, and the remarks."""
@@ -138,10 +136,9 @@ class Probe(Table):
         """Return a sentence that summarizes the result."""
         counts = self.counts()
         unseen = counts.pop(NOT_VISIBLE, 0)
-        asked = count_of(sum(counts.values()), "answer")
+        asked = count_of(sum(counts.values()), "port")
         told = ", ".join(f"{number:,} {result}" for result, number in counts.items())
-        text = f"Asked from {self.zone} on {self.made_at[:10]}: {asked}"
-        text += f" ({told})" if told else ""
+        text = f"{asked} asked from {self.zone} on {self.made_at[:10]}: {told or 'nothing'}"
         if unseen:
             text += f"; {count_of(unseen, 'planned certificate')} cannot be seen"
         return text + ("; the run was stopped" if self.cancelled else "")
@@ -159,7 +156,12 @@ def probe_report(found: Probe) -> Report:
             ReportTable(
                 columns=_COLUMNS,
                 items=found._items,
-                formats={".csv": "", ".md": "", ".html": "Ports", ".xlsx": PROBE_FILE.title},
+                formats={".csv": "", ".md": "", ".xlsx": PROBE_FILE.title},
+            ),
+            ReportTable(
+                columns=_ON_PAGE,
+                items=lambda: _group_lines(found.seen),
+                formats={".html": "Servers and ports"},
             ),
             *(Sentence(note) for note in found.notes),
         ],
@@ -171,33 +173,73 @@ def probe_report(found: Probe) -> Report:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Lines with the same result and certificate: the ports of a server, or unseen certificates."""
+
+    lines: tuple[ProbeLine, ...]
+
+    @property
+    def result(self) -> str:
+        """The result of all lines."""
+        return self.lines[0].result
+
+    @property
+    def where(self) -> str:
+        """The host with its ports, or the owners of certificates that cannot be seen."""
+        first = self.lines[0]
+        if first.result == NOT_VISIBLE:
+            owners = join_first([*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN)
+            return f"{count_of(len(self.lines), 'certificate')} of {owners}"
+        ports = [*dict.fromkeys(sorted(int(line.place.rpartition(":")[2]) for line in self.lines))]
+        text = f"{first.place.rpartition(':')[0]} port{'s' if len(ports) > 1 else ''} "
+        text += ", ".join(map(str, ports))
+        if len(self.lines) == 1 and first.is_failure and first.address:
+            text += f" at {first.address}"
+        if first.result != AS_PLANNED and first.condition:
+            text += f" ({first.condition})"
+        return text
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The certificate: thumbprint, last day, and the request in the folder."""
+        one, request = self.lines[0].certificate, self.lines[0].request
+        if one is None:
+            return ()
+        return (*(one.thumbprint, f"valid until {one.not_after[:10]}"), *filter(None, (request,)))
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The findings and remarks."""
+        return tuple(self.lines[0].lines())
+
+
+_ON_PAGE = columns(
+    ("Result", "result"),
+    ("Asked", "where"),
+    ("Certificate", lambda group: "\n".join(group.shown)),
+    ("Details", "details"),
+)
+
+
+def _group_lines(lines: Iterable[ProbeLine]) -> list[_Alike]:
+    groups: dict[tuple[object, ...], list[ProbeLine]] = {}
+    for line in lines:
+        key: tuple[object, ...] = (line.result, line.remarks)
+        if line.result != NOT_VISIBLE:
+            host, at = line.place.rpartition(":")[0], line.address if line.is_failure else ""
+            shown = line.certificate.thumbprint if line.certificate else line.id
+            key = (line.result, host, at, shown, line.request, tuple(line.lines()))
+        groups.setdefault(key, []).append(line)
+    return [_Alike(tuple(group)) for group in groups.values()]
+
+
 def _format_lines(found: Probe) -> Iterator[str]:
     """Yield a line for each server and certificate, with the ports that showed the same."""
-    groups: dict[tuple[object, ...], list[ProbeLine]] = {}
-    for line in found.seen:
-        shown = line.certificate.thumbprint if line.certificate else line.id
-        host = line.place.rpartition(":")[0]
-        at = line.address if line.is_failure else ""
-        key = (line.result, host, at, shown, line.request, tuple(line.lines()))
-        groups.setdefault(key, []).append(line)
-    for group in groups.values():
-        yield _format_group(group)
-        yield from (f"  {text}" for text in group[0].lines())
-
-
-def _format_group(lines: list[ProbeLine]) -> str:
-    first = lines[0]
-    if first.result == NOT_VISIBLE:
-        return f"{first.result}: {first.id} ({first.owner})"
-    ports = sorted(int(line.place.rpartition(":")[2]) for line in lines)
-    listed = f"port{'s' if len({*ports}) > 1 else ''} {', '.join(map(str, dict.fromkeys(ports)))}"
-    text = f"{first.result}: {first.place.rpartition(':')[0]} {listed}"
-    if len(lines) == 1 and first.is_failure and first.address:
-        text += f" at {first.address}"
-    if first.result != AS_PLANNED and first.condition:
-        text += f" ({first.condition})"
-    one = first.certificate
-    if one is None:
-        return text
-    shown = f"{one.thumbprint}, valid until {one.not_after[:10]}"
-    return f"{text}: {shown}" + (f", {first.request}" if first.request else "")
+    for group in _group_lines(found.seen):
+        text = ": ".join(filter(None, (group.result, group.where, ", ".join(group.shown))))
+        if not group.shown and len(group.details) == 1:
+            yield f"{text}: {group.details[0]}"
+            continue
+        yield text
+        yield from (f"  {detail}" for detail in group.details)

@@ -138,7 +138,9 @@ def list_targets(
             (rule, target) for rule, target in here if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
-        lookups = [target for rule, target in others if not rule.by_name]
+        # Without an anchor, nothing says which addresses would be right, as for external names
+        # inside.
+        lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [*_repeat(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)]
     asked = {identity for target in ports for identity in target.planned}
     return Targets(
@@ -281,7 +283,8 @@ def _list_unseen(
             if item.role in absent.roles or (item.usages and {*item.usages} <= {*absent.usages}):
                 why = absent.why
         if item.id in elsewhere:
-            why = f"Only servers that ask from {elsewhere[item.id]} see this certificate."
+            other = elsewhere[item.id]
+            why = f"Only a computer {other} sees this certificate: lyncnb probe --from {other}."
             if elsewhere[item.id] == zone or has_hosts:
                 why = "The hosts file has no line for a port that shows this certificate."
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)

@@ -123,3 +123,25 @@ def test_a_name_that_is_missing_gives_no_connection():
     """Without a Web Conferencing name, no connection uses one."""
     planned = plan(front_end(), edge(webconf_edge_fqdn=""))
     assert "conferencing-from-outside" not in {i.rule.id for i in list_connections(planned)}
+
+
+def test_a_wildcard_does_not_hide_the_names_that_are_used():
+    """With wildcards, a connection lists the names that clients use, and no wildcard."""
+    proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
+    options = ln.PlanOptions(wildcard=True)
+    names = {
+        item.rule.id: item.names
+        for item in list_connections(plan(front_end(), proxy, options=options))
+    }
+    usual = {item.rule.id: item.names for item in list_connections(plan(front_end(), proxy))}
+    assert {*names["web-from-outside"]} == {*usual["web-from-outside"]}
+    assert not any(name.startswith("*.") for listed in names.values() for name in listed)
+
+
+def test_one_name_for_all_edge_services_has_other_ports():
+    """If the Edge services share one name, Access Edge is on 5061 and Web Conferencing on 444."""
+    one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
+    for rows, expected in ((edge(**one), (5061, 444)), (edge(), (443, 443))):
+        found = list_connections(plan(front_end(), rows))
+        ports = {item.rule.id: item.rule.port for item in found}
+        assert (ports["sip-from-outside"], ports["conferencing-from-outside"]) == expected

@@ -166,9 +166,7 @@ def test_from_the_servers_to_the_summary(lab, folder):
         ask.click()
         expect(connect).to_be_focused()
         lab.page.keyboard.press("Enter")
-        panel.get_by_text(
-            "8 answers (8 as planned); 1 planned certificate cannot be seen"
-        ).wait_for()
+        panel.get_by_text(": 8 as planned; 1 planned certificate cannot be seen").wait_for()
     panel.get_by_role("button", name="Record what the servers show").click()
     panel.get_by_text("2 generations recorded").wait_for()
     panel.locator("summary", has_text="Details (2 rows)").click()

@@ -349,7 +349,7 @@ def test_the_servers_are_asked_after_the_hosts_were_shown(tmp_path):
         assert told.get("hosts", told)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]
         talk.say("probe", **choices, seen=seen)
         told = finish(talk)
-    assert "(8 as planned); 1 planned certificate cannot be seen" in told["result"]["words"]
+    assert ": 8 as planned; 1 planned certificate cannot be seen" in told["result"]["words"]
     assert [row[0] for row in told["result"]["rows"]] == ["as planned"] * 8 + ["cannot be seen"]
     talk.say("seen", seen=seen)
     assert finish(talk)["result"]["words"].endswith("2 generations recorded")

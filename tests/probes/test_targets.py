@@ -1,0 +1,188 @@
+"""The ports to ask follow from the plan and the rules for ports, without a connection."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from live_servers import hang, listening
+from places import DATA
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.errors import OptionsError, RulesError
+from lyncnb.probes.ask import ask
+from lyncnb.probes.targets import ALSO, list_targets
+from lyncnb.rules.rule_files import parse_rules, product_texts, products
+
+
+@pytest.fixture(scope="module")
+def contoso():
+    return ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
+
+
+def asked(planned, **choices):
+    """Return the ports that are asked, as host, port, and the name that is sent."""
+    return {(one.host, one.port, one.name) for one in list_targets(planned, **choices).ports}
+
+
+@pytest.mark.parametrize("zone", ["inside", "outside"])
+def test_no_port_without_a_certificate_is_asked(contoso, zone):
+    """TURN, XMPP, SIP and HTTP without TLS, file shares and databases are never asked."""
+    ports = {(one.role, one.port) for one in list_targets(contoso, zone=zone, also=ALSO).ports}
+    assert not {3478, 5060, 5068, 5269, 8080, 445, 1433, 80} & {port for _, port in ports}
+    hosts = set(list_targets(contoso, zone=zone, also=ALSO).hosts)
+    pools = [pool for pool in contoso.topology.pools if pool.av_edge_fqdn]
+    assert pools
+    assert hosts.isdisjoint(str(pool.av_edge_fqdn) for pool in pools)
+
+
+def test_the_zone_decides_and_not_the_address(contoso):
+    """Inside, servers are asked at their own names, and outside only the published names."""
+    inside, outside = (list_targets(contoso, zone=zone) for zone in ("inside", "outside"))
+    assert {one.role for one in outside.ports} == {"Edge", "ReverseProxy"}
+    assert not any(one.server for one in outside.ports)
+    assert {one.role for one in inside.ports if one.server} >= {"Edge", "FrontEnd", "Mediation"}
+    assert "ReverseProxy" not in {one.role for one in inside.ports}
+
+
+def test_every_certificate_is_asked_or_has_a_reason(contoso):
+    """Each planned certificate is behind a port of one of the zones, or no port shows it."""
+    found = [list_targets(contoso, zone=zone) for zone in ("inside", "outside")]
+    behind = {one for targets in found for port in targets.ports for one in port.planned}
+    never = {one.id for one in found[0].unseen} & {one.id for one in found[1].unseen}
+    assert behind | never == {one.id for one in contoso.certificates}
+    assert not behind & never
+    assert {one.why for one in found[0].unseen if one.id in never} <= {
+        rule.why for rule in contoso.rules.unseen
+    }
+
+
+def test_names_come_from_before_the_wildcards():
+    """With wildcards, the names themselves are asked for, and no wildcard is sent."""
+    proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
+    planned = plan(front_end(), proxy, options=ln.PlanOptions(wildcard=True))
+    certificate = next(one for one in planned.certificates if one.role == "ReverseProxy")
+    assert any(name.startswith("*.") for name in certificate.names)
+    names = {name for _, _, name in asked(planned, zone="outside")}
+    assert {"meet.contoso.com", "meet.fabrikam.com", "dialin.contoso.com"} <= names
+    assert not any(name.startswith("*") for name in names)
+
+
+def test_an_edge_with_one_name_has_other_ports():
+    """With one name, Access Edge is on 5061 and Web Conferencing Edge on 444, else both on 443."""
+    one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
+    shared = asked(plan(front_end(), edge(**one)), zone="outside")
+    assert shared == {(*("e.contoso.com", port), "e.contoso.com") for port in (5061, 444)}
+    several = plan(front_end(), edge())
+    (pool,) = (pool for pool in several.topology.pools if pool.role == "Edge")
+    assert {(host, port) for host, port, _ in asked(several, zone="outside")} == {
+        (pool.access_edge_fqdn, 443),
+        (pool.access_edge_fqdn, 5061),
+        (pool.webconf_edge_fqdn, 443),
+    }
+
+
+def test_more_is_asked_only_on_request(contoso):
+    """TLS 1.0, no name, and the ports of services are added only by their choice."""
+    usual = list_targets(contoso)
+    services = list_targets(contoso, also="services")
+    more = {one.port for one in services.ports} - {one.port for one in usual.ports}
+    assert more >= {5063, 5065, 5071, 5072, 5073, 5075, 5076, 8404}
+    assert all(one.condition for one in services.ports if one.port in more)
+    twice = list_targets(contoso, also=["tls1.0"]).ports
+    assert len(twice) == 2 * len(usual.ports)
+    assert all(one.condition for one in twice if one.is_tls10)
+    unnamed = list_targets(contoso, zone="outside", also=["no-sni"]).ports
+    assert {one.role for one in unnamed if not one.name} == {"ReverseProxy"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"zone": "perimeter"}, '"perimeter" is not a zone'),
+        ({"also": ["ssl3"]}, '"ssl3" is not a choice of also'),
+    ],
+)
+def test_an_unknown_choice_is_refused(contoso, choices, told):
+    """An unknown zone or choice is an error with the known ones."""
+    with pytest.raises(OptionsError, match=told):
+        list_targets(contoso, **choices)
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"parallel": 0}, {"parallel": 257}, {"seconds": 0}, {"seconds": 61}]
+)
+def test_impossible_numbers_are_refused(contoso, numbers):
+    """The number of connections and the time for each have limits."""
+    with pytest.raises(OptionsError, match="parallel is"):
+        ln.probe(contoso, **numbers)
+
+
+@pytest.mark.parametrize("product", products())
+def test_each_port_of_a_product_has_a_source(product):
+    """Each rule for a port or an unseen certificate of a shipped product has a source."""
+    rules = ln.load_rules(product)
+    assert rules.ports
+    assert all(one.source for one in (*rules.ports, *rules.unseen))
+    assert all(one.why.endswith(".") for one in rules.unseen)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('roles = ["Mediation"]\nusage = "Default"\nnames = ["pool-name", "server-name"]\nport = 5070',
+         'roles = ["Mediator"]\nusage = "Default"\nnames = ["pool-name"]\nport = 5070', "roles"),
+        ('anchors = ["web-internal"]', 'anchors = ["web-inside"]', "anchors"),
+        ('zone = "outside"', 'zone = "Internet"', "zone"),
+        ('also = "services"', 'also = "all"', "also"),
+        ('if_all = ["federation"]', 'if_all = ["federated"]', "if_all"),
+        ('roles = ["ExchangeOWA"]\nwhy', 'roles = ["OWA"]\nwhy', "roles"),
+    ],
+)  # fmt: skip
+def test_a_slip_in_a_port_is_reported(before, after, told):
+    """An unknown role, name, zone, choice or flag is rejected with its place."""
+    texts = dict(product_texts("lync2013"))
+    assert before in texts["lync2013/ports.toml"]
+    texts["lync2013/ports.toml"] = texts["lync2013/ports.toml"].replace(before, after, 1)
+    with pytest.raises(RulesError) as refused:
+        parse_rules(texts, source="lync2013")
+    assert any(f".{told}" in str(problem) for problem in refused.value.problems)
+
+
+def test_a_stopped_run_keeps_what_was_seen(tmp_path):
+    """After a stop, answers until then are kept, and the rest was not asked."""
+    planned = plan(row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"))
+    hosts, stop, steps = tmp_path / "hosts.txt", threading.Event(), []
+
+    def progress(done: int, total: int) -> None:
+        steps.append((done, total))
+        stop.set()
+
+    with listening(hang) as mute:
+        hosts.write_text(
+            f"fe01.contoso.com 444 127.0.0.1:1\nfe01.contoso.com 5061 127.0.0.1:{mute.port}\n"
+        )
+        found = ln.probe(planned, hosts=hosts, progress=progress, stop=stop, seconds=2)
+    assert found.cancelled
+    assert found.exit_status == 1
+    assert steps[0] == (1, 2)
+    assert {line.place: line.remarks for line in found.seen if line.place} == {
+        "fe01.contoso.com:444": ("nothing listens on the port",),
+        "fe01.contoso.com:5061": ("not asked, because the run was stopped",),
+    }
+    assert found.summary().endswith("the run was stopped")
+
+
+def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):
+    """An interrupt while answers are awaited stops the run instead of losing the answers."""
+    planned = plan(row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"))
+    hosts = tmp_path / "hosts.txt"
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    hosts.write_text("fe01.contoso.com 444 127.0.0.1:1\n")
+    answers = ask(list_targets(planned, hosts=hosts), progress=interrupt)
+    assert answers.cancelled
+    assert [one.handshake.outcome for one in answers.answers] == ["refused"]
