@@ -215,6 +215,7 @@ def built_page() -> Path:
     folder. ``LYNCNB_PACKAGES`` lists the npm packages, as PATH does, where npm has no registry.
     """
     from filelock import FileLock
+    from page_driver import npm_archives
 
     from lyncnb.page import runtime
 
@@ -228,6 +229,4 @@ def built_page() -> Path:
         try:
             return runtime.find_runtime()
         except PageError:
-            return runtime.build_runtime(
-                filter(None, os.environ.get("LYNCNB_PACKAGES", "").split(os.pathsep))
-            )
+            return runtime.build_runtime(npm_archives())

@@ -1,16 +1,23 @@
-"""Use a planner page in a browser as a person does: open files, press buttons, and read downloads."""
+"""Use a planner page in a browser as a person does: open files, press buttons, read downloads."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Download
 
 
+def npm_archives() -> list[str]:
+    """Return the npm packages in ``LYNCNB_PACKAGES``, for a machine without npm's registry."""
+    return [path for path in os.environ.get("LYNCNB_PACKAGES", "").split(os.pathsep) if path]
+
+
 class PlannerPage:
     """A planner page that a browser opened from the disk."""
 
-    def __init__(self, context: BrowserContext, path: Path):
+    def __init__(self, context: BrowserContext, path: Path, *, init: str = ""):
         self.context = context
         self.page = context.new_page()
         self.errors: list[str] = []
@@ -19,6 +26,8 @@ class PlannerPage:
             "console",
             lambda message: self.errors.append(message.text) if message.type == "error" else None,
         )
+        if init:
+            self.page.add_init_script(init)
         self.page.goto(path.as_uri())
         self.page.locator("body[data-state]").wait_for()
 
@@ -27,11 +36,15 @@ class PlannerPage:
         """Return ``ready``, or ``plan`` if the page shows only the plan."""
         return self.page.locator("body").get_attribute("data-state")
 
+    def press(self, name: str) -> None:
+        """Press the button with exactly this name."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
     def open(self, *files: Path) -> None:
         """Open files as the file picker does."""
         self.page.locator("#page-pick").set_input_files([str(path) for path in files])
 
-    def download(self, press) -> Download:
+    def download(self, press: Callable[[], object]) -> Download:
         """Return the file that the browser downloads after a button was pressed."""
         with self.page.expect_download() as download:
             press()
@@ -40,8 +53,7 @@ class PlannerPage:
     def document(self, kind: str) -> tuple[str, bytes]:
         """Return the name and content of a document."""
         self.page.get_by_label("Document", exact=True).select_option(kind)
-        button = self.page.get_by_role("button", name="Download the document")
-        download = self.download(button.click)
+        download = self.download(lambda: self.press("Download the document"))
         return download.suggested_filename, Path(download.path()).read_bytes()
 
     def tab(self, name: str) -> None:

@@ -42,9 +42,8 @@ def page_command(
     """
     from ..base.disk.outputs import check_output, write_output
     from ..errors import UsageProblem
-    from ..page.assemble import PAGE_FILE
-    from ..page.planner_page import make_planner_page
-    from ..page.runtime import build_runtime
+    from ..page.planner_page import PAGE_FILE, make_planner_page
+    from ..page.runtime import build_runtime, find_runtime
 
     if archives and not build:
         raise UsageProblem("--runtime needs --build", hint="add --build")
@@ -60,11 +59,11 @@ def page_command(
     if output is None:
         return 0
     if topology is None:
-        page = make_planner_page()
+        page = make_planner_page(find_runtime())
     else:
         plan, findings = make_plan(topology, product, options_file)
         rules = find_product_file(product, options_file)
-        page = make_planner_page(plan, findings, table=topology, product=rules)
+        page = make_planner_page(find_runtime(), plan, findings, table=topology, product=rules)
     write(f"written: {write_output(output, page, PAGE_FILE, force=force, inputs=inputs)}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Assemble the page from its scripts, Pyodide and the prepared memory, and put a table into it."""
+"""Assemble the page without a table from its scripts, Pyodide and the prepared memory."""
 
 from __future__ import annotations
 
@@ -7,28 +7,18 @@ import gzip
 import hashlib
 import html
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from importlib.resources import files as package_files
 
-from ..base.disk.outputs import OutputKind, is_page
 from ..errors import PageError
 from ..widgets.editing.editor_channel import EditorChannel
 from ..widgets.editing.first_guide import GuideChannel
 from ..widgets.panel_scripts import read_scripts, read_styles
 from .modules import LIBRARIES
+from .planner_page import escape_json
 from .session import DOCUMENTS
 
-#: What ``lyncnb page -o FILE.html`` writes.
-PAGE_FILE = OutputKind(
-    what="a planner page",
-    is_ours={".html": is_page(b'<meta name="generator" content="lyncnb page">')},
-)
-
-_TITLE = "lyncnb planner"
-# Places in the built page for the content that ``lyncnb page`` adds.
-_PLACES = ("title", "style", "plan", "files")
 # Pyodide expects module workers, whose scripts a page from a disk cannot load. Each change is the
 # text in the pinned version, and its replacement.
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -107,61 +97,23 @@ def assemble(
     return page.encode()
 
 
-def fill(
-    page: bytes,
-    *,
-    summary: str = "",
-    title: str = "",
-    opened: Mapping[str, bytes] | None = None,
-    product: str = "",
-) -> bytes:
-    """Return the page with a table, its options, and the plan as it is without the planner.
-
-    Parameters
-    ----------
-    page : bytes
-        The built page.
-    summary : str, optional
-        The summary of the plan as a web page.
-    title : str, optional
-        The title of the page.
-    opened : mapping of str to bytes, optional
-        The files that the page opens when it starts, by name.
-    product : str, optional
-        The file of a product with own rules, among the opened files.
-    """
-    style = "\n".join(re.findall(r"<style>(.*?)</style>", summary, re.DOTALL)[:1])
-    body = re.search(r"<body[^>]*>(.*)</body>", summary, re.DOTALL)
-    files = [
-        {"name": name, "data": base64.b64encode(data).decode()}
-        for name, data in (opened or {}).items()
-    ]
-    texts = {
-        "title": html.escape(title or _TITLE),
-        "style": style,
-        "plan": body[1] if body else "",
-        "files": _escape_json({"files": files, "product": product}),
-    }
-    for place in _PLACES:
-        mark = f"<!--lyncnb:{place}-->".encode()
-        if page.count(mark) != 1:
-            raise PageError("the built page is damaged", hint="build it again: lyncnb page --build")
-        page = page.replace(mark, texts[place].encode())
-    return page
-
-
 def _read(name: str) -> str:
     return package_files(__package__).joinpath(name).read_text("utf-8")
 
 
 def _make_panels() -> str:
-    """Return the panels' scripts as one script: PANELS has the panel of each name."""
+    """Return the panels' scripts as one script: PANELS has the panel of each name.
+
+    The layout of their tables, which a notebook's page stores in the browser, is kept in memory.
+    """
     panels = {"editor": EditorChannel.scripts, "guide": GuideChannel.scripts}
     made = []
     for name, scripts in panels.items():
         script = _replace_once(read_scripts(*scripts), "export default", "return", name)
-        made.append(f"{name}: (() => {{\n{script}\n}})()")
-    return "const PANELS = {" + ",\n".join(made) + "};"
+        made.append(f"{name}: ((localStorage) => {{\n{script}\n}})(IN_MEMORY)")
+    held = "const IN_MEMORY = { getItem(name) { return this[name] ?? null; }, "
+    held += "setItem(name, text) { this[name] = text; } };\n"
+    return held + "const PANELS = {" + ",\n".join(made) + "};"
 
 
 def _change(name: str, text: str) -> str:
@@ -180,12 +132,8 @@ def _compress(data: bytes) -> bytes:
     return gzip.compress(data, 9, mtime=0)
 
 
-def _escape_json(value: object) -> str:
-    return json.dumps(value).replace("<", "\\u003c")
-
-
 def _json_element(name: str, value: object) -> str:
-    return f'<script type="application/json" id="page-{name}">{_escape_json(value)}</script>'
+    return f'<script type="application/json" id="page-{name}">{escape_json(value)}</script>'
 
 
 def _describe(packages: Sequence[str], zxcvbn_licence: str) -> str:

@@ -1,6 +1,7 @@
 // Makes the memory from which each page starts, with Node.js:
 // node build.mjs PYODIDE_FOLDER PACK OUTPUT_FOLDER
 // PACK holds the files of lyncnb and its libraries. The result is the same for the same input.
+import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -14,11 +15,10 @@ process.on("uncaughtException", (error) => {
 });
 
 // Times and random numbers would end up in the memory, and no two builds would be equal.
-let tick = 0;
-Date.now = () => 1_700_000_000_000 + tick;
-performance.now = () => tick;
+Date.now = () => 1_700_000_000_000;
+performance.now = () => 0;
 let state = 1;
-globalThis.crypto.getRandomValues = (array) => {
+crypto.randomFillSync = (array) => {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   for (let k = 0; k < bytes.length; k++) bytes[k] = (state = (state * 48271) % 2147483647) & 255;
   return array;
@@ -43,30 +43,33 @@ function makePack(files) {
   return Buffer.concat([size, list, ...files.map(([, bytes]) => bytes)]);
 }
 
-// Parts of Python's library that need a terminal, a process, a network or a test.
-const LEFT_OUT = new Set(("_aix_support _android_support _apple_support _colorize _osx_support _pyio _pydatetime "
-  + "_pyrepl _sysconfigdata__emscripten_wasm32-emscripten antigravity argparse bdb cProfile cmd code codeop "
-  + "compileall configparser ctypes curses dbm doctest ensurepip fileinput filecmp ftplib getopt http idlelib imaplib "
-  + "mailbox mimetypes modulefinder multiprocessing netrc optparse pdb pickletools plistlib poplib profile pstats pty "
-  + "py_compile pyclbr pydoc pydoc_data rlcompleter runpy sched shelve smtplib socketserver sqlite3 symtable tabnanny "
-  + "tarfile this timeit tkinter trace tracemalloc tty turtle turtledemo unittest venv wave webbrowser wsgiref xmlrpc "
-  + "zipapp").split(" "));
+// Parts of Python's library that need a terminal, a process, a network, another system or a test, and the
+// encodings of tables that lyncnb does not read.
+const LEFT_OUT = ("_aix_support|_android_support|_apple_support|_ast_unparse|_colorize|_osx_support|_pyio|_pydatetime|"
+  + "_pyrepl|_sysconfigdata.*|antigravity|argparse|asyncio/(__main__|proactor_events|tools|windows_.*)|bdb|cProfile|cmd|"
+  + "code|codeop|compileall|concurrent/(futures/process|interpreters)|configparser|ctypes|curses|dbm|doctest|email/_header_"
+  + "value_parser|encodings/(cp[1-8]..?.?|hp_.*|iso.*|johab|koi8.*|mac_.*|palmos|ptcp.*|tis.*|euc.*|shift.*)|ensurepip|"
+  + "fileinput|filecmp|ftplib|getopt|gettext|http|idlelib|imaplib|logging/(config|handlers)|mailbox|mimetypes|modulefinder|"
+  + "multiprocessing|netrc|optparse|pdb|pickletools|plistlib|poplib|profile|pstats|pty|py_compile|pyclbr|pydoc|pydoc_data|"
+  + "pyodide/(console|http|_nodesock.*)|rlcompleter|runpy|sched|shelve|smtplib|socketserver|sqlite3|statistics|symtable|"
+  + "sysconfig|tabnanny|tarfile|this|timeit|tkinter|trace|tracemalloc|tty|turtle|turtledemo|unittest|urllib/(request|"
+  + "robotparser)|uuid|venv|wave|webbrowser|wsgiref|xml/(dom|sax|etree)|xmlrpc|zipapp");
 
 // Compiles every module without its docstrings and assertions.
 const COMPILE = `
-import importlib.util, zipfile, io
+import importlib.util, io, re, zipfile
 from importlib._bootstrap_external import _code_to_hash_pyc
 def compiled(data, name):
     data = bytes(data)
     code = compile(data, name, "exec", dont_inherit=True, optimize=2)
     return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(data), False))
-def library(data, left_out=(), without=()):
+def library(data, left_out="", without=()):
     source, made = zipfile.ZipFile(io.BytesIO(bytes(data))), io.BytesIO()
-    left_out, without = set(left_out), set(without)
+    left_out, without = re.compile(f"({left_out})(/.*)?"), set(without)
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for name in sorted(source.namelist()):
             module = name.rsplit(".", 1)[0]
-            if name.endswith("/") or module in without or module.split("/")[0] in left_out:
+            if name.endswith("/") or module in without or left_out.fullmatch(module):
                 continue
             content = source.read(name)
             if name.endswith(".py"):
@@ -134,6 +137,8 @@ fs.writeFileSync(path.join(output, "memory.bin"), python.makeMemorySnapshot());
 const known = new Set(loaded);
 const inLibrary = loaded.map((name) => name.split(/python\d+\.zip\//)[1]).filter(Boolean)
   .map((name) => name.replace(/\.pyc?$/, ""));
-fs.writeFileSync(path.join(output, "library.zip"), take(library(whole, maker.toPy([...LEFT_OUT]), maker.toPy(inLibrary))));
-fs.writeFileSync(path.join(output, "site.bin"), makePack(files.filter(([name]) => !known.has(name))));
+fs.writeFileSync(path.join(output, "library.zip"), take(library(whole, LEFT_OUT, maker.toPy(inLibrary))));
+// The memory also contains the Public Suffix List.
+const rest = files.filter(([name]) => !known.has(name) && !name.endsWith(".dat"));
+fs.writeFileSync(path.join(output, "site.bin"), makePack(rest));
 fs.rmSync(warm, { recursive: true });

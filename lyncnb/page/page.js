@@ -65,6 +65,8 @@ const model = {
 /** @type {(() => void) | undefined} */
 let endPanel;
 let isSaved = true;
+/** @type {Promise<unknown>} */
+let downloads = Promise.resolve();
 const requestPart = makeRequestPart({ post, say, warn, prepare: loadEstimator });
 
 /** Adds zxcvbn, which only requests need. */
@@ -85,7 +87,7 @@ const ANSWERS = {
     warn([]);
     document.body.classList.add("planner");
     at("plan-style").media = "not all";
-    at("bar").hidden = false;
+    at("bar").hidden = at("main").hidden = false;
     endPanel?.();
     listeners.clear();
     at("panel").replaceChildren();
@@ -104,12 +106,16 @@ const ANSWERS = {
     for (const id of ["document", "download", "draft"]) at(id).disabled = !has_plan;
   },
   file({ name }, [buffer]) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([buffer]));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    say(`Downloaded: ${name}`);
+    // A browser drops a download if the next one begins at once.
+    downloads = downloads.then(() => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([buffer]));
+      link.download = name;
+      link.click();
+      say(`Downloaded: ${name}`);
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      return new Promise((resolve) => { setTimeout(resolve, 250); });
+    });
   },
   ready() {
     if (at("state").textContent === STARTING) say("");
@@ -185,7 +191,7 @@ function showPlanOnly(why) {
   document.body.classList.remove("planner");
   document.body.dataset.state = "plan";
   at("plan-style").media = "all";
-  at("bar").hidden = true;
+  at("bar").hidden = at("main").hidden = true;
   say("");
   const below = at("plan").textContent.trim() ? "The plan below is complete, but you cannot change it here."
     : "Open this file in another browser.";

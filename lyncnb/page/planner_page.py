@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..base.disk import files
+from ..base.disk.outputs import OutputKind, is_page
 from ..errors import PageError
 from ..plan.model import CertificatePlan
 from ..plan.options import PlanOptions
@@ -13,13 +19,19 @@ from ..plan.plan_toml import OPTIONS_FILE
 from ..plan.scenarios import TOPOLOGY_FILE
 from ..reports.summary.formats import write_plan_table
 from ..rules.findings import Findings
-from .assemble import fill
-from .runtime import find_runtime
 
+#: What ``lyncnb page -o FILE.html`` writes.
+PAGE_FILE = OutputKind(
+    what="a planner page",
+    is_ours={".html": is_page(b'<meta name="generator" content="lyncnb page">')},
+)
+
+_TITLE = "lyncnb planner"
 _LARGEST = 1 << 28
 
 
 def make_planner_page(
+    built: Path,
     plan: CertificatePlan | None = None,
     findings: Findings | None = None,
     *,
@@ -30,6 +42,8 @@ def make_planner_page(
 
     Parameters
     ----------
+    built : Path
+        The built page.
     plan : CertificatePlan, optional
         The plan that the page shows first.
     findings : Findings, optional
@@ -42,11 +56,11 @@ def make_planner_page(
     Raises
     ------
     PageError
-        If the page is not built on this machine yet.
+        If the built page or a file cannot be read.
     """
-    page = _read(find_runtime())
+    page = _read(built)
     if plan is None or findings is None:
-        return fill(page)
+        return _fill(page)
     is_file = Path(table).is_file()
     name = Path(table).name if is_file else TOPOLOGY_FILE
     opened = {name: _read(Path(table)) if is_file else plan.topology.to_csv()}
@@ -57,8 +71,43 @@ def make_planner_page(
         opened[rules] = _read(Path(product))
     title = f"Plan of {plan.topology.source}"
     summary = write_plan_table(plan, findings, ".html").decode()
-    return fill(page, summary=summary, title=title, opened=opened, product=rules)
+    return _fill(page, summary=summary, title=title, opened=opened, product=rules)
 
 
 def _read(path: Path) -> bytes:
     return files.read_named(path, limit=_LARGEST, error=PageError)
+
+
+def _fill(
+    page: bytes,
+    *,
+    summary: str = "",
+    title: str = _TITLE,
+    opened: Mapping[str, bytes] | None = None,
+    product: str = "",
+) -> bytes:
+    """Put the files and the plan's summary into the built page, which has a mark for each part."""
+    style = "\n".join(re.findall(r"<style>(.*?)</style>", summary, re.DOTALL)[:1])
+    body = re.search(r"<body[^>]*>(.*)</body>", summary, re.DOTALL)
+    contents = [
+        {"name": name, "data": base64.b64encode(data).decode()}
+        for name, data in (opened or {}).items()
+    ]
+    texts = {
+        "title": html.escape(title),
+        "style": style,
+        "plan": body[1] if body else "",
+        "files": escape_json({"files": contents, "product": product}),
+    }
+    parts = []
+    for place, text in texts.items():
+        before, mark, page = page.partition(f"<!--lyncnb:{place}-->".encode())
+        if not mark:
+            raise PageError("the built page is damaged", hint="run: lyncnb page --build")
+        parts += [before, text.encode()]
+    return b"".join([*parts, page])
+
+
+def escape_json(value: object) -> str:
+    """Return a value as JSON for a script element, which the text cannot end."""
+    return json.dumps(value).replace("<", "\\u003c")

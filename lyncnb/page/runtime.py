@@ -18,7 +18,6 @@ from ..base.disk import files
 from ..base.disk.system_calls import WINDOWS, find_program
 from ..base.disk.tar_file import BadTar, gunzip, read_tar_entries
 from ..errors import PageError
-from .assemble import assemble
 from .modules import LIBRARIES, pack_modules
 
 
@@ -59,6 +58,7 @@ VARIABLE = "LYNCNB_PAGE_CACHE"
 
 _LARGEST = 1 << 27
 _SECONDS = 600
+_KEPT = 4  # Other installations on this machine have built pages, too.
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
 _OFFLINE = (
@@ -103,6 +103,8 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     PageError
         If Node.js is missing, or the packages are not the expected ones.
     """
+    from .assemble import assemble  # Only building needs the panels.
+
     given = [Path(archive) for archive in archives]
     unpacked = _unpack_all(given) if given else None
     node = _find_node()
@@ -127,9 +129,9 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     path = _find_cached_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, page, 0o644)
-    for old in path.parent.glob("planner-*.html"):
-        if old != path:
-            old.unlink(missing_ok=True)
+    built_pages = sorted(path.parent.glob("planner-*.html"), key=lambda page: page.stat().st_mtime)
+    for old in built_pages[:-_KEPT]:
+        old.unlink(missing_ok=True)
     return path
 
 

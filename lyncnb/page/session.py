@@ -19,7 +19,7 @@ from ..plan.options import PlanOptions
 from ..plan.plan_toml import options_file
 from ..plan.scenarios import DEFAULT_FOLDER, OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import KINDS, figure
-from ..reports.summary.formats import PLAN_SUFFIXES, write_plan_table
+from ..reports.summary.formats import write_plan_table
 from ..rules.findings import Finding
 from ..rules.rule_files import load_rules
 from ..topology.topology import read_topology
@@ -34,8 +34,6 @@ from ..widgets.editing.unsaved import UnsavedEdits
 _LARGEST = 1 << 28
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 _DRAFT_FOLDER = Path(".lyncnb-draft")
-# A format of the page that needs a library which this file does not contain.
-_LEFT_OUT = ".docx"
 
 #: The documents that the page offers: the key of each, and its title.
 DOCUMENTS: Mapping[str, str] = {
@@ -255,7 +253,8 @@ class PageSession:
                 f"{editor.topology.source} has no unsaved edits",
                 hint="a draft contains only edits that are not saved yet",
             )
-        self._deliver([draft])
+        data = files.read_named(draft, limit=_LARGEST, error=BundleError)
+        self._post("file", {"name": f"{Path(editor.topology.source).stem}-draft.json"}, [data])
 
     def _offer_draft(self, path: Path) -> None:
         editor = self._get_editor()
@@ -278,9 +277,3 @@ def _is_draft(path: Path) -> bool:
     except (NotJson, LyncnbError):
         return False
     return isinstance(values, dict) and str(values.get("format", "")).startswith("lyncnb-draft/")
-
-
-def list_documents() -> list[tuple[str, str]]:
-    """Return the key and the title of each document that the page offers."""
-    assert {*DOCUMENTS} == {*PLAN_SUFFIXES, *KINDS} - {_LEFT_OUT}
-    return list(DOCUMENTS.items())

@@ -2,58 +2,106 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
+from page_driver import PlannerPage
 from places import DATA
 from playwright.sync_api import expect
+from printing import axe_violations
+from shell_kit import make_shell
 
 import lyncnb as ln
 from lyncnb.page.session import DOCUMENTS
 from lyncnb.reports.figures import KINDS
-from lyncnb.reports.summary.formats import write_plan_table
+from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
 ]
 
+shell = pytest.fixture(make_shell)
 
-def expected_document(plan: ln.CertificatePlan, kind: str) -> bytes:
-    """Return what CPython writes for a document of the page."""
-    if kind in KINDS:
-        return ln.figure(plan, kind).to_svg()
-    return write_plan_table(plan, ln.check_plan(plan), kind)
+SAMPLES = ("contoso-zh-TW.csv", "litwareinc-global.csv", "single-server.csv")
 
 
-def test_every_document_equals_the_one_of_cpython(contoso, open_page):
-    """The documents and pictures of the sample are the same bytes as those of the command."""
-    planner = open_page(contoso)
-    plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
-    written = {kind: planner.document(kind) for kind in DOCUMENTS}
-    assert {kind: data for kind, (_, data) in written.items()} == {
-        kind: expected_document(plan, kind) for kind in DOCUMENTS
+def plan_of(table: Path, options: ln.PlanOptions | None = None) -> ln.CertificatePlan:
+    """Return the plan of a sample, as CPython makes it."""
+    chosen = options or ln.PlanOptions()
+    return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=chosen)
+
+
+def expected_documents(plan: ln.CertificatePlan) -> dict[str, bytes]:
+    """Return what CPython writes for each document of the page."""
+    findings = ln.check_plan(plan)
+    return {
+        kind: ln.figure(plan, kind).to_svg()
+        if kind in KINDS
+        else write_plan_table(plan, findings, kind)
+        for kind in DOCUMENTS
     }
-    assert written[".html"][0] == "contoso-plan.html"
-    assert written["coverage"][0] == "contoso-coverage.svg"
 
 
-def test_an_edit_is_saved_as_a_download_and_opened_again(contoso, open_page, tmp_path):
+@pytest.fixture(scope="module")
+def planner(contoso, chromium):
+    """Return a page that the tests of this file share, with the sample as it was opened."""
+    context = chromium.new_context(accept_downloads=True)
+    shared = PlannerPage(context, contoso)
+    yield shared
+    context.close()
+    assert shared.errors == []
+
+
+def test_every_document_equals_the_one_of_cpython(planner):
+    """The documents and pictures of all samples are the same bytes as those of the command."""
+    for table in (DATA / "contoso.csv", *(DATA / name for name in SAMPLES)):
+        planner.open(table)
+        heading = planner.page.get_by_role("heading", name=f"Plan of {table.name}")
+        heading.wait_for()
+        written = {kind: planner.document(kind) for kind in DOCUMENTS}
+        expected = expected_documents(plan_of(table))
+        assert {kind for kind, (_, data) in written.items() if data != expected[kind]} == set()
+        assert written[".html"][0] == f"{table.stem}-plan.html"
+        assert written["coverage"][0] == f"{table.stem}-coverage.svg"
+
+
+def test_a_page_with_options_begins_with_them(built_page, open_page, shell):
+    """The options and the user's own product of the command are those of the page."""
+    options = DATA / "contoso.plan.toml"
+    ended = shell("page", DATA / "contoso.csv", "--options", options, "-o", "p.html")
+    assert ended.status == 0, ended
+    planner = open_page(shell.folder / "p.html")
+    expect(planner.page.locator("#page-state")).to_have_text(
+        "contoso.csv and contoso.plan.toml are open."
+    )
+    plan = plan_of(DATA / "contoso.csv", ln.PlanOptions.from_toml(options))
+    assert planner.document(".json")[1] == write_plan_table(plan, ln.check_plan(plan), ".json")
+
+
+def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
     """Save downloads the table with its options, and the page opens both files again."""
-    planner = open_page(contoso)
     page = planner.page
-    page.get_by_role("tab", name="Deployment").click()
+    planner.open(DATA / "contoso.csv")
+    page.get_by_role("heading", name="Plan of contoso.csv").wait_for()
+    planner.tab("Deployment")
     page.get_by_label("Organization (O)").fill("Contoso")
     page.keyboard.press("Tab")
     expect(page.locator(".lc-saved")).to_have_text("1 change, not saved")
+    draft = planner.download(lambda: planner.press("Download a draft"))
+    draft.save_as(tmp_path / "draft.json")
+    assert draft.suggested_filename == "contoso-draft.json"
+    assert json.loads((tmp_path / "draft.json").read_bytes())["format"] == "lyncnb-draft/1"
     planner.tab("Save and open")
     downloads = []
     page.on("download", lambda download: downloads.append(download))
-    page.get_by_role("button", name="Save", exact=True).click()
+    planner.press("Save")
     expect(page.locator(".lc-saved")).to_have_text("1 change")
-    page.wait_for_timeout(300)
+    expect(page.locator("#page-state")).to_have_text("Downloaded: contoso.plan.toml")
+    page.wait_for_timeout(200)
     names = [download.suggested_filename for download in downloads]
     assert names == ["contoso.csv", "contoso.plan.toml"]
     files = [tmp_path / name for name in names]
@@ -68,13 +116,111 @@ def test_an_edit_is_saved_as_a_download_and_opened_again(contoso, open_page, tmp
     expect(page.get_by_label("Organization (O)")).to_have_value("Contoso")
 
 
+def test_a_draft_continues_on_another_page(contoso, open_page, tmp_path):
+    """Unsaved edits are downloaded as a draft, and another page restores them after its table."""
+    first = open_page(contoso)
+    first.tab("Deployment")
+    first.page.get_by_label("Organization (O)").fill("Contoso")
+    first.page.keyboard.press("Tab")
+    expect(first.page.locator(".lc-saved")).to_have_text("1 change, not saved")
+    draft = first.download(lambda: first.press("Download a draft"))
+    draft.save_as(tmp_path / "draft.json")
+    second = open_page(contoso)
+    second.open(tmp_path / "draft.json")
+    offer = second.page.get_by_role("group", name="Unsaved draft")
+    expect(offer).to_contain_text("1 change")
+    offer.get_by_role("button", name="Restore").click()
+    expect(second.page.locator(".lc-saved")).to_have_text("1 change, not saved")
+
+
+def test_the_questions_lead_to_a_plan(built_page, open_page, shell):
+    """A page without a table asks the questions, downloads the first files, and opens the plan."""
+    assert shell("page", "-o", "p.html").status == 0
+    planner = open_page(shell.folder / "p.html")
+    page = planner.page
+    page.get_by_label("SIP domains").first.fill("contoso.com")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Go to the plan").click()
+    downloads = []
+    page.on("download", lambda download: downloads.append(download.suggested_filename))
+    page.get_by_role("button", name="Write").first.click()
+    page.get_by_role("heading", name="Plan of topology.csv").wait_for()
+    expect(page.locator("#page-state")).to_have_text("Downloaded: guide.toml")
+    page.wait_for_timeout(200)
+    assert downloads == ["topology.csv", "plan.toml", "guide.toml"]
+
+
+def test_the_browser_keeps_nothing(planner):
+    """The page stores nothing in the browser, also not the layout of a table."""
+    page = planner.page
+    planner.tab("Servers")
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_role("checkbox", name="Site", exact=True).click()
+    page.keyboard.press("Escape")
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [
+        0,
+        0,
+        "",
+    ]
+    assert page.evaluate("indexedDB.databases()") == []
+    assert planner.context.storage_state()["origins"] == []
+
+
+def test_a_screen_reader_and_a_keyboard_suffice(contoso, open_page):
+    """Axe finds no violation, and the tools are reached and used by keyboard alone."""
+    planner = open_page(contoso)
+    page = planner.page
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Open a table")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Document", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    download = planner.download(lambda: page.keyboard.press("Enter"))
+    assert download.suggested_filename == "contoso-plan.xlsx"
+    page.get_by_text("Requests", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Passphrase", exact=True)).to_be_focused()
+    assert axe_violations(page, inside="body") == []
+
+
+def test_where_nothing_runs_the_plan_stays(contoso, chromium):
+    """Without WebAssembly or an unpacker, the page shows the plan in its place, and says why."""
+    reasons = {
+        "delete globalThis.WebAssembly": "This browser does not run WebAssembly",
+        "delete globalThis.DecompressionStream": "This browser is too old for the planner",
+        "globalThis.Worker = class { constructor() { throw new Error('no workers here'); } }": (
+            "The planner could not start: no workers here"
+        ),
+    }
+    context = chromium.new_context()
+    for init, why in reasons.items():
+        stopped = PlannerPage(context, contoso, init=init)
+        assert stopped.state == "plan"
+        expect(stopped.page.get_by_role("alert")).to_contain_text(why)
+        expect(stopped.page.get_by_role("alert")).to_contain_text("The plan below is complete")
+        expect(stopped.page.get_by_role("heading", name="Certificates").first).to_be_visible()
+        expect(stopped.page.locator("#page-bar")).to_be_hidden()
+        assert axe_violations(stopped.page, inside="body") == []
+        stopped.page.close()
+    context.close()
+
+
 def test_the_policy_names_every_script(contoso):
     """The page allows only its own scripts, by their hashes, and no connection."""
     text = contoso.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
-    assert "default-src 'none'" in policy
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "connect-src 'none'" in policy
+    assert "unsafe-eval'" not in policy.replace("'wasm-unsafe-eval'", "")
     scripts = re.findall(r"<script>", text)
-    # The second hash is that of zxcvbn, which the page adds when it makes requests.
-    assert (len(scripts), policy.count("'sha256-")) == (1, 2)
+    assert policy.count("'sha256-") == len(scripts) + 1  # The estimator is added when it is needed.
     assert not re.search(r"<script[^>]* src=", text)
+    assert len(text.encode()) <= 20_000_000
+
+
+def test_the_page_offers_every_document():
+    """The page offers every format and picture, apart from the one that needs python-docx."""
+    assert {*DOCUMENTS} == {*PLAN_SUFFIXES, *KINDS} - {".docx"}

@@ -74,7 +74,11 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
             f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"check that nobody changed the content, then run: chmod go-w '{path}'",
         )
-    if not reading and status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+    if (
+        not reading
+        and status.st_uid not in (system_calls.find_user(), 0)
+        and system_calls.find_user() != 0
+    ):
         raise BundleError(
             f"{path} belongs to another user (user ID {status.st_uid})",
             hint="ask the owner to run this command, or to create a team folder with lyncnb "
@@ -126,7 +130,7 @@ def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
         status = system_calls.lstat(folder)
-        is_given = not system_calls.WINDOWS and os.geteuid() == 0 and status.st_uid != 0
+        is_given = not system_calls.WINDOWS and system_calls.find_user() == 0 and status.st_uid != 0
         if is_given or is_team(status.st_mode):
             owner = status.st_uid if is_given else -1
             _rules[key] = _Rule(is_team(status.st_mode), owner, status.st_gid)
@@ -183,7 +187,7 @@ def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
     descriptor = system_calls.open(path, _FOLDER if is_folder else _FILE)
     try:
         status = os.fstat(descriptor)
-        if status.st_uid == os.geteuid() and (is_folder or status.st_nlink == 1):
+        if status.st_uid == system_calls.find_user() and (is_folder or status.st_nlink == 1):
             hand_over(descriptor, path.parent, is_folder=is_folder)
     finally:
         system_calls.close(descriptor)
@@ -244,7 +248,9 @@ def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
     try:
         status = os.fstat(descriptor)
         # A file with a second name may also belong to another folder.
-        is_own = status.st_uid == os.geteuid() and (flags == _FOLDER or status.st_nlink == 1)
+        is_own = status.st_uid == system_calls.find_user() and (
+            flags == _FOLDER or status.st_nlink == 1
+        )
         if not is_own or status.st_mode != opened:
             return False
         with suppress(OSError):  # Some disks reject the change, and others ignore it.

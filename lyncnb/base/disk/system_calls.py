@@ -53,6 +53,11 @@ NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EM
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
+def find_user() -> int:
+    """Return the ID of the user who runs this process. Python in a browser has one user, 0."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
 def find_program(name: str) -> str | None:
     """Find a program by its absolute path, or in the absolute folders in PATH.
 
