@@ -215,8 +215,9 @@ def asis_command(
 ) -> int:
     """Compare the installed certificates with the plan of TOPOLOGY.
 
-    PATH is a certificate, a folder or zip archive of certificates, or a file that the script
-    of lyncnb snippet certificates exports on a server. Only such an exported file shows where
+    PATH is a certificate, a folder or zip archive of certificates, a file that asis --save or
+    probe --save wrote for this plan, or a file that the script of lyncnb snippet certificates
+    exports on a server. Only such an exported file shows where
     a certificate is installed. lyncnb evaluates each certificate as if a CA had just issued
     it. This command does not change any request.
 

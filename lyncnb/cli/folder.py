@@ -98,7 +98,9 @@ _NEEDS_ATTENTION = 3
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
-    help="List of installed certificates (from lyncnb asis --save FILE.json). lyncnb creates "
+    help="List of installed certificates (from lyncnb asis or lyncnb probe, --save FILE.json). "
+         "For a certificate that a probe did not see, decide with --accept not-seen=REASON. "
+         "lyncnb creates "
          "no request for each --reuse ID.",
 )  # fmt: skip
 @click.option(

@@ -483,7 +483,8 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
     help="The report of a server: the FILE that the server's script writes with -Verify "
-         "-Report FILE, or the file of lyncnb asis --save. You can repeat this option.",
+         "-Report FILE, or the file of lyncnb asis --save or lyncnb probe --save. You can "
+         "repeat this option.",
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 _MOST_REPEATS = 8
 # An address that answered nothing once is only asked briefly, because it is probably switched off.
 _BRIEFLY = 1.0
-_RESOLVE_SECONDS = 10.0
+_RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(outcome=NO_ANSWER, detail="not asked, because the run was stopped")
 _LOOK_EVERY = 0.2
 
@@ -118,7 +118,14 @@ def _resolve(
         if not target.addresses:
             names |= dict.fromkeys((target.host, *target.anchors, *target.members))
     listed = [*names]
-    found = _run_each(listed, resolve_name, parallel=parallel, stop=stop, seconds=_RESOLVE_SECONDS)
+    found = _run_each(
+        listed,
+        resolve_name,
+        # Where no DNS server answers, each name takes many seconds, and nothing is connected to.
+        parallel=max(parallel, _LOOKUPS),
+        stop=stop,
+        seconds=_RESOLVE_SECONDS,
+    )
     return {listed[index]: addresses for index, addresses in found.items()}
 
 

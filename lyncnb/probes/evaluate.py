@@ -196,7 +196,7 @@ class Evaluator:
         )
         evaluation = evaluate_installed(evidence, at=self.at)
         wrong: list[str] = []
-        remarks: list[str] = []
+        remarks = [*_list_handshake_remarks(sighting.answer.target)]
         expected = folder.expected.get(entry.id, leaf.sha256)
         if expected != leaf.sha256:
             wrong.append(
@@ -242,6 +242,14 @@ def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator
     ordered = [issuer for issuer in path.issuers if issuer in sent]
     if [one for one in sent if one in ordered] != ordered:
         yield "the server sends its certificates in the wrong order"
+
+
+def _list_handshake_remarks(target: Target) -> Iterator[str]:
+    """Yield what a second handshake shows, which the first one does not."""
+    if target.is_tls10:
+        yield "the server still accepts TLS 1.0"
+    if not target.name:
+        yield "this is the certificate for clients that send no name"
 
 
 def _rank(line: ProbeLine) -> int:

@@ -135,8 +135,8 @@ def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
     ("data", "words"),
     [
         (b"", "the content is not valid JSON"),
-        (b"[]", "was not saved by lyncnb asis --save"),
-        (b'{"format": "lyncnb-asis/2"}', "was not saved by lyncnb asis --save"),
+        (b"[]", "was not saved by lyncnb asis or lyncnb probe"),
+        (b'{"format": "lyncnb-asis/2"}', "was not saved by lyncnb asis or lyncnb probe"),
         (b'{"format": "lyncnb-asis/1"}', "the file was edited or damaged"),
         (b'{"a": "\\ud800"}', "the content is not valid JSON"),
         (b"[" * 100_000, "the content is not valid JSON"),

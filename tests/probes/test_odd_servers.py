@@ -445,3 +445,18 @@ def test_what_a_server_sends_is_shown_as_text(tmp_path):
     saved = tmp_path / "as-is.json"
     saved.write_bytes(found.as_is.to_json())
     assert ln.read_as_is(saved) == found.as_is
+
+
+def test_a_second_handshake_has_a_line_of_its_own(pair, tmp_path):
+    """The report tells which servers accept TLS 1.0, and what is shown without a name."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
+    chain = show_as_planned(None, planned.certificates[0])
+    path, hosts = write_pair(tmp_path, NAME, *chain), tmp_path / "hosts.txt"
+    with s_server(path, "-cipher", "ALL:@SECLEVEL=0") as old, s_server(path, "-tls1_2") as new:
+        hosts.write_text(f"{NAME} 5061 127.0.0.1:{old}\n{NAME} 444 [::ffff:127.0.0.1]:{new}\n")
+        found = ln.probe(planned, hosts=hosts, also=["tls1.0"])
+    told = "\n".join(report_lines(probe_report(found), width=200))
+    assert found.exit_status == 0
+    assert "the server still accepts TLS 1.0" in told
+    refused = "refused: fe01.contoso.com port 444 (if the server still accepts TLS 1.0): "
+    assert f"{refused}the server does not accept this TLS version" in told

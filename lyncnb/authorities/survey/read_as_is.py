@@ -90,7 +90,7 @@ class _Document:
 
 
 def read_as_is(path: str | os.PathLike[str]) -> AsIs:
-    """Read a file that ``lyncnb asis --save`` wrote.
+    """Read a file that ``lyncnb asis --save`` or ``lyncnb probe --save`` wrote.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _parse_document(data: bytes, name: str) -> dict[str, object]:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReturnedFileError(
-            (f"{name} was not saved by lyncnb asis --save (format {FORMAT})"), hint=_AGAIN
+            f"{name} was not saved by lyncnb asis or lyncnb probe (format {FORMAT})", hint=_AGAIN
         )
     if "planned" in document and "sha256" not in document:
         raise ReturnedFileError(
