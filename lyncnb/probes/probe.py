@@ -146,6 +146,7 @@ def _list_notes(
     plan: CertificatePlan, zone: str, sightings: tuple[Sighting, ...], answers: Answers
 ) -> Iterator[str]:
     yield from _compare_members(plan, sightings)
+    yield from _compare_issuers(sightings)
     for stranger in answers.strangers:
         yield (
             f"{stranger.name} was not asked at {', '.join(stranger.addresses)}: no address of "
@@ -192,4 +193,19 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
     for (_, pool), places in differing.items():
         if len(places) > 1:
             told = "; ".join(f"{one} at {join_first(at, _NAMED)}" for one, at in places.items())
-            yield f"{pool} shares one certificate, but its members show {len(places)}: {told}"
+            count = count_of(len(places), "certificate")
+            yield f"{pool} shares one certificate, but its members show {count}: {told}"
+
+
+def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
+    """Yield the pools whose members show certificates of different CAs for the same usage."""
+    found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    for sighting in sightings:
+        target = sighting.answer.target
+        if sighting.chain and target.server:
+            issuers = found.setdefault((target.pool, target.usage), {})
+            issuers.setdefault(sighting.chain[0].issuer_name, {})[target.server] = None
+    for (pool, _), issuers in found.items():
+        if len(issuers) > 1:
+            told = "; ".join(f"{ca} at {join_first([*at], _NAMED)}" for ca, at in issuers.items())
+            yield f"The members of {pool} show certificates of {len(issuers)} CAs: {told}"

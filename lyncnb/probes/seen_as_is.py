@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -34,8 +34,7 @@ def list_as_is(
     fits: nobody knows which certificate is installed for it. If a port showed a different
     certificate, the planned one is not ``covered``.
     """
-    usages = {rule.id: rule.usage for rule in plan.rules.ports}
-    files = [*_build_files(sightings, usages, made_at)]
+    files = [*_build_files(sightings, made_at)]
     if folder.issuers:
         files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
     compared = compare_files(plan, files, on=on, is_given=is_given, records=records)
@@ -46,9 +45,7 @@ def list_as_is(
     return replace(compared, planned=planned, made_at=made_at)
 
 
-def _build_files(
-    sightings: Iterable[Sighting], usages: Mapping[str, str], made_at: str
-) -> Iterator[ReturnedFile]:
+def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
     """Yield a file for each host and port, and an export for each server with what it showed."""
     by_server: dict[str, dict[str, dict[str, None]]] = {}
     for sighting in sightings:
@@ -59,7 +56,7 @@ def _build_files(
         if target.server:
             places = by_server.setdefault(target.server, {})
             shown = places.setdefault(leaf.sha256, {})
-            shown.update(dict.fromkeys(filter(None, (usages[target.rule],))))
+            shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
         # A server that shows a certificate has the key. Which usages a closed port has, is unknown.
         export = ServerExport(

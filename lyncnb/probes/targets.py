@@ -44,6 +44,7 @@ class Target:
     """
 
     rule: str
+    usage: str
     pool: str
     role: str
     host: str
@@ -204,6 +205,7 @@ def _list_pool_ports(
     anchors = names_of.find(replace(rule, names=rule.anchors), pool, own) if rule.anchors else ()
     target = Target(
         rule=rule.id,
+        usage=rule.usage,
         pool=pool.fqdn,
         role=pool.role,
         host="",

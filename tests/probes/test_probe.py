@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
+from cas.python_ca import PythonCa, issue
 from live_servers import (
     certificate_for,
     hang,
@@ -17,7 +18,7 @@ from live_servers import (
     speak_tls,
     write_pair,
 )
-from standing_certificates import MIDNIGHT, authority
+from standing_certificates import MIDNIGHT, authority, key_of
 from topologies import TWO_SITES, plan, row
 
 import lyncnb as ln
@@ -204,3 +205,41 @@ def test_a_plan_without_reasons_is_refused(tmp_path):
     path.write_text(json.dumps(document))
     with pytest.raises(PlanError, match="reasons"):
         ln.probe(ln.read_plan(path))
+
+
+def test_members_that_differ_are_named(tmp_path):
+    """A shared certificate that differs, and certificates of two CAs in a pool, are noted."""
+    shared = pool("fe01.contoso.com", "fe02.contoso.com",
+                  options=ln.PlanOptions(shared_certificate=("eepool.contoso.com",)))  # fmt: skip
+    other, planned = PythonCa("Fabrikam"), shared.certificates[0]
+    made = issue(
+        key_of(2048).public_key(), other.issuing.subject, other.key,
+        subject=[*planned.subject.fields()], san=planned.names, begins=MIDNIGHT,
+    )  # fmt: skip
+
+    def show(target, one):
+        is_other = target.server == "fe02.contoso.com"
+        return [made, other.issuing] if is_other else show_as_planned(target, one)
+
+    with live(shared, tmp_path, show=show) as servers:
+        notes = ln.probe(shared, hosts=servers.hosts).notes
+    (differ,) = (note for note in notes if "shares one certificate" in note)
+    assert differ.startswith(
+        "eepool.contoso.com shares one certificate, but its members show 2 certificates: "
+    )
+    assert (
+        "The members of eepool.contoso.com show certificates of 2 CAs: "
+        "Contoso Issuing CA 1 at fe01.contoso.com; Fabrikam Issuing CA 1 at fe02.contoso.com"
+    ) in notes
+
+
+def test_an_ipv6_address_in_the_file_has_its_port(tmp_path):
+    """An IPv6 address stands in brackets if it has a port of its own."""
+    planned = pool("fe01.contoso.com")
+    chain = show_as_planned(None, planned.certificates[0])
+    with listening(speak_tls([write_pair(tmp_path, "a", *chain)]), host="::1") as server:
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(f"FE01.contoso.com. 5061 [::1]:{server.port}  # in the lab\n\n# end\n")
+        found = ln.probe(planned, hosts=hosts)
+    (line,) = (line for line in found.seen if line.place)
+    assert (line.result, line.address) == ("as planned", f"[::1]:{server.port}")
