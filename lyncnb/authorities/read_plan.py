@@ -12,8 +12,9 @@ from pathlib import Path
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import Origin
 from ..errors import BundleError, LyncnbError, Problem
-from ..plan.model import compute_plan_digest
+from ..plan.model import CertificatePlan, compute_plan_digest
 from ..plan.options import PlanOptions, build_table_origin
+from ..plan.planner import plan_certificates
 from ..plan.recorded_plan import (
     RecordedPlan,
     read_plan_file,
@@ -72,6 +73,24 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
     if is_saved_plan(data):
         return read_saved_json(data, source=path.name).recorded()
     return read_plan_json(data, source=path.name)
+
+
+def plan_again(folder: str | os.PathLike[str]) -> CertificatePlan:
+    """Plan again from the table and options in a request folder, with the reasons for all names.
+
+    Raises
+    ------
+    BundleError
+        If the folder is not a request folder, or its plan is missing or differs from the record.
+    RulesError
+        If the rules of its product are missing.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    data = read_plan_bytes(path, manifest)
+    saved = read_saved_json(data, source=PLAN_NAME, whole=False)
+    rules = load_recorded_rules(manifest.product)
+    return plan_certificates(saved.topology, rules, options=saved.options)
 
 
 def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,7 @@ from .comparing import plan_of
 from .inputs import (
     add_force_option,
     add_json_option,
+    load_product,
     plan_arguments,
     read_from,
 )
@@ -19,6 +21,9 @@ from .output import (
     stop_on_interrupt,
     write_file,
 )
+
+if TYPE_CHECKING:
+    from ..plan.model import CertificatePlan
 
 
 @click.command("probe")
@@ -76,34 +81,27 @@ def probe_command(
 ) -> int:
     """Ask the servers of TOPOLOGY which certificates they show, and compare with the plan.
 
-    TOPOLOGY is a table of servers or a saved plan. lyncnb connects to the TLS ports of the
-    planned servers, reads the certificates in the handshake, and closes the connection. It
-    sends no data and no credentials. It connects only to addresses of the plan's own names, or
-    to those in FILE. Certificates that no port shows, such as the OAuth certificate, cannot be
-    seen.
+    TOPOLOGY is a table of servers, a saved plan or a request folder. lyncnb connects to the
+    TLS ports of the planned servers, reads the certificates in the handshake, and closes the
+    connection. It sends no data and no credentials. It connects only to addresses of the plan's
+    own names, or to those in FILE. Certificates that no port shows, such as the OAuth
+    certificate, cannot be seen.
 
     Exit status: 0 if everything that lyncnb saw is as planned; 1 if a certificate is different,
     or a port that must be open refused the connection or did not answer; 2 if something cannot
-    be read.
+    be read; 3 if a request folder needs attention.
     """
-    from ..authorities.read_plan import is_record
     from ..authorities.survey.as_is import AS_IS_FILE, as_is_report
     from ..base.disk.outputs import check_output
     from ..base.shown.report import write_report
-    from ..errors import UsageProblem
     from ..probes.probe import probe
     from ..probes.result import PROBE_FILE, probe_report
 
-    if is_record(topology) and options_file:
-        raise UsageProblem(
-            f"{topology} already contains a plan, so you cannot specify options",
-            hint="omit the options",
-        )
     inputs = read_from(topology, options_file, hosts)
     for name, kind in ((output, PROBE_FILE), (save, AS_IS_FILE)):
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
-    plan, _ = plan_of(topology, product, options_file)
+    plan, own_folder = _read_plan(topology, product, options_file)
     progress, finish = make_progress_bar("connections")
     with stop_on_interrupt("lyncnb stops, and shows what it saw until now") as stop:
         try:
@@ -111,7 +109,7 @@ def probe_command(
                 plan,
                 zone=zone,
                 hosts=hosts,
-                folder=folder,
+                folder=folder or own_folder,
                 also=tuple(filter(None, (choice.strip() for choice in also.split(",")))),
                 parallel=parallel,
                 progress=progress,
@@ -125,6 +123,25 @@ def probe_command(
     report = probe_report(found)
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return found.exit_status
+
+
+def _read_plan(
+    topology: str, product: str | None, options_file: str | None
+) -> tuple[CertificatePlan, str | None]:
+    """Return the plan of a table, a saved plan or a request folder, and the request folder."""
+    from ..authorities.read_plan import is_record, plan_again
+    from ..errors import UsageProblem
+    from ..request_folder.manifest import read_manifest
+
+    if is_record(topology) and options_file:
+        raise UsageProblem(
+            f"{topology} already contains a plan, so you cannot specify options",
+            hint="omit the options",
+        )
+    if is_record(topology) and Path(topology).is_dir():
+        load_product(product, read_manifest(Path(topology)).product, topology)
+        return plan_again(topology), topology
+    return plan_of(topology, product, options_file)[0], None
 
 
 COMMANDS = (probe_command,)

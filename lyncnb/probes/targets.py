@@ -169,7 +169,7 @@ def _refuse_plan_without_reasons(plan: CertificatePlan) -> None:
         raise PlanError(
             "the plan does not contain the reasons for its names, so lyncnb cannot tell which "
             "name belongs to which port",
-            hint="use the table of servers, or a saved plan such as plan.json in a request folder",
+            hint="use the table of servers or the request folder",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
-from ..authorities.read_plan import folder_origin
+from ..authorities.read_plan import folder_origin, plan_again
 from ..authorities.record_deployments import RecordedDeployments, deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
@@ -37,15 +37,12 @@ from ..export.renew import renew
 from ..guide.what_you_can_do import list_help_rows
 from ..pki.passphrase import Secret, check_passphrase
 from ..plan.model import CertificatePlan
-from ..plan.planner import plan_certificates
-from ..plan.saved_plan_json import read_saved_json
 from ..probes.probe import probe
 from ..probes.result import Probe
 from ..probes.targets import FROM, list_targets
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
-from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.findings import grouped
 from ..rules.rule_files import load_recorded_rules
 from ..topology.columns import column
@@ -233,11 +230,7 @@ class FolderWork:
         """Return the editor's plan, or plan again from the table and options in the folder."""
         if self.editor is not None:
             return self.editor.plan
-        manifest = read_manifest(self.folder)
-        data = read_plan_bytes(self.folder, manifest)
-        saved = read_saved_json(data, source=PLAN_NAME, whole=False)
-        rules = load_recorded_rules(manifest.product)
-        return plan_certificates(saved.topology, rules, options=saved.options)
+        return plan_again(self.folder)
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
         """Start to renew the certificates that are due, or the given requests, for a reason.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from folders import PASSPHRASE, certify, make_folder, make_plan, quick_cipher
-from live_servers import listening, speak_tls
+from live_servers import hang, listening, speak_tls
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
+from lyncnb.cli import main
 from lyncnb.probes.targets import list_targets
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -158,3 +163,38 @@ def test_a_folder_without_ca_certificates_is_refused(rolled, tmp_path):
     (tmp_path / "other" / "notes.txt").write_text("nothing")
     with pytest.raises(ln.ReturnedFileError, match="neither requests nor CA certificates"):
         ln.probe(plan, folder=tmp_path / "other")
+
+
+def test_the_folder_itself_is_probed(rolled, tmp_path, monkeypatch, capsys):
+    """A request folder as the topology is planned again, and its certificates are recognized."""
+    plan, folder = rolled
+    ids = [one.id for one in plan.certificates if one.pool]
+    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    monkeypatch.chdir(tmp_path)
+    with serving(plan, pairs, tmp_path) as hosts:
+        assert main(["probe", "requests", "--hosts", str(hosts)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "as planned: fe01.contoso.net ports 443, 444, 4443, 5061: " in told
+    assert f"request {ids[0]}, generation 1" in told
+    (folder / "plan.json").write_bytes(b"{}")
+    assert main(["probe", "requests", "--hosts", str(hosts)]) == 3
+    assert "plan.json differs from the plan on record" in capsys.readouterr().err
+
+
+def test_ctrl_c_shows_what_was_seen(rolled, tmp_path):
+    """After Ctrl+C, the command shows the answers until then, and ends with 1."""
+    with listening(hang) as mute:
+        lines = f"fe01.contoso.net 444 127.0.0.1:1\nfe01.contoso.net 443 127.0.0.1:{mute.port}\n"
+        (tmp_path / "hosts.txt").write_text(lines)
+        with subprocess.Popen(
+            [Path(sys.executable).with_name("lyncnb"), "probe", "requests", "--hosts", "hosts.txt"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            while not mute.connections:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err == "lyncnb stops, and shows what it saw until now\n"
+    assert "refused: fe01.contoso.net port 444 at 127.0.0.1:1: nothing listens" in out
+    assert "not asked, because the run was stopped" in " ".join(out.split())
