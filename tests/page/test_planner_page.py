@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
+from page.documents import expected_documents, plan_of
 from page_driver import PlannerPage
 from places import DATA
 from playwright.sync_api import expect
@@ -27,23 +28,6 @@ pytestmark = [
 shell = pytest.fixture(make_shell)
 
 SAMPLES = ("contoso-zh-TW.csv", "litwareinc-global.csv", "single-server.csv")
-
-
-def plan_of(table: Path, options: ln.PlanOptions | None = None) -> ln.CertificatePlan:
-    """Return the plan of a sample, as CPython makes it."""
-    chosen = options or ln.PlanOptions()
-    return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=chosen)
-
-
-def expected_documents(plan: ln.CertificatePlan) -> dict[str, bytes]:
-    """Return what CPython writes for each document of the page."""
-    findings = ln.check_plan(plan)
-    return {
-        kind: ln.figure(plan, kind).to_svg()
-        if kind in KINDS
-        else write_plan_table(plan, findings, kind)
-        for kind in DOCUMENTS
-    }
 
 
 @pytest.fixture(scope="module")

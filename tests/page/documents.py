@@ -1,0 +1,27 @@
+"""What CPython writes for the documents of a planner page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lyncnb as ln
+from lyncnb.page.session import DOCUMENTS
+from lyncnb.reports.figures import KINDS
+from lyncnb.reports.summary.formats import write_plan_table
+
+
+def plan_of(table: Path, options: ln.PlanOptions | None = None) -> ln.CertificatePlan:
+    """Return the plan of a table, as CPython makes it."""
+    chosen = options or ln.PlanOptions()
+    return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=chosen)
+
+
+def expected_documents(plan: ln.CertificatePlan) -> dict[str, bytes]:
+    """Return what CPython writes for each document of the page."""
+    findings = ln.check_plan(plan)
+    return {
+        kind: ln.figure(plan, kind).to_svg()
+        if kind in KINDS
+        else write_plan_table(plan, findings, kind)
+        for kind in DOCUMENTS
+    }
