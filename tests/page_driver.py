@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Download
+from lab_driver import CHROMIUM, CHROMIUM_ARGUMENTS, loop_of
+from playwright.sync_api import Browser, BrowserContext, Download, sync_playwright
 
 
 def npm_archives() -> list[str]:
     """Return the npm packages in ``LYNCNB_PACKAGES``, for a machine without npm's registry."""
     return [path for path in os.environ.get("LYNCNB_PACKAGES", "").split(os.pathsep) if path]
+
+
+@contextmanager
+def start_browser(*arguments: str) -> Iterator[Browser]:
+    """Start another Chromium with more arguments, and close it at the end."""
+    playwright = sync_playwright().start()
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*CHROMIUM_ARGUMENTS, *arguments]
+    )
+    try:
+        yield browser
+    finally:
+        with loop_of(browser):
+            browser.close()
+            playwright.stop()
 
 
 class PlannerPage:

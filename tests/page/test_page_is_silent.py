@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE
-from lab_driver import CHROMIUM, CHROMIUM_ARGUMENTS, loop_of
-from page_driver import PlannerPage
+from lab_driver import CHROMIUM
+from page_driver import PlannerPage, start_browser
 from places import DATA
-from playwright.sync_api import sync_playwright
 
 from lyncnb.page.session import DOCUMENTS
 
@@ -111,15 +110,8 @@ def listener():
 @pytest.fixture(scope="module")
 def browser(listener):
     """Start a browser that sends every name and address to the listener."""
-    playwright = sync_playwright().start()
-    browser = playwright.chromium.launch(
-        executable_path=CHROMIUM,
-        args=[*CHROMIUM_ARGUMENTS, f"--host-resolver-rules=MAP * 127.0.0.1:{listener.port}"],
-    )
-    yield browser
-    with loop_of(browser):
-        browser.close()
-        playwright.stop()
+    with start_browser(f"--host-resolver-rules=MAP * 127.0.0.1:{listener.port}") as browser:
+        yield browser
 
 
 def test_the_listener_hears_a_page_that_sends(browser, listener, tmp_path):
