@@ -33,6 +33,8 @@ import lyncnb as ln
 from lyncnb.authorities.survey.as_is import STATES
 from lyncnb.export.renew import renew
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 DAY = date(2026, 11, 24)
 COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))
 

@@ -14,6 +14,8 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 TABLE = """server_fqdn,role,pool_fqdn,sip_domains,web_external_fqdn
 fe01.{0},FrontEnd,pool.{0},{0},web.{0}
 fe02.{0},FrontEnd,pool.{0},,

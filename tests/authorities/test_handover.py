@@ -24,6 +24,8 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
 
 

@@ -32,6 +32,8 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 COUNT = int(os.environ.get("LYNCNB_HOSTILE", "40"))
 
 #: Values that ASN.1 parsers often mishandle: wrong lengths and tags.

@@ -38,6 +38,8 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.request_record import IssuedRecord, Judgement
 from lyncnb.rules.returned_rules import compute_rules_identity
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 CA = PythonCa()
 
 

@@ -48,6 +48,8 @@ from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 TOOLS = "tools01.contoso.com"
 # The calls that protect keys. The lock of a process that ended is free.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")

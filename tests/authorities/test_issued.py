@@ -12,6 +12,8 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 CA = PythonCa()
 
 

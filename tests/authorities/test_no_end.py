@@ -18,6 +18,8 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 shell = pytest.fixture(make_shell)
 NO_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 NOW = datetime.now(UTC).replace(microsecond=0)

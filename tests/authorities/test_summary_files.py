@@ -20,6 +20,8 @@ from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.renewals import list_renewals
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 
 @pytest.fixture(scope="module")
 def returned(tmp_path_factory):

@@ -25,6 +25,8 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
 IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 

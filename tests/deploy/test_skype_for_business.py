@@ -13,6 +13,8 @@ from standing_certificates import MIDNIGHT
 
 from lyncnb.request_folder.bundle import open_requests
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 TABLE = b"""server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,tenant_sip_domains
 fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,,,
 edge01.contoso.com,Edge,edge.contoso.com,Taipei,,,,,sip.contoso.com,wc.contoso.com,fabrikam.com

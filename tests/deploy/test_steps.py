@@ -53,6 +53,8 @@ from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 THE_REST = "# ---- the rest is the same in every script"
 NOT_PACKAGED = "the certificate is not packaged yet: run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -20,6 +20,8 @@ from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.certificates import format_name
 from lyncnb.rules.rule_files import load_rules
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CHAIN = ("chain", "chain-edge", "chain-reverse-proxy")
 shell = pytest.fixture(make_shell)

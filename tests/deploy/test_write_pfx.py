@@ -39,6 +39,8 @@ from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.rules.procedure import package_rules
 from lyncnb.rules.rule_files import load_rules
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 
 
@@ -384,7 +386,6 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
     assert done.stdout.split() == ["2", "1", "256"]
 
 
-@pytest.mark.usefixtures("quick_cipher")
 def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     """A package can be written without the root, which public CAs do not send."""
     folder = make_folder(tmp_path / "requests").folder
@@ -414,7 +415,6 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     assert [extra.certificate for extra in loaded.additional_certs] == [ca.issuing]
 
 
-@pytest.mark.usefixtures("quick_cipher")
 def test_a_later_package_drops_no_earlier_password(tmp_path):
     """A later package keeps the passwords of earlier ones, which may be in use or in a backup."""
     (tmp_path / "pfx").mkdir()

@@ -20,6 +20,8 @@ from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import forecasts_report
 from lyncnb.forecasts.model import ForecastEntry
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 RULES = ln.load_rules("lync2013")
 ISSUE = date(2026, 11, 25)
 

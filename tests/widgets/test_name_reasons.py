@@ -18,6 +18,8 @@ from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.status_panel import StatusPanel
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 
 @pytest.fixture
 def editor() -> PlanEditor:

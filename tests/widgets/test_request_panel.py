@@ -24,6 +24,8 @@ from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.summary_table import SHOWN
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 
 @pytest.fixture(scope="module")
 def rules():

@@ -22,6 +22,8 @@ from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.status_panel import StatusPanel
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> Answered:
