@@ -225,7 +225,9 @@ def _list_pool_ports(
         for held in item.servers:
             by_server.setdefault(held, []).append(item)
     for server in () if rule.anchored else target.members:
-        held_by = by_server.get(server, [])
+        # A server with two roles shows the certificate of the other role, whose ports are asked.
+        if not (held_by := by_server.get(server)):
+            continue
         yield replace(
             target,
             host=server,

@@ -111,6 +111,11 @@ def test_a_request_needs_a_decision_about_what_was_not_seen(planned, root, tmp_p
     manifest = json.loads((shell.folder / "requests" / "manifest.json").read_bytes())
     covered = {one["id"]: bool(one.get("covered")) for one in manifest["requests"]}
     assert covered == {one.id: bool(one.pool) for one in planned.certificates}
+    with live(planned, tmp_path) as servers:
+        found = ln.probe(planned, hosts=servers.hosts, folder=shell.folder / "requests")
+    assert {line.request.rpartition(" ")[0] for line in found.seen if line.place} == {
+        "covers the request"
+    }
 
 
 def test_a_file_is_added_to_what_was_seen(planned, root, tmp_path):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from live_servers import hang, listening
 from places import DATA
+from random_plans import random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.errors import OptionsError, RulesError
-from lyncnb.probes.ask import ask
+from lyncnb.probes.ask import Answer, ask
+from lyncnb.probes.evaluate import Evaluator, FolderFacts, read_sightings
+from lyncnb.probes.fetch import Handshake
 from lyncnb.probes.targets import ALSO, list_targets
 from lyncnb.rules.rule_files import parse_rules, product_texts, products
 
@@ -186,3 +191,51 @@ def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):
     answers = ask(list_targets(planned, hosts=hosts), progress=interrupt)
     assert answers.cancelled
     assert [one.handshake.outcome for one in answers.answers] == ["refused"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_plans_ask_only_their_own_servers_and_names(seed):
+    """Each port has a certificate of its server, and a host and name that the plan has."""
+    planned = random_plan(random.Random(seed))
+    by_id = {one.id: one for one in planned.certificates}
+    servers = {str(one.fqdn) for pool in planned.topology.pools for one in pool.computers}
+    media = {str(pool.av_edge_fqdn) for pool in planned.topology.pools if pool.av_edge_fqdn}
+    for zone in ("inside", "outside"):
+        found = list_targets(planned, zone=zone, also=ALSO)
+        for port in (*found.ports, *found.lookups):
+            assert port.planned
+            certificates = [by_id[one] for one in port.planned]
+            if port.server:
+                assert port.server in servers
+                assert all(port.server in one.servers for one in certificates)
+            names = {name for one in certificates for name in one.names}
+            names |= {one.subject.common_name for one in certificates}
+            parent = f"*.{port.name.partition('.')[2]}"
+            assert not port.name or {port.name, parent} & names
+            assert (port.host, port.port) not in {(name, 443) for name in media}
+
+
+def test_a_member_with_the_certificate_of_another_role_is_not_asked_twice():
+    """A Front End Server that is also in a Mediation pool shows one certificate for both."""
+    planned = plan(
+        row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"),
+        row("fe01.contoso.com", "Mediation", "eepool.contoso.com"),
+        row("med01.contoso.com", "Mediation", "medpool.contoso.com"),
+    )
+    mediation = {one.host for one in list_targets(planned).ports if one.role == "Mediation"}
+    assert "med01.contoso.com" in mediation
+    assert "fe01.contoso.com" not in mediation
+
+
+def test_a_certificate_that_cannot_be_read_is_different(contoso):
+    """Bytes that TLS accepts and that are no readable certificate become a line, not an error."""
+    targets = list_targets(contoso)
+    target = targets.ports[0]
+    handshake = Handshake(outcome="shown", chain=(b"0\x82\x00\x05junk!",))
+    seen = read_sightings([Answer(target=target, handshake=handshake, address="192.0.2.1", port=1)])
+    evaluator = Evaluator(
+        plan=contoso, folder=FolderFacts(), sightings=seen, at=datetime(2026, 11, 25, tzinfo=UTC)
+    )
+    line = evaluator.list_lines(targets)[0]
+    assert line.result == "different"
+    assert line.remarks[0].startswith("the certificate cannot be read: ")
