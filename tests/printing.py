@@ -187,11 +187,12 @@ def torn_words(page) -> list[str]:
     )
 
 
-def axe_in_both_themes(page) -> list[tuple[str, list[str]]]:
+def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[str]]]:
     """Run axe-core on the page in the light theme, and check only colors in the dark theme."""
-    found = axe_violations(page)
+    page.emulate_media(color_scheme="light")
+    found = axe_violations(page, inside=inside)
     page.emulate_media(color_scheme="dark")
-    return found + axe_violations(page, rules=["cat.color"])
+    return found + axe_violations(page, inside=inside, rules=["cat.color"])
 
 
 def axe_violations(

@@ -11,7 +11,8 @@
  *
  * @typedef {{least_characters: number, most_bytes: number, too_short: string, not_typed: string,
  *   too_long: string, too_easy: string, estimated_characters: number, least_score: number,
- *   within_a_word: number, little_remains: string, known: string[]}} PassphraseRules
+ *   within_a_word: number, little_remains: string, hint: string,
+ *   known: string[]}} PassphraseRules
  *
  * @typedef {{requests: RequestToMake[], passphrase: PassphraseRules,
  *   derivation: {rounds: number, salt: number, bytes: number}}} UnkeyedFolder

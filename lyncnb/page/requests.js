@@ -23,8 +23,8 @@ function makeRequestPart({ post, say, warn, prepare }) {
   });
 
   function show() {
-    at("requests").hidden = !hasPlan;
-    at("make").disabled = isMaking;
+    at("requests").hidden = !hasPlan && !archive; // an archive can still be downloaded
+    at("make").disabled = isMaking || !hasPlan;
     at("get").hidden = !archive;
     at("made").hidden = !isMaking;
   }
@@ -42,7 +42,10 @@ function makeRequestPart({ post, say, warn, prepare }) {
     const now = `${new Date().toISOString().slice(0, 19)}Z`;
     const contents = await ask({ kind: "requests", now });
     const problem = findPassphraseProblem(passphrase, contents.passphrase);
-    if (problem) throw new Error(`The passphrase ${problem}`);
+    if (problem) {
+      warn([`The passphrase ${problem}`, `What to do: ${contents.passphrase.hint}`]);
+      return;
+    }
     isDelivered = false;
     const bytes = await makeRequestZip({ contents, passphrase,
       progress: (done, total) => { Object.assign(at("made"), { value: done, max: total }); },
@@ -68,11 +71,13 @@ function makeRequestPart({ post, say, warn, prepare }) {
     try {
       await makeArchive(passphrase);
     } catch (error) {
-      isDelivered = true;
-      say("");
       if (error) warn([error instanceof Error ? error.message : String(error)]);
     }
     isMaking = false;
+    if (!archive) {
+      isDelivered = true;
+      say("");
+    }
     show();
     at(archive ? "get" : "first").focus();
   }

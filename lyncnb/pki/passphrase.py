@@ -40,6 +40,7 @@ NEW_RULES = {
     "least_score": LEAST_SCORE,
     "within_a_word": WITHIN_A_WORD,
     "little_remains": LITTLE_REMAINS,
+    "hint": "use four or five random words, and no names from the deployment",
 }
 #: The two hidden prompts in this package: for a passphrase, and for repeating it.
 PROMPTS = (
@@ -166,7 +167,7 @@ def check_new_passphrase(
     if why is not None:
         raise PassphraseError(
             f"{source} {NEW_RULES['too_easy']}".replace("{why}", why).strip(),
-            hint="use four or five random words, and no names from the deployment",
+            hint=str(NEW_RULES["hint"]),
         )
     return secret
 

@@ -28,10 +28,9 @@ def open_page(chromium) -> Callable[..., PlannerPage]:
     """
     opened = []
 
-    def open_planner(path: Path, script: str = "") -> PlannerPage:
+    def open_planner(path: Path, init: str = "") -> PlannerPage:
         context = chromium.new_context(accept_downloads=True)
-        context.add_init_script(script)
-        opened.append(PlannerPage(context, path))
+        opened.append(PlannerPage(context, path, init=init))
         return opened[-1]
 
     yield open_planner

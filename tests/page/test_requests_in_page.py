@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
 from playwright.sync_api import expect
+from printing import axe_in_both_themes
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
@@ -52,7 +54,7 @@ def planner(built_page, shell, open_page, request):
     options = shell.write("options.toml", getattr(request, "param", ""))
     ended = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
     assert ended.status == 0, ended.err
-    planner = open_page(shell.folder / "planner.html", script=SPY)
+    planner = open_page(shell.folder / "planner.html", init=SPY)
     planner.page.locator("#page-requests summary").click()
     return planner
 
@@ -135,6 +137,35 @@ def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
     expect(page.get_by_label("Passphrase", exact=True)).to_have_value("")
     expect(page.get_by_role("button", name="Download requests.zip")).to_be_hidden()
     assert first not in page.locator("body").inner_text()
+
+
+def test_requests_by_keyboard(planner, shell):
+    """The keyboard alone makes and downloads requests, and the open part is accessible."""
+    page = planner.page
+    assert axe_in_both_themes(page, inside="#page-bar") == []
+    page.get_by_label("Passphrase", exact=True).focus()
+    page.keyboard.type(PASSPHRASE)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSPHRASE)
+    page.keyboard.press("Enter")
+    button = page.get_by_role("button", name="Download requests.zip")
+    expect(button).to_be_focused(timeout=60_000)
+    assert axe_in_both_themes(page, inside="#page-bar") == []
+    download = planner.download(lambda: page.keyboard.press("Enter"))
+    download.save_as(shell.folder / "requests.zip")
+    with zipfile.ZipFile(shell.folder / "requests.zip") as archive:
+        assert len([name for name in archive.namelist() if name.endswith(".key")]) == 3
+
+
+def test_an_archive_stays_while_another_plan_begins(planner):
+    """The questions for a first plan do not hide an archive that is not downloaded yet."""
+    page = planner.page
+    press(planner, PASSPHRASE, PASSPHRASE)
+    button = page.get_by_role("button", name="Download requests.zip")
+    expect(button).to_be_focused(timeout=60_000)
+    page.get_by_role("button", name="Start with questions").click()
+    expect(page.get_by_role("button", name="Make requests")).to_be_disabled()
+    assert planner.download(button.click).suggested_filename == "requests.zip"
 
 
 @pytest.mark.parametrize("planner", [ECDSA], indirect=True)
