@@ -25,7 +25,8 @@ Result = TypeVar("Result")
 
 #: The most handshakes at a load balancer's address, to see the members behind it.
 _MOST_REPEATS = 8
-# An address that answered nothing once is only asked briefly, because it is probably switched off.
+# After one connection without an answer, others to the address get less time, because the server is
+# probably switched off. A handshake always has its full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(outcome=NO_ANSWER, detail="not asked, because the run was stopped")
@@ -230,15 +231,20 @@ def _ask_address(
     done: Callable[[_Numbered], object],
 ) -> None:
     """Ask the ports of one address, one connection at a time."""
-    left = seconds
+    to_connect = seconds
     for number, target, address, port in connections:
         if stop.is_set():
             return
         handshake = fetch_chain(
-            address, port, name=target.name, seconds=left, only_tls10=target.is_tls10
+            address,
+            port,
+            name=target.name,
+            seconds=seconds,
+            to_connect=to_connect,
+            only_tls10=target.is_tls10,
         )
         if handshake.is_silent:
-            left = min(seconds, _BRIEFLY)
+            to_connect = _BRIEFLY
         done((number, Answer(target=target, handshake=handshake, address=address, port=port)))
 
 

@@ -43,7 +43,13 @@ class Handshake:
 
 
 def fetch_chain(
-    address: str, port: int, *, name: str = "", seconds: float = 5.0, only_tls10: bool = False
+    address: str,
+    port: int,
+    *,
+    name: str = "",
+    seconds: float = 5.0,
+    to_connect: float = 60.0,
+    only_tls10: bool = False,
 ) -> Handshake:
     """Connect to one address, and read the certificates that the server shows.
 
@@ -57,6 +63,8 @@ def fetch_chain(
         The name to send (RFC 6066 section 3). By default, no name is sent.
     seconds : float, optional
         The time for the connection and the handshake together.
+    to_connect : float, optional
+        The time for the connection alone, if it is less.
     only_tls10 : bool, optional
         Whether to offer only TLS 1.0.
 
@@ -72,13 +80,14 @@ def fetch_chain(
     except OSError as error:
         return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
     with plain:
-        plain.settimeout(seconds)
+        to_connect = min(to_connect, seconds)
+        plain.settimeout(to_connect)
         try:
             plain.connect((address, port))
         except ConnectionRefusedError:
             return Handshake(outcome=REFUSED, detail="nothing listens on the port")
         except TimeoutError:
-            detail = f"no connection within {seconds:g} seconds"
+            detail = f"no connection within {to_connect:g} seconds"
             return Handshake(outcome=NO_ANSWER, detail=detail, is_silent=True)
         except OSError as error:
             return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)

@@ -460,3 +460,30 @@ def test_a_second_handshake_has_a_line_of_its_own(pair, tmp_path):
     assert "the server still accepts TLS 1.0" in told
     refused = "refused: fe01.contoso.com port 444 (if the server still accepts TLS 1.0): "
     assert f"{refused}the server does not accept this TLS version" in told
+
+
+def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
+    """After a silent port, connections to the address get less time, and handshakes do not."""
+    planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
+    path, hosts = (
+        write_pair(tmp_path, NAME, *show_as_planned(None, planned.certificates[0])),
+        tmp_path / "hosts.txt",
+    )
+    tls = speak_tls([path])
+
+    def slow(connection: socket.socket, heard: Heard) -> None:
+        time.sleep(1.2)
+        tls(connection, heard)
+
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        silent = full.getsockname()[1]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", silent))
+        server = stack.enter_context(listening(slow))
+        hosts.write_text(f"{NAME} 444 127.0.0.1:{silent}\n{NAME} 5061 127.0.0.1:{server.port}\n")
+        found = ln.probe(planned, hosts=hosts, seconds=2)
+    seen = {line.place: line.result for line in found.seen if line.place}
+    assert seen == {f"{NAME}:444": "no answer", f"{NAME}:5061": "as planned"}
