@@ -13,7 +13,7 @@ from ..authorities.survey.as_is import AsIs, StandingCertificate
 from ..base.records import Told, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.report import Report, ReportTable, Sentence, report_kind
+from ..base.shown.report import Report, ReportTable, Sentence, render_parts, report_kind
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..rules.findings import Finding
 
@@ -131,6 +131,10 @@ class Probe(Table):
 
     def _summary(self) -> str:
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        """Return the page's content: a row for each server and certificate, and the notes."""
+        return "\n".join(render_parts(probe_report(self).parts))
 
     def summary(self) -> str:
         """Return a sentence that summarizes the result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
 from contextlib import ExitStack
@@ -222,7 +223,8 @@ def test_members_that_differ_are_named(tmp_path):
         return [made, other.issuing] if is_other else show_as_planned(target, one)
 
     with live(shared, tmp_path, show=show) as servers:
-        notes = ln.probe(shared, hosts=servers.hosts).notes
+        found = ln.probe(shared, hosts=servers.hosts)
+    notes = found.notes
     (differ,) = (note for note in notes if "shares one certificate" in note)
     assert differ.startswith(
         "eepool.contoso.com shares one certificate, but its members show 2 certificates: "
@@ -231,6 +233,10 @@ def test_members_that_differ_are_named(tmp_path):
         "The members of eepool.contoso.com show certificates of 2 CAs: "
         "Contoso Issuing CA 1 at fe01.contoso.com; Fabrikam Issuing CA 1 at fe02.contoso.com"
     ) in notes
+    shown = found._repr_html_()
+    assert "Servers and ports" in shown
+    assert all(html.escape(note) in shown.replace("<wbr>", "") for note in notes)
+    assert len(found.to_frame()) == len(found.seen)
 
 
 def test_an_ipv6_address_in_the_file_has_its_port(tmp_path):
