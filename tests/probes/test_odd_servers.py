@@ -252,7 +252,7 @@ def test_a_server_that_misbehaves_has_its_answer(answer, outcome, detail):
         found = fetch_chain("127.0.0.1", server.port, name=NAME, seconds=0.5)
     assert (found.outcome, found.chain) == (outcome, ())
     assert detail in found.detail
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5
 
 
 def test_a_port_that_never_accepts_has_no_answer():
@@ -367,7 +367,7 @@ def test_hosts_that_hang_do_not_hold_up_the_rest(tmp_path):
         hosts = tmp_path / "hosts.txt"
         hosts.write_text("\n".join(lines))
         begin = time.monotonic()
-        found = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 1)
+        found = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 3)
         took = time.monotonic() - begin
     assert found.counts()[NO_ANSWER] == HOSTS // 10
     assert found.counts()["as planned"] == HOSTS - HOSTS // 10
@@ -484,6 +484,6 @@ def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
             waiting.connect_ex(("127.0.0.1", silent))
         server = stack.enter_context(listening(slow))
         hosts.write_text(f"{NAME} 444 127.0.0.1:{silent}\n{NAME} 5061 127.0.0.1:{server.port}\n")
-        found = ln.probe(planned, hosts=hosts, seconds=2)
+        found = ln.probe(planned, hosts=hosts, seconds=3)
     seen = {line.place: line.result for line in found.seen if line.place}
     assert seen == {f"{NAME}:444": "no answer", f"{NAME}:5061": "as planned"}
