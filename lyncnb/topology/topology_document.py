@@ -344,6 +344,30 @@ def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
             )
 
 
+#: The ports for clients of the two Edge services: with a name of their own, and with one name.
+_CLIENT_PORTS = {"SipClient": ("443", "5061"), "PsomClient": ("443", "444")}
+
+
+def _report_edge_ports(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Yield a note for each Edge service with another port than Topology Builder proposes."""
+    for cluster in clusters:
+        ports = [
+            port
+            for service in cluster.services
+            for port in service.element.all("Port")
+            if port.get("InterfaceSide") == "External" and port.get("Usage") in _CLIENT_PORTS
+        ]
+        is_shared = len({port.get("ConfiguredFqdn").casefold() for port in ports}) < len(ports)
+        for port in ports:
+            usual, actual = _CLIENT_PORTS[port.get("Usage")][is_shared], port.get("Port")
+            if actual != usual:
+                yield (
+                    f"{shown(cluster.fqdn)} has clients on port {shown(actual)} "
+                    f"({shown(port.get('ConfiguredFqdn'))}); pictures, the trust plan and lyncnb "
+                    f"probe assume port {usual}"
+                )
+
+
 def _reject_unknown_sites(source: str, topology: Element) -> None:
     """Reject a site of an unknown type, because the roles of its servers depend on the type."""
     problems = [
@@ -450,6 +474,7 @@ def read_topology_xml(source: str, text: str) -> Table:
     messages += [
         *_report_omissions(clusters),
         *_report_farms(clusters),
+        *_report_edge_ports(clusters),
         *map(
             "the document does not answer this question: {}".format, _list_questions(rows, columns)
         ),

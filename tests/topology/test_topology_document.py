@@ -525,6 +525,30 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
         corrected.with_cells({index: {"server_fqdn": "owas01"}})
 
 
+@pytest.mark.parametrize(
+    ("names", "numbers", "told"),
+    [
+        (("access", "webconf"), (443, 443), []),
+        (("edge", "edge"), (5061, 444), []),
+        (("access", "webconf"), (5061, 443), ['"5061" ("access.contoso.com")']),
+        (("edge", "edge"), (443, 444), ['"443" ("edge.contoso.com")']),
+    ],
+)
+def test_an_unusual_port_of_an_edge_service_is_told(names, numbers, told):
+    """A port that pictures, trust plan and probe do not assume is a remark."""
+    ports = "".join(
+        f'<Port Owner="urn:component:{owner}" Usage="{usage}" InterfaceSide="External" '
+        f'Port="{number}" ConfiguredFqdn="{name}.contoso.com" />'
+        for (owner, usage), name, number in zip(
+            (("AccessEdge", "SipClient"), ("DataEdge", "PsomClient")), names, numbers, strict=True
+        )
+    )
+    pool = Cluster("edge01.contoso.com", {"EdgeServer": f"<Ports>{ports}</Ports>"})
+    remarks = read(topology_builder([front_end("se01.contoso.com"), pool])).remarks
+    found = [one for one in remarks if "has clients on port" in one]
+    assert [one.partition("; pictures")[0].partition("port ")[2] for one in found] == told
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
     """If the host of a discovery URL is not the farm's name, it is added to extra_san, with a
