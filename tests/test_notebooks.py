@@ -66,17 +66,32 @@ def from_source(name: str):
     return notebook
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def executed(request, tmp_path_factory):
-    """Run a notebook in a separate workspace, and return its name and the executed copy."""
-    name = request.param
-    folder = tmp_path_factory.mktemp(name)
-    shutil.copytree(NOTEBOOKS.parent / "data", folder / "data")
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Run the notebooks one after another in one workspace, and return it and the executed copies."""
+    folder = tmp_path_factory.mktemp("workspace")
+    shutil.copytree(DATA, folder / "data")
     (folder / "notebooks").mkdir()
-    path = folder / "notebooks" / f"{name}.ipynb"
-    nbformat.write(from_source(name), path)
-    run = run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
-    notebook = read_notebook(run.executed)
+    for name in NAMES:
+        nbformat.write(from_source(name), folder / "notebooks" / f"{name}.ipynb")
+    return folder, run_all(folder)
+
+
+def run_all(folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """Run each notebook in a workspace, and return the executed copies by name."""
+    copies = {}
+    for name in NAMES:
+        path = folder / "notebooks" / f"{name}.ipynb"
+        run = run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
+        copies[name] = read_notebook(run.executed)
+    return copies
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def executed(request, workspace):
+    """Return the name of a notebook and its executed copy."""
+    name = request.param
+    notebook = workspace[1][name]
     strip_widgets(notebook)
     notebook.metadata.pop(
         "lyncnb", None
@@ -96,26 +111,20 @@ def executed(request, tmp_path_factory):
 
 
 @pytest.mark.kernel
-def test_every_notebook_runs_twice_in_one_workspace(tmp_path):
+def test_every_notebook_runs_twice_in_one_workspace(workspace):
     """All notebooks run one after another, twice, and none changes the requests of another."""
-    shutil.copytree(NOTEBOOKS.parent / "data", tmp_path / "data")
-    (tmp_path / "notebooks").mkdir()
-    for name in NAMES:
-        nbformat.write(from_source(name), tmp_path / "notebooks" / f"{name}.ipynb")
-    seen = []
-    for _ in range(2):
-        for name in NAMES:
-            path = tmp_path / "notebooks" / f"{name}.ipynb"
-            run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
-        seen.append(
-            {
-                path: path.read_bytes()
-                for suffix in ("csr", "key")
-                for path in tmp_path.rglob(f"*.{suffix}")
-            }
-        )
-    assert len(seen[0]) > 0
-    assert seen[0] == seen[1]
+    folder, _ = workspace
+    before = requests_in(folder)
+    run_all(folder)
+    assert len(before) > 0
+    assert requests_in(folder) == before
+
+
+def requests_in(folder: Path) -> dict[Path, bytes]:
+    """Return every request and key in a workspace."""
+    return {
+        path: path.read_bytes() for suffix in ("csr", "key") for path in folder.rglob(f"*.{suffix}")
+    }
 
 
 def text_outputs(cell) -> list[str]:
