@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from folders import PASSPHRASE
@@ -211,12 +213,25 @@ def _ask(port: str, query: str) -> dict:
 
 
 @contextmanager
-def _serving(shell, command: str):
-    """Run lab or dash without a browser, and return the port and token in the printed address."""
+def _serving(folder: Path, command: str):
+    """Run lab or dash without a browser.
+
+    Return the port and the token in the printed address, and the process. The planner's settings
+    switch security off, but lyncnb's settings take precedence.
+    """
+    config = folder / "config"
+    config.mkdir()
+    (config / "jupyter_server_config.py").write_text(
+        'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
+    )
+    own = {"CONFIG_DIR": "config", "DATA_DIR": "share", "RUNTIME_DIR": "runtime"}
     process = subprocess.Popen(
         [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
-        cwd=shell.folder,
-        env=process_environment({"LYNCNB_PASSPHRASE": PASSPHRASE}),
+        cwd=folder,
+        env=process_environment(
+            {f"JUPYTER_{name}": str(folder / place) for name, place in own.items()}
+            | {"LYNCNB_PASSPHRASE": PASSPHRASE}
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -230,31 +245,84 @@ def _serving(shell, command: str):
             found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert found, "no address with a token was printed"
         assert ("your servers: lyncnb guide place" in told) is (command == "lab")
-        yield found.groups()
+        yield *found.groups(), process
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert (shell.folder / "place" / "notebooks" / "plan.ipynb").is_file()
+    assert (folder / "place" / "notebooks" / "plan.ipynb").is_file()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Start JupyterLab once, since that takes longer than its tests."""
+    with _serving(tmp_path_factory.mktemp("lab"), "lab") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def dash(tmp_path_factory):
+    """Start the planning page once, since that takes longer than its tests."""
+    with _serving(tmp_path_factory.mktemp("dash"), "dash") as served:
+        yield served
 
 
 @pytest.mark.kernel
-def test_lab_lays_out_and_serves_with_a_token(shell):
-    """The lab command creates the workspace and serves it on loopback, only with its token."""
-    with _serving(shell, "lab") as (port, token):
-        assert len(token) >= 32
-        names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
-        assert {"data", "notebooks"} <= names
-        with pytest.raises(OSError, match="403"):
-            _ask(port, "")
+def test_lab_lays_out_and_serves_with_a_token(lab):
+    """The lab command creates the workspace and serves it only with its token."""
+    port, token, _ = lab
+    assert len(token) == 48
+    names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
+    assert {"data", "notebooks"} <= names
+    with pytest.raises(OSError, match="403"):
+        _ask(port, "")
 
 
 @pytest.mark.kernel
-def test_dash_lays_out_and_serves_with_a_token(shell):
+def test_dash_lays_out_and_serves_with_a_token(dash):
     """Dash shows the planning notebook to everyone who has its token."""
-    with _serving(shell, "dash") as (port, token):
-        assert len(token) >= 32
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-            assert "/login" in answer.url
+    port, token, _ = dash
+    assert len(token) == 48
+    with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+        assert "/login" in answer.url
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
+@pytest.mark.parametrize("command", ["lab", "dash"])
+def test_a_server_listens_on_loopback_only(request, command):
+    """JupyterLab and the planning page serve only this computer, whatever the planner's settings
+    are.
+    """
+    port, _, _ = request.getfixturevalue(command)
+    listening = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            address, state = line.split()[1], line.split()[3]
+            if state == "0A" and int(address.rpartition(":")[2], 16) == int(port):
+                listening.add(address.rpartition(":")[0])
+    assert listening == {"0100007F"}
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
+@pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
+def test_lab_never_passes_the_passphrase_on(lab):
+    """A terminal in JupyterLab has no passphrase in its environment, and has lyncnb's settings for
+    nbconvert.
+    """
+    port, token, process = lab
+    asked = Request(f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST")
+    with urlopen(asked, timeout=60) as answer:
+        assert answer.status == 200
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while not children.read_text("ascii").split():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (child,) = children.read_text("ascii").split()[:1]
+    environment = Path(f"/proc/{child}/environ").read_bytes()
+    assert b"JUPYTER_CONFIG_PATH=" in environment
+    assert b"LYNCNB_PASSPHRASE" not in environment
 
 
 TEXT = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "![x](attachment:x (1).png)"}

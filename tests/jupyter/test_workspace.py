@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from free_ports import free_port
@@ -57,14 +55,6 @@ def test_a_file_in_the_way_is_said_so(tmp_path):
     (tmp_path / "work").write_text("", "utf-8")
     with pytest.raises(NotebookError, match="cannot be created: .*\n  hint: choose another folder"):
         lay_out(tmp_path / "work")
-
-
-def status(address: str) -> int:
-    try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 @pytest.fixture
@@ -113,63 +103,6 @@ def serve(tmp_path):
     for process in started:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=60)
-
-
-def listening_addresses(port: int) -> set[str]:
-    """Return the addresses on which a TCP port listens (Linux)."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text("ascii").splitlines()[1:]:
-            address, state = line.split()[1], line.split()[3]
-            if state == "0A" and int(address.rpartition(":")[2], 16) == port:
-                found.add(address.rpartition(":")[0])
-    return found
-
-
-@pytest.mark.kernel
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
-def test_lab_serves_this_machine_with_a_token_only(serve):
-    """JupyterLab listens on loopback and requires a token, whatever the planner's settings are."""
-    port, token, _ = serve("open_lab")
-    assert len(token) == 48
-    address = f"http://127.0.0.1:{port}/api/contents/notebooks/plan.ipynb"
-    assert (status(address), status(f"{address}?token={token}")) == (403, 200)
-    assert listening_addresses(port) == {"0100007F"}
-
-
-@pytest.mark.kernel
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
-def test_the_page_serves_this_machine_with_a_token_only(serve):
-    """The page of lyncnb dash listens on loopback and shows nothing without a token."""
-    port, token, _ = serve("open_page")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-        assert "/login" in answer.url
-    assert len(token) == 48
-    assert listening_addresses(port) == {"0100007F"}
-
-
-@pytest.mark.kernel
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
-@pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
-def test_lab_never_passes_the_passphrase_on(serve):
-    """A terminal in JupyterLab has no passphrase in its environment, and has lyncnb's settings for
-    nbconvert.
-    """
-    port, token, process = serve("open_lab")
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 200
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    deadline = time.monotonic() + 60
-    while not children.read_text("ascii").split():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    (child,) = children.read_text("ascii").split()[:1]
-    environment = Path(f"/proc/{child}/environ").read_bytes()
-    assert b"JUPYTER_CONFIG_PATH=" in environment
-    assert b"LYNCNB_PASSPHRASE" not in environment
 
 
 @pytest.mark.kernel
