@@ -126,6 +126,8 @@ def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
 
 def kernel(lab: LabBrowser, expression: str) -> str:
     """Evaluate an expression in the kernel, outside the notebook, and return the result as text."""
+    if not isinstance(lab, LabBrowser):  # A planner page has Python in a worker.
+        return lab.kernel(expression)
     return lab.js(
         "const future = panel.sessionContext.session.kernel.requestExecute("
         "  {code: '', silent: true, store_history: false, user_expressions: {it: arg}});"

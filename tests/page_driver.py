@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab_driver import CHROMIUM, CHROMIUM_ARGUMENTS, loop_of
-from playwright.sync_api import Browser, BrowserContext, Download, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Download, Locator, sync_playwright
 
 
 def npm_archives() -> list[str]:
@@ -76,3 +76,23 @@ class PlannerPage:
     def tab(self, name: str) -> None:
         """Open a tab of the plan editor."""
         self.page.get_by_role("tab", name=name).click()
+
+    # -- What the tests of the panels use, as in a notebook.
+    #: The tests wait this number of seconds for a value.
+    seconds = 60
+
+    def button(self, name: str, *, exact: bool = True) -> Locator:
+        """Find a button in the panel by its label."""
+        return self.page.get_by_role("button", name=name, exact=exact).first
+
+    def field(self, label: str, *, exact: bool = True) -> Locator:
+        """Find a control in the panel by its label."""
+        return self.page.get_by_label(label, exact=exact).first
+
+    def kernel(self, expression: str) -> str:
+        """Evaluate an expression in the page's Python, and return the result as text."""
+        (worker,) = self.page.workers
+        return worker.evaluate(
+            """(code) => { python.globals.set("editor", session.editor); return python.runPython(code); }""",
+            f"str({expression})",
+        )

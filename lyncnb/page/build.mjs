@@ -63,16 +63,19 @@ def compiled(data, name):
     data = bytes(data)
     code = compile(data, name, "exec", dont_inherit=True, optimize=2)
     return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(data), False))
-def library(data, left_out="", without=()):
+def library(data, left_out, without=None):
+    """Compile the library; or, with the names of loaded modules, return only what may still be needed."""
     source, made = zipfile.ZipFile(io.BytesIO(bytes(data))), io.BytesIO()
-    left_out, without = re.compile(f"({left_out})(/.*)?"), set(without)
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+    left_out, is_rest = re.compile(f"({left_out})(/.*)?"), without is not None
+    without = set(without or ())
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9 if is_rest else 1) as target:
         for name in sorted(source.namelist()):
             module = name.rsplit(".", 1)[0]
-            if name.endswith("/") or module in without or left_out.fullmatch(module):
+            is_left_out = bool(left_out.fullmatch(module))
+            if name.endswith("/") or module in without or is_rest and is_left_out:
                 continue
             content = source.read(name)
-            if name.endswith(".py"):
+            if name.endswith(".py") and not is_left_out:
                 name, content = module + ".pyc", compiled(content, name)
             info = zipfile.ZipInfo(name)
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -91,7 +94,7 @@ const files = readPack(read(packed)).map(([name, bytes]) => {
   return [name.slice(0, -3) + ".pyc", take(compiled(bytes, name))];
 });
 const source = read(path.join(folder, "python_stdlib.zip"));
-const whole = take(library(source));
+const whole = take(library(source, LEFT_OUT));
 
 // The memory is taken from a Python whose own library is compiled, too.
 const warm = path.join(output, "warm");

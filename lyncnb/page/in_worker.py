@@ -60,7 +60,7 @@ def warm_up() -> list[str]:
     session = PageSession(send)
     session.start([], "")
     for message in (*_QUESTIONS, *_VIEWS):
-        session.receive(dict(message))
+        session.receive(json.dumps(message))
     for document in DOCUMENTS:
         session.write_document(document)
     if refused:

@@ -6,6 +6,7 @@ working folder is in memory, and the browser downloads what a user saves.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,10 +97,10 @@ class PageSession:
         """Show the questions for a first plan."""
         self._try(self._ask)
 
-    def receive(self, message: object) -> None:
-        """Answer a message from the panel."""
+    def receive(self, message: str) -> None:
+        """Answer a message from the panel, in JSON."""
         if self._channel is not None:
-            self._channel.receive(message)
+            self._channel.receive(json.loads(message))
 
     def write_document(self, kind: str) -> None:
         """Download a document or a picture of the plan."""
@@ -155,7 +156,7 @@ class PageSession:
     def _open_table(self, name: str) -> None:
         if self.editor is not None:
             loaded = self.editor.loaded
-            self.receive({"type": "open", "path": name})
+            self.receive(json.dumps({"type": "open", "path": name}))
             if self.editor.loaded is loaded:
                 return  # The panel shows why.
         else:

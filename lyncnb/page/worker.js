@@ -59,7 +59,7 @@ const ACTIONS = {
     self.postMessage({ kind: "ready", parts: {}, buffers: [] });
   },
   files: ({ files }) => session.open(python.toPy(write(files))),
-  panel: ({ content }) => session.receive(python.toPy(content)),
+  panel: ({ content }) => session.receive(JSON.stringify(content)),
   ask: () => session.ask(),
   document: ({ document }) => session.write_document(document),
   draft: () => session.download_draft(),

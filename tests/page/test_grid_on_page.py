@@ -1,0 +1,58 @@
+"""The tests of the table in a notebook also pass on a planner page, which has the same panel.
+
+CI runs a few of them. ``LYNCNB_PAGE_GRID=1`` runs all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from lab_panels import kernel
+from page_driver import PlannerPage
+from topologies import FIVE_SERVERS
+from widgets import test_grid_moves
+
+from lyncnb.cli.app import run
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+FEW = (
+    "test_ten_rows_on_the_last_server_replace_none_unless_asked",
+    "test_the_blank_row_takes_typing",
+    "test_a_right_click_opens_the_menu_of_the_table",
+    "test_undo_after_a_rejected_paste_removes_only_the_rejected_texts",
+)
+ALL = [name for name in vars(test_grid_moves) if name.startswith("test_")]
+
+for _name in ALL if os.environ.get("LYNCNB_PAGE_GRID") else FEW:
+    globals()[_name] = getattr(test_grid_moves, _name)
+
+
+@pytest.fixture(scope="module")
+def opened(built_page, chromium, tmp_path_factory):
+    """Return a planner page with five servers, which all tests of this file share."""
+    folder = tmp_path_factory.mktemp("grid")
+    (folder / "small.csv").write_text(FIVE_SERVERS)
+    written = folder / "planner.html"
+    assert run(["page", str(folder / "small.csv"), "-o", str(written)]) == 0
+    context = chromium.new_context(accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    planner = PlannerPage(context, written)
+    yield planner
+    context.close()
+    assert planner.errors == []
+
+
+@pytest.fixture
+def lab(opened):
+    """Return the page with the table as it was loaded."""
+    kernel(opened, "editor.reset()")
+    opened.page.get_by_text("as loaded", exact=True).wait_for()
+    opened.field("Filter servers").fill("")
+    return opened
