@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,9 +74,9 @@ class PlannerPage:
         download = self.download(lambda: self.press("Download the document"))
         return download.suggested_filename, Path(download.path()).read_bytes()
 
-    def tab(self, name: str) -> None:
-        """Open a tab of the plan editor."""
-        self.page.get_by_role("tab", name=name).click()
+    def tab(self, name: str) -> Locator:
+        """Find a tab of the plan editor by the beginning of its title."""
+        return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
     # -- What the tests of the panels use, as in a notebook.
     #: The tests wait this number of seconds for a value.
@@ -92,7 +93,9 @@ class PlannerPage:
     def kernel(self, expression: str) -> str:
         """Evaluate an expression in the page's Python, and return the result as text."""
         (worker,) = self.page.workers
-        return worker.evaluate(
+        value = worker.evaluate(
             """(code) => { python.globals.set("editor", session.editor); return python.runPython(code); }""",
             f"str({expression})",
         )
+        self.page.wait_for_timeout(50)  # The page shows what Python knew before.
+        return value

@@ -132,10 +132,10 @@ def test_a_whole_session_sends_nothing(browser, listener, contoso, tmp_path):
     planner = PlannerPage(browser.new_context(accept_downloads=True), contoso)
     page = planner.page
     for tab in TABS:
-        planner.tab(tab)
+        planner.tab(tab).click()
     for document in DOCUMENTS:
         planner.document(document)
-    planner.tab("Deployment")
+    planner.tab("Deployment").click()
     page.get_by_label("Organization (O)").fill("Contoso")
     page.keyboard.press("Tab")
     page.locator(".lc-saved", has_text="not saved").wait_for()

@@ -71,7 +71,7 @@ def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
     page = planner.page
     planner.open(DATA / "contoso.csv")
     page.get_by_role("heading", name="Plan of contoso.csv").wait_for()
-    planner.tab("Deployment")
+    planner.tab("Deployment").click()
     page.get_by_label("Organization (O)").fill("Contoso")
     page.keyboard.press("Tab")
     expect(page.locator(".lc-saved")).to_have_text("1 change, not saved")
@@ -79,7 +79,7 @@ def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
     draft.save_as(tmp_path / "draft.json")
     assert draft.suggested_filename == "contoso-draft.json"
     assert json.loads((tmp_path / "draft.json").read_bytes())["format"] == "lyncnb-draft/1"
-    planner.tab("Save and open")
+    planner.tab("Save and open").click()
     downloads = []
     page.on("download", lambda download: downloads.append(download))
     planner.press("Save")
@@ -96,14 +96,14 @@ def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
     planner.open(*files)
     expect(page.locator("#page-state")).to_have_text("contoso.csv and contoso.plan.toml are open.")
     expect(page.locator(".lc-saved")).to_have_text("as loaded")
-    planner.tab("Deployment")
+    planner.tab("Deployment").click()
     expect(page.get_by_label("Organization (O)")).to_have_value("Contoso")
 
 
 def test_a_draft_continues_on_another_page(contoso, open_page, tmp_path):
     """Unsaved edits are downloaded as a draft, and another page restores them after its table."""
     first = open_page(contoso)
-    first.tab("Deployment")
+    first.tab("Deployment").click()
     first.page.get_by_label("Organization (O)").fill("Contoso")
     first.page.keyboard.press("Tab")
     expect(first.page.locator(".lc-saved")).to_have_text("1 change, not saved")
@@ -137,7 +137,7 @@ def test_the_questions_lead_to_a_plan(built_page, open_page, shell):
 def test_the_browser_keeps_nothing(planner):
     """The page stores nothing in the browser, also not the layout of a table."""
     page = planner.page
-    planner.tab("Servers")
+    planner.tab("Servers").click()
     page.locator("summary", has_text="Columns").click()
     page.get_by_role("checkbox", name="Site", exact=True).click()
     page.keyboard.press("Escape")
