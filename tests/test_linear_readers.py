@@ -153,6 +153,7 @@ NO_READERS = {
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
+    *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
     # These functions pass SVG from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),

@@ -364,13 +364,16 @@ PARTS = {
     *("reports.summary.workbook.summary_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
-    *("export.changes.Order.plan_file", "plan.saved_plan_json.saved_plan"),
+    *("export.order.Order.plan_file", "plan.saved_plan_json.saved_plan"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
     # These functions write the input of render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
-    # The panels call the functions above for these outputs.
+    *("authorities.summary_files.list_summary_files", "request_folder.history.first_history"),
+    # The panels and the page call the functions above for these outputs.
+    *("page.planner_page.make_planner_page", "page.session.PageSession.write_document"),
+    "page.session.PageSession.write_request_files",
     *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),
     *(
         "widgets.request_run.RequestRun.write_unattended",
@@ -390,6 +393,8 @@ NO_WRITERS = {
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
     *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
+    # The built page does not depend on a plan, and a server shows one chain.
+    *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
     # guide/test_guide.py times the guide. A plan.toml has at most one edit for each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
