@@ -36,7 +36,7 @@ from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, San
 from lyncnb.base.dns_name import DnsName
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
-from lyncnb.pki import csr, keys
+from lyncnb.pki import csr, keys, pkcs12
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.model import CertificatePlan, PlannedCertificate, content_of
 from lyncnb.plan.options import PlanOptions
@@ -56,8 +56,9 @@ P256 = KeyParameters(algorithm="ECDSA", bits=256)
 
 
 def lower_rounds() -> None:
-    """Derive keys from passphrases several hundred times faster than lyncnb does by default."""
+    """Derive keys from passphrases and passwords much faster than lyncnb does by default."""
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
+    pkcs12.KDF_ROUNDS = ROUNDS
 
 
 @cache
@@ -88,7 +89,8 @@ def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
 @pytest.fixture(scope="module")
 def quick_cipher() -> Iterator[None]:
     """Reduce the key derivation rounds, and reuse primes of RSA keys, for the tests in one file."""
-    before, real, turn = dict(FolderCipher.__init__.__kwdefaults__), keys.generate_key, Lock()
+    before, rounds = dict(FolderCipher.__init__.__kwdefaults__), pkcs12.KDF_ROUNDS
+    real, turn = keys.generate_key, Lock()
 
     def generate(parameters: KeyParameters) -> keys.PrivateKey:
         if parameters.algorithm != "RSA":
@@ -100,6 +102,7 @@ def quick_cipher() -> Iterator[None]:
     keys.generate_key = generate
     yield
     keys.generate_key = real
+    pkcs12.KDF_ROUNDS = rounds
     FolderCipher.__init__.__kwdefaults__.update(before)
 
 
