@@ -48,6 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# These tests ask Windows (see .ci/windows).
+collect_ignore = [] if os.name == "nt" else ["windows"]
 MEMORY = Path("/dev/shm")
 
 

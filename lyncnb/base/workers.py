@@ -68,7 +68,7 @@ class WorkerProcesses:
         for child in self._all:
             # The buffer still contains the data that the child process did not read before it
             # ended.
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # Windows reports a broken pipe as an invalid argument.
                 child.tasks.close()
         for child in self._all:
             child.process.wait()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..base.terminal import is_terminal
 from .inputs import add_force_option, add_json_option
 from .output import note, write_json, write_lines, write_next
 
@@ -92,7 +93,7 @@ def _confirm_digest(saved: SavedPlan) -> str:
     """Show the plan and ask whether to sign it; return the digest, or "" if the answer is no."""
     from ..errors import ApprovalError
 
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise ApprovalError(
             f"{saved.identity}: the plan is not confirmed, and lyncnb cannot ask for "
             "confirmation without a terminal",

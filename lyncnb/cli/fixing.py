@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..base.terminal import is_terminal
 from .output import note, write, write_lines
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def is_agreed(*, yes: bool) -> bool:
 
     if yes:
         return True
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise UsageProblem(
             "--fix asks for confirmation, but there is no terminal",
             hint="add --yes to write these changes, or --json to only list the changes",

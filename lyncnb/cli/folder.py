@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base.shown.tables import count_same
+from ..base.terminal import is_terminal
 from .failures import INTERRUPTED
 from .inputs import (
     add_force_option,
@@ -27,7 +28,6 @@ from .inputs import (
     reasons,
 )
 from .output import (
-    is_terminal,
     make_progress_bar,
     note,
     stop_on_interrupt,
@@ -439,7 +439,7 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
     try:
         return renew(folder, *names, passphrase=None, dry_run=True, **choices)
     except RequestWaits as waiting:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise
         note(waiting.message)
         for problem in waiting.problems:
@@ -487,7 +487,7 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
     if other is None:
         return
     note(f"note: {other.words}")
-    is_asked = sys.stdin is not None and sys.stdin.isatty()
+    is_asked = is_terminal(sys.stdin)
     if is_asked and not click.confirm(f"{other.consent}?", err=True):
         raise BundleError("no files were written", hint="choose another folder for this plan")
 
@@ -802,7 +802,7 @@ def purge_command(
         _show_purge(listed, as_json=as_json)
         return 0
     _show_purge(listed, as_json=False)
-    if sys.stdin is not None and sys.stdin.isatty():
+    if is_terminal(sys.stdin):
         answer = click.prompt("To permanently remove these files, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
             note("nothing was removed")

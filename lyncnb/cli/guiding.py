@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..base.terminal import is_terminal
 from .inputs import add_json_option
 from .output import note, write, write_json, write_lines, write_next, write_table
 
@@ -54,7 +55,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     path = folder or "."
     if answers_file is not None:
         answers = GuideAnswers.from_toml(Path(answers_file))
-    elif sys.stdin is None or not sys.stdin.isatty():
+    elif not is_terminal(sys.stdin):
         raise UsageProblem(
             "lyncnb guide asks questions, but there is no terminal",
             hint="run the command in a terminal, or use answers from a file: --answers FILE.toml",

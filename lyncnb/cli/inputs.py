@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ..base.terminal import is_terminal
 from .output import note
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def ask_pfx_password(name: str) -> Secret | None:
     """Ask for the password of a PFX file from a CA's portal. Return None without a terminal."""
     from ..pki.passphrase import Secret
 
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         return None
     question = f"Enter the password of {name}"
     return Secret(click.prompt(question, hide_input=True, default="", err=True, show_default=False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base.shown.tables import count_same, join_first
+from ..base.terminal import is_terminal
 from .inputs import (
     add_force_option,
     add_json_option,
@@ -22,7 +23,6 @@ from .inputs import (
     reasons,
 )
 from .output import (
-    is_terminal,
     make_progress_bar,
     note,
     write_folder_next,

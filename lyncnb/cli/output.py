@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..base.shown.terminal_text import escape_controls, format_table, report_lines, wrap
+from ..base.terminal import is_terminal
 from ..errors import StandardOutputError
 from .help import SECTIONS
 
@@ -41,10 +42,13 @@ _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? 
 
 def prepare_streams() -> None:
     """Replace characters that a stream cannot encode, and reserve the number of a closed stream."""
+    is_chosen = any(os.environ.get(name) for name in ("PYTHONIOENCODING", "PYTHONUTF8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # With this error handler, characters that the stream cannot encode become "?".
-            stream.reconfigure(errors="replace")
+            # On Windows, Python writes the code page of the system into a pipe or a file. Otherwise
+            # characters that the stream cannot encode become "?".
+            is_piped = sys.platform == "win32" and not is_chosen and not is_terminal(stream)
+            stream.reconfigure(encoding="utf-8" if is_piped else None, errors="replace")
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
             # If the caller closed the stream, the next file that lyncnb opens would get the number
@@ -68,7 +72,8 @@ def write(text: str = "") -> None:
     """
     with _convert_output_errors():
         if sys.stdout is not None:
-            sys.stdout.write(escape_controls(text) + "\n")
+            # Fonts and code pages of terminals do not always have the minus sign.
+            sys.stdout.write(escape_controls(text).replace("−", "-") + "\n")
 
 
 def note(text: str) -> None:
@@ -195,11 +200,6 @@ def write_json(document: Any) -> None:
     """Write one JSON document, UTF-8, to standard output."""
     text = json.dumps(document, ensure_ascii=False, indent=2)
     write_bytes_out(text.encode("utf-8", "replace") + b"\n")
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether the stream is connected to a terminal."""
-    return stream is not None and stream.isatty()
 
 
 def find_line_width() -> int:

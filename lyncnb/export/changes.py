@@ -173,7 +173,7 @@ def _explain_renewal(
     if old is None:
         return renewed
     if is_adopted and old.reasons[:1] == renewed:
-        return ()  # An interrupted run already started this renewal.
+        return ()  # An interrupted run already began this renewal.
     if is_withdrawn and waits(old):
         digest = old.csr_sha256[:_DIGITS]
         words = (
@@ -181,6 +181,16 @@ def _explain_renewal(
         )
         return (*renewed, words)
     return renewed
+
+
+def list_waiting_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
+    """Return the requests that were renewed for the same reason and wait for their certificate."""
+    renewed = (f"renewed: {order.reason}",)
+    return frozenset(
+        record.id
+        for record in manifest.requests
+        if record.id in order.renew and waits(record) and record.reasons[:1] == renewed
+    )
 
 
 def refuse_waiting(manifest: Manifest, order: Order) -> None:

@@ -37,6 +37,7 @@ from ..request_folder.request_record import RequestRecord
 from .changes import (
     Compare,
     ask_to_revoke,
+    list_waiting_renewals,
     plan_changes,
     record_plan,
     refuse_late,
@@ -118,7 +119,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         renew=order.renew,
         reason=order.reason,
         compare=_make_comparer(survey),
-        adopted=settled.adopted,
+        adopted=settled.adopted | _find_begun_renewals(settled.manifest, order),
         withdrawn=order.withdrawn,
         on=order.covered_on,
     )
@@ -154,6 +155,14 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         plan_file=plan_file,
         has_its_plan=plan_file == present,
     )
+
+
+def _find_begun_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
+    """Return the renewals that an earlier run completed before its summary could not be written.
+
+    The same command then only writes the summary.
+    """
+    return frozenset() if is_current(manifest) else list_waiting_renewals(manifest, order)
 
 
 def _find_key_problems(

@@ -20,7 +20,7 @@ from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import refresh_summary_files, write_summary_files
 from ..authorities.survey.as_is import AsIs
 from ..base.arguments import require
-from ..base.disk import files, system_calls
+from ..base.disk import files, windows_access
 from ..base.disk.folder_access import give_to_team, group_number
 from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
@@ -576,7 +576,7 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
         for old in preview.before.by_id[request_id].archived:
             notes += map(str, find_archive_problems(survey, old))
     notes += preview.order.notes
-    if preview.to_write and (note := system_calls.protection_note()):
+    if preview.to_write and (note := windows_access.close_own_folder(survey.folder)):
         notes.append(note)
     if not preview.before.requests:
         notes += list_location_warnings(survey.folder)

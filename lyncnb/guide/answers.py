@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.disk.file_names import relative_path
 from ..base.disk.files import read_named
 from ..base.pasted_text import BadName, shown
 from ..base.records import RecordReader, Told, describe_value
@@ -180,7 +181,7 @@ class GuideAnswers(Table, Told):
         product = self.text("product")
         if not product.endswith(".toml"):
             return product
-        return Path(os.path.relpath(product, folder)).as_posix()
+        return Path(relative_path(product, folder)).as_posix()
 
     def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
         """Return the text of ``guide.toml``: every answer below its question.

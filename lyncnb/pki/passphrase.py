@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 from ..base.disk import files
+from ..base.terminal import ask_in_console, is_terminal
 from ..errors import BundleError, PassphraseError
 from .passphrase_strength import (
     ESTIMATED_CHARACTERS,
@@ -268,7 +269,7 @@ def is_run_without_user() -> bool:
 
 def _can_ask() -> bool:
     """Return whether a prompt is possible: in a terminal or in a notebook."""
-    return _find_kernel() is not None or (sys.stdin is not None and sys.stdin.isatty())
+    return _find_kernel() is not None or is_terminal(sys.stdin)
 
 
 def _find_kernel() -> object:
@@ -303,6 +304,8 @@ def _show_prompt(text: str) -> str:
         # If the terminal cannot hide the input, getpass would show a warning and the passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
+            if sys.platform == "win32" and is_terminal(sys.stdin) and _find_kernel() is None:
+                return ask_in_console(text)
             return getpass.getpass(text)
         except (EOFError, OSError, NotImplementedError, getpass.GetPassWarning):
             raise PassphraseError(

@@ -21,6 +21,7 @@ from pathlib import Path
 from ..base.disk import files
 from ..base.disk.system_calls import find_program
 from ..base.pasted_text import shown, visible
+from ..base.terminal import is_terminal
 from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
 
@@ -117,7 +118,7 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         _write_files(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
         # In a terminal, the person who signs must see messages such as "touch the token".
-        is_shown = sys.stderr is not None and sys.stderr.isatty()
+        is_shown = is_terminal(sys.stderr)
         ended = _run_program([*command, "content"], folder, is_shown=is_shown, seconds=None)
         made = Path(folder, "content.sig")
         if ended.returncode or not made.is_file():

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.disk import files, folder_access, system_calls
+from ..base.disk import files, folder_access, system_calls, windows_access
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.shown.tables import count_of
 from ..errors import BundleError, Problem
@@ -135,7 +135,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
         for name, mode in directory.items()
         if name.endswith(".key")
     )
-    keeps_no_modes = is_open and folder_access.keeps_no_modes(folder)
+    keeps_no_modes = is_open and not system_calls.WINDOWS and folder_access.keeps_no_modes(folder)
     return Survey(
         folder=folder,
         exists=True,
@@ -177,8 +177,13 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
 
 
 def _find_folder_problems(inside: Path, directory: str, *, is_team: bool) -> list[Problem]:
+    if directory not in SECRET:
+        return []
+    if windows_access.find_other_users(inside):
+        hint = f"run: {windows_access.command(inside)}"
+        return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
     others = _forbidden_bits(is_team=is_team)
-    if system_calls.WINDOWS or directory not in SECRET or not inside.lstat().st_mode & others:
+    if system_calls.WINDOWS or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
     return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]

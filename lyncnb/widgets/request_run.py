@@ -13,6 +13,7 @@ from pathlib import Path
 from IPython.display import DisplayHandle, display
 
 from ..authorities.summary_files import folder_summary
+from ..base.disk.file_names import relative_path
 from ..base.shown import frames, tables
 from ..base.shown.tables import count_of
 from ..checks.check_plan import check_plan, choose_evaluation_date
@@ -406,7 +407,7 @@ class RequestRun:
         """Return links to the summary files as HTML, relative to the notebook."""
         here = Path.cwd()
         links = [
-            tables.link(name, os.path.relpath(self.folder / name, here))
+            tables.link(name, relative_path(self.folder / name, here))
             for name in SUMMARY_NAMES
             if (self.folder / name).is_file()
         ]

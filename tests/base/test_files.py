@@ -5,7 +5,6 @@ reported.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -22,7 +21,9 @@ from lyncnb.base.disk import files, system_calls
 from lyncnb.base.disk.files import FileBatch
 from lyncnb.errors import BundleError
 
-posix = pytest.mark.skipif(os.name == "nt", reason="modes and links are POSIX's")
+posix = pytest.mark.posix
+# Windows has no hard links here, and cannot remove a file that is still open.
+LINK, CLOSE = (pytest.param(call, marks=posix) for call in ("link", "close"))
 
 
 def mode(path) -> int:
@@ -282,14 +283,6 @@ def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch)
     assert files.read(tmp_path / "a") == b"a"
 
 
-def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
-    """The note that file modes do not protect keys is shown only on Windows."""
-    monkeypatch.setattr(system_calls, "WINDOWS", True)
-    assert "icacls" in system_calls.protection_note()
-    monkeypatch.setattr(system_calls, "WINDOWS", False)
-    assert system_calls.protection_note() == ""
-
-
 TRACED = """
     import sys
     from lyncnb.base.disk import files
@@ -381,7 +374,7 @@ def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "keys") == []
 
 
-@pytest.mark.parametrize("call", ["write", "link", "replace"])
+@pytest.mark.parametrize("call", ["write", "replace", LINK])
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
     """After Ctrl+C during writing, no file remains."""
 
@@ -445,11 +438,9 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("call", ["write", "open", "close", "fsync", "link"])
+@pytest.mark.parametrize("call", ["write", "open", "fsync", CLOSE, LINK])
 def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
     """If a system call fails, a request with its final name always has its key."""
-    if call == "link" and system_calls.link is None:
-        pytest.skip("no hard links here")
     hints = []
     for at in range(1, 26):
         folder = tmp_path / str(at)
@@ -480,6 +471,7 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
     """If the system has a command that flushes the disk's cache (macOS), it replaces fsync()."""
     given = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
+    fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
     files.write_new(tmp_path / "a", b"a")
     assert given == [51, 51]  # The file is flushed first, and then its folder.

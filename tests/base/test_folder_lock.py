@@ -78,7 +78,7 @@ def test_the_lock_goes_when_the_work_fails(tmp_path):
     assert set(os.listdir(tmp_path)) <= {LOCK_NAME, OLD_LOCK_NAME}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.posix
 @pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
     """A symbolic link with the name of the lock file is rejected."""
@@ -89,7 +89,7 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
     assert (tmp_path / "elsewhere").read_bytes() == b"other"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+@pytest.mark.posix
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
     """A missing folder and a full disk are errors with hints."""
     with pytest.raises(BundleError, match="cannot access the folder"), lock(tmp_path / "a"):
@@ -158,6 +158,7 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
     assert (tmp_path / OWNER_NAME).read_text() == THERE
 
 
+@pytest.mark.posix  # No earlier version ran on Windows.
 def test_an_earlier_version_is_kept_out(tmp_path):
     """An earlier version, which uses only one of the two locks, cannot write."""
     earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)

@@ -64,6 +64,7 @@ def test_what_is_hidden_is_never_read(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.posix
 def test_what_is_there_is_never_written_over(tmp_path):
     """An existing file, link, or folder with the same name is not changed."""
     (tmp_path / "file").write_bytes(b"mine")
@@ -92,6 +93,7 @@ def test_other_files_stay(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.posix
 def test_a_folder_is_not_read_through_a_link(tmp_path):
     """A link, a file, and a missing path are rejected."""
     small_folder.write_folder(tmp_path / "it", OLD)

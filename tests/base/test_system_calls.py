@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
@@ -13,7 +12,7 @@ from lyncnb.errors import ApprovalError, NotebookError
 from lyncnb.pki.ssh_signatures import find_ssh_keygen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a script of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize("path", ["", ".", ":/nowhere", "bin:."])
 def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
     """No program in the current folder, or in a folder relative to it, is run, because it may have

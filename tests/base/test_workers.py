@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -61,7 +60,7 @@ def test_a_child_that_dies_is_reported():
         assert "try again" in caught.value.hint
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+@pytest.mark.posix
 def test_a_child_does_not_get_the_passphrase(monkeypatch):
     """The environment and arguments of a worker process do not contain the passphrase, even before
     it was read.
@@ -75,7 +74,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
     assert b"PYTHONPATH=" in seen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="asks for a process by its number")
+@pytest.mark.posix
 def test_no_child_stays():
     """When the block ends, all worker processes have ended."""
     with pair_workers(2, CIPHER.encryptor) as children:

@@ -280,3 +280,23 @@ def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
     assert "3 kept" in ended.out
     assert "<html" in (folder / "summary.html").read_text("utf-8")
     assert read_manifest(folder).requests == renewed
+
+
+def test_the_command_of_an_interrupted_renewal_completes_it(planner):
+    """The same ``request --renew`` as before writes only the missing summary."""
+    folder = planner.folder / "requests"
+    name = read_manifest(folder).requests[0].id
+    again = ("request", "--plan", folder / "plan.json", folder, *PASS, "--renew", name)
+    again += (*WHY, "--accept", "oauth-key-too-small=a test")
+    (folder / "summary.html").unlink()
+    (folder / "summary.html").mkdir()
+    assert planner(*again).status == 3
+    renewed = read_manifest(folder).requests
+    assert renewed[0].generation == 2
+    (folder / "summary.html").rmdir()
+    ended = planner(*again)
+    assert ended.status == 0, ended.err
+    assert read_manifest(folder).requests == renewed
+    assert "<html" in (folder / "summary.html").read_text("utf-8")
+    assert planner(*again).status == 0  # From here on, it is another renewal.
+    assert read_manifest(folder).requests[0].generation == 3

@@ -865,12 +865,10 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
     assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
 
 
-def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
-    """If the file system ignores modes, as on Windows, a run that writes keys reports what is not
-    protected.
-    """
+def test_a_folder_that_others_can_open_is_told(folder, monkeypatch):
+    """If the permissions of a folder cannot be restricted, a run that writes keys says so."""
     monkeypatch.setattr(
-        "lyncnb.base.disk.system_calls.protection_note", lambda: "not protected here"
+        "lyncnb.base.disk.windows_access.close_own_folder", lambda path: "not protected here"
     )
     assert write(numbered(1), folder).notes == ("not protected here",)
     assert write(numbered(1), folder).notes == ()

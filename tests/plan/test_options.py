@@ -242,7 +242,7 @@ def test_no_consequence_of_a_mistake_is_reported(accepted):
     assert "accepted_until" not in caught.value.message
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing on this system")
+@pytest.mark.posix
 def test_what_is_no_ordinary_file_is_not_read(tmp_path):
     """Pipes and devices are rejected as options files, because reading them could take forever."""
     os.mkfifo(tmp_path / "plan.toml")

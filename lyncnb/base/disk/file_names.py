@@ -8,8 +8,10 @@ the first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section N
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
+from pathlib import Path
 
 from ...errors import BundleError
 from ..pasted_text import shown
@@ -70,6 +72,31 @@ def file_name(name: str, suffix: str) -> str:
 
 
 _RESERVED = '<>:"/\\|?*'
+
+
+def find_reserved_name(path: str | os.PathLike[str]) -> str:
+    """Return the first part of a path that Windows reserves or changes, or "".
+
+    Windows opens a device instead of a file with such a name, or drops the blanks and dots at its
+    end.
+    """
+    for part in Path(path).parts[len(Path(path).anchor) > 0 :]:
+        label = part.partition(".")[0].rstrip().casefold()
+        if label in _DEVICES or (part.rstrip(" .") != part and part.strip(".")):
+            return part
+        if any(character in _RESERVED for character in part):
+            return part
+    return ""
+
+
+def relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:
+    """Return a path relative to a folder, or the full path if it is on another drive."""
+    try:
+        return os.path.relpath(path, start)
+    except ValueError:
+        return os.path.abspath(path)
+
+
 _LONGEST_GIVEN = 100  # The maximum length of a name that the user specifies, in characters.
 # The maximum length of a stored name, in bytes of UTF-8. Linux allows 255 bytes, and a character
 # needs up to four.

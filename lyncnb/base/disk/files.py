@@ -7,6 +7,7 @@ syncs the folder. After a crash, the file is therefore complete or does not exis
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import secrets
@@ -19,7 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import BundleError, LyncnbError
-from . import folder_access, system_calls
+from ..pasted_text import shown
+from ..terminal import is_terminal_file
+from . import folder_access, system_calls, windows_access
+from .file_names import find_reserved_name
 
 TEMP_PREFIX = ".tmp-lyncnb-"
 
@@ -58,9 +62,16 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         If the folder cannot be created, or :func:`check_folder` rejects the existing folder.
     """
     path = Path(path)
+    if system_calls.WINDOWS and (name := find_reserved_name(path)):
+        raise BundleError(
+            f'"{shown(name)}" in {shown(os.fspath(path))} is reserved on Windows',
+            hint="choose another name",
+        )
     mode = folder_access.choose_folder_mode(path.parent, mode)
     try:
         system_calls.mkdir(path, mode)
+        if system_calls.WINDOWS and not mode & 0o077:
+            windows_access.restrict(path)
         folder_access.hand_over_path(path, is_folder=True)
     except FileExistsError:
         check_folder(path)
@@ -70,6 +81,8 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         sync_folder(path.parent)
     try:
         current = stat.S_IMODE(system_calls.lstat(path).st_mode)
+        if not mode & 0o077:
+            windows_access.close_own_folder(path)
         is_shut = system_calls.WINDOWS or folder_access.is_team(current)
         if not is_shut and current & ~mode & 0o777:
             with suppress(PermissionError):
@@ -302,7 +315,8 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
     Returns
     -------
     bytes
-        The line without the line end. Without a line end, the complete content.
+        The line without the line end, in UTF-8 if the file is in UTF-16 with a byte order mark.
+        Without a line end, the complete content.
 
     Raises
     ------
@@ -315,7 +329,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
     except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "read the file") from None
     try:
-        if os.isatty(descriptor):
+        if is_terminal_file(descriptor):
             raise BundleError(
                 f"{path} is a terminal",
                 hint="omit the option; lyncnb then prompts you for the text",
@@ -327,10 +341,14 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
         system_calls.close(descriptor)
 
 
+# PowerShell 5.1 writes the output of ``>`` in UTF-16.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 def _read_line(descriptor: int, path: str | os.PathLike[str], limit: int, deadline: float) -> bytes:
     data = b""
     is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-    while b"\n" not in data and len(data) <= limit:
+    while (data[:2] in _UTF_16 or b"\n" not in data) and len(data) <= limit:
         # On Windows, select() works only with sockets, not with pipes.
         if is_pipe and not select.select([descriptor], [], [], deadline - time.monotonic())[0]:
             raise BundleError(
@@ -340,6 +358,9 @@ def _read_line(descriptor: int, path: str | os.PathLike[str], limit: int, deadli
         if not (part := os.read(descriptor, limit + 1 - len(data))):
             break
         data += part
+    if data[:2] in _UTF_16:
+        with suppress(UnicodeDecodeError):
+            data = data.decode("utf-16").encode()
     line = data.partition(b"\n")[0]
     if len(line) > limit:
         raise BundleError(

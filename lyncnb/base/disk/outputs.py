@@ -20,6 +20,7 @@ from typing import IO
 from ...errors import BundleError, FileOccupied, OutputError
 from ..pasted_text import shown
 from . import files, system_calls
+from .file_names import find_reserved_name
 from .zip_file import READ_ERRORS
 
 #: The subfolders that lyncnb creates in a request folder, with their modes in a folder without a
@@ -152,6 +153,11 @@ def check_output(
         If the path cannot be used, with a hint. :class:`FileOccupied` if `force` would help.
     """
     check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
+    if system_calls.WINDOWS and (name := find_reserved_name(path)):
+        raise OutputError(
+            f'"{shown(name)}" in {shown(os.fspath(path))} is reserved on Windows',
+            hint="choose another name",
+        )
     refuse_own_place(path)
     _reject_inputs(Path(path), inputs)
     facts = _find_status(path)

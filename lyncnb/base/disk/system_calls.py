@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from ...errors import BundleError
 
@@ -16,9 +20,42 @@ CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "rmdir", "chmod", "fchmod", "fchown", "lstat"),
 )
+WINDOWS = os.name == "nt"
+# On Windows, a file that another program has open cannot be replaced or removed:
+# ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
+IN_USE = (5, 32, 33)
+_PATIENCE = 5.0  # seconds
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Repeat a call on Windows while another program, such as a virus scanner, uses the file."""
+
+    @wraps(call)
+    def repeated(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        pause, end = 0.01, time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except OSError as error:
+                if not is_in_use(error) or time.monotonic() + pause > end:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 0.5)
+
+    return repeated if WINDOWS else call
+
+
+def is_in_use(error: OSError) -> bool:
+    """Return whether another program may have the file open. Only Windows reports this."""
+    return getattr(error, "winerror", None) in IN_USE
+
+
 open, write, close = os.open, os.write, os.close  # noqa: A001
-rename, replace, unlink = os.rename, os.replace, os.unlink
-mkdir, rmdir, chmod, lstat = os.mkdir, os.rmdir, os.chmod, os.lstat
+rename, replace = _retry_while_in_use(os.rename), _retry_while_in_use(os.replace)
+unlink, rmdir = _retry_while_in_use(os.unlink), _retry_while_in_use(os.rmdir)
+mkdir, chmod, lstat = os.mkdir, os.chmod, os.lstat
 link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
@@ -42,7 +79,6 @@ def fsync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-WINDOWS = os.name == "nt"
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
 # If the file is a named pipe, O_NONBLOCK prevents lyncnb from waiting for a writer.
@@ -80,6 +116,7 @@ def find_program(name: str) -> str | None:
     return None
 
 
+_LONGEST_PATH = 260  # MAX_PATH of Windows
 HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then try again; no data is lost",
     errno.EDQUOT: "your disk quota is used up: free some space, then try again",
@@ -104,16 +141,14 @@ def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: st
             f"{shown}: cannot {doing}: the file name is not valid", hint="enter the file name again"
         )
     hint = HINTS.get(error.errno or 0, "check the folder, then try again")
+    if is_in_use(error):
+        hint = (
+            "another program may have the file open (Excel, a viewer, a virus scanner): close it, "
+            "then run the command again. If no program has it open, you do not have permission"
+        )
+    elif WINDOWS and len(os.path.abspath(path)) >= _LONGEST_PATH:
+        hint = (
+            f"the path has more than {_LONGEST_PATH} characters, which Windows allows only if long "
+            "paths are enabled: use a folder with a shorter path"
+        )
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
-
-
-def protection_note() -> str:
-    """Return a warning about missing file protection on this system; "" if there is none."""
-    if not WINDOWS:
-        return ""
-    return (
-        "On Windows, only the permissions on a folder protect the keys in the folder, because "
-        "file modes can only mark files as read-only. Run: icacls FOLDER /inheritance:r "
-        '/grant:r "%USERNAME%:(OI)(CI)F". After a power failure, the files that were written '
-        "last may be missing."
-    )

@@ -221,6 +221,7 @@ def _make_entry(name: str) -> ZipInfo:
     # The earliest date that ZIP archives support replaces the current date.
     entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
+    entry.create_system = 3  # the same bytes on every system
     return entry
 
 

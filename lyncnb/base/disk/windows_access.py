@@ -1,0 +1,130 @@
+"""Restrict the access lists of folders on Windows, where file modes protect nothing.
+
+A private folder gives full access to its user, to SYSTEM and to Administrators, and to nobody else.
+Its files and subfolders inherit this list.
+
+Source: Microsoft, SetNamedSecurityInfoW and Security Descriptor String Format (Win32 API).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+from functools import cache
+
+from . import system_calls
+
+# SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, SDDL_REVISION_1
+_FILE, _DACL, _PROTECTED, _REVISION = 1, 4, 0x80000000, 1
+_TOKEN_QUERY, _TOKEN_USER = 8, 1
+# SYSTEM, Administrators, the owner of the file, and the placeholder for the creator of new files.
+_ALLOWED = ("SY", "BA", "OW", "CO", "S-1-5-18", "S-1-5-32-544", "S-1-3-0", "S-1-3-4")
+# An entry of an access list: its type, flags, rights, and the user or group.
+_ENTRY = re.compile(r"\((\w+);(\w*);([^;]*);[^;]*;[^;]*;([^;)]*)")
+
+
+def restrict(folder: str | os.PathLike[str]) -> bool:
+    """Give a folder and its content to the current user, SYSTEM and Administrators only.
+
+    Returns
+    -------
+    bool
+        False if this is not possible, as on a FAT disk and on some network shares.
+    """
+    if sys.platform != "win32":
+        return False
+    users = "".join(f"(A;OICI;FA;;;{sid})" for sid in (find_user(), "SY", "BA"))
+    security, size, present = ctypes.c_void_p(), ctypes.c_ulong(), ctypes.c_int()
+    entries, default = ctypes.c_void_p(), ctypes.c_int()
+    library = ctypes.WinDLL("advapi32", use_last_error=True)
+    if not library.ConvertStringSecurityDescriptorToSecurityDescriptorW(
+        f"D:P{users}", _REVISION, ctypes.byref(security), ctypes.byref(size)
+    ):
+        return False
+    try:
+        library.GetSecurityDescriptorDacl(
+            security, ctypes.byref(present), ctypes.byref(entries), ctypes.byref(default)
+        )
+        path, what = os.path.abspath(folder), ctypes.c_ulong(_DACL | _PROTECTED)
+        library.SetNamedSecurityInfoW(path, _FILE, what, None, None, entries, None)
+        if find_other_users(folder):  # Wine ignores the first call.
+            library.SetFileSecurityW(path, what, security)
+    finally:
+        ctypes.WinDLL("kernel32").LocalFree(security)
+    return not find_other_users(folder)
+
+
+def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the SIDs of other users and groups that have access to a folder.
+
+    Returns
+    -------
+    tuple of str
+        Empty on other systems than Windows. If the folder has no access list, so that everybody
+        has access, the SID of Everyone.
+    """
+    if sys.platform != "win32":
+        return ()
+    library = ctypes.WinDLL("advapi32", use_last_error=True)
+    free = ctypes.WinDLL("kernel32").LocalFree
+    security, text = ctypes.c_void_p(), ctypes.c_wchar_p()
+    if library.GetNamedSecurityInfoW(
+        os.path.abspath(folder), _FILE, _DACL, None, None, None, None, ctypes.byref(security)
+    ):
+        return ("S-1-1-0",)
+    try:
+        library.ConvertSecurityDescriptorToStringSecurityDescriptorW(
+            security, _REVISION, _DACL, ctypes.byref(text), None
+        )
+        entries = _ENTRY.findall(text.value or "")
+        free(text)
+    finally:
+        free(security)
+    if not entries:
+        return ("S-1-1-0",)
+    own = (*_ALLOWED, find_user())
+    return tuple(
+        dict.fromkeys(who for kind, _, _, who in entries if kind == "A" and who not in own)
+    )
+
+
+@cache
+def find_user() -> str:
+    """Return the SID of the user of this process; "" on other systems than Windows."""
+    if sys.platform != "win32":
+        return ""
+    library, kernel = ctypes.WinDLL("advapi32"), ctypes.WinDLL("kernel32")
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    token, size, text = ctypes.c_void_p(), ctypes.c_ulong(), ctypes.c_wchar_p()
+    process = ctypes.c_void_p(kernel.GetCurrentProcess())
+    library.OpenProcessToken(process, _TOKEN_QUERY, ctypes.byref(token))
+    try:
+        library.GetTokenInformation(token, _TOKEN_USER, None, 0, ctypes.byref(size))
+        data = ctypes.create_string_buffer(size.value)
+        library.GetTokenInformation(token, _TOKEN_USER, data, size, ctypes.byref(size))
+        # The data begin with a pointer to the SID.
+        sid = ctypes.c_void_p.from_buffer(data)
+        library.ConvertSidToStringSidW(sid, ctypes.byref(text))
+    finally:
+        kernel.CloseHandle(token)
+    found = text.value or ""
+    kernel.LocalFree(text)
+    return found
+
+
+def command(folder: str | os.PathLike[str]) -> str:
+    """Return the command that restricts a folder, for both cmd and PowerShell."""
+    path = os.path.realpath(folder)
+    return f'icacls "{path}" /inheritance:r /grant:r "*{find_user()}:(OI)(CI)F"'
+
+
+def close_own_folder(path: str | os.PathLike[str]) -> str:
+    """Restrict a private folder if others have access, and return a warning if that fails."""
+    if not system_calls.WINDOWS or not find_other_users(path) or restrict(path):
+        return ""
+    return (
+        f"other users of this computer can open {path}, and lyncnb cannot change its permissions. "
+        f"Only the passphrase protects the keys. Choose another disk, or run: {command(path)}"
+    )

@@ -1,0 +1,91 @@
+"""Find out whether a stream is a terminal, and read a passphrase from the Windows console."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person reads or writes the stream in a terminal."""
+    if stream is None or not stream.isatty():
+        return False
+    return sys.platform != "win32" or is_terminal_file(stream.fileno())
+
+
+def is_terminal_file(descriptor: int) -> bool:
+    """Return whether an open file is a terminal.
+
+    On Windows, ``isatty`` is also true for ``NUL``, from which a scheduled task reads.
+    """
+    if sys.platform != "win32" or not os.isatty(descriptor):
+        return os.isatty(descriptor)
+    import ctypes
+    import msvcrt
+
+    handle, mode = msvcrt.get_osfhandle(descriptor), ctypes.c_ulong()
+    return bool(
+        ctypes.WinDLL("kernel32").GetConsoleMode(ctypes.c_void_p(handle), ctypes.byref(mode))
+    )
+
+
+def ask_in_console(text: str) -> str:
+    """Ask for a passphrase in the Windows console.
+
+    ``getpass`` takes the keys of Windows one by one: it refuses an emoji, and an arrow key adds
+    ``àK``.
+    """
+    if sys.platform != "win32":
+        raise OSError("this is no Windows console")
+    import msvcrt
+
+    for character in text:
+        msvcrt.putwch(character)
+    try:
+        return read_keys(msvcrt.getwch, msvcrt.kbhit)
+    finally:
+        msvcrt.putwch("\r")
+        msvcrt.putwch("\n")
+
+
+def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str:
+    """Read a line from the Windows console without showing it.
+
+    Parameters
+    ----------
+    get_key : callable
+        Returns the next UTF-16 code unit, as ``msvcrt.getwch`` does. A function key is two of
+        them: NUL or ``à``, and a code.
+    is_waiting : callable
+        Returns whether another code unit was typed, as ``msvcrt.kbhit`` does. This distinguishes
+        a function key from the letter ``à``.
+
+    Returns
+    -------
+    str
+        The line, in which surrogates are joined, for example of an emoji.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At Ctrl+C.
+    """
+    units: list[str] = []
+    while (unit := get_key()) not in ("\r", "\n"):
+        if unit == "\x03":
+            raise KeyboardInterrupt
+        if unit == "\b":
+            _remove_last(units)
+        elif unit in ("\x00", "\xe0") and is_waiting():
+            get_key()
+        else:
+            units.append(unit)
+    return "".join(units).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _remove_last(units: list[str]) -> None:
+    last = units.pop() if units else ""
+    if "\udc00" <= last <= "\udfff" and units:
+        units.pop()

@@ -1,0 +1,251 @@
+"""What only Windows can show: held files, access lists, NUL, names, and the same bytes as on Linux.
+
+CPython for Windows runs these tests, in CI under Wine (see ``.ci/windows``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from journey import write_files
+from places import DATA
+
+from lyncnb.base.disk import files, system_calls, windows_access
+from lyncnb.base.disk.file_names import relative_path
+from lyncnb.base.terminal import is_terminal_file
+from lyncnb.errors import BundleError
+from lyncnb.pki.passphrase import ask_passphrase
+from lyncnb.request_folder.files_on_disk import SECRET
+from lyncnb.request_folder.manifest import read_manifest
+
+PASSPHRASE = "seven grey herons over Keelung"
+EVERYONE = "*S-1-1-0:(OI)(CI)R"
+
+
+def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tuple[int, str]:
+    """Run a command without a terminal, and return its exit status and its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lyncnb", *map(str, words)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=seconds,
+        check=False,
+    )
+    return done.returncode, " ".join(done.stdout.decode("utf-8").split())
+
+
+@pytest.fixture(scope="module")
+def planner(tmp_path_factory) -> Path:
+    """Return a folder with a table and its request folder ``requests``."""
+    place = tmp_path_factory.mktemp("planner")
+    (place / "single.csv").write_bytes((DATA / "single-server.csv").read_bytes())
+    status, said = request(place)
+    assert status == 0, said
+    assert "icacls" not in said
+    return place
+
+
+def request(place: Path, *more: str) -> tuple[int, str]:
+    """Request the plan of the table."""
+    return lyncnb(
+        "request", "single.csv", "requests", *more, cwd=place, LYNCNB_PASSPHRASE=PASSPHRASE
+    )
+
+
+def hold(path: Path, seconds: float) -> threading.Thread:
+    """Keep a file open for a time, as Excel or a virus scanner does."""
+    opened = path.open("rb")
+
+    def wait() -> None:
+        time.sleep(seconds)
+        opened.close()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+# -- files that other programs have open
+
+
+def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
+    """A replacement and a removal wait until the other program closes the file."""
+    path = tmp_path / "summary.csv"
+    path.write_bytes(b"old")
+    thread = hold(path, 1)
+    files.replace(path, b"new")
+    thread.join()
+    assert path.read_bytes() == b"new"
+    thread = hold(path, 1)
+    files.remove(path)
+    thread.join()
+    assert not path.exists()
+
+
+def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monkeypatch):
+    """After five seconds, the error says what to close, and the old file is complete."""
+    path = tmp_path / "summary.csv"
+    path.write_bytes(b"old")
+    begin = time.monotonic()
+    with path.open("rb"), pytest.raises(BundleError, match="cannot replace the file") as caught:
+        files.replace(path, b"new")
+    assert time.monotonic() - begin > 4
+    assert "another program may have the file open (Excel" in caught.value.hint
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["summary.csv"]
+
+
+def test_an_open_workbook_repeats_no_renewal(planner):
+    """If Excel has the summary open, the renewal is done once, and the same command completes."""
+    requests = planner / "requests"
+    name = read_manifest(requests).requests[0].id
+    renewal = ("--renew", name, "--reason", "a test")
+    with (requests / "summary.xlsx").open("rb"):
+        status, said = request(planner, *renewal)
+    assert status == 3, said
+    assert "complete and recorded, so do not repeat the change" in said
+    assert "another program may have the file open (Excel" in said
+    assert read_manifest(requests).by_id[name].generation == 2
+    status, said = request(planner, *renewal)
+    assert status == 0, said
+    assert read_manifest(requests).by_id[name].generation == 2
+
+
+def test_readers_of_the_manifest_stop_no_run(planner):
+    """A program that reads the manifest again and again does not stop a run."""
+    manifest, done = planner / "requests" / "manifest.json", threading.Event()
+
+    def read() -> None:
+        while not done.wait(0.02):
+            manifest.read_bytes()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(2):
+            name = read_manifest(planner / "requests").requests[-1].id
+            status, said = request(planner, "--renew", name, "--reason", "readers")
+            assert status == 0, said
+    finally:
+        done.set()
+        reader.join()
+
+
+# -- who can read the keys
+
+
+def test_a_new_folder_belongs_to_its_user(planner):
+    """Nobody but the user, SYSTEM and Administrators can open the folder and its secret folders."""
+    for place in ("", *SECRET):
+        if (planner / "requests" / place).is_dir():
+            assert windows_access.find_other_users(planner / "requests" / place) == ()
+
+
+def test_an_open_folder_is_reported_and_closed(planner):
+    """A folder that others can open is a problem in status, and the next change closes it."""
+    keys = planner / "requests" / "keys"
+    subprocess.run(["icacls", str(keys), "/grant", EVERYONE], check=True)
+    if not windows_access.find_other_users(keys):  # Wine's icacls changes nothing.
+        subprocess.run(["start", "/unix", "/bin/chmod", "755", unix(keys)], shell=True, check=True)
+        wait_until_open(keys)
+    assert windows_access.find_other_users(keys)
+    status, said = lyncnb("status", "requests", cwd=planner)
+    assert (status, "keys/: can be opened by other users" in said) == (3, True), said
+    assert windows_access.restrict(keys)
+    assert lyncnb("status", "requests", cwd=planner)[0] in (0, 1)
+
+
+def unix(path: Path) -> str:
+    """Return the path outside Wine."""
+    return path.as_posix().removeprefix(path.drive)
+
+
+def wait_until_open(path: Path) -> None:
+    """Wait for a program outside Wine."""
+    for _ in range(50):
+        if windows_access.find_other_users(path):
+            return
+        time.sleep(0.1)
+
+
+def test_the_command_for_a_disk_without_access_lists(tmp_path):
+    """The command names the folder by its full path and the user by SID, for every shell."""
+    command = windows_access.command(tmp_path)
+    assert command.startswith(f'icacls "{os.path.realpath(tmp_path)}" /inheritance:r /grant:r ')
+    assert f'"*{windows_access.find_user()}:(OI)(CI)F"' in command
+    assert windows_access.find_user().startswith("S-1-5-21-")
+    assert "%" not in command
+    assert "$" not in command
+
+
+# -- terminals and texts
+
+
+def test_nul_is_no_terminal(planner):
+    """A scheduled task, which has NUL as its input, ends at once instead of waiting for ever."""
+    with open(os.devnull, "rb") as nul:
+        assert os.isatty(nul.fileno())
+        assert not is_terminal_file(nul.fileno())
+    status, said = lyncnb("request", "single.csv", "other", cwd=planner, seconds=60)
+    assert (status, "standard input is not a terminal" in said) == (3, True), said
+
+
+def test_piped_output_is_utf_8_and_has_plain_signs(planner):
+    """A pipe gets every letter, and a minus that every code page has."""
+    (planner / "小.csv").write_bytes((planner / "single.csv").read_bytes())
+    status, said = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
+    assert (status, "written: 小.md" in said) == (0, True), said
+
+
+def test_a_passphrase_file_of_powershell_is_read(tmp_path):
+    """PowerShell 5.1 writes UTF-16 with a byte order mark and CRLF."""
+    file = tmp_path / "passphrase.txt"
+    for encoding, mark in (("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")):
+        file.write_bytes(mark + f"{PASSPHRASE} Ċ\r\nmore".encode(encoding))
+        assert ask_passphrase(file=file).reveal() == f"{PASSPHRASE} Ċ"
+
+
+# -- paths
+
+
+@pytest.mark.parametrize("name", ["con.html", "nul.html", "com¹.html", "folder /plan.html"])
+def test_reserved_names_are_refused(planner, name):
+    """Names of devices, and names that Windows changes, are refused with the reason."""
+    status, said = lyncnb("plan", "single.csv", "-o", name, cwd=planner)
+    assert (status, "is reserved on Windows" in said) == (2, True), said
+
+
+def test_a_path_on_another_drive_is_whole(tmp_path):
+    """There is no relative path between two drives."""
+    other = "C:" if tmp_path.drive != "C:" else "Z:"
+    assert relative_path(f"{other}\\plans\\a.toml", tmp_path) == f"{other}\\plans\\a.toml"
+    assert relative_path(tmp_path / "a" / "b", tmp_path) == os.path.join("a", "b")
+
+
+def test_a_path_that_is_too_long_is_explained():
+    """A path over 260 characters has its own hint."""
+    path = "C:\\" + "a" * 150 + "\\" + "b" * 150
+    error = system_calls.trouble(FileNotFoundError(2, "No such file"), path, "read the file")
+    assert "more than 260 characters" in error.hint
+
+
+# -- the same as on Linux
+
+
+def test_the_files_are_the_same_bytes_as_on_linux(tmp_path):
+    """Everything that a planner writes and reads is the same on both systems."""
+    linux = Path(os.environ["LYNCNB_FILES_OF_LINUX"])
+    write_files(tmp_path / "here")
+    here = {one.name: one.read_bytes() for one in (tmp_path / "here").iterdir()}
+    there = {one.name: one.read_bytes() for one in linux.iterdir()}
+    assert sorted(here) == sorted(there)
+    assert [name for name in here if here[name] != there[name]] == []
