@@ -1,3 +1,4 @@
+// @ts-check
 // The main thread of the page: it starts Python in a worker, shows the panels, and opens and downloads
 // files. It stores nothing in the browser.
 "use strict";

@@ -1,8 +1,9 @@
+// @ts-check
 // The worker of the page: Python runs here. Everything that Pyodide loads comes from the page, and the
 // page's policy allows no connection. The build puts Pyodide's own scripts above this one.
 "use strict";
 
-/** @type {Record<string, Uint8Array>} */
+/** @type {Record<string, Uint8Array<ArrayBuffer>>} */
 let held = {}; // the files that Pyodide loads, by name
 self.fetch = async (address) => {
   const name = String(address).split("/").pop() ?? "";

@@ -17,6 +17,8 @@ from lyncnb.widgets.request_panel import RequestChannel
 from lyncnb.widgets.status_panel import StatusChannel
 
 SCRIPTS = sorted((REPOSITORY / "lyncnb" / "widgets" / "js").glob("*.js"))
+#: The scripts of the planner as one file, by the thread in which they run.
+PAGE = {"page": ("keys.js", "requests.js", "page.js"), "worker": ("worker.js",)}
 CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 
 
@@ -31,13 +33,13 @@ def test_tsc_is_content(tmp_path):
         include = [str(place / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (place / "tsconfig.json").write_text(json.dumps(configuration))
-    place = tmp_path / "keys"
-    place.mkdir()
     own = REPOSITORY / "lyncnb" / "page"
-    include = [str(own / "keys.js"), str(own / "requests.js")]
-    (place / "tsconfig.json").write_text(
-        json.dumps({"extends": str(CONFIGURATION), "include": include})
-    )
+    for thread, names in PAGE.items():
+        place = tmp_path / thread
+        place.mkdir()
+        include = [str(own / name) for name in (*names, "page_types.d.ts")]
+        configuration = {"extends": str(CONFIGURATION), "include": include}
+        (place / "tsconfig.json").write_text(json.dumps(configuration))
     # A build reads the shared files once, and continues after a panel with a mistake.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
