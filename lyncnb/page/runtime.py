@@ -96,7 +96,7 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     Returns
     -------
     Path
-        The built page. The same installation always gives the same bytes.
+        The built page. The same installation and Node.js always give the same bytes.
 
     Raises
     ------
