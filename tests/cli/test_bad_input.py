@@ -409,7 +409,7 @@ def topology(shell):
         (b"short", "5 characters"),
         (b"", "0 characters"),
         (b"\nsecond line is long enough\n", "0 characters"),
-        (b"\xff\xfec\x00o\x00r\x00r\x00e\x00c\x00t\x00", "UTF-8"),
+        (b"\xff\xfec\x00o\x00r\x00r\x00e\x00c\x00t", "UTF-8"),
         (b"correct\thorse battery", "cannot be typed"),
         (b"x" * 2000, "longer than"),
     ],
