@@ -238,6 +238,7 @@ def test_the_encoding_is_that_of_the_bytes(encoding, mark):
     assert cells_of(topology, "site") == [("台北",)]
 
 
+@pytest.mark.posix  # PowerShell on Linux reads it.
 def test_the_snippet_reads_and_names_what_is_read(shell):
     """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and exports
     lyncnb's format.
