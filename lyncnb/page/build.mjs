@@ -25,7 +25,7 @@ crypto.randomFillSync = (array) => {
 };
 
 const { loadPyodide } = await import(pathToFileURL(path.resolve(folder, "pyodide.mjs")).href);
-const options = { indexURL: path.resolve(folder) + "/", env: { HOME: "/work", PYTHONHASHSEED: "0" } };
+const options = { indexURL: path.resolve(folder) + "/", env: { HOME: "/tables", PYTHONHASHSEED: "0" } };
 
 /** @param {Uint8Array} bytes @returns {[string, Uint8Array][]} */
 function readPack(bytes) {
@@ -105,8 +105,8 @@ for (const [name, bytes] of files) {
   python.FS.mkdirTree(path.posix.dirname(name));
   python.FS.writeFile(name, bytes);
 }
-python.FS.mkdirTree("/work");
-python.FS.chdir("/work");
+python.FS.mkdirTree("/tables");
+python.FS.chdir("/tables");
 const loaded = JSON.parse(python.runPython(`
 import gc, json, linecache, re, sys, zipimport
 sys.path.insert(0, "/lib/site")

@@ -39,7 +39,7 @@ function unpack(pack) {
 
 /** @param {{ name: string, data: Uint8Array }[]} files @returns {string[]} their names */
 function write(files) {
-  for (const { name, data } of files) python.FS.writeFile(`/work/${name}`, data);
+  for (const { name, data } of files) python.FS.writeFile(`/tables/${name}`, data);
   return files.map(({ name }) => name);
 }
 
@@ -51,8 +51,8 @@ const ACTIONS = {
       lockFileContents: lock, _loadSnapshot: snapshot });
     held = {};
     unpack(pack);
-    python.FS.mkdirTree("/work");
-    python.FS.chdir("/work");
+    python.FS.mkdirTree("/tables");
+    python.FS.chdir("/tables");
     // Every page starts from the same memory, but not with the same random numbers.
     python.runPython("import random; random.seed()");
     session = python.runPython("from lyncnb.page.in_worker import make_session; make_session")(post);
