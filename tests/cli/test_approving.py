@@ -395,7 +395,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
     assert not (planner.folder / "p.json.sig").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
     """ssh-keygen asks for the key's passphrase, which is in no argument and no variable."""
     import pexpect
@@ -416,7 +416,7 @@ def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
     assert request(planner).status == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a program for POSIX")
+@pytest.mark.posix
 def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
     """The environment of ssh-keygen and its helpers does not contain LYNCNB_PASSPHRASE."""
     make_key(planner.folder / "locked", passphrase="long enough")
@@ -546,7 +546,7 @@ def test_nothing_is_signed_that_nobody_confirmed(planner):
     assert ended.status == 0, ended
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
 def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
     """On a terminal, the approve command shows certificates, date and digest before it asks."""
