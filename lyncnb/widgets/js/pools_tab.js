@@ -116,7 +116,9 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     const first = usual.filter((column) => POOL_COLUMNS.includes(column.name));
     first.sort((a, b) => POOL_COLUMNS.indexOf(a.name) - POOL_COLUMNS.indexOf(b.name));
     const shown = [...first, COUNT_COLUMN, ...usual.filter((column) => !first.includes(column)), ...used];
-    if (shown.map((column) => column.name + column.title).join() === known.map((column) => column.name + column.title).join()) return;
+    /** @param {ColumnFacts[]} columns */
+    const names = (columns) => columns.map((column) => `${column.name} ${column.title}`).join();
+    if (names(shown) === names(known)) return;
     known = shown;
     grid.setLayout({ widths: grid.widths, frozen: true });
     grid.setColumns(shown);
@@ -177,11 +179,9 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     forget() { speaker.clear(); grid.forgiveAll(); },
     stepped() { isOwn = false; },
     undoOwn() {
-      if (!isOwn || !grid.hasOwnTexts) return false;
-      grid.forgetOwnTexts();
+      if (!isOwn || !grid.undoOwnTexts()) return false;
       speaker.clear();
       isOwn = false;
-      say("Undone: the texts that were not in the table were removed");
       return true;
     },
     /** @param {CellName} cell that Undo or Redo changed */

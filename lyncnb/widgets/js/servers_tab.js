@@ -150,6 +150,7 @@ function makeServers({ send, say, reasons, showFinding }) {
   }, { "aria-expanded": "false" });
   /** @param {boolean} open */
   function openAddForm(open) {
+    if (open) fillAdd();
     addForm.hidden = !open;
     addOpen.setAttribute("aria-expanded", String(open));
     addSpeaker.clear();
@@ -392,7 +393,6 @@ function makeServers({ send, say, reasons, showFinding }) {
           useColumns();
         }
         fillBulk();
-        if (addForm.hidden) fillAdd();
       }
       grid.settled();
       refresh();
@@ -467,11 +467,9 @@ function makeServers({ send, say, reasons, showFinding }) {
     stepped() { isOwn = false; },
     // Undo removes texts that the table does not have, before it undoes a step.
     undoOwn() {
-      if (!isOwn || !grid.hasOwnTexts) return false;
-      grid.forgetOwnTexts();
+      if (!isOwn || !grid.undoOwnTexts()) return false;
       speaker.clear();
       isOwn = false;
-      say("Undone: the texts that were not in the table were removed");
       return true;
     },
     /** @param {CellName} cell that Undo or Redo changed */
