@@ -150,7 +150,6 @@ function makeServers({ send, say, reasons, showFinding }) {
   }, { "aria-expanded": "false" });
   /** @param {boolean} open */
   function openAddForm(open) {
-    if (open) fillAdd();
     addForm.hidden = !open;
     addOpen.setAttribute("aria-expanded", String(open));
     addSpeaker.clear();
@@ -393,6 +392,7 @@ function makeServers({ send, say, reasons, showFinding }) {
           useColumns();
         }
         fillBulk();
+        if (addForm.hidden) fillAdd();
       }
       grid.settled();
       refresh();
