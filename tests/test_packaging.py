@@ -17,7 +17,7 @@ from places import REPOSITORY
 from lyncnb.jupyter import workspace
 
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-DATA = "lyncnb-0.1.0.data/data"
+DATA = f"lyncnb-{PYPROJECT['project']['version']}.data/data"
 
 
 @pytest.fixture(scope="module")

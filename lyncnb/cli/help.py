@@ -8,7 +8,7 @@ from __future__ import annotations
 
 #: The version is the same as in pyproject.toml; a test compares the two. Reading the version from
 #: the installed package takes twice as long as all other work for the help page.
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 #: The help page has these sections: the title, then the commands with their summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
