@@ -39,6 +39,12 @@ class ServerEdits:
     def __bool__(self) -> bool:
         return bool(self.change or self.add or self.remove)
 
+    @property
+    def count(self) -> int:
+        """The number of changed cells, added rows and removed rows."""
+        cells = sum(len(servers) * len(values) for servers, values in self.change)
+        return cells + len(self.add) + len(self.remove)
+
 
 def list_server_keys(topology: Topology) -> list[Server]:
     """Return the key of each row: the server name, with the role if the server has several rows."""
@@ -70,20 +76,22 @@ def find_edits(loaded: State, now: State) -> ServerEdits:
     """Return the edits from the loaded table to the current table."""
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
-    before = {
-        row_id: tuple(row[at[name]] if name in at else "" for name in columns)
-        for row_id, row in zip(loaded.ids, loaded.topology.cells)
-    }
+    before = dict(zip(loaded.ids, loaded.topology.cells))
     keys = dict(zip(loaded.ids, list_server_keys(loaded.topology)))
     groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
     added = []
     for row_id, row in zip(now.ids, now.topology.cells):
-        if row_id not in before:
+        old = before.get(row_id)
+        if old is None:
             added.append({name: str(text) for name, text in zip(columns, row) if text})
-        elif row != before[row_id]:
-            pairs = zip(columns, row, before[row_id])
-            values = tuple((name, str(text)) for name, text, old in pairs if text != old)
-            groups.setdefault(values, []).append(keys[row_id])
+        elif old is not row:
+            values = tuple(
+                (name, str(text))
+                for name, text in zip(columns, row)
+                if text != (old[at[name]] if name in at else "")
+            )
+            if values:
+                groups.setdefault(values, []).append(keys[row_id])
     left = set(now.ids)
     return ServerEdits(
         change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),

@@ -97,15 +97,15 @@ class DraftFile:
         )
 
     @classmethod
-    def between(cls, table: str, saved: State, now: State) -> DraftFile:
+    def between(cls, table: str, digest: str, saved: State, now: State) -> DraftFile:
         """Create the content of a draft: the edits from the saved state to the current state."""
         edits = find_edits(saved, now)
         return cls(
             format=_FORMAT,
             table=table,
-            table_sha256=compute_table_digest(saved),
+            table_sha256=digest,
             written=format_time(datetime.now(UTC)),
-            changes=len(list_change_rows(saved, now)),
+            changes=edits.count + len(find_option_changes(saved.options, now.options)),
             change=tuple(
                 ChangedServers(servers=tuple(map(DraftServer.of, servers)), values=values)
                 for servers, values in edits.change
@@ -143,6 +143,7 @@ class UnsavedEdits:
         self._editor, self._folder = editor, folder
         place = hashlib.sha256(place.encode()).hexdigest()[:6]
         self._end = f"-{_name_kernel()}-{place}.json"
+        self._digest: tuple[State, str] | None = None  # the digest of the saved table
 
     @property
     def _table(self) -> str:
@@ -182,15 +183,24 @@ class UnsavedEdits:
         """
         editor, path = self._editor, None
         if not editor.is_saved:
-            draft = DraftFile.between(self._table, editor.saved, editor.state)
+            draft = DraftFile.between(
+                self._table, self._compute_saved_digest(), editor.saved, editor.state
+            )
             path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
             files.make_folder(self._folder)
-            text = json.dumps(convert_to_json(draft), ensure_ascii=False, indent=1)
+            text = json.dumps(convert_to_json(draft), ensure_ascii=False)
             files.replace(path, text.encode("utf-8", "replace"))
         for old in self._folder.glob(f"*{self._end}"):
             if old != path:
                 self._remove(old)
         return path
+
+    def _compute_saved_digest(self) -> str:
+        """Return the digest of the saved table. It stays the same until the next save."""
+        saved = self._editor.saved
+        if self._digest is None or self._digest[0] is not saved:
+            self._digest = saved, compute_table_digest(saved)
+        return self._digest[1]
 
     def restore(self) -> None:
         """Repeat the edits in the draft, and keep them as this editor's draft.
