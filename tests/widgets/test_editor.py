@@ -23,6 +23,7 @@ from lyncnb.errors import (
     OutputError,
     TopologyError,
 )
+from lyncnb.widgets.editing.choices import find_edits
 from lyncnb.widgets.editing.edits import set_cells
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
@@ -565,6 +566,7 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
+    assert find_edits(editor.loaded, editor.state).count == len(changed)
 
 
 async def _edited(talk, edits):
