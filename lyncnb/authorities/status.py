@@ -20,7 +20,7 @@ from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, count_of, join_first
 from ..base.times import convert_to_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
@@ -69,6 +69,7 @@ STATES = (
 )
 
 _COVERS_TOLD = 20
+_NAMES_SHOWN = 20
 
 # States that require no action.
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
@@ -414,14 +415,16 @@ def _find_problems(
                 found += find_archive_problems(survey, generation)
     if not manifest.rekeying:
         return tuple(found)
-    # During a passphrase change, changed key files are expected.
+    # During a passphrase change, changed key files are expected: they use the new passphrase.
+    changed = [item for item in found if item.message == CHANGED and item.file.endswith(".key")]
+    names = join_first([item.file for item in changed], _NAMES_SHOWN) or "none"
     rekeying = Problem(
-        message=f"the passphrase change that started at {manifest.rekeying} is incomplete",
+        message=f"the passphrase change that started at {manifest.rekeying} is incomplete; keys "
+        f"that already use the new passphrase: {names}",
         file=NAME,
         hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
     )
-    kept = (item for item in found if item.message != CHANGED or not item.file.endswith(".key"))
-    return (rekeying, *kept)
+    return (rekeying, *(item for item in found if item not in changed))
 
 
 def _find_exchanged_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from ..base.disk import files, system_calls
 from ..base.disk.folder_lock import confirm
 from ..base.records import Told
+from ..base.shown.tables import count_of
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
@@ -144,7 +145,6 @@ def rekey(
         refuse(path, tuple(_find_altered(manifest, ciphers[0])))
         targets = _list_targets(survey, manifest)
         looked = _sort_targets(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
-        waiting, left_alone = looked.waiting, looked.left_alone
         if isinstance(old, RecoveryPair):
             used = Recipient(key=old.public, added_at=timestamp(today))
             recipients = tuple(
@@ -153,30 +153,19 @@ def rekey(
             not_sealed = _list_other_keys(path, manifest, old, *ciphers)
         else:
             recipients, not_sealed = _read_recipients(path, manifest, take_out, *ciphers), ()
-        has_list, changed = bool(recipients) or os.path.lexists(path / LIST), len(waiting)
         if not manifest.rekeying:
-            save_manifest(path, replace(manifest, rekeying=timestamp(today)))
-        if has_list:
-            # This is the first step, so that new files are not sealed to removed recovery keys.
-            write_list(path, ciphers[1], recipients)
-            waiting = [target for target in waiting if target.path != LIST]
-            left_alone = [path for path in left_alone if path != LIST]
-        for done, _ in enumerate(_swap_files(path, waiting, *ciphers), 1):
-            if progress is not None:
-                progress(done, len(waiting))
-        for directory in {(path / target.path).parent for target in targets}:
-            files.sync_folder(directory)
-        manifest = replace(_update_hashes(path, manifest), binding_key=None)
-        manifest = add_bindings(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
-        if has_list:
-            remove_unused_seals(take_survey(path), manifest, recipients)
-            named = tuple(recipient.on_record for recipient in recipients)
-            manifest = replace(manifest.with_encrypted(LIST), recovery=named)
-        save_manifest(path, manifest)
-        run.add_description(_describe_change(old, take_out, changed))
+            manifest = replace(manifest, rekeying=timestamp(today))
+            save_manifest(path, manifest)
+        try:
+            _change_files(path, manifest, looked, recipients, targets, ciphers, progress)
+        except BundleError as error:
+            raise _describe_state(path, error, manifest, targets, looked, *ciphers) from None
+        run.add_description(_describe_change(old, take_out, len(looked.waiting)))
+    changed = len(looked.waiting)
     already = len(targets) - changed - len(looked.left_alone) - len(looked.not_opened)
     return Rekeyed(
-        folder=path, changed=changed, already=already, left_alone=tuple(left_alone),
+        folder=path, changed=changed, already=already,
+        left_alone=tuple(name for name in looked.left_alone if name != LIST),
         not_opened=tuple(looked.not_opened), not_sealed=not_sealed,
     )  # fmt: skip
 
@@ -442,6 +431,71 @@ def _swap_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) ->
     except BaseException:
         files.discard(temp)
         raise
+
+
+def _change_files(
+    folder: Path,
+    manifest: Manifest,
+    looked: _SortedTargets,
+    recipients: Sequence[Recipient],
+    targets: Sequence[_Target],
+    ciphers: tuple[FolderCipher, FolderCipher],
+    progress: Callable[[int, int], object] | None,
+) -> None:
+    """Encrypt the files with the new passphrase, and record that the change is complete."""
+    waiting, has_list = looked.waiting, bool(recipients) or os.path.lexists(folder / LIST)
+    if has_list:
+        # This is the first step, so that new files are not sealed to removed recovery keys.
+        write_list(folder, ciphers[1], recipients)
+        waiting = [target for target in waiting if target.path != LIST]
+    for done, _ in enumerate(_swap_files(folder, waiting, *ciphers), 1):
+        if progress is not None:
+            progress(done, len(waiting))
+    for directory in {(folder / target.path).parent for target in targets}:
+        files.sync_folder(directory)
+    manifest = replace(_update_hashes(folder, manifest), binding_key=None)
+    manifest = add_bindings(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
+    if has_list:
+        remove_unused_seals(take_survey(folder), manifest, recipients)
+        named = tuple(recipient.on_record for recipient in recipients)
+        manifest = replace(manifest.with_encrypted(LIST), recovery=named)
+    save_manifest(folder, manifest)
+
+
+def _describe_state(
+    folder: Path,
+    error: BundleError,
+    manifest: Manifest,
+    targets: Sequence[_Target],
+    looked: _SortedTargets,
+    old: FolderCipher,
+    new: FolderCipher,
+) -> BundleError:
+    """Add to an error which passphrase opens each file, and how to complete the change."""
+    waiting = {target.path for target in looked.waiting}
+    unchanged = {*looked.left_alone, *looked.not_opened}
+    with_old: list[str] = []
+    with_new: list[str] = []
+    for target in targets:
+        if target.path in unchanged:
+            continue
+        try:
+            is_old = target.path in waiting and _uses_old_passphrase(folder, target, old, new)
+        except BundleError:
+            is_old = True  # Another program has the file open, so the file was not replaced.
+        (with_old if is_old else with_new).append(target.path)
+    return BundleError(
+        f"{error.message}. The passphrase change that started at {manifest.rekeying} is "
+        f"incomplete: the old passphrase still opens {count_of(len(with_old), 'file')}, and the "
+        f"new passphrase opens {count_of(len(with_new), 'file')}",
+        hint=". ".join(
+            filter(None, (error.hint, "To complete the change, use the same two passphrases"))
+        ),
+        problems=(
+            *(Problem(file=name, message="still uses the old passphrase") for name in with_old),
+            *(Problem(file=name, message="already uses the new passphrase") for name in with_new),
+        ),
+    )
 
 
 def _encode_content(content: keys.PrivateKey | bytes) -> bytes:

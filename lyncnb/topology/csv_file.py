@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.disk.files import open_plain
+from ..base.disk.system_calls import IN_USE_HINT, is_in_use
 from ..base.pasted_text import shown
 from ..base.shown.frames import ConvertibleToPandas, DataFrame, as_frame
 from ..errors import Problem, TopologyError
@@ -133,11 +135,14 @@ def _read_file(source: object) -> tuple[str, bytes]:
         facts = path.stat()
         if stat.S_ISREG(facts.st_mode):
             _refuse_size(path.name, facts.st_size)
-            return path.name, path.read_bytes()
+            with open_plain(path) as file:
+                return path.name, file.read()
     except (OSError, ValueError) as error:  # A NUL character in the path raises ValueError.
+        is_used = isinstance(error, OSError) and is_in_use(error)
         reason = getattr(error, "strerror", None) or str(error)
         raise TopologyError(
-            f"cannot read {shown(str(path))}: {reason}", hint=_LOOK_AT_THE_PATH
+            f"cannot read {shown(str(path))}: {reason}",
+            hint=IN_USE_HINT if is_used else _LOOK_AT_THE_PATH,
         ) from None
     kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
     raise TopologyError(

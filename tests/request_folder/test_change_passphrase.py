@@ -175,6 +175,36 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
     assert public_keys_of_requests(folder) <= before
 
 
+def test_the_error_names_the_files_of_each_passphrase(folder, monkeypatch):
+    """If a file cannot be replaced, the error and the status name the files of each passphrase."""
+    real, stopped = os.replace, []
+
+    def refuse(source, target):
+        if target.suffix == ".key" and "archive" in target.parts:
+            stopped.append(target.name)
+            raise PermissionError(13, "Permission denied")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system_calls, "replace", refuse)
+        with pytest.raises(BundleError, match="the old passphrase still opens") as caught:
+            rekey(folder, PASSPHRASE, NEW)
+    assert "use the same two passphrases" in caught.value.hint
+    said = {problem.file: problem.message for problem in caught.value.problems}
+    assert len(said) == 6
+    for name, message in said.items():
+        opener = PASSPHRASE if "still uses the old" in message else NEW
+        FolderCipher(opener).open((folder / name).read_bytes(), name=name)
+    assert said[f"archive/{stopped[0]}"] == "still uses the old passphrase"
+    status = folder_status(folder).problems[0].message
+    for name, message in said.items():
+        is_new = message == "already uses the new passphrase"
+        assert (name in status) == (is_new and name.startswith("keys/"))
+    assert rekey(folder, PASSPHRASE, NEW).already == 6 - list(said.values()).count(
+        "still uses the old passphrase"
+    )
+
+
 def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
     """With a third passphrase, an interrupted change writes nothing, and the message names the
     files.

@@ -5,22 +5,29 @@ CPython for Windows runs these tests, in CI under Wine (see ``.ci/windows``).
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from folders import public_keys_of_keys, public_keys_of_requests
 from journey import write_files
 from places import DATA
 
 from lyncnb.base.disk import files, system_calls, windows_access
 from lyncnb.base.disk.file_names import relative_path
+from lyncnb.base.disk.folder_lock import OWNER_NAME
 from lyncnb.base.terminal import is_terminal_file
-from lyncnb.errors import BundleError
+from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.passphrase import ask_passphrase
+from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import SECRET
 from lyncnb.request_folder.manifest import read_manifest
 
@@ -28,19 +35,26 @@ PASSPHRASE = "seven grey herons over Keelung"
 EVERYONE = "*S-1-1-0:(OI)(CI)R"
 
 
-def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tuple[int, str]:
-    """Run a command without a terminal, and return its exit status and its output."""
-    done = subprocess.run(
+def start(*words: object, cwd: Path, **more: str) -> subprocess.Popen[bytes]:
+    """Start a command without a terminal."""
+    return subprocess.Popen(
         [sys.executable, "-m", "lyncnb", *map(str, words)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=seconds,
-        check=False,
     )
-    return done.returncode, " ".join(done.stdout.decode("utf-8").split())
+
+
+def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tuple[int, str]:
+    """Run a command, and return its exit status and its output."""
+    run = start(*words, cwd=cwd, **more)
+    try:
+        said = run.communicate(timeout=seconds)[0]
+    finally:
+        run.kill()
+    return run.returncode, " ".join(said.decode("utf-8").split())
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +86,28 @@ def hold(path: Path, seconds: float) -> threading.Thread:
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+@contextmanager
+def hold_alone(path: Path, seconds: float) -> Iterator[None]:
+    """Keep a file open for a time in such a way that other programs cannot read it."""
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel.CreateFileW.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(kernel.CreateFileW(str(path), 0x80000000, 0, None, 3, 0, None))
+    assert handle.value not in (None, ctypes.c_void_p(-1).value), ctypes.get_last_error()
+    ended = threading.Event()
+
+    def wait() -> None:
+        ended.wait(seconds)
+        kernel.CloseHandle(handle)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 # -- files that other programs have open
@@ -138,6 +174,67 @@ def test_readers_of_the_manifest_stop_no_run(planner):
     finally:
         done.set()
         reader.join()
+
+
+def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
+    """A program can also keep others from reading. lyncnb waits, and then names such programs."""
+    with hold_alone(planner / "single.csv", 1):
+        status, said = lyncnb("check", "single.csv", cwd=planner)
+    assert status == 0, said
+    with hold_alone(planner / "single.csv", 60):
+        status, said = lyncnb("check", "single.csv", cwd=planner)
+    assert (status, "another program may have the file open (Excel" in said) == (2, True), said
+
+
+def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path):
+    """The error of rekey and status name the files of each passphrase. The same command completes."""
+    requests, new = planner / "requests", tmp_path / "new.txt"
+    new.write_text("eleven brass kettles in Hualien\n")
+    words = ("rekey", "requests", "--new-passphrase-file", new)
+    keys = [f"keys/{one.name}" for one in sorted((requests / "keys").glob("*.key"))]
+    with (requests / keys[-1]).open("rb"):
+        status, said = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert status == 3, said
+    assert "cannot replace the file" in said
+    assert "another program may have the file open (Excel" in said
+    assert f"{keys[-1]}: still uses the old passphrase" in said
+    assert "To complete the change, use the same two passphrases" in said
+    shown = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", said))
+    cipher = FolderCipher(PASSPHRASE)
+    for name, state in shown.items():
+        if state == "still":
+            cipher.open((requests / name).read_bytes(), name=name)
+        else:
+            with pytest.raises(PassphraseError):
+                cipher.open((requests / name).read_bytes(), name=name)
+    assert set(keys) <= set(shown)
+    changed = ", ".join(name for name in keys if shown[name] == "already") or "none"
+    said = lyncnb("status", "requests", cwd=planner)[1]
+    assert f"keys that already use the new passphrase: {changed}" in said
+    assert PASSPHRASE not in said
+    status, said = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert status == 0, said
+    old = tmp_path / "old.txt"
+    old.write_text(PASSPHRASE)
+    back = {"LYNCNB_PASSPHRASE": new.read_text().strip()}
+    assert lyncnb("rekey", "requests", "--new-passphrase-file", old, cwd=planner, **back)[0] == 0
+
+
+def test_two_requests_at_once_lose_nothing(planner):
+    """The second of two runs waits for the first, or reports that the folder is in use."""
+    folder, more = planner / "together", ()
+    for _ in range(2):
+        words = ("request", "single.csv", folder.name, *more)
+        runs = [start(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE) for _ in range(2)]
+        done = [(run.communicate(timeout=200)[0].decode(), run.returncode) for run in runs]
+        assert 0 in [status for _, status in done], done
+        for said, status in done:
+            assert status == 0 or "together is in use by" in said, done
+        assert public_keys_of_requests(folder) == public_keys_of_keys(folder, PASSPHRASE)
+        manifest = read_manifest(folder)
+        assert len(list((folder / "csr").iterdir())) == len(manifest.requests) > 0
+        assert not (folder / OWNER_NAME).exists()
+        more = ("--renew", manifest.requests[0].id, "--reason", "together")
 
 
 # -- who can read the keys

@@ -450,8 +450,10 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
         with open_plain(path) as file:
             data = _read_at_most(file, limit + 1)
     except (OSError, ValueError) as failed:
+        is_used = isinstance(failed, OSError) and system_calls.is_in_use(failed)
         reason = failed.strerror if isinstance(failed, OSError) else str(failed)
-        raise error(f'cannot read "{path}": {reason}', hint="check the path") from None
+        hint = system_calls.IN_USE_HINT if is_used else "check the path"
+        raise error(f'cannot read "{path}": {reason}', hint=hint) from None
     except BundleError as refused:
         raise error(refused.message, hint=refused.hint) from None
     if len(data) > limit:

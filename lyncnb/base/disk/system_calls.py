@@ -48,11 +48,18 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
 
 
 def is_in_use(error: OSError) -> bool:
-    """Return whether another program may have the file open. Only Windows reports this."""
-    return getattr(error, "winerror", None) in IN_USE
+    """Return whether another program may have the file open. Only Windows reports this.
+
+    ``os.open`` reports EACCES for such a file, and also for a folder.
+    """
+    if (code := getattr(error, "winerror", None)) is not None:
+        return code in IN_USE
+    is_refused = WINDOWS and error.errno == errno.EACCES and error.filename is not None
+    return is_refused and not os.path.isdir(error.filename)
 
 
-open, write, close = os.open, os.write, os.close  # noqa: A001
+write, close = os.write, os.close
+open = _retry_while_in_use(os.open)  # noqa: A001
 rename, replace = _retry_while_in_use(os.rename), _retry_while_in_use(os.replace)
 unlink, rmdir = _retry_while_in_use(os.unlink), _retry_while_in_use(os.rmdir)
 mkdir, chmod, lstat = os.mkdir, os.chmod, os.lstat
@@ -116,6 +123,10 @@ def find_program(name: str) -> str | None:
     return None
 
 
+IN_USE_HINT = (
+    "another program may have the file open (Excel, a viewer, a virus scanner): close it, then run "
+    "the command again. If no program has it open, you do not have permission"
+)
 _LONGEST_PATH = 260  # MAX_PATH of Windows
 HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then try again; no data is lost",
@@ -142,10 +153,7 @@ def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: st
         )
     hint = HINTS.get(error.errno or 0, "check the folder, then try again")
     if is_in_use(error):
-        hint = (
-            "another program may have the file open (Excel, a viewer, a virus scanner): close it, "
-            "then run the command again. If no program has it open, you do not have permission"
-        )
+        hint = IN_USE_HINT
     elif WINDOWS and len(os.path.abspath(path)) >= _LONGEST_PATH:
         hint = (
             f"the path has more than {_LONGEST_PATH} characters, which Windows allows only if long "
