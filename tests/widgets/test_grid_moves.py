@@ -280,12 +280,19 @@ def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
 
 def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
     """Undo removes rejected texts first. Then it goes to the changed cell and names both values."""
+    undo, refused = lab.button("Undo"), lab.page.locator(".lc-refused")
+    before = undo.get_attribute("title")
+    click(lab, "fe02.contoso.com", "Role")
+    paste(lab, "Butler")
+    expect(undo).to_have_attribute("title", "Undo: texts that are not in the table")
+    undo.click()
+    expect(refused).to_have_count(0)
+    expect(undo).to_have_attribute("title", str(before))
     click(lab, "med01.contoso.com", "Site")
     paste(lab, "Tainan")
     wait_kernel(lab, "editor.topology.cells[3][3]", "Tainan")
     click(lab, "fe02.contoso.com", "Role")
     paste(lab, "Butler")
-    refused = lab.page.locator(".lc-refused")
     expect(refused).to_contain_text("Butler", use_inner_text=True)
     press(lab, "Control+z")
     expect(refused).to_have_count(0)

@@ -1124,15 +1124,14 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       refused.clear();
       refreshNew();
     },
-    // Removes the texts that the table does not have: rejected texts, and new rows. Returns whether there are any.
-    undoOwnTexts() {
-      if (!refused.size && !fresh.isWaiting) return false;
+    // Whether there are texts that the table does not have: rejected texts, and new rows.
+    get hasOwnTexts() { return refused.size > 0 || fresh.isWaiting; },
+    removeOwnTexts() {
       stop(false);
       refused.clear();
       fresh.clear();
       refreshNew();
       actions.say?.("Undone: the texts that were not in the table were removed");
-      return true;
     },
     hideSent: fresh.hideSent,
     /**

@@ -27,10 +27,14 @@ export default {
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
     const saved = h("span", { class: "lc-saved" });
-    const stepBack = () => { if (!asked.undoOwn()) send({ type: "undo" }); };
+    const stepBack = () => {
+      if (!asked.undoOwn()) send({ type: "undo" });
+      nameUndo();
+    };
     const undo = button("Undo", stepBack, { "aria-keyshortcuts": "Control+Z" });
     const redo = button("Redo", () => send({ type: "redo" }), { "aria-keyshortcuts": "Control+Y" });
     const said = h("div", { role: "status", class: "lc-said" });
+    let lastStep = ""; // the step that the kernel can undo
 
     const restored = h("div", { class: "lc-note", hidden: true });
     const restoredWords = h("div", { role: "status" });
@@ -45,7 +49,7 @@ export default {
     const reasons = makeNameReasons(send);
     /** @param {string} text */
     const say = (text) => { said.textContent = text; };
-    const servers = makeServers({ send: sendFrom(() => servers), reasons, say,
+    const servers = makeServers({ send: sendFrom(() => servers), reasons, say, typedNew: nameUndo,
       showFinding(row, server) {
         findings.lookFor(row, server);
         tabs.show("findings");
@@ -152,12 +156,17 @@ export default {
       if (message.cell) (pools.panel.hidden ? servers : pools).showCell(message.cell);
       saved.textContent = message.saved_words;
       const stepped = [undo, redo].find((control) => control === document.activeElement);
-      nameStep(undo, message.undo, "Undo");
+      lastStep = message.undo;
+      nameUndo();
       nameStep(redo, message.redo, "Redo");
       // Otherwise a button that becomes disabled would move the focus out of the panel.
       if (stepped?.disabled) (stepped === undo ? redo : undo).focus();
       tabs.retitle("changes", `Changes (${message.changes})`);
       showCounts(message.counts);
+    }
+
+    function nameUndo() {
+      nameStep(undo, asked.hasOwnTexts ? "texts that are not in the table" : lastStep, "Undo");
     }
 
     /** @param {HTMLButtonElement} control @param {string} what @param {string} word */
@@ -202,7 +211,10 @@ export default {
         tabs.show("servers");
         servers.go(message.ids, "");
       },
-      refused_cells: (message) => asked.refusedCells(message),
+      refused_cells(message) {
+        asked.refusedCells(message);
+        nameUndo();
+      },
       scenarios: (message) => scenarios.list(message),
       scenario_done: (message) => scenarios.done(message),
       compared: (message) => scenarios.compared(message),
@@ -221,6 +233,7 @@ export default {
         const instead = scenarios.refused(message);
         if (!asked.refused(message)) speaker.refuse(message.lines, message.offers, instead);
         keep.refused(message);
+        nameUndo();
       },
       done({ added }) {
         if (added.length) asked.added(added);

@@ -178,8 +178,10 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     done(isSince) { if (isSince) speaker.clear(); },
     forget() { speaker.clear(); grid.forgiveAll(); },
     stepped() { isOwn = false; },
+    get hasOwnTexts() { return isOwn && grid.hasOwnTexts; },
     undoOwn() {
-      if (!isOwn || !grid.undoOwnTexts()) return false;
+      if (!this.hasOwnTexts) return false;
+      grid.removeOwnTexts();
       speaker.clear();
       isOwn = false;
       return true;

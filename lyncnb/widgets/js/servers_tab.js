@@ -5,9 +5,9 @@ const REFUSED_SHOWN = 100; // cells of a rejected change that show the reason
 
 /**
  * @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons,
- *   showFinding: (row: number, server: string) => void}} parts
+ *   showFinding: (row: number, server: string) => void, typedNew: () => void}} parts
  */
-function makeServers({ send, say, reasons, showFinding }) {
+function makeServers({ send, say, reasons, showFinding, typedNew }) {
   const store = makeStore();
   const pools = makePoolRows(store);
   /** @type {Set<number>} */
@@ -36,7 +36,7 @@ function makeServers({ send, say, reasons, showFinding }) {
     actions: {
       edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
       block: (block) => send({ type: "block", ...block }),
-      typedNew() { isOwn = true; },
+      typedNew() { isOwn = true; typedNew(); },
       remove: (ids) => once({ type: "remove", ids }),
       why: (row, column) => send({ type: "why_cell", row, column }),
       showFinding: (id) => showFinding(id, store.text(store.at(id) ?? 0, "server_fqdn")),
@@ -466,8 +466,10 @@ function makeServers({ send, say, reasons, showFinding }) {
     // A step was done, so the next Undo is about this step.
     stepped() { isOwn = false; },
     // Undo removes texts that the table does not have, before it undoes a step.
+    get hasOwnTexts() { return isOwn && grid.hasOwnTexts; },
     undoOwn() {
-      if (!isOwn || !grid.undoOwnTexts()) return false;
+      if (!this.hasOwnTexts) return false;
+      grid.removeOwnTexts();
       speaker.clear();
       isOwn = false;
       return true;
