@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
@@ -86,9 +87,9 @@ def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
     return combined()
 
 
-@pytest.fixture(scope="module")
-def quick_cipher() -> Iterator[None]:
-    """Reduce the key derivation rounds, and reuse primes of RSA keys, for the tests in one file."""
+@contextmanager
+def quick_keys() -> Iterator[None]:
+    """Reduce the key derivation rounds, and reuse primes of RSA keys."""
     before, rounds = dict(FolderCipher.__init__.__kwdefaults__), pkcs12.KDF_ROUNDS
     real, turn = keys.generate_key, Lock()
 
@@ -104,6 +105,13 @@ def quick_cipher() -> Iterator[None]:
     keys.generate_key = real
     pkcs12.KDF_ROUNDS = rounds
     FolderCipher.__init__.__kwdefaults__.update(before)
+
+
+@pytest.fixture(scope="module")
+def quick_cipher() -> Iterator[None]:
+    """Reduce the key derivation rounds, and reuse primes of RSA keys, for the tests in one file."""
+    with quick_keys():
+        yield
 
 
 # --- plans

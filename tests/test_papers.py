@@ -144,24 +144,11 @@ def test_story_of_the_readme_runs(tmp_path):
     assert ended.stdout.startswith(f"{len(packages)} ")
 
 
-def test_python_of_the_commands_page_runs(monkeypatch):
-    """The Python example in docs/commands.md finds a difference and draws it."""
-    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
-    block, guide = re.findall(r"^```python\n(.+?)^```", page, re.M | re.S)
-    monkeypatch.chdir(REPOSITORY)
-    names: dict[str, object] = {}
-    exec(block.replace("ln.figure(", "drawn = ln.figure("), names)
-    assert not names["difference"].is_empty
-    assert "<svg" in names["drawn"].svg
-    exec(guide, names)
-    assert len(names["first"].plan.certificates) == 7
-
-
-def test_what_the_planning_tool_asked_stands_in_the_page_of_commands(request):
-    """docs/commands.md lists, with sources, the questions that the guide leaves out."""
+def test_what_the_planning_tool_asked_is_in_the_page_of_the_guide(request):
+    """docs/first-plan.md lists, with sources, the questions that the guide leaves out."""
     rows = [(one.what, one.instead, one.source) for one in read_interview().left_out]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
-    page = REPOSITORY / "docs" / "commands.md"
+    page = REPOSITORY / "docs" / "first-plan.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- planning tool -->\n")
     written, end, after = rest.partition("<!-- end of planning tool -->")
     if request.config.getoption("--refresh"):

@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from certificates_on_record import bundle_of
-from places import REPOSITORY
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 
 import lyncnb as ln
@@ -358,19 +357,6 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
     assert not [note for note in made.notes if "from an internal CA" in note]
     assert "assumes 365 days for 3 certificates from an internal CA" in ln.forecast(plan).notes[0]
-
-
-def test_the_docs_say_what_is_so():
-    """The options in docs/commands.md can be read, and the sample can be forecast with them."""
-    text = (REPOSITORY / "docs/commands.md").read_text("utf-8")
-    block = text.partition("## The years ahead")[2].partition("```toml\n")[2].partition("```")[0]
-    options = ln.PlanOptions.from_toml(block.encode())
-    plan = ln.plan_certificates(
-        ln.read_topology(REPOSITORY / "data/contoso.csv"), RULES, options=options
-    )
-    made = ln.forecast(plan)
-    assert made.works
-    assert made.start == date(2026, 11, 22)
 
 
 def test_a_product_without_steps():

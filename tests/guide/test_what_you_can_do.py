@@ -17,7 +17,8 @@ PAGE = REPOSITORY / "docs" / "what-you-can-do.md"
 _BEGINNING = """# What you can do
 
 Each task, with its panel or call in a notebook and its command in a shell. The button *What you can
-do* of the panels shows the same list. [Commands](commands.md) shows how to use the commands together.
+do* of the panels shows the same list. [The task pages](README.md#tasks)
+show how to use the commands together.
 
 """
 

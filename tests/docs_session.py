@@ -1,0 +1,231 @@
+"""Run the commands and the Python cells of documentation pages, in the order of each page.
+
+``test_docs.py`` starts this file as a program, in one process for all pages, with the clock set to
+``CLOCK``. Each page has a folder of its own, which contains the sample ``contoso.csv`` and its
+options. The result is one JSON document.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The date on which the pages run, so that dates and rules do not change from day to day.
+CLOCK = "2026-11-24 12:00:00"
+PASSPHRASE = "correct horse battery"
+WIDTH = "90"
+
+_FENCE = re.compile(
+    r"(?P<notes>(?:^[ ]*<!-- [^\n]+ -->\n)*)"
+    r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<source>.*?)^ *```$",
+    re.M | re.S,
+)
+_NOTE = re.compile(r"<!-- (\w+): (.+?) -->")
+#: Text that differs between runs, and what the pages show instead.
+_RANDOM = (
+    (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:…"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "…"),
+    (re.compile(r"\b(?:[0-9A-F]{40}|[0-9a-f]{39,40})\b"), "…"),
+    (re.compile(r"(?<=-)[0-9a-f]{8}(?=\.cer)"), "…"),
+    (re.compile(r"\b(?:[0-9a-f]{4}-){7}[0-9a-f]{4}\b"), "…"),
+    (re.compile(r"(?<=confirm with )[0-9a-f]{8}"), "…"),
+    (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:…"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page: its kind, its source, and the notes above it."""
+
+    kind: str
+    source: str
+    notes: tuple[tuple[str, str], ...]
+    span: tuple[int, int]
+    indent: str
+
+    def note(self, name: str) -> str:
+        """Return the value of a note, "" if there is none."""
+        return dict(self.notes).get(name, "")
+
+
+def blocks_of(page: str) -> Iterator[Block]:
+    """Yield the fenced blocks of a page, with the span of each source."""
+    for found in _FENCE.finditer(page):
+        indent = found["indent"]
+        lines = found["source"].splitlines(keepends=True)
+        yield Block(
+            kind=found["kind"],
+            source="".join(line.removeprefix(indent) for line in lines),
+            notes=tuple(_NOTE.findall(found["notes"])),
+            span=found.span("source"),
+            indent=indent,
+        )
+
+
+def without_random_text(text: str) -> str:
+    """Return an output without the text that differs between runs, and without space at line ends."""
+    for pattern, shown in _RANDOM:
+        text = pattern.sub(shown, text)
+    return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
+
+
+class Page:
+    """A page that is being run in the current folder."""
+
+    def __init__(self, servers: contextlib.ExitStack) -> None:
+        self._servers = servers
+        self._names: dict[str, object] = {}
+        self._meanwhile: dict[str, Callable[[], object]] = {
+            "the requests are written": self._request,
+            "the certificates are installed": self._install,
+            "the CA issues certificates": self._answer,
+            "Alice has an SSH key": self._make_ssh_key,
+            "Alice signs the plan": self._sign,
+            "the servers are running": self._start_servers,
+        }
+
+    def run(self, block: Block) -> tuple[int, str] | None:
+        """Run a block, and return its exit status and output; None if there is nothing to run."""
+        for name, value in block.notes:
+            if name == "date":
+                os.environ["FAKETIME"] = f"@{value} 12:00:00"
+            elif name == "meanwhile":
+                self._meanwhile[value]()
+        if block.note("file"):
+            Path(block.note("file")).write_text(block.source, "utf-8")
+            return None
+        if block.kind == "sh":
+            return self._commands(block.source)
+        return self._cell(block.source) if block.kind == "python" else None
+
+    def _commands(self, source: str) -> tuple[int, str]:
+        from lyncnb.cli import main
+
+        status, output = 0, io.StringIO()
+        for line in source.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                if words[:1] == ["lyncnb"]:
+                    status = max(status, main(words[1:]))
+                elif words:
+                    done = subprocess.run(words, capture_output=True, text=True, check=False)
+                    output.write(done.stdout + done.stderr)
+                    status = max(status, done.returncode)
+        return status, output.getvalue()
+
+    def _cell(self, source: str) -> tuple[int, str]:
+        tree, output = ast.parse(source), io.StringIO()
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        with contextlib.redirect_stdout(output):
+            exec(compile(tree, "<page>", "exec"), self._names)
+            if last is not None:
+                value = eval(compile(ast.Expression(last.value), "<page>", "eval"), self._names)
+                print("" if value is None else repr(value))
+        return 0, output.getvalue()
+
+    def _request(self) -> None:
+        self._setup("lyncnb request contoso.csv requests --options contoso.plan.toml")
+
+    def _install(self) -> None:
+        """Write the requests, and record that their certificates are issued and installed."""
+        self._request()
+        self._answer()  # The first response of the demonstration CA contains mistakes.
+        self._setup(
+            f"lyncnb receive requests {max(Path('answers').glob('*.cer'))} answers/root.pem"
+        )
+        self._answer()
+        self._setup(
+            "lyncnb receive requests answers\nlyncnb pfx requests\nlyncnb deployed requests"
+        )
+
+    def _setup(self, commands: str) -> None:
+        """Run commands that the page does not show."""
+        status, output = self._commands(commands)
+        assert status == 0, output
+
+    def _answer(self) -> None:
+        import lyncnb as ln
+
+        shutil.rmtree("answers", ignore_errors=True)
+        ln.demo.answer(ln.open_requests("requests"), "answers")
+
+    def _make_ssh_key(self) -> None:
+        """Make the key ``alice-key``, and the list ``signers`` of those who may approve."""
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "alice-key"], check=True
+        )
+        public = Path("alice-key.pub").read_text("ascii")
+        Path("signers").write_text(f'alice@contoso.com namespaces="lyncnb-plan" {public}', "ascii")
+
+    def _sign(self) -> None:
+        """Sign ``plan.json`` as the approver does at a terminal, who reads the digest."""
+        import lyncnb as ln
+
+        digest = ln.read_saved_plan("plan.json").sha256
+        self._setup(f"lyncnb approve plan.json --key alice-key --confirm {digest}")
+
+    def _start_servers(self) -> None:
+        """Run servers for the ports of the sample; the Director's certificate lacks its last name.
+
+        ``hosts.txt`` leads to the servers, and ``root.pem`` is the root of their certificates.
+        """
+        from cas.python_ca import pem
+        from live_servers import certificate_for, live, show_as_planned
+        from standing_certificates import authority
+
+        import lyncnb as ln
+
+        def show(target, planned):
+            correct = show_as_planned(target, planned)
+            if planned.role != "Director":
+                return correct
+            return [certificate_for(planned, san=planned.names[:-1]), *correct[1:]]
+
+        options = ln.PlanOptions.beside("contoso.csv")
+        plan = ln.plan_certificates(
+            ln.read_topology("contoso.csv"), ln.load_rules(), options=options
+        )
+        self._servers.enter_context(live(plan, Path(), show=show))
+        Path("root.pem").write_bytes(pem(authority().root))
+
+
+def run_page(text: str) -> list[tuple[int, str] | None]:
+    """Run the blocks of a page in the current folder."""
+    with contextlib.ExitStack() as servers:
+        page = Page(servers)
+        return [page.run(block) for block in blocks_of(text)]
+
+
+def main(names: list[str]) -> None:
+    """Run pages, each in a folder of its own below the current folder, and print JSON."""
+    import pandas as pd
+    from folders import quick_keys
+    from places import DATA
+
+    pd.set_option("display.width", int(WIDTH), "display.max_columns", 20)
+    top, results = Path.cwd(), {}
+    with quick_keys():
+        for name in names:
+            os.environ["FAKETIME"] = f"@{CLOCK}"
+            folder = top / Path(name).stem
+            folder.mkdir()
+            for sample in DATA.glob("contoso.*"):
+                shutil.copy(sample, folder)
+            with contextlib.chdir(folder):
+                results[name] = run_page(Path(name).read_text("utf-8"))
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

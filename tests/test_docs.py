@@ -1,0 +1,160 @@
+"""The task pages in docs are short, and their commands and cells print what the pages show.
+
+With ``--refresh``, the outputs in the pages are written again. A note above an output selects its
+lines: ``<!-- lines: first 3, from error: 4, last 1 -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from docs_session import CLOCK, PASSPHRASE, WIDTH, blocks_of, without_random_text
+from places import REPOSITORY
+from shell_kit import process_environment
+
+import lyncnb as ln
+from lyncnb.base.shown.tables import to_markdown
+from lyncnb.plan.options import OPTIONS
+
+DOCS = REPOSITORY / "docs"
+TEXTS = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md"))}
+PAGES = [name for name, text in TEXTS.items() if "<!-- run by tests -->" in text]
+#: The commands of these pages build, download or install, which no test does as the page says.
+NOT_RUN = {"one-file.md", "other-environments.md", "windows.md"}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> dict[str, list]:
+    """Run all pages in one process, with a fixed clock, and return the results by page."""
+    environment = {
+        "COLUMNS": WIDTH,
+        "TZ": "UTC",
+        "LYNCNB_PASSPHRASE": PASSPHRASE,
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": str(REPOSITORY / "tests"),
+    }
+    program = REPOSITORY / "tests" / "docs_session.py"
+    ended = subprocess.run(
+        ["faketime", "-f", f"@{CLOCK}", sys.executable, program, *(DOCS / name for name in PAGES)],
+        cwd=tmp_path_factory.mktemp("docs"),
+        env=process_environment(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    by_path = json.loads(ended.stdout.splitlines()[-1])
+    return {path.rpartition("/")[2]: result for path, result in by_path.items()}
+
+
+def selected(output: str, note: str) -> str:
+    """Return the lines of an output that the note above it selects, with … for the others."""
+    lines = without_random_text(output).splitlines()
+    chosen = set() if note else set(range(len(lines)))
+    for part in note.split(", ") if note else ():
+        where, _, count = part.rpartition(" ")
+        begin = {"first": 0, "last": len(lines) - int(count)}.get(where)
+        if begin is None:  # "from TEXT": the first line that begins with the text
+            prefix = where.removeprefix("from ")
+            starts = [line.strip().startswith(prefix) for line in lines]
+            assert any(starts), (part, output)
+            begin = starts.index(True)
+        chosen |= set(range(max(begin, 0), min(begin + int(count), len(lines))))
+    shown = []
+    for number, line in enumerate(lines):
+        if number in chosen:
+            shown.append(line)
+        elif shown[-1:] != ["…"]:
+            shown.append("…")
+    return "".join(f"{line}\n" for line in shown)
+
+
+@pytest.mark.tools
+@pytest.mark.posix
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name):
+    """Each command and cell succeeds, and prints the output below it. --refresh writes outputs."""
+    text, output = TEXTS[name], ""
+    shown, pieces, end = [], [], 0
+    for block, result in zip(blocks_of(text), results[name], strict=True):
+        if result is not None:
+            status, output = result
+            assert status == int(block.note("exit") or 0), (block.source, output)
+        elif block.kind == "text" and not block.note("file"):
+            now = selected(output, block.note("lines"))
+            shown.append((block.source, now))
+            begin, stop = block.span
+            indented = "".join(f"{block.indent}{line}" for line in now.splitlines(keepends=True))
+            pieces += [text[end:begin], indented]
+            end = stop
+    if request.config.getoption("--refresh"):
+        (DOCS / name).write_text("".join([*pieces, text[end:]]), "utf-8")
+    else:
+        assert shown
+        assert [before for before, _ in shown] == [now for _, now in shown]
+
+
+def test_no_page_has_commands_that_nobody_runs():
+    """Each page with commands or cells is run, or is one of the pages that cannot be run."""
+    with_code = {
+        name for name, text in TEXTS.items() if re.search(r"^ *```(sh|python|power)", text, re.M)
+    }
+    assert with_code == {*PAGES, *NOT_RUN}
+
+
+def words_of(text: str) -> int:
+    """Return the number of words in the prose of a page, without generated tables."""
+    text = re.sub(r"<!-- (planning tool|keys) -->.+<!-- end of \1 -->", "", text, flags=re.S)
+    return len(re.sub(r"^ *```.+?^ *```|<!--.+?-->", "", text, flags=re.S | re.M).split())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_task_page_is_short_and_says_what_to_expect(name):
+    """A page has 150 to 700 words, short table cells, and says what to do if something fails."""
+    text = TEXTS[name]
+    assert 150 <= words_of(text) <= 700
+    cells = [
+        cell.strip() for row in re.findall(r"^ *\|(.+)\|$", text, re.M) for cell in row.split("|")
+    ]
+    assert max(map(len, cells), default=0) <= 200
+    has_steps = re.search(r"^1\. [A-Z]", text, re.M) is not None
+    assert has_steps or name == "explore.md"
+    assert "\n## If it fails\n" in text or name == "request-folder.md"
+
+
+def test_the_page_of_options_describes_every_key(request):
+    """docs/plan-toml.md lists all keys, and --refresh updates the list."""
+    values = ln.PlanOptions()
+    rows = []
+    for name, option in OPTIONS.items():
+        section = f"[{option.section}]" if option.section else ""
+        default = getattr(values, name) if option.key else ""
+        shown = "" if default in ("", (), None) else str(default)
+        rows.append((section, option.key, shown.lower() if default in (True, False) else shown,
+                     option.comment))  # fmt: skip
+    table = to_markdown(("Section", "Key", "Default", "Value"), rows)
+    text = TEXTS["plan-toml.md"]
+    before, mark, rest = text.partition("<!-- keys -->\n")
+    written, end, after = rest.partition("<!-- end of keys -->")
+    if request.config.getoption("--refresh"):
+        page = DOCS / "plan-toml.md"
+        text = page.read_text("utf-8")  # The test above may have written outputs into it.
+        before, mark, rest = text.partition("<!-- keys -->\n")
+        _, end, after = rest.partition("<!-- end of keys -->")
+        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
+
+
+def test_the_page_of_options_has_an_example_of_every_key():
+    """The example in docs/plan-toml.md is valid, and sets each option to another value than default."""
+    examples = [block.source for block in blocks_of(TEXTS["plan-toml.md"])
+                if block.note("file") == "every-key.plan.toml"]  # fmt: skip
+    options, default = ln.PlanOptions.from_toml(examples[0].encode()), ln.PlanOptions()
+    assert [name for name in OPTIONS if getattr(options, name) == getattr(default, name)] == []
