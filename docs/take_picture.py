@@ -1,8 +1,10 @@
-"""Take ``docs/editor.png``, the picture of the README, from the editor as it is. Run by hand.
+"""Take the pictures of the README from the plan editor in a browser. Run by hand.
 
     python docs/take_picture.py
 
-Needs Chromium and the test extra; the sample's names are fictional.
+``editor.png`` is the editor with the sample. ``change-1.png`` to ``change-3.png`` show one change:
+a role changes, the counts follow, and a name explains itself. The script needs Chromium and the
+test extra. The names in the sample are fictional.
 """
 
 from __future__ import annotations
@@ -12,39 +14,103 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent
+REPOSITORY = DOCS.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from lab_driver import LabBrowser, LabServer  # noqa: E402
+from lab_panels import cell_of, open_panel  # noqa: E402
 
 CELL = """\
 import lyncnb as ln
 
-editor = ln.PlanEditor(ln.read_topology("contoso.csv"), ln.load_rules("lync2013"))
+editor = ln.PlanEditor(ln.read_topology("contoso.csv"))
 editor"""
+CHANGED = "se01.contoso.net"
+FRAME = (440, 182)  # The size of each of the three pictures, in pixels of the page.
 
 
-def take(picture: Path) -> None:
+def fit_column(lab: LabBrowser, heading: str) -> None:
+    """Fit a column to its texts: double-click the edge of its heading."""
+    headings = lab.page.locator(".lc-editor [role=columnheader]")
+    box = headings.get_by_text(heading, exact=True).locator("..").bounding_box()
+    lab.page.mouse.dblclick(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+
+
+def show_all_rows(lab: LabBrowser) -> None:
+    """Drag the corner of the table until it shows all rows."""
+    table = lab.page.locator(".lc-editor .lc-grid").first
+    hidden = table.evaluate("e => e.scrollHeight - e.clientHeight")
+    box = table.bounding_box()
+    x, y = box["x"] + box["width"] - 5, box["y"] + box["height"] - 5
+    lab.page.mouse.move(x, y)
+    lab.page.mouse.down()
+    lab.page.mouse.move(x, y + hidden + 4, steps=5)
+    lab.page.mouse.up()
+
+
+def photograph(lab: LabBrowser, name: str, clip: dict[str, float]) -> None:
+    """Take a picture of a part of the page, without a blinking caret."""
+    lab.page.wait_for_timeout(500)  # The page has finished its transitions.
+    lab.page.screenshot(path=str(DOCS / name), clip=clip, caret="hide")
+
+
+def take_editor(lab: LabBrowser) -> None:
+    """Photograph the editor from its title to the last row of the table."""
+    fit_column(lab, "Pool")
+    show_all_rows(lab)
+    panel = lab.page.locator(".lyncnb").first.bounding_box()
+    table = lab.page.locator(".lc-editor .lc-grid").first.bounding_box()
+    bottom = table["y"] + table["height"] + 3
+    photograph(lab, "editor.png", {**panel, "height": bottom - panel["y"]})
+
+
+def take_change(lab: LabBrowser) -> None:
+    """Photograph a change of one role in a narrow window: the cell, the counts, and a name."""
+    page = lab.page
+    width, height = FRAME
+    page.set_viewport_size({"width": 544, "height": 1800})
+    page.wait_for_timeout(900)
+    fit_column(lab, "Server")
+    server = cell_of(lab, CHANGED, "Server")
+    server.click()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Alt+ArrowDown")
+    roles = page.get_by_label(f"Role of {CHANGED}")
+    roles.select_option("SBA")
+    panel = page.locator(".lyncnb").first.bounding_box()
+    row = server.bounding_box()
+    frame = {"x": panel["x"], "width": width, "height": height}
+    photograph(lab, "change-1.png", {**frame, "y": row["y"] - 2 * row["height"]})
+
+    roles.press("Enter")
+    lab.wait_text("77 names")
+    lab.wait_idle()
+    photograph(lab, "change-2.png", {**frame, "y": panel["y"]})
+
+    lab.tab("By name").click()
+    page.get_by_title("Show the reasons for this name").get_by_text("meet.").first.click()
+    page.set_viewport_size({"width": 474, "height": 1800})  # The dialog is as wide as the frame.
+    dialog = page.locator("dialog[open]").bounding_box()
+    # Seven pixels above the dialog, so that the last line in the picture is whole.
+    photograph(lab, "change-3.png", {**frame, "x": dialog["x"], "y": dialog["y"] - 7})
+
+
+def take() -> None:
     """Open the editor on the sample in JupyterLab and photograph it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(REPOSITORY / "data" / "contoso.csv", folder)
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(CELL)],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        )
-        nbformat.write(notebook, folder / "editor.ipynb")
-        with (
-            LabServer(folder) as server,
-            LabBrowser(server, viewport=(1180, 1700), seconds=120) as lab,
-        ):
-            lab.open_notebook("editor.ipynb")
-            lab.run_all()
-            lab.wait_text("eepool01.contoso.net")
-            lab.screenshot(picture, selector=".lyncnb")
+        for take_one, scale in ((take_editor, 1), (take_change, 2)):
+            with (
+                LabServer(folder) as server,
+                LabBrowser(server, viewport=(1185, 1800), scale=scale, seconds=120) as lab,
+            ):
+                open_panel(lab, folder, CELL)
+                lab.wait_text("eepool01.contoso.net")
+                lab.wait_idle()
+                take_one(lab)
 
 
 if __name__ == "__main__":
-    take(REPOSITORY / "docs" / "editor.png")
+    take()

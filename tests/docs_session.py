@@ -90,6 +90,7 @@ class Page:
             "the requests are written": self._request,
             "the certificates are installed": self._install,
             "the CA issues certificates": self._answer,
+            "the CAs issue all certificates": self._answer_correctly,
             "Alice has an SSH key": self._make_ssh_key,
             "Alice signs the plan": self._sign,
             "the servers are running": self._start_servers,
@@ -159,6 +160,22 @@ class Page:
 
         shutil.rmtree("answers", ignore_errors=True)
         ln.demo.answer(ln.open_requests("requests"), "answers")
+
+    def _answer_correctly(self) -> None:
+        """Issue all certificates without mistakes, into the folder ``returned``."""
+        from datetime import UTC, datetime
+
+        from cas.python_ca import PythonCa, pem
+        from folders import answer_all
+
+        import lyncnb as ln
+
+        authority, folder = PythonCa(), Path("returned")
+        folder.mkdir()
+        bundle = ln.open_requests("requests")
+        for name, certificate in answer_all(bundle, authority, begins=datetime.now(UTC)).items():
+            (folder / f"{name}.cer").write_bytes(pem(certificate))
+        (folder / "chain.pem").write_bytes(pem(*authority.chain))
 
     def _make_ssh_key(self) -> None:
         """Make the key ``alice-key``, and the list ``signers`` of those who may approve."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from docs_session import blocks_of
 from places import REPOSITORY
 
 from lyncnb.base.shown.tables import to_markdown
@@ -106,28 +108,14 @@ def test_the_first_screen_names_the_page_and_the_tools():
         assert words in first
 
 
-_STORY = """
-from pathlib import Path
-from cas.python_ca import PythonCa, pem
-from datetime import UTC, datetime
-from folders import answer_all
-Path("returned").mkdir()
-authority = PythonCa()
-for name, certificate in answer_all(bundle, authority, begins=datetime.now(UTC)).items():
-    Path("returned", name + ".cer").write_bytes(pem(certificate))
-Path("returned", "chain.pem").write_bytes(pem(*authority.chain))
-"""
-
-
-def test_story_of_the_readme_runs(tmp_path):
-    """The Python code in README runs unchanged, from the table to the steps."""
-    (story,) = re.findall(r"^```python\n(.+?)^```", _README.read_text("utf-8"), re.M | re.S)
-    before, after = story.split("issued = ")
-    shown = f"print(len(issued.certificates), {after.strip().splitlines()[-1].split('#')[0]})"
-    code = f"{before}{_STORY}\nissued = {after}\n{shown}"
+def test_python_of_the_readme_runs(request, tmp_path):
+    """The cells in README run in their order, and print what README shows. --refresh writes it."""
+    text = _README.read_text("utf-8")
+    cells = re.sub(r"^```sh\n.+?^```$", "", text, flags=re.M | re.S)
     shutil.copytree(REPOSITORY / "data", tmp_path / "data")
+    run = "import json, sys, docs_session as d; print(json.dumps(d.run_page(sys.argv[1])))"
     ended = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", run, cells],
         cwd=tmp_path,
         env={
             **os.environ,
@@ -139,9 +127,32 @@ def test_story_of_the_readme_runs(tmp_path):
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    packages = list((tmp_path / "requests" / "pfx").glob("*.pfx"))
-    assert len(packages) > 0
-    assert ended.stdout.startswith(f"{len(packages)} ")
+    results = json.loads(ended.stdout)
+    outputs, output = [], ""
+    for block, result in zip(blocks_of(cells), results, strict=True):
+        if block.kind == "text":
+            outputs.append((block.source, output))
+        output = result[1] if result else output
+    assert len(outputs) > 2
+    rows = text.partition("<!-- plan table -->")[2].partition("<!-- end")[0].count("\n| ") - 2
+    assert results[0][1].startswith(f"{rows} certificates ")
+    if request.config.getoption("--refresh"):
+        texts = [block for block in blocks_of(text) if block.kind == "text"]
+        for block, (_, now) in reversed([*zip(texts, outputs, strict=True)]):
+            text = text[: block.span[0]] + now + text[block.span[1] :]
+        _README.write_text(text, "utf-8")
+    else:
+        assert [shown for shown, _ in outputs] == [now for _, now in outputs]
+
+
+def test_every_command_line_of_the_readme_has_a_test():
+    """README has no command lines except those that other tests and .ci/run use."""
+    lines = [block.source for block in blocks_of(_README.read_text("utf-8")) if block.kind == "sh"]
+    assert [line.strip().rpartition("/")[2] for line in lines] == [
+        "lyncnb run",
+        "lyncnb lab",
+        "pytest -n auto --dist loadfile",
+    ]
 
 
 def test_what_the_planning_tool_asked_is_in_the_page_of_the_guide(request):

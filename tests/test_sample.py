@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib import import_module
 
 import pytest
 from folders import PASSPHRASE
@@ -36,6 +37,16 @@ def test_summary_of_the_sample_is_true(request, plan, name):
     if request.config.getoption("--refresh"):
         (SAMPLE / name).write_bytes(now)
     assert (SAMPLE / name).read_bytes() == now
+
+
+def test_drawing_of_a_name_is_true(request, monkeypatch):
+    """The drawing in the README matches the plan of the sample."""
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")
+    drawing = import_module("draw_anatomy").draw()
+    path = REPOSITORY / "docs" / "anatomy.svg"
+    if request.config.getoption("--refresh"):
+        path.write_text(drawing, "utf-8")
+    assert path.read_text("utf-8") == drawing
 
 
 def content_of(text: str) -> tuple[set[str], dict[str, str], str]:

@@ -74,14 +74,23 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
 
 
 @pytest.mark.kernel
-def test_the_main_command_does_the_whole_job(shell):
-    """The main command in the README creates keys, requests and the summary in an empty folder."""
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
+def test_the_main_command_does_the_whole_job(request, shell):
+    """The main command in the README creates keys, requests and the summary in an empty folder.
+
+    It prints what the README shows.
+    """
+    path = REPOSITORY / "README.md"
+    readme = path.read_text("utf-8")
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
     found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
     # The commands before it create the environment in which this test runs.
     ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
     assert (ended.status, ended.err) == (0, "")
+    shown = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
+    if request.config.getoption("--refresh"):
+        path.write_text(readme[: shown.start(1)] + ended.out + readme[shown.end(1) :], "utf-8")
+    else:
+        assert shown[1] == ended.out
     folder = shell.folder / "work" / "notebooks" / "requests"
     assert str(folder.relative_to(shell.folder)) in ended.out
     keys = sorted(path.stem for path in (folder / "keys").glob("*.key"))
