@@ -337,6 +337,10 @@ def _show_until_enter(password: str) -> None:
     "Requires --reason.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
+@click.option(
+    "--lang", metavar="LANG",
+    help="Language of the checklists: en or zh-TW. The default is the language of the plan.",
+)  # fmt: skip
 @add_force_option
 @add_json_option
 def steps_command(
@@ -344,6 +348,7 @@ def steps_command(
     output: str | None,
     effective: tuple[str, ...],
     changed: bool | None,
+    lang: str | None,
     request_on_server: bool,
     force: bool,
     product: str | None,
@@ -366,7 +371,9 @@ def steps_command(
     if TOPOLOGY cannot be read; 3 if the folder needs attention.
     """
     if request_on_server:
-        return _write_request_scripts_folder(folder, output, as_json, product=product, **choices)
+        return _write_request_scripts_folder(
+            folder, output, as_json, product=product, lang=lang, **choices
+        )
     if any(choices.values()):
         names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
         raise click.UsageError(f"you can use {names} only with --request-on-server")
@@ -383,7 +390,7 @@ def steps_command(
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
     steps = deployment_steps(issued, effective=_parse_times(effective), changed=changed)
-    written = write_steps(steps, folder, output=output, force=force)
+    written = write_steps(steps.in_language(lang or steps.lang), folder, output=output, force=force)
     _show_steps(steps, written, as_json, "not packaged")
     if not as_json:
         write_folder_next(folder, bundle.manifest)
@@ -397,6 +404,7 @@ def _write_request_scripts_folder(
     as_json: bool,
     *,
     product: str | None,
+    lang: str | None,
     options_file: str | None,
     template: str,
     computer: str,
@@ -414,12 +422,14 @@ def _write_request_scripts_folder(
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     refuse_own_place(output)
     plan, findings = make_plan(topology, product, options_file)
-    # lyncnb reports a key that the cmdlet cannot create before it creates the folder.
-    request_scripts(plan, template=template)
+    # lyncnb reports a key that the cmdlet cannot create, or an unknown language, before it creates
+    # the folder.
+    language = lang or plan.options.lang
+    request_scripts(plan, template=template).in_language(language)
     bundle = request_elsewhere(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )
-    steps = request_scripts(plan, bundle, template=template)
+    steps = request_scripts(plan, bundle, template=template).in_language(language)
     written = write_request_scripts(steps, output)
     _show_steps(steps, written, as_json, "not in these scripts")
     for text in bundle.notes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..base.disk import outputs
 from ..base.disk.file_names import file_name
 from ..base.shown.html_page import render
+from ..base.shown.languages import LANGUAGES, make_translator, page_language, translate_title
 from ..base.shown.tables import escape_markdown, format_source, join_first
 from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet
@@ -19,16 +21,22 @@ from .fill_steps import store_of
 from .powershell import quote
 from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
-from .sheets import ONCE, Item, Line, notes_of, once_for_all, parts_of
+from .sheets import ONCE, Item, Line, Say, notes_of, once_for_all, parts_of
 
 IMPORT_AND_ASSIGN = ": import and assign"
+
+
+def title_ends(title: str, after: str = "") -> tuple[bytes, ...]:
+    """Return the end of a page's title in every language, with the text that follows it."""
+    return tuple(f"{translate_title(title, lang)}{after}".encode() for lang in LANGUAGES)
+
 
 #: The kind of file that :func:`write_steps` writes as one file.
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
-        ".md": outputs.first_line(b"# ", IMPORT_AND_ASSIGN.encode()),
-        ".html": outputs.is_page(f"{IMPORT_AND_ASSIGN}</title>".encode()),
+        ".md": outputs.first_line(b"# ", title_ends(IMPORT_AND_ASSIGN)),
+        ".html": outputs.is_page(title_ends(IMPORT_AND_ASSIGN, "</title>")),
     },
 )
 
@@ -80,9 +88,15 @@ def script_of(server: ServerSteps) -> str:
     return file_name(server.stem, ".ps1")
 
 
-def valid_of(package: ServerPackage) -> str:
+def valid_of(package: ServerPackage, say: Say) -> str:
     """Return the validity of a certificate in words; the end has its time of day."""
-    return f"{package.not_before:%Y-%m-%d} to {package.not_after:%Y-%m-%d %H:%M} UTC"
+    begin, end = f"{package.not_before:%Y-%m-%d}", f"{package.not_after:%Y-%m-%d %H:%M} UTC"
+    return say("{} to {}").format(begin, end)
+
+
+def number_of(package: ServerPackage, say: Say) -> str:
+    """Return the number of a certificate in every document of the folder, or "" without one."""
+    return say("No. {}: ").format(package.number) if package.number else ""
 
 
 def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
@@ -109,72 +123,79 @@ def new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each item."""
-    lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
+    say = make_translator(steps.lang)
+    lines = [f"# {escape_markdown(steps.title)}{say(IMPORT_AND_ASSIGN)}", ""]
     lines += [f"{escape_markdown(steps.origin.line)}\n"] if steps.origin.line else []
-    lines += [escape_markdown(steps.summary()), ""]
+    lines += [escape_markdown(steps.summary(say)), ""]
     lines += [steps.parts, ""] if steps.parts else []
-    lines += [f"- {_not_packaged(one)}" for one in together(steps.missing)]
-    lines += [f"- {_covered(one)}" for one in together(steps.covered)]
-    if once := once_for_all(steps):
-        lines += ["", "## Once for all servers", ""]
+    lines += _markdown_gaps(steps, say)
+    if once := once_for_all(steps, say):
+        lines += ["", f"## {say('Once for all servers')}", ""]
         for one in once:
             title = f"- [ ] **{one.step.number}. {escape_markdown(one.title)}**"
-            lines += [f"{title} ({escape_markdown(', '.join(one.roles))})  ", ""]
+            lines += [f"{title} ({escape_markdown(say(', ').join(one.roles))})  ", ""]
             lines += _markdown_step(one.step)
-            lines += [f"  Expected result: {escape_markdown(one.expected)}", ""]
+            lines += [f"  {say('Expected result: ')}{escape_markdown(one.expected)}", ""]
     for server in steps.pages:
-        lines += _markdown_server(steps, server)
-    lines += ["", "## Notes: how, why, and sources", "", f"A script {_SCRIPT} {_START}"]
-    for note in notes_of(steps):
+        lines += _markdown_server(steps, server, say)
+    lines += ["", f"## {say('Notes: how, why, and sources')}", "", f"A script {_SCRIPT} {_START}"]
+    for note in notes_of(steps, say):
         wizard = f" Wizard: {note.wizard}" if note.wizard else ""
         lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
-        lines += [f"Source: {format_source(note.source)}"]
-    lines += ["", "## Where each command is documented", ""]
+        lines += [f"{say('Source')}{say(': ')}{format_source(note.source)}"]
+    lines += ["", f"## {say('Where each command is documented')}", ""]
     for cmdlet in used_cmdlets(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
-        lines.append(f"- `{names}`: {format_source(cmdlet.source)}")
+        lines.append(f"- `{names}`{say(': ')}{format_source(cmdlet.source)}")
     return "\n".join(lines) + "\n"
 
 
-def _markdown_server(steps: DeploymentSteps, server: ServerSteps) -> list[str]:
-    lines = ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
+def _markdown_gaps(steps: DeploymentSteps, say: Say) -> list[str]:
+    """Return a line for each reason why requests have no package, or need none."""
+    kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
+    return [
+        f"- **{say(kind)}**{say(': ')}{escape_markdown(one.request)}{say(': ')}"
+        f"{escape_markdown(one.why)}"
+        for kind, gaps in kinds
+        for one in together(gaps, say)
+    ]
+
+
+def _markdown_server(steps: DeploymentSteps, server: ServerSteps, say: Say) -> list[str]:
+    lines = ["", f"## {escape_markdown(server.server)} ({escape_markdown(say(server.title))})", ""]
     for package in server.packages:
         what = escape_markdown(", ".join(package.usages) or package.role)
-        lines.append(
-            f"- {package.numbered}Package `{package.file}` for {what}, "
-            f"thumbprint `{package.thumbprint}`, valid {valid_of(package)}"
+        text = say("Package `{}` for {}, thumbprint `{}`, valid {}").format(
+            package.file, what, package.thumbprint, valid_of(package, say)
         )
+        lines.append(f"- {number_of(package, say)}{text}")
     if len(steps.pages) > 1:
-        own = of_server(steps, server)
-        lines += [f"- {_not_packaged(one)}" for one in own.missing]
-        lines += [f"- {_covered(one)}" for one in own.covered]
+        lines += _markdown_gaps(of_server(steps, server), say)
     if server.shell:
-        lines += [
-            "",
-            f"Run the commands in: {escape_markdown(server.shell.title)}, as an administrator.",
-        ]
+        text = say("Run the commands in: {}, as an administrator.")
+        lines += ["", text.format(escape_markdown(say(server.shell.title)))]
     digest, commands = start_of(server)
-    lines += ["", f"The script `{script_of(server)}` has the SHA-256 `{digest}`."]
+    lines += ["", say("The script `{}` has the SHA-256 `{}`.").format(script_of(server), digest)]
     lines += ["", "```powershell", *commands, "```"]
-    for part in parts_of(server):
+    for part in parts_of(server, say):
         lines += ["", f"### {part.heading}", ""] if part.heading else [""]
         lines += [part.about, ""] if part.about else []
         for item in part.items:
-            lines += _markdown_item(item)
+            lines += _markdown_item(item, say)
     return lines
 
 
-def _markdown_item(item: Item) -> list[str]:
-    by_hand = " (by hand)" if item.by_hand else ""
+def _markdown_item(item: Item, say: Say) -> list[str]:
+    by_hand = say(" (by hand)") if item.by_hand else ""
     lines = [f"- [ ] **{item.number}. {escape_markdown(item.title)}**{by_hand}  ", ""]
-    lines += [f"  Only if: {escape_markdown(text)}.  " for text in item.only_if]
+    lines += [f"  {say('Only if: {}.').format(escape_markdown(text))}  " for text in item.only_if]
     for line in item.lines:
         lines += [f"  {escape_markdown(text)}  " for text in (line.title, *line.conditions) if text]
         lines += _markdown_step(line)
-    return [*lines, f"  Expected result: {escape_markdown(item.expected)}", ""]
+    return [*lines, f"  {say('Expected result: ')}{escape_markdown(item.expected)}", ""]
 
 
-def together(missing: Sequence[MissingPackage]) -> tuple[MissingPackage, ...]:
+def together(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackage, ...]:
     """Join requests that lack a package for the same reason: the reason once, with their number."""
     requests: dict[str, list[str]] = {}
     for one in missing:
@@ -183,19 +204,11 @@ def together(missing: Sequence[MissingPackage]) -> tuple[MissingPackage, ...]:
         MissingPackage(
             request=names[0]
             if len(names) == 1
-            else f"{len(names):,} certificates ({join_first(names, _NAMED)})",
-            why=why,
+            else say("{} certificates ({})").format(f"{len(names):,}", join_first(names, _NAMED)),
+            why=say(why),
         )
         for why, names in requests.items()
     )
-
-
-def _not_packaged(one: MissingPackage) -> str:
-    return f"**Not packaged**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
-
-
-def _covered(one: MissingPackage) -> str:
-    return f"**Not requested**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
 def _markdown_step(step: ServerStep | Line) -> list[str]:
@@ -219,27 +232,31 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         )
         for number, place in enumerate(steps.order)
     ]
+    say = make_translator(steps.lang)
     return render(
         "deploy/checklist.html.j2",
-        title=f"{steps.title}{title}",
+        say=say,
+        page_language=page_language(steps.lang),
+        title=f"{steps.title}{say(title)}",
         steps=steps,
         pages=[*steps.key_holders, *ordered],
         servers=ordered,
         evening=[(place, servers) for place, servers in evening if servers],
-        once=once_for_all(steps),
+        once=once_for_all(steps, say),
         issuers=new_cas(steps),
-        parts_of=lambda server: list(parts_of(server)),
-        notes=notes_of(steps),
+        parts_of=lambda server: list(parts_of(server, say)),
+        notes=notes_of(steps, say),
         store_of=store_of,
         format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=used_cmdlets(steps),
-        together=together,
+        together=partial(together, say=say),
         running=steps.origin.line,
         script=f"A script {_SCRIPT} {_START}",
         start_of=start_of,
         script_of=script_of,
-        valid_of=valid_of,
+        valid_of=partial(valid_of, say=say),
+        number_of=partial(number_of, say=say),
     )
 
 

@@ -22,7 +22,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import Procedure, load_procedure
-from .checklist import script_of, to_html
+from .checklist import script_of, title_ends, to_html
 from .fill_steps import Filler, Values, requested_name
 from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
@@ -37,7 +37,7 @@ _TITLE = ": requests on a server"
 REQUESTS = outputs.OutputKind(
     what="requests on a server",
     is_ours={
-        ".html": outputs.is_page(f"{_TITLE}</title>".encode()),
+        ".html": outputs.is_page(title_ends(_TITLE, "</title>")),
         ".ps1": outputs.first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
     },
 )

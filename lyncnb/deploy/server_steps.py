@@ -6,15 +6,17 @@ the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
 
 from ..base.shown import tables
+from ..base.shown.languages import make_translator
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import Table, columns, count_of
 from ..pki.certificates import Certificate
+from ..plan.options import PlanOptions
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
 
 
@@ -85,11 +87,6 @@ class ServerPackage:
     san: tuple[str, ...] = ()
     superseded: str = ""
     number: int = 0
-
-    @property
-    def numbered(self) -> str:
-        """The number that every document of the folder has for it, e.g. ``No. 12: ``; or blank."""
-        return f"No. {self.number}: " if self.number else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +249,21 @@ class DeploymentSteps(Table):
     origin: Origin = UNKNOWN
 
     @property
+    def lang(self) -> str:
+        """The language of the checklists; scripts are always in English."""
+        return self.origin.lang
+
+    def in_language(self, lang: str) -> DeploymentSteps:
+        """Return the same steps for checklists in another language, ``en`` or ``zh-TW``.
+
+        Raises
+        ------
+        OptionsError
+            If the language is unknown.
+        """
+        return replace(self, origin=replace(self.origin, lang=PlanOptions(lang=lang).lang))
+
+    @property
     def pages(self) -> tuple[ServerSteps, ...]:
         """Every page of steps: those that come before, then those of the servers."""
         return (*self.key_holders, *self.servers)
@@ -295,23 +307,24 @@ class DeploymentSteps(Table):
         trusting = sum(server.trust_only for server in self.servers)
         if not trusting:
             return ""
-        return (
+        return make_translator(self.lang)(
             f"The procedure has two parts, in this order. First make all {len(self.servers):,} "
             f"servers trust the new CA, including the {trusting:,} that get no certificate. "
             f"Then import and assign certificates on {len(self.servers) - trusting:,}."
         )
 
-    def summary(self) -> str:
-        """Return the counts in one sentence."""
+    def summary(self, say: Callable[[str], str] = str) -> str:
+        """Return the counts in one sentence, in English or as ``say`` translates it."""
         if not self.pages and not self.missing and not self.covered:
-            return f"{self.title}: no server needs a change"
+            return f"{self.title}{say(': ')}{say('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)
-        missing = count_of(len(self.missing), "certificate")
-        words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
+        words = [f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"]
         if self.key_holders:
-            words += (
-                f", {count_of(len(self.key_holders), 'key')} to export from other computers first"
-            )
+            keys = count_of(len(self.key_holders), "key")
+            words.append(f"{keys} to export from other computers first")
         if self.covered:
-            words += f"; {count_of(len(self.covered), 'request')} covered by installed certificates"
-        return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")
+            covered = count_of(len(self.covered), "request")
+            words.append(f"{covered} covered by installed certificates")
+        if self.missing:
+            words.append(f"{count_of(len(self.missing), 'certificate')} {self.lacking}")
+        return f"{self.title}{say(': ')}{say('; ').join(map(say, words))}"

@@ -5,7 +5,7 @@ Pure. A script and every form of a checklist use the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase, ascii_uppercase
 
@@ -14,6 +14,9 @@ from .fill_steps import fill
 from .server_steps import DeploymentSteps, ServerStep, ServerSteps
 
 ONCE = "once"
+
+#: Translates a text to the language of a checklist; ``str`` leaves it in English.
+Say = Callable[[str], str]
 
 _LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
 
@@ -187,8 +190,8 @@ def _groups(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
     return groups
 
 
-def parts_of(page: ServerSteps) -> Iterator[Part]:
-    """Yield the parts of a server's sheet that have items, in their order.
+def parts_of(page: ServerSteps, say: Say = str) -> Iterator[Part]:
+    """Yield the parts of a server's sheet that have items, in their order and in a language.
 
     A page whose steps are all of one kind, such as a request, has no heading above them.
     """
@@ -200,13 +203,28 @@ def parts_of(page: ServerSteps) -> Iterator[Part]:
             is_alone = len(found) == 1 and part == "evening"
             yield Part(
                 name=part,
-                heading="" if is_alone else heading,
-                about=about,
-                items=tuple(map(_item, _groups(found[part]))),
+                heading="" if is_alone else say(heading),
+                about=say(about),
+                items=tuple(_item(group, say) for group in _groups(found[part])),
             )
 
 
-def _item(steps: Sequence[ServerStep]) -> Item:
+def _translated(step: ServerStep, say: Say) -> ServerStep:
+    """Return a step with its texts in a language; its commands stay the same."""
+    return replace(
+        step,
+        title=say(step.title),
+        about=say(step.about),
+        task=say(step.task),
+        expected=say(step.expected),
+        caution=say(step.caution),
+        only_if=tuple(replace(check, text=say(check.text)) for check in step.only_if),
+        needs=tuple(replace(check, text=say(check.text)) for check in step.needs),
+    )
+
+
+def _item(group: Sequence[ServerStep], say: Say) -> Item:
+    steps = [_translated(step, say) for step in group]
     first = steps[0]
     conditions = [{check.text for check in step.only_if} for step in steps]
     common = [
@@ -221,7 +239,7 @@ def _item(steps: Sequence[ServerStep]) -> Item:
         else:
             runs.append([step])
     title = first.task if len(steps) > 1 else first.title
-    lines = [_line(run, common, title if len(runs) == 1 else "") for run in runs]
+    lines = [_line(run, common, title if len(runs) == 1 else "", say) for run in runs]
     if len({line.commands for line in lines}) == 1:  # the same for each condition: once
         lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
     if len({line.caution for line in lines}) == 1:
@@ -236,10 +254,11 @@ def _item(steps: Sequence[ServerStep]) -> Item:
     )
 
 
-def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str) -> Line:
+def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say: Say) -> Line:
     """Return a line for steps that differ only in their subjects; a heading is not repeated."""
     first = steps[0]
-    name = first.name if len(steps) == 1 else f"{first.number} to {steps[-1].number}. {first.title}"
+    numbers = say("{} to {}").format(first.number, steps[-1].number)
+    name = first.name if len(steps) == 1 else f"{numbers}. {first.title}"
     # Whether a package was copied needs no line: that is done once for all servers.
     only_if = (
         c.text
@@ -251,8 +270,8 @@ def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str) -> L
     return Line(
         title="" if first.title == heading else name,
         conditions=(
-            *(f"Only if: {text}." for text in dict.fromkeys(only_if)),
-            *(f"Before: {text}." for text in dict.fromkeys(before)),
+            *(say("Only if: {}.").format(text) for text in dict.fromkeys(only_if)),
+            *(say("Before: {}.").format(text) for text in dict.fromkeys(before)),
         ),
         caution=" ".join(dict.fromkeys(step.caution for step in steps if step.caution)),
         commands=tuple(dict.fromkeys(command for step in steps for command in step.commands)),
@@ -261,7 +280,7 @@ def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str) -> L
 
 def sheet_document(page: ServerSteps) -> list[dict[str, object]]:
     """Return the items of a server's sheet for a JSON document, and what is done once."""
-    once = [_item([step]) for step in page.steps if step.step.part == ONCE]
+    once = [_item([step], str) for step in page.steps if step.step.part == ONCE]
     parts = [(ONCE, once), *((part.name, part.items) for part in parts_of(page))]
     return [
         {
@@ -276,7 +295,7 @@ def sheet_document(page: ServerSteps) -> list[dict[str, object]]:
     ]
 
 
-def once_for_all(steps: DeploymentSteps) -> tuple[Once, ...]:
+def once_for_all(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
     """Return what is done once for all servers, by letter, with the roles of the servers."""
     found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
@@ -285,17 +304,20 @@ def once_for_all(steps: DeploymentSteps) -> tuple[Once, ...]:
                 found.setdefault(step.number, []).append((page, step))
     return tuple(
         Once(
-            step=pairs[0][1],
-            title=_general(pairs[0][1].step.title, [step for _, step in pairs]),
-            expected=_general(pairs[0][1].step.expected, [step for _, step in pairs]),
-            roles=tuple(dict.fromkeys(page.title for page, _ in pairs)),
+            step=_translated(pairs[0][1], say),
+            title=_general(pairs[0][1].step.title, [step for _, step in pairs], say),
+            expected=_general(pairs[0][1].step.expected, [step for _, step in pairs], say),
+            roles=tuple(dict.fromkeys(say(page.title) for page, _ in pairs)),
         )
         for _, pairs in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0]))
     )
 
 
-def notes_of(steps: DeploymentSteps) -> tuple[Note, ...]:
-    """Return what is behind the steps, each once: with the values of a server if it is alone."""
+def notes_of(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
+    """Return what is behind the steps, each once: with the values of a server if it is alone.
+
+    Only the titles are in another language.
+    """
     found: dict[str, list[ServerStep]] = {}
     for page in steps.pages:
         for step in page.every_step:
@@ -303,7 +325,7 @@ def notes_of(steps: DeploymentSteps) -> tuple[Note, ...]:
     is_alone = len(steps.pages) == 1
     return tuple(
         Note(
-            title=_general(same[0].step.title, same),
+            title=_general(same[0].step.title, same, say),
             text=" ".join(dict.fromkeys(s.text for s in same))
             if is_alone
             else _general(same[0].step.text, same),
@@ -314,7 +336,7 @@ def notes_of(steps: DeploymentSteps) -> tuple[Note, ...]:
     )
 
 
-def _general(text: str, steps: Sequence[ServerStep]) -> str:
+def _general(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
     """Fill in a text for several steps: a value that differs is described."""
     values: dict[str, str | int | tuple[str, ...]] = {}
     if len({step.values.get("pool", "") for step in steps}) > 1:
@@ -326,5 +348,5 @@ def _general(text: str, steps: Sequence[ServerStep]) -> str:
         first = steps[0].values.get(name, "")
         is_same = all(step.values.get(name, "") == first for step in steps)
         assert isinstance(first, str | int | tuple)
-        values[name] = first if is_same else _GENERAL.get(name, name)
-    return fill(text, values)
+        values[name] = first if is_same else say(_GENERAL.get(name, name))
+    return say(fill(text, values))

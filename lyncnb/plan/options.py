@@ -717,4 +717,5 @@ def build_table_origin(
         table=table,
         made_on=made_on or read_source_date(),
         judged_on=judged_on,
+        lang=options.lang,
     )

@@ -495,6 +495,12 @@ def test_steps(shell, answered, passphrase):
     assert (ended.status, document["missing"]) == (0, [])
     assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
     assert all(Path(name).is_file() for name in document["files"])
+    script = Path("requests/steps/fe01.contoso.net.ps1").read_bytes()
+    chinese = shell("steps", "requests", "--lang", "zh-TW", "--json")
+    assert json.loads(chinese.out) == document
+    assert "預期結果" in Path("requests/steps/fe01.contoso.net.html").read_text("utf-8")
+    assert Path("requests/steps/fe01.contoso.net.ps1").read_bytes() == script
+    assert "en, zh-TW" in shell("steps", "requests", "--lang", "fr").err
     assert "written: list.html\n" in shell("steps", "requests", "-o", "list.html").out
     assert shell("steps", "requests", "-o", "list.docx").status == 2
     assert shell("steps", "requests", "--effective", "tomorrow").status == 2

@@ -83,10 +83,10 @@ class OutputKind:
     is_ours: Mapping[str, Test]
 
 
-def first_line(start: bytes | tuple[bytes, ...], end: bytes = b"") -> Test:
+def first_line(start: bytes | tuple[bytes, ...], end: bytes | tuple[bytes, ...] = b"") -> Test:
     """Return a function that checks how the first line of a file begins and ends.
 
-    With several values for ``start``, the line begins with one of them.
+    With several values for ``start``, the line begins with one of them; ``end`` likewise.
     """
 
     def is_ours(file: IO[bytes]) -> bool:
@@ -96,17 +96,21 @@ def first_line(start: bytes | tuple[bytes, ...], end: bytes = b"") -> Test:
     return is_ours
 
 
-def match_content(*marks: bytes) -> Test:
-    """Return a function that checks whether a file's first 4 MiB contain all of these marks."""
+def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
+    """Return a function that checks whether a file's first 4 MiB contain all of these marks.
+
+    If a mark is a tuple, the file contains one of its values.
+    """
 
     def is_ours(file: IO[bytes]) -> bool:
         head = file.read(_HEAD_BYTES)
-        return all(mark in head for mark in marks)
+        choices = (mark if isinstance(mark, tuple) else (mark,) for mark in marks)
+        return all(any(mark in head for mark in choice) for choice in choices)
 
     return is_ours
 
 
-def is_page(*marks: bytes) -> Test:
+def is_page(*marks: bytes | tuple[bytes, ...]) -> Test:
     """Return a function that checks whether a file is a page from lyncnb with all marks."""
     return match_content(*_PAGE_POLICY, *marks)
 

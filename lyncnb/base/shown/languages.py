@@ -1,26 +1,36 @@
-"""Translate titles from English, with the data in ``languages.toml``.
+"""Translate texts from English, with the data in ``languages.toml`` and ``sentences.toml``.
 
-The language changes only what people read. It does not change digests, JSON, or CSV headings.
+The language changes only what people read. It does not change digests, JSON, CSV headings, scripts,
+or records.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from ..toml_text import parse_toml
 
-_DATA = Path(__file__).with_name("languages.toml")
+# Every command needs the titles, because a table can have Chinese headings. Only pages in Chinese
+# need the sentences.
+_TITLES, _SENTENCES = "languages.toml", "sentences.toml"
 
 #: Users can choose one of these languages. Texts without a translation are in English.
 LANGUAGES = ("en", "zh-TW")
 _OF_PAGES = {"en": "en", "zh-TW": "zh-Hant-TW"}
 
+# A value in a text, such as {server}. In a translation, {place*} means that the value is itself a
+# text to translate.
+_VALUE = re.compile(r"\{(\w+)(\*?)\}")
+# A space separates Chinese from Latin text. There is none if the value is also Chinese.
+_BETWEEN_CHARACTERS = re.compile(r"(?<=[\u3000-\u9fff]) (?=[\u3000-\u9fff])")
+
 
 @cache
-def _load_texts() -> Mapping[str, Mapping[str, str]]:
-    document = parse_toml(_DATA.read_text(encoding="utf-8"))
+def _load_texts(file: str) -> Mapping[str, Mapping[str, str]]:
+    document = parse_toml(Path(__file__).with_name(file).read_text(encoding="utf-8"))
     tables = {language: document.get(language, {}) for language in LANGUAGES}
     return {
         language: {str(text): str(other) for text, other in texts.items()}
@@ -29,13 +39,58 @@ def _load_texts() -> Mapping[str, Mapping[str, str]]:
     }
 
 
+@cache
+def _load_patterns(language: str) -> list[tuple[str, re.Pattern[str], str]]:
+    """Return the English texts with values: longest fixed part, pattern, and translation.
+
+    The text with the most fixed characters comes first, because it is the most specific.
+    """
+    found = []
+    for text, other in _load_texts(_SENTENCES)[language].items():
+        pieces = _VALUE.split(text)  # fixed text, name of a value, star, fixed text, …
+        if len(pieces) > 1:
+            found.append((sum(map(len, pieces[::3])), pieces, other))
+    found.sort(key=lambda entry: -entry[0])
+    return [(max(pieces[::3], key=len), _compile(pieces), other) for _, pieces, other in found]
+
+
+def _compile(pieces: list[str]) -> re.Pattern[str]:
+    """Return a pattern in which each value ends where the next fixed text begins."""
+    pattern, seen = re.escape(pieces[0]), set()
+    rest = list(zip(pieces[1::3], pieces[3::3]))
+    for number, (name, fixed) in enumerate(rest, 1):
+        value = f"(?P={name})" if name in seen else f"(?P<{name}>.+{'?' if fixed else ''})"
+        seen.add(name)
+        group = f"{value}{re.escape(fixed)}"
+        # An atomic group never matches again, so a long text takes linear time.
+        pattern += group if number == len(rest) else f"(?>{group})"
+    return re.compile(pattern, re.DOTALL)
+
+
+@lru_cache(maxsize=1 << 14)
 def translate_title(text: str, language: str) -> str:
-    """Return a title in a language, or the English title if there is no translation."""
-    return _load_texts()[language].get(text, text)
+    """Return a text in a language, or the English text if there is no translation.
+
+    An English text in ``sentences.toml`` can have values in braces, which the translation repeats.
+    """
+    for file in (_TITLES, _SENTENCES):
+        texts = _load_texts(file)[language]
+        if not texts or text in texts:
+            return texts.get(text, text)
+    for fixed, pattern, other in _load_patterns(language):
+        if fixed in text and (match := pattern.fullmatch(text)):
+            filled = _VALUE.sub(partial(_fill_value, match, language), other)
+            return _BETWEEN_CHARACTERS.sub("", filled)
+    return text
+
+
+def _fill_value(english: re.Match[str], language: str, value: re.Match[str]) -> str:
+    found = english[value[1]]
+    return translate_title(found, language) if value[2] else found
 
 
 def make_translator(language: str) -> Callable[[str], str]:
-    """Return a function that translates titles to a language."""
+    """Return a function that translates texts to a language."""
     return partial(translate_title, language=language)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from .languages import make_translator
+
 #: This environment variable sets the date of documents that are not about a request folder, in
 #: seconds since 1970.
 VARIABLE = "SOURCE_DATE_EPOCH"
@@ -25,7 +27,7 @@ class Origin:
     """The origin of a document: the deployment, planner, table, creation date, and evaluation date.
 
     ``made_on`` is a date, or a time in UTC such as ``2026-12-01 08:00 UTC``; blank if it is not
-    known. ``judged_on`` is the evaluation date.
+    known. ``judged_on`` is the evaluation date. ``lang`` is the language of the document.
     """
 
     deployment: str = ""
@@ -33,6 +35,7 @@ class Origin:
     table: str = ""
     made_on: str = ""
     judged_on: date | None = None
+    lang: str = "en"
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Yield a heading and a text for each known detail of the origin."""
@@ -51,7 +54,9 @@ class Origin:
         """The origin in one line, for the margin of a printed sheet; "" if no detail is known."""
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")
-        return " · ".join([*([first] if first else []), *(f"{k}: {v}" for k, v in facts.items())])
+        say = make_translator(self.lang)
+        named = (f"{say(name)}{say(': ')}{text}" for name, text in facts.items())
+        return " · ".join([*([first] if first else []), *named])
 
     @property
     def author(self) -> str:

@@ -1,0 +1,171 @@
+"""A checklist in Traditional Chinese has the same steps, values and commands as in English."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from deploy.walk import NOON, OLD_END, packages_of
+from places import DATA
+from plan.test_languages import NEVER
+
+from lyncnb.base.shown.languages import make_translator
+from lyncnb.base.shown.origin import Origin
+from lyncnb.deploy.checklist import CHECKLIST, to_html, to_markdown
+from lyncnb.deploy.request_scripts import request_scripts
+from lyncnb.deploy.server_steps import MissingPackage
+from lyncnb.deploy.sheets import notes_of, once_for_all, parts_of
+from lyncnb.deploy.step_files import server_scripts
+from lyncnb.deploy.steps import procedure_of
+from lyncnb.errors import OptionsError
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+SAY = make_translator("zh-TW")
+SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
+PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
+
+#: Microsoft uses these names without translation in Traditional Chinese.
+SAME = {
+    *("Director", "Edge Server", "Windows PowerShell"),
+    *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
+}
+
+#: A value in a text: a name, a path, a time, a command or a thumbprint.
+VALUE = re.compile(r"[\w$:\\/-]*[\d\\.$][\w$:\\/.-]*\w")
+ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
+
+
+def procedures():
+    """Yield the steps of every sample for every product, first and after a renewal."""
+    for product in PRODUCTS:
+        rules = load_rules(product)
+        for sample in SAMPLES:
+            table = read_topology(DATA / sample).to_frame()
+            plan = plan_certificates(read_topology(table[table["role"].isin(rules.roles)]), rules)
+            for end in (None, OLD_END):
+                yield procedure_of(packages_of(plan, end), rules, now=NOON)
+            if product == "lync2013":
+                yield request_scripts(plan)
+
+
+def texts_of(steps, say):
+    """List the texts of all sheets: what a reader must understand to do the work."""
+    found = []
+    for page in steps.pages:
+        found += [page.title, page.shell.title] if page.shell else [page.title]
+        for part in parts_of(page, say):
+            found += [part.heading, part.about]
+            for item in part.items:
+                found += [item.title, item.expected, *item.only_if]
+                for line in item.lines:
+                    found += [line.title, line.caution, *line.conditions]
+    for once in once_for_all(steps, say):
+        found += [once.title, once.expected, once.step.caution]
+    found += [note.title for note in notes_of(steps, say)]
+    said = [*found, *(say(text) for place in steps.order for text in (place.title, place.text))]
+    return [say(text) for text in said]
+
+
+def test_every_text_of_a_sheet_is_translated_with_its_values():
+    """Titles, results, cautions, conditions, and the order are Chinese and keep all values."""
+    missing, lost, never = set(), set(), set()
+    for steps in procedures():
+        for text, shown in zip(texts_of(steps, str), texts_of(steps, SAY), strict=True):
+            if not text or text in SAME:
+                continue
+            never |= {word for word in NEVER if word in shown}
+            if shown == text or ENGLISH.search(shown):
+                missing.add(f"{text} -> {shown}")
+            lost |= {f"{value}: {shown}" for value in VALUE.findall(text) if value not in shown}
+    assert missing == set()
+    assert lost == set()
+    assert never == set()
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """Return the steps of a sample, with a certificate that has no package."""
+    rules = load_rules("lync2013")
+    plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
+    why = "the certificate is not packaged yet: run lyncnb pfx FOLDER"
+    return procedure_of(
+        packages_of(plan, None),
+        rules,
+        now=NOON,
+        missing=[MissingPackage(request="X-1", why=why, servers=("fe01.contoso.net",))],
+        origin=Origin(deployment="Contoso", planner="Ana Li"),
+    )
+
+
+def test_every_heading_of_the_page_is_chinese(steps):
+    """Headings and column headings are Chinese, and the page names its language."""
+    page = to_html(steps.in_language("zh-TW"))
+    assert '<html lang="zh-Hant-TW">' in page
+    assert "<title>Lync Server 2013：匯入與指派</title>" in page
+    assert "規劃人員：Ana Li" in page
+    assert "X-1：憑證尚未封裝：請執行 lyncnb pfx FOLDER" in re.sub(
+        "</?(?:wbr|span)[^>]*>", "", page
+    )
+    headings = re.findall(r"<(h[1-3]|th|caption|summary)\b[^>]*>(.*?)</\1>", page, re.DOTALL)
+    shown = {html.unescape(re.sub("<[^>]+>", " ", text)) for _, text in headings}
+    english = {text for text in shown if not re.search(r"[\u4e00-\u9fff]", text)}
+    servers = {server.server for server in steps.servers}
+    assert {text.strip().replace(" ", "") for text in english} - servers == {
+        "3.Director",
+        "SHA-256",
+    }
+    for word in ("Expected result", "Only if", "Before you start:", "by hand", "Not packaged"):
+        assert word not in page
+
+
+def test_a_checklist_in_markdown_is_chinese(steps):
+    """Headings of the Markdown checklist are Chinese, except for the names of servers."""
+    text = to_markdown(steps.in_language("zh-TW"))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    assert len(headings) > 20
+    assert all(re.search(r"[\u4e00-\u9fff]|\((Edge|Director)", one) for one in headings)
+    assert "- **尚未封裝**：X-1：憑證尚未封裝" in text
+    assert "預期結果：" in text
+
+
+def test_commands_scripts_and_terminal_stay(steps):
+    """Commands, scripts, their SHA-256, thumbprints, and the printed summary do not change."""
+    chinese = steps.in_language("zh-TW")
+    assert server_scripts(chinese) == server_scripts(steps)
+    for write in (to_html, to_markdown):
+        one, other = write(steps), write(chinese)
+        if write is to_html:
+            blocks = [re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL) for text in (one, other)]
+        else:
+            blocks = [
+                re.findall(r"```powershell\n(.*?)```", text, re.DOTALL) for text in (one, other)
+            ]
+        assert len(blocks[0]) > 100
+        assert blocks[0] == blocks[1]
+        hashes = [re.findall(r"\b[0-9A-Fa-f]{40,64}\b", text) for text in (one, other)]
+        assert sorted(hashes[0]) == sorted(hashes[1])
+    assert chinese.summary() == steps.summary()
+    assert repr(chinese) == repr(steps)
+
+
+def test_a_checklist_is_recognized_in_every_language(steps, tmp_path):
+    """Lyncnb replaces its own checklist, in whatever language it is."""
+    for lang in ("en", "zh-TW"):
+        for suffix, write in ((".html", to_html), (".md", to_markdown)):
+            path = tmp_path / f"checklist{suffix}"
+            path.write_text(write(steps.in_language(lang)), "utf-8")
+            with path.open("rb") as file:
+                assert CHECKLIST.is_ours[suffix](file)
+            path.write_text("# something else\n", "utf-8")
+            with path.open("rb") as file:
+                assert not CHECKLIST.is_ours[suffix](file)
+
+
+def test_an_unknown_language_is_refused(steps):
+    """An unknown language is rejected with the supported languages."""
+    with pytest.raises(OptionsError) as refused:
+        steps.in_language("fr")
+    assert "zh-TW" in refused.value.hint
