@@ -49,7 +49,10 @@ class Shell:
             capture_output=True,
             check=False,
         )
-        out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        out, err = (
+            stream.decode("utf-8", "replace").replace(os.linesep, "\n")
+            for stream in (done.stdout, done.stderr)
+        )
         assert "Traceback" not in out + err
         return Ended(done.returncode, out, err)
 

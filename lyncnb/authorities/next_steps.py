@@ -7,11 +7,11 @@ commands show the same steps.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from ..base.shown.tables import count_of, join_first
+from ..base.terminal import quote_argument
 
 _NAMED = 3
 
@@ -72,7 +72,7 @@ def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tup
         A sentence with a command for each step; empty if there is nothing to do.
     """
     present = [row for row in rows if row.state not in ("superseded", "retired")]
-    quoted_folder = shlex.quote(os.fspath(folder))
+    quoted_folder = quote_argument(os.fspath(folder))
     return tuple(_list_steps(present, quoted_folder))
 
 

@@ -1,11 +1,34 @@
-"""Find out whether a stream is a terminal, and read a passphrase from the Windows console."""
+"""Find out whether a stream is a terminal, read from it, and quote commands that users copy."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TextIO
+
+_PLAIN_ON_WINDOWS = re.compile(r"[\w.:/\\~+=*-]+")
+
+
+def quote_argument(text: str) -> str:
+    """Quote an argument of a command that users copy.
+
+    On Windows, only double quotes work in cmd and in PowerShell. A path with a backslash needs no
+    quotes there.
+    """
+    if sys.platform != "win32":
+        return shlex.quote(text)
+    if _PLAIN_ON_WINDOWS.fullmatch(text):
+        return text
+    backslashes = len(text) - len(text.rstrip("\\"))  # One before a quote would escape it.
+    return '"' + text.replace('"', '\\"') + "\\" * backslashes + '"'
+
+
+def join_arguments(arguments: Iterable[str]) -> str:
+    """Join quoted arguments of a command that users copy."""
+    return " ".join(map(quote_argument, arguments))
 
 
 def is_terminal(stream: TextIO | None) -> bool:

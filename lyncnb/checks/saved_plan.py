@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +20,7 @@ from ..base.disk.outputs import check_output, write_output
 from ..base.dns_name import name_libraries
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.tables import Table, columns, count_of
+from ..base.terminal import quote_argument
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
@@ -125,7 +125,7 @@ class SavedPlan(Table):
     @property
     def _quoted_path(self) -> str:
         path = str(self.path)  # A path that begins with a hyphen would look like an option.
-        return shlex.quote(f"./{path}" if path.startswith("-") else path)
+        return quote_argument(os.path.join(os.curdir, path) if path.startswith("-") else path)
 
     def _items(self) -> Iterable[Any]:
         return self.plan.certificates

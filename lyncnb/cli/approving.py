@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from ..base.terminal import is_terminal
+from ..base.terminal import is_terminal, quote_argument
 from .inputs import add_force_option, add_json_option
 from .output import note, write_json, write_lines, write_next
 
@@ -81,7 +80,7 @@ def approve_command(
             f"note: the plan has {number} that are not accepted, so lyncnb request refuses the plan"
         )
     else:
-        path = shlex.quote(saved_plan)
+        path = quote_argument(saved_plan)
         write_next(
             f"Write the requests of the approved plan: lyncnb request --plan {path} "
             "--approved-by SIGNERS FOLDER"

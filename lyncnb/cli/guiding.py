@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..base.terminal import is_terminal
+from ..base.terminal import is_terminal, quote_argument
 from .inputs import add_json_option
 from .output import note, write, write_json, write_lines, write_next, write_table
 
@@ -69,7 +68,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
         write_json(
             {
                 "format": "lyncnb-guide/1",
-                "written": [path.as_posix() for path in written],
+                "written": [str(path) for path in written],
                 "plan": plan_document(first.plan, first.findings),
                 **first.to_document(),
             }
@@ -194,10 +193,8 @@ def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> Non
 def _list_next_steps(folder: Path) -> tuple[str, str]:
     from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 
-    table, options = (
-        shlex.quote((folder / name).as_posix()) for name in (TOPOLOGY_FILE, OPTIONS_FILE)
-    )
-    requests = shlex.quote((folder / "requests").as_posix())
+    table, options = (quote_argument(str(folder / name)) for name in (TOPOLOGY_FILE, OPTIONS_FILE))
+    requests = quote_argument(str(folder / "requests"))
     return (
         f"Edit the table, then plan it: lyncnb plan {table} --options {options}",
         f"Write the requests: lyncnb request {table} {requests} --options {options}",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..base.terminal import join_arguments, quote_argument
 from .inputs import (
     add_force_option,
     add_json_option,
@@ -436,7 +436,7 @@ def _write_totals(
             f"Correct {count_of(errors, 'error')}, then check again: lyncnb check {arguments}"
         )
     elif plan.certificates:
-        source = f"--plan {shlex.quote(save)}" if save else arguments
+        source = f"--plan {quote_argument(save)}" if save else arguments
         write_next(f"Write the requests: lyncnb request {source} FOLDER")
 
 
@@ -444,7 +444,7 @@ def _join_arguments(topology: str, product: str | None, options_file: str | None
     """Return the arguments with which another command makes the same plan."""
     options = (("--product", product), ("--options", options_file))
     given = [part for name, value in options if value for part in (name, value)]
-    return shlex.join([topology, *given])
+    return join_arguments([topology, *given])
 
 
 COMMANDS = (plan_command, check_command, explain_command, finding_command)

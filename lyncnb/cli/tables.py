@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
+from ..base.terminal import quote_argument
 from .inputs import add_force_option, note_clean_ups
 from .output import note, write, write_next
 
@@ -61,7 +61,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
             "write an .xlsx file, in which all cells are text"
         )
     write(f"written: {output}")
-    write_next(f"Plan the certificates: lyncnb plan {shlex.quote(output)}")
+    write_next(f"Plan the certificates: lyncnb plan {quote_argument(output)}")
     return 0
 
 
@@ -84,7 +84,7 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     check_output(output, kind, force=force)
     write_output(output, template(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
-    write_next(f"Add a row for each server, then run: lyncnb plan {shlex.quote(output)}")
+    write_next(f"Add a row for each server, then run: lyncnb plan {quote_argument(output)}")
     return 0
 
 

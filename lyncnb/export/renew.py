@@ -7,7 +7,6 @@ certificates were issued today. ``write.py`` writes the files, as for any reques
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,6 +17,7 @@ from ..authorities.named_requests import named_requests
 from ..authorities.summary_files import plan_on_record
 from ..base.arguments import require
 from ..base.shown.tables import join_first
+from ..base.terminal import quote_argument
 from ..checks.check_plan import check_plan
 from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, PlanRejected
 from ..pki.passphrase import Secret
@@ -167,7 +167,7 @@ def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterato
         which = f"generation {one.generation}" if one.generation else "installed before the request"
         yield f"{one}: {one.request_id}, {which}"
     if told:
-        place = shlex.quote(str(folder))
+        place = quote_argument(str(folder))
         yield (
             "ask the CA to revoke the certificate at once, or send the CA the page that this "
             f"command creates: lyncnb handover {place} OUT.zip"
@@ -325,7 +325,7 @@ def _plan(
 
 
 def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
-    place = shlex.quote(str(folder))
+    place = quote_argument(str(folder))
     if not (choice.renewed or choice.compromised or choice.elsewhere):
         yield f"no certificate is due for renewal on {day}"
     if choice.elsewhere:

@@ -12,7 +12,6 @@ import base64
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
 from ..base.json_text import parse_json
 from ..base.pasted_text import visible
 from ..base.shown.html_page import render
+from ..base.terminal import quote_argument
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
@@ -126,8 +126,8 @@ def _recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
         title="Recovery key for request folders",
         running=f"Recovery key {public.fingerprint}",
         name=name,
-        argument=shlex.quote(name),
-        public_argument=shlex.quote(f"{name}.pub"),
+        argument=quote_argument(name),
+        public_argument=quote_argument(f"{name}.pub"),
         fingerprint=public.fingerprint,
         created=f"{datetime.now(UTC).date()}",
         blanks=_BLANKS,

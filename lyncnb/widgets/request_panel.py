@@ -184,7 +184,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send(
             {
                 "type": "scripts",
-                "words": f"The folder {panel.folder}/steps now contains "
+                "words": f"The folder {os.path.join(panel.folder, 'steps')} now contains "
                 f"{count_of(len(steps.servers), 'script')}, and requests.html, which "
                 "explains how to run them. To import the resulting requests, use "
                 f"lyncnb receive {panel.folder} --request.",

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -487,3 +488,15 @@ def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monke
     os.close(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         system_calls.fsync(descriptor)
+
+
+def test_a_small_file_takes_little_memory(tmp_path):
+    """The largest allowed size is not reserved: Windows does not lend memory that it may not have."""
+    path = tmp_path / "small"
+    path.write_bytes(b"x")
+    tracemalloc.start()
+    try:
+        assert files.read(path, limit=1 << 32) == b"x"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()

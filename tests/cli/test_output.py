@@ -37,6 +37,7 @@ def _terminal(arguments, *, columns, folder):
     return child.exitstatus, text
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_plan_fits_the_terminal(shell, topology, columns):
     """No line is wider than the terminal except a command to copy, and names are not split."""
@@ -94,6 +95,7 @@ def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
     ]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
 def test_words_fit_the_terminal(shell, topology, command):
     """Listed text is wrapped with its own indentation, and host names are never split."""

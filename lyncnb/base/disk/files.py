@@ -380,7 +380,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     """
     try:
         with open_plain(path, follow=False) as file:
-            data = file.read(limit + 1)
+            data = _read_at_most(file, limit + 1)
     except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "read the file") from None
     if len(data) > limit:

@@ -67,7 +67,7 @@ class GuideChannel(Channel[GuideTold]):
                 "the folder is missing", hint="enter a folder, or . for the current folder"
             )
         written = self.guide.write(folder, force=force)
-        words = f"Written: {', '.join(path.as_posix() for path in written)}."
+        words = f"Written: {', '.join(map(str, written))}."
         # The planning page has no cells. It shows the plan itself.
         is_shown = self.guide.on_written is not None
         self.send(
