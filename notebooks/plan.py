@@ -10,10 +10,12 @@
 # # Plan the certificates of a Lync Server 2013 deployment
 #
 # <!-- author -->
-# Press **Run > Run All Cells** to see the plan of the sample. To plan your own deployment, change one line: `topology_file`.
-# No table yet? Run `ln.GuidePanel()` in a new cell: it asks questions and writes a table.
-# What a table does not hold, such as your organization, is in `TABLE.plan.toml` in the same folder; the editor writes it.
-# Edits that you do not save are kept as a draft in `.lyncnb-draft`, readable by you alone.
+# 1. Press **Run > Run All Cells** to see the plan of the sample.
+# 2. To plan your own deployment, change one line: `topology_file`.
+# 3. If you have no table, run `ln.GuidePanel()` in a new cell. It asks questions and writes a table.
+#
+# The options that are not in the table, such as your organization, are in `TABLE.plan.toml` in the same folder.
+# The editor writes this file. lyncnb keeps unsaved edits as a draft in `.lyncnb-draft`, which only you can read.
 # Apart from the draft, lyncnb writes a file only when you press a button.
 
 # %% tags=["parameters"]
@@ -23,10 +25,11 @@ request_folder = "requests"  # keys, requests and the summary; a new one for eac
 # %% [markdown]
 # ## 1. The plan editor
 #
-# The servers, and how many certificates, names and findings the plan has.
+# The servers, and the number of certificates, names and findings in the plan.
 #
 # <!-- author -->
-# Double-click a cell, or select servers and change them together. The counts follow at once.
+# Double-click a cell to edit it, or select several servers and change them together. The editor updates
+# the counts at once.
 
 # %%
 import lyncnb as ln
@@ -37,12 +40,12 @@ editor = ln.PlanEditor(topology, options=options)
 editor
 
 # %% [markdown]
-# The plan as a picture: who is outside, in the perimeter and inside, who connects to whom, and by
-# which name on which certificate.
+# The topology: the external, perimeter and internal zones, who connects to whom, and the name and
+# certificate of each connection.
 #
 # <!-- author -->
-# The tab *Picture* of the editor shows it too, with a mark at what you changed. A cell that shows an
-# older plan than the editor is marked; run it again.
+# The tab *Picture* of the editor also shows this picture, and marks your changes. If a cell shows an older plan
+# than the editor, lyncnb marks the cell. Run it again.
 
 # %%
 plan = editor.plan
@@ -51,57 +54,57 @@ ln.figure(plan)
 # %% [markdown]
 # ## 2. Certificates and names
 #
-# One row per certificate, by site, pool and server. A certificate that several servers share has
-# one row: all Edge Servers of a pool carry the same external certificate, and the whole deployment
-# has one OAuthTokenIssuer certificate.
+# The table has one row for each certificate, by site, pool and server. If several servers share a
+# certificate, it has one row. For example, all Edge Servers of a pool share one external certificate, and
+# the whole deployment has one OAuthTokenIssuer certificate.
 
 # %%
 plan
 
 # %% [markdown]
-# Which name is on which certificate. Read down a column to see what a pool carries, along a row
-# to see which servers have a name.
+# The names on each certificate. A column shows the names of a pool. A row shows the servers that need a
+# name.
 #
 # <!-- author -->
-# `ln.figure(plan, "timeline")` shows the important days.
+# `ln.figure(plan, "timeline")` shows the important dates.
 
 # %%
 ln.figure(plan, "coverage")
 
 # %% [markdown]
-# How lyncnb read the table: each note names a value that is read differently from how it is
-# written. A blank cell takes the value of its pool, its site or the deployment.
+# The notes show each value that lyncnb does not use as it is written. For a blank cell, lyncnb uses the
+# value of the pool, the site or the deployment.
 
 # %%
 print(topology, *topology.notes, sep="\n")
 
 # %% [markdown]
-# How many servers has each role, and which?
+# The number and the names of the servers in each role.
 #
 # <!-- author -->
-# The table of servers is a pandas DataFrame, too, and `ln.read_topology` reads a DataFrame as it reads a
-# file.
+# The table of servers is also a pandas DataFrame. `ln.read_topology` accepts a DataFrame in the same way as a
+# file. [explore.ipynb](explore.ipynb) answers more questions with pandas.
 
 # %%
 servers = topology.to_frame()
 servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; ".join)
 
 # %% [markdown]
-# ## 3. The choices
+# ## 3. The decisions
 #
 # <!-- author -->
-# The tab *Deployment* of the editor holds the choices that no server holds. Its tab *Save and open* writes
-# them beside the table, so that the next session finds both.
+# The tab *Deployment* of the editor contains the options of the whole deployment. The tab *Save and open* writes
+# them next to the table, so that the next session finds both.
 #
-# These are the choices to settle:
+# These are the decisions to make:
 #
-# | Choice | Default | Choose otherwise when |
+# | Decision | Default | When to change it |
 # | --- | --- | --- |
-# | **Combined or separate** (*Default and web certificates*) | one certificate for Default and both web usages of a server | the external web names must come from another CA, or two teams renew them: `separate` makes three |
-# | **Wildcards for simple URLs** | off: every Meet and dial-in host is a name of its own | there are many SIP domains and the CA sells wildcards; it then stands among the alternative names, never as subject |
-# | **Key** | RSA 2048, which every client of Lync Server 2013 can use | the CA asks for 3072 or more; each step up makes signing slower on the servers |
-# | **Internal or public** (*Issuer*) | internal, but public where strangers connect: Edge external and the reverse proxy | an internal CA is trusted by every device outside, or by none inside |
-# | **Directors** (*Role* in the table) | planned like a Front End pool of its own | they are optional: without Director rows the Front End pools answer sign-in themselves |
+# | **Combined or separate** (*Default and web certificates*) | one certificate for the Default usage and both web usages of a server | The external web names need another CA, or two teams renew the certificates. `separate` plans three certificates. |
+# | **Wildcards for simple URLs** | off: each Meet and dial-in host has its own name | You have many SIP domains, and the CA issues wildcards. The wildcard is a subject alternative name, never the subject. |
+# | **Key** | RSA 2048, which all clients of Lync Server 2013 support | The CA requires 3072 bits or more. A longer key makes signing slower on the servers. |
+# | **Internal or public** (*Issuer*) | internal, but public where external users connect: Edge external and the reverse proxy | All external devices trust your internal CA, or no internal device does. |
+# | **Directors** (*Role* in the table) | planned like a separate Front End pool | Directors are optional. Without them, the Front End pools authenticate users. |
 #
 # *Sources: Microsoft, Certificate requirements for internal servers in Lync Server 2013;
 # Certificate requirements for external user access in Lync Server 2013; Wildcard certificate support
@@ -112,9 +115,9 @@ options
 
 # %% [markdown]
 # <!-- author -->
-# Every panel is an ipywidget, so it works together with your own controls. `editor.view` is the
-# widget of the editor. Its trait `overview` holds the counts of certificates, names and findings, and
-# the plan's digest. The buttons choose a scenario, and the counts beside them follow the editor.
+# Every panel is an ipywidget, so you can combine it with your own controls. `editor.view` is the
+# widget of the editor. Its trait `overview` contains the numbers of certificates, names and findings, and
+# the digest of the plan. Here, the buttons select a scenario, and the label shows the numbers of the editor.
 
 # %% tags=["author"]
 import ipywidgets
@@ -130,11 +133,11 @@ ipywidgets.dlink((editor.view, "overview"), (counts, "value"), words)
 ipywidgets.HBox([scenario, counts])
 
 # %% [markdown]
-# What if? This compares the plan with one that has wildcards; `≠` marks a difference.
+# A scenario: the same deployment with wildcards. `≠` marks a difference.
 #
 # <!-- author -->
-# In the editor the tab *Scenarios* keeps variants under names and compares them. `compared.differences`
-# says what that does to each certificate.
+# The tab *Scenarios* of the editor keeps variants under names and compares them. `compared.differences`
+# shows the changes to each certificate.
 
 # %%
 from dataclasses import replace
@@ -147,32 +150,32 @@ compared
 # %% [markdown]
 # ## 4. Why each name is there
 #
-# Every name on each certificate of a server, with the rule that put it there and the document that
-# says so. This is the first server with a certificate of a public CA, or the first of the table.
+# Each name on the certificates of one server, with the rule that adds the name and the document that
+# requires it. The server is the first one with a certificate from a public CA, or the first in the table.
 #
 # <!-- author -->
-# Ask about any server. The person who approves the requests asks the same.
+# Use the name of any server. The person who approves the requests needs the same answer.
 
 # %%
 public = [certificate.servers[0] for certificate in plan.certificates if certificate.issuer == "public"]
 plan.explain((public or list(servers["server_fqdn"]))[0])
 
 # %% [markdown]
-# A certificate helps only where the root above it is trusted: which roots each server, partner and
-# client needs, and what for.
+# A certificate is useful only if the other side trusts its root. The table shows which root certificates
+# each server, partner and client needs, and why.
 #
 # <!-- author -->
-# `ln.trust(plan).shown()` says who shows which certificate to whom.
+# `ln.trust(plan).shown()` shows which certificate each server presents, and to whom.
 
 # %%
 ln.trust(plan).only("Server", "Role", "Install", "Needed for", "Source")
 
 # %% [markdown]
-# ## 5. What may go wrong
+# ## 5. Findings
 #
-# An **error** stops the export until it is fixed or accepted with a reason. A **warning** names a
-# likely problem. A **notice** is information only. The rules for CAs change with time, so the
-# rules of the planned issue date apply. The sample has no error and no warning. Its notices name
+# An **error** prevents the requests until you fix it, or accept it with a reason. A **warning** describes a
+# likely problem. A **notice** is information only. The rules for CAs change over time, so lyncnb applies the
+# rules of the planned issue date. The sample has no error and no warning. Its notices list
 # what the owners of the domains must prepare for public certificates.
 
 # %%
@@ -180,8 +183,8 @@ findings = ln.check_plan(plan)
 findings
 
 # %% [markdown]
-# The sample with one cell removed shows what a finding looks like: the Edge pool has lost the
-# name of its Access Edge service.
+# This is an example of an error: in a copy of the sample, the Edge pool has no name for its Access Edge
+# service.
 
 # %%
 sample = "../data/contoso.csv"  # whatever is planned above
@@ -195,12 +198,13 @@ demonstration = ln.Scenario(
 ln.check_plan(demonstration.plan)
 
 # %% [markdown]
-# The same certificates come back ever faster: a public CA gives 100 days from 2027-03-15 on, 47 from
-# 2029-03-15. The forecast shows when to order each certificate, by when it must be on its servers, and
-# which dates conflict with freezes and maintenance windows. Without a planned issue date it starts today.
+# Renewals become more frequent. From 2027-03-15, public certificates are valid for at most 100 days, and from
+# 2029-03-15 for at most 47 days. The forecast shows when to order each certificate, when to install it, and
+# which dates conflict with change freezes and maintenance windows. It starts on the planned issue date, or
+# today.
 #
 # <!-- author -->
-# Enter freezes and maintenance windows under `[freezes]` and `[windows]` in the options.
+# Enter change freezes and maintenance windows under `[freezes]` and `[windows]` in the options.
 
 # %%
 from datetime import date
@@ -212,18 +216,18 @@ ln.figure(ahead)
 # ## 6. Keys, requests and the summary
 #
 # Requesting in advance is optional. It is allowed under two conditions: the certificates are
-# exportable, and they contain all the required subject alternative names. The deployment then
-# imports and assigns certificates where its guide says request and assign.
+# exportable, and they contain all the required subject alternative names. During the deployment, you then
+# import and assign certificates where Microsoft's guide says to request and assign them.
 # *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
-# Microsoft's page allows two routes. A deployment uses one of them:
+# Microsoft's page allows two methods. Use one of them:
 #
-# 1. **A certificate request procedure of the organization.** lyncnb makes keys and requests, and the CA
-#    gets the requests.
-# 2. **A computer on which the Lync Server 2013 administrative tools are installed.** The key is made
-#    there. `ln.request_scripts` has the steps for each certificate, without a key or a folder, and
-#    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each. The next cell
+# 1. **A certificate request procedure of the organization.** lyncnb creates the keys and the requests, and
+#    you send the requests to the CA.
+# 2. **A computer with the Lync Server 2013 administrative tools.** This computer creates the
+#    key. `ln.request_scripts` returns the steps for each certificate and creates no key and no folder.
+#    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each certificate. The next cell
 #    shows the commands for the first certificate.
 
 # %%
@@ -234,45 +238,45 @@ for request in scripts.servers[:1]:
     print(f"\nFor {request.server}:", *commands, sep="\n")
 
 # %% [markdown]
-# This is the first route. Each request gets a new key, written only encrypted under one passphrase
-# (at least 12 characters) that is stored nowhere. **Without it nobody can get the keys back.**
+# This is the first method. Each request has a new key. lyncnb encrypts the keys with one passphrase
+# (at least 12 characters), which it does not store. **Without the passphrase, nobody can open the keys.**
 #
 # <!-- author -->
-# The panel writes what the editor plans at the moment you press its button, and nothing before. You type
-# the passphrase into the panel. After a change of the plan the button replaces exactly the requests
-# concerned and keeps the old keys in `archive`.
+# The panel writes the current plan of the editor when you press its button. You enter
+# the passphrase in the panel. After a change of the plan, the button replaces only the affected requests,
+# and keeps the old keys in `archive`.
 
 # %%
 request = ln.RequestPanel(editor, request_folder)
 request
 
 # %% [markdown]
-# The folder holds the requests for the CA in `csr`, the encrypted keys in `keys`, and this summary
-# table in four forms, for a spreadsheet, a browser or a page of documentation.
+# The folder contains the requests for the CA in `csr`, the encrypted keys in `keys`, and this summary
+# table in four formats: for a spreadsheet, pandas, a browser, and documentation.
 #
 # <!-- author -->
-# The repository shows them for the sample: [the summary and a request](../docs/sample/README.md).
+# The repository contains an example: [the summary and a request of the sample](../docs/sample/README.md).
 
 # %%
 request.summary
 
 # %% [markdown]
-# The summary is a frame, too. Which certificates does a public CA issue, and for which names?
+# The summary is also a DataFrame. These are the certificates from a public CA, and their names.
 
 # %%
 summary = request.summary.to_frame()
 summary[summary["Issuer"] == "public"][["Servers", "Subject name", "Subject alternative names"]]
 
 # %% [markdown]
-# ## 7. What comes next
+# ## 7. Next steps
 #
-# What each request needs: hand the requests over to the CA, match the certificates that it issues, package
-# them with their keys, and write the steps for each server.
+# For each request: send it to the CA, match the issued certificate, package
+# it with its key, and write the steps for its servers.
 #
 # <!-- author -->
-# Keep the whole folder, and the passphrase in another place.
-# The panel's blue button does the next step. [receive.ipynb](receive.ipynb) shows it with certificates of
-# the sample.
+# Keep the whole folder, and keep the passphrase in another place.
+# The blue button of the panel does the next step. [receive.ipynb](receive.ipynb) shows the steps with the
+# certificates of the sample.
 
 # %%
 ln.StatusPanel(editor, request_folder)

@@ -7,15 +7,19 @@
 # ---
 
 # %% [markdown]
-# # Out to the CA and back
+# # From the requests to the servers
 #
-# The requests are written. The panel below takes them to the certification authority (CA) and back: hand over,
-# match, package, import and assign. It compares every certificate that the CA issues with its request.
+# The requests are written. The next steps are to send them to the certification authority (CA), match the issued
+# certificates, package them, import them and assign them. lyncnb compares each issued certificate with its
+# request.
 #
 # <!-- author -->
-# Press **Run > Run All Cells** to see it with the sample's requests. For your own deployment, change one line:
-# `request_folder`. Put the files that the CA returns into the folder `answers`. Then lyncnb writes a file only
-# when you press a button of the panel, or if you set `write_in_code`.
+# 1. Press **Run > Run All Cells** to see the steps with the requests of the sample.
+# 2. For your own deployment, change one line: `request_folder`.
+# 3. Copy the files that the CA returns to the folder `answers`.
+#
+# In your own folder, lyncnb writes a file only when you press a button of the panel, or if you set
+# `write_in_code`.
 
 # %% tags=["parameters"]
 import lyncnb as ln
@@ -30,7 +34,8 @@ write_in_code = False  # True: the code below the panel writes into any folder
 # The requests in the folder and their state.
 #
 # <!-- author -->
-# For the sample, this cell asks for a passphrase and writes the requests. It only opens a folder of your own.
+# For the sample, this cell prompts for a passphrase and writes the requests. If the folder is your own, the cell
+# only opens it.
 
 # %%
 import datetime
@@ -49,29 +54,28 @@ bundle.only("Role", "Servers", "Type", "Subject name", "State")
 # %% [markdown]
 # ## 2. The status panel
 #
-# What each request needs: pack the requests for the CA, match the files that the CA returned, package
-# certificates with their keys, and write the steps for each server.
+# The next step of each request: package the requests for the CA, match the files that the CA returned, package
+# the certificates with their keys, and write the steps for each server.
 #
 # <!-- author -->
-# The blue button does the next step. If a certificate is refused, open its line to see why, and what to do.
-# *What you can do* lists every panel and command.
+# The blue button does the next step. If lyncnb refuses a certificate, open its line for the reason and the
+# solution. *What you can do* lists every panel and command.
 
 # %%
 panel = ln.StatusPanel(request_folder, answers=answers, today=today)
 panel
 
 # %% [markdown]
-# ## 3. The same in code: hand over
+# ## 3. Packages for the CAs
 #
 # <!-- author -->
-# Everything below is the second way, for scripts and for readers without a kernel. The panel follows. In
-# a folder of your own this code shows what is there; it writes if you set `write_in_code`
-# to `True`.
+# The code below does the same as the panel, for scripts and for readers without a kernel. The panel shows
+# the result. In your own folder, the code only reads, unless you set `write_in_code` to `True`.
 #
-# One package per CA: the requests, a summary, a page for the CA's people and, for AD CS, the
-# submission lines. No private key is in it; the package is searched for one before it is written.
-# The subject alternative names are inside the requests, so nothing has to be typed in at the CA
-# and `EDITF_ATTRIBUTESUBJECTALTNAME2` stays off.
+# The package has a folder for each CA: the requests, a summary, a page for the CA's administrators and, for
+# AD CS, the commands for submission. It contains no private key; lyncnb verifies this before it writes the
+# package. The requests contain the subject alternative names, so the administrators type no names, and
+# `EDITF_ATTRIBUTESUBJECTALTNAME2` stays off.
 # *Source: Microsoft, MS-WCCE section 3.2.1.4.2.1.2.*
 
 # %%
@@ -83,7 +87,7 @@ if writes:
     print(package.summary())
 
 # %% [markdown]
-# What is in a package: each CA has a folder of its own.
+# The files in the package, without the requests.
 
 # %%
 import zipfile
@@ -93,17 +97,17 @@ if writes:
     print("\n".join(name for name in inside if "csr/" not in name))
 
 # %% [markdown]
-# ## 4. The CA answers
+# ## 4. The CA issues certificates
 #
-# In the sample, `ln.demo` plays the CA. It signs nothing but the samples, and its key is never written.
-# The first time it makes three usual mistakes: a name is left out, a certificate does not say where its
-# revocation list is (Lync Server requires that), and one request is forgotten. Public certificates last
-# as long as the rules of the day allow, the others two years.
+# In the sample, `ln.demo` is a demonstration CA. It signs only the samples, and never writes its key.
+# Its first response contains three common mistakes: a name is missing, a certificate has no CRL distribution
+# point (which Lync Server requires), and one certificate is missing. Public certificates are valid
+# for as long as the current rules allow, and internal certificates for two years.
 #
 # <!-- author -->
-# With a folder of your own, your CA answers, and this cell does nothing. To practise a renewal, request it
-# and run this cell and the next ones again. A new kernel is a new CA: then delete `sample-requests` and
-# `answers` first.
+# For your own folder, your CA issues the certificates, and this cell does nothing. To practice a renewal, request
+# it, and run this cell and the next cells again. A new kernel creates a new CA. In that case, first delete
+# `sample-requests` and `answers`.
 #
 # *Sources: Microsoft, Certificate infrastructure requirements for Lync Server 2013; CA/Browser Forum,
 # Baseline Requirements section 6.3.2.*
@@ -112,10 +116,10 @@ if writes:
 ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers into {answers}."
 
 # %% [markdown]
-# ## 5. The same in code: match
+# ## 5. Matching
 #
-# The CA's files can have any name and form: PEM, DER, PKCS #7, text from a mail, or a ZIP file. lyncnb
-# recognizes them by their content and matches each certificate by its public key.
+# The CA's files can have any name and format: PEM, DER, PKCS #7, text from an email, or a ZIP file. lyncnb
+# recognizes them by their content, and matches each certificate by its public key.
 
 # %%
 returned = [answers] if pathlib.Path(answers).exists() else []  # else the folder's own
@@ -123,23 +127,23 @@ issued = ln.match_certificates(bundle, *returned, today=today)
 issued.only("Servers", "Type", "Valid until", "Chain", "Findings", "File")
 
 # %% [markdown]
-# Every difference is a finding with its source. Do not install a certificate with an
-# error. A warning needs a decision. A notice is information only. The notice `root-to-compare` is left out here: it shows
-# the fingerprint of the root certificate, and the sample's CA has a new one in each run.
+# Each difference is a finding with its source. Do not install a certificate with an
+# error. A warning needs a decision. A notice is information only. The table omits the notice `root-to-compare`,
+# which shows the fingerprint of the root certificate, because the sample's CA has a new root in each run.
 
 # %%
 findings = issued.findings.to_frame()[["Severity", "Code", "About", "Finding", "What to do"]]
 findings[findings["Code"] != "root-to-compare"]
 
 # %% [markdown]
-# The requests that still wait for an answer:
+# These requests are still waiting for a certificate:
 
 # %%
 print("\n".join(issued.waiting))
 
 # %% [markdown]
-# Matching writes nothing. `ln.receive` does the same and keeps the certificates with their chain in the
-# request folder. Received again, the same files change nothing.
+# Matching writes nothing. `ln.receive` also saves the certificates and their chains in the
+# request folder. If you receive the same files again, nothing changes.
 
 # %%
 if writes:
@@ -150,8 +154,8 @@ status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 # %% [markdown]
 # ## 6. When to renew
 #
-# A certificate counts as expiring in the last third of its life, so a short one is renewed late
-# and a long one early. The calendar file opens in Outlook.
+# A certificate is expiring in the last third of its validity period. You can open the calendar file in
+# Outlook.
 
 # %%
 renewals = ln.list_renewals(request_folder, today=today)
@@ -160,13 +164,13 @@ if writes:
 renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
 
 # %% [markdown]
-# The same days as a picture, of all that is in the folder.
+# The same dates as a picture, for all certificates in the folder.
 
 # %%
 ln.figure(status)
 
 # %% [markdown]
-# After this, each certificate is packaged with its key, and each server gets its steps.
+# The last steps: package each certificate with its key, and write the steps for each server.
 #
 # <!-- author -->
 # Use the panel above, or `ln.write_pfx` and `ln.write_steps`.

@@ -130,15 +130,13 @@ def test_a_task_page_is_short_and_says_what_to_expect(name):
 
 def test_the_page_of_options_describes_every_key(request):
     """docs/plan-toml.md lists all keys, and --refresh updates the list."""
-    values = ln.PlanOptions()
-    rows = []
+    values, rows = ln.PlanOptions(), []
     for name, option in OPTIONS.items():
-        section = f"[{option.section}]" if option.section else ""
+        key = f"{option.section}.{option.key}" if option.section and option.key else option.key
         default = getattr(values, name) if option.key else ""
-        shown = "" if default in ("", (), None) else str(default)
-        rows.append((section, option.key, shown.lower() if default in (True, False) else shown,
-                     option.comment))  # fmt: skip
-    table = to_markdown(("Section", "Key", "Default", "Value"), rows)
+        shown = "" if default in ("", (), None) else f"; default: {str(default).lower()}"
+        rows.append((key or f"[{option.section}]", f"{option.comment}{shown}"))
+    table = to_markdown(("Key", "Value"), rows)
     text = TEXTS["plan-toml.md"]
     before, mark, rest = text.partition("<!-- keys -->\n")
     written, end, after = rest.partition("<!-- end of keys -->")

@@ -214,6 +214,13 @@ def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
 
+@pytest.mark.parametrize("file", ["single-server.csv", "litwareinc-global.csv"])
+def test_exploring_notebook_runs_on_other_tables(tmp_path, file):
+    """With another table, no cell of the exploring notebook fails, also without the optional role."""
+    assert failing_cells("explore", tmp_path, topology_file=str(DATA / file)) == []
+    assert files_in(tmp_path) == {}
+
+
 def files_in(folder: Path) -> dict[Path, bytes]:
     """Return every file in a folder except the samples."""
     return {

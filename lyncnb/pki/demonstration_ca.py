@@ -33,9 +33,13 @@ class DemonstrationCa:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DEMONSTRATION_NAME)])
         self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        self._root = self._make_root()
 
     def root(self) -> bytes:
-        """Return the root certificate as PEM."""
+        """Return the root certificate as PEM, which is the same for each response of this CA."""
+        return self._root
+
+    def _make_root(self) -> bytes:
         builder = (
             self._build_certificate(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)

@@ -78,6 +78,15 @@ def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
             ln.renew(bundle.folder, *names, passphrase=PASSPHRASE, reason="practice", today=TODAY)
 
 
+def test_its_root_is_the_same_in_each_response(tmp_path):
+    """Two responses of one demonstration CA contain the same root certificate."""
+    bundle, ca = bundle_of("contoso.com", tmp_path / "requests"), Demonstration()
+    for name in ("first", "second"):
+        ca.answer(bundle, tmp_path / name, today=TODAY)
+    first, second = ((tmp_path / name / "root.pem").read_bytes() for name in ("first", "second"))
+    assert first == second
+
+
 def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
     """A serial number is unique per signing key, so another CA with the same name may use it again."""
     bundle = bundle_of("contoso.com", tmp_path / "requests")

@@ -179,11 +179,17 @@ def shipped(name):
 
 @pytest.mark.parametrize(
     "make",
-    [shipped("plan.ipynb"), shipped("receive.ipynb"), work_notebook, public_notebook],
-    ids=["plan", "receive", "work", "public"],
+    [
+        shipped("plan.ipynb"),
+        shipped("receive.ipynb"),
+        shipped("explore.ipynb"),
+        work_notebook,
+        public_notebook,
+    ],
+    ids=["plan", "receive", "explore", "work", "public"],
 )
 def test_a_clean_notebook_passes(make):
-    """Nothing is reported in four notebooks without a secret."""
+    """Nothing is reported in notebooks without a secret."""
     assert scan_notebook(make(), known=[Secret(PASSPHRASE)], paths=True) == ()
 
 
