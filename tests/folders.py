@@ -34,6 +34,7 @@ from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.issued import IssuedCertificates
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from lyncnb.base.disk.windows_access import find_other_users
 from lyncnb.base.dns_name import DnsName
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -443,15 +444,23 @@ def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
     return found
 
 
+def assert_closed(path: Path) -> None:
+    """Assert that only the owner can open a file or folder. On Windows, folders close their files."""
+    if os.name == "nt":
+        assert path.is_file() or find_other_users(path) == (), path
+    else:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o600 if path.is_file() else 0o700), path
+
+
 def assert_private(folder: Path) -> None:
     """Assert that other users cannot read secrets, including partly written files."""
     for place in ("keys", "archive", "pfx"):
         if (folder / place).exists():
-            assert stat.S_IMODE((folder / place).stat().st_mode) == 0o700, place
+            assert_closed(folder / place)
     for path in folder.rglob("*"):
         secret = path.suffix == ".key" or path.parent.name == "keys"
         if secret and path.is_file():
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+            assert_closed(path)
 
 
 def assert_complete(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import click
 import pytest
 from docs_session import blocks_of
 from places import REPOSITORY
+from windows.journey import COMMANDS as COMPARED
 
 from lyncnb.base.shown.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
@@ -177,6 +180,57 @@ def test_every_column_stands_in_the_page_of_the_table(request):
     page = REPOSITORY / "docs" / "table-of-servers.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- columns -->\n")
     written, end, after = rest.partition("<!-- end of columns -->")
+    if request.config.getoption("--refresh"):
+        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
+
+
+def _read_tests_on_windows() -> list[Path]:
+    """Return the test files that .ci/windows runs."""
+    listed = re.search(r"^tests=\((.*?)^\)", (REPOSITORY / ".ci/windows").read_text(), re.S | re.M)
+    paths = [REPOSITORY / name for name in listed[1].split()]
+    return [file for path in paths for file in (sorted(path.glob("test_*.py")) or [path])]
+
+
+def _find_commands(test: Path) -> set[str]:
+    """Return the commands that the tests in a file call, except those that Windows does not run."""
+    tree, called = ast.parse(test.read_text("utf-8")), set()
+    for part in tree.body:
+        if "pytest.mark.posix" in map(ast.unparse, getattr(part, "decorator_list", ())):
+            continue
+        for node in ast.walk(part):
+            # Either the words of a call, or a list of lines such as "plan contoso.csv".
+            words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", ())
+            texts = [str(one.value) for one in words if isinstance(one, ast.Constant)]
+            called |= {text.partition(" ")[0] for text in texts if " " in text or text == texts[0]}
+    return called & set(_COMMANDS)
+
+
+def test_the_page_of_windows_lists_what_ran_there(request):
+    """docs/windows.md lists the commands and the test files that .ci/windows runs."""
+    tests = _read_tests_on_windows()
+    at_terminal = [one for one in tests if one.parent.name in ("windows", "cli")]
+    calls = {file.stem: _find_commands(file) for file in at_terminal}
+    same = {line.split()[0] for line in COMPARED}
+    rows = [
+        (
+            f"`{name}`",
+            "the same files and output" if name in same else "",
+            ", ".join(ran) or "never",
+        )
+        for name in sorted(_COMMANDS)
+        for ran in [[test for test, called in calls.items() if name in called]]
+    ]
+    table = to_markdown(("Command", "Compared with Linux", "Run by"), rows)
+    packages = groupby(tests, key=lambda file: file.parent.name)
+    rows = [
+        (name, ", ".join(file.stem.removeprefix("test_") for file in of)) for name, of in packages
+    ]
+    table += "\n" + to_markdown(("Tests of", "Files"), rows)
+    page = REPOSITORY / "docs" / "windows.md"
+    before, mark, rest = page.read_text("utf-8").partition("<!-- run on Windows -->\n")
+    written, end, after = rest.partition("<!-- end of run on Windows -->")
     if request.config.getoption("--refresh"):
         page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
     else:

@@ -43,7 +43,12 @@ from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import close_unpacked, find_archive_problems, take_survey
+from ..request_folder.files_on_disk import (
+    close_copied,
+    close_unpacked,
+    find_archive_problems,
+    take_survey,
+)
 from ..request_folder.folder_location import (
     IGNORE_ALL,
     IGNORE_NAME,
@@ -437,6 +442,7 @@ def fulfil(
             "the passphrase is missing",
             hint="pass a passphrase, because lyncnb never writes keys without one",
         )
+    close_copied(folder)
     closed = close_unpacked(folder)
     outcome = write(
         folder, order, secret, making=making or Making(), confirm_new=confirm_new,

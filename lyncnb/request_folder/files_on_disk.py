@@ -228,6 +228,17 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     return ()
 
 
+def close_copied(folder: Path) -> None:
+    """On Windows, close the folders with secrets in a request folder that was copied or restored.
+
+    A copy takes over the access list of the folder around it, in which others may be. If this
+    fails, the survey of the folder reports the problem.
+    """
+    for name in SECRET if system_calls.WINDOWS else ():
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            windows_access.close_own_folder(folder / name)
+
+
 def close_unpacked(folder: Path) -> tuple[str, ...]:
     """Remove the permissions of other users that programs set when they unpack an archive.
 

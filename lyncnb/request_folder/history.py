@@ -26,6 +26,7 @@ from ..base.records import Line, RecordReader, Text, convert_record, make_others
 from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
+from .files_on_disk import close_copied
 from .manifest import FORMAT, NAME, Manifest, timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
@@ -713,6 +714,7 @@ def recorded(
         manifest. In the second case, the command has changed nothing.
     """
     with lock(folder, wait=wait):
+        close_copied(folder)
         run = Run(folder, command, reason, now or timestamp(None), repairs, frozenset(renews))
         with watch_manifests(folder, run.process_manifest):
             try:

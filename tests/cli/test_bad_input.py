@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import os
-import sys
 import zipfile
 
 import click
@@ -341,7 +340,7 @@ def test_output_over_a_manifest(shell):
     assert "is one of lyncnb's own files" in ended.err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+@pytest.mark.posix
 def test_request_folder_that_cannot_be_used(shell):
     """A file, a link, or a folder open to other users is rejected as a request folder with exit
     status 3.

@@ -11,7 +11,6 @@ import os
 import random
 import re
 import shutil
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +45,7 @@ from lyncnb.request_folder.recovery_key import new_recovery_key
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.usefixtures("quick_cipher"),
-    pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and links"),
+    pytest.mark.posix,
 ]
 
 shell = pytest.fixture(make_shell)

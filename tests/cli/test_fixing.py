@@ -152,7 +152,7 @@ def test_yes_goes_with_fix(shell, files):
     assert (done.status, "add --fix" in done.err) == (2, True)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize(("answer", "is_written"), [("n", False), ("", False), ("y", True)])
 def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
     """On a terminal, check --fix writes the fixes only if the answer is yes."""

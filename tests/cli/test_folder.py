@@ -62,10 +62,11 @@ def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_request_writes_the_folder(shell, written):
     """The request command writes keys, requests and the summary, and reports them."""
     folder = shell.folder / "requests"
-    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
-        *("csr", "history.jsonl", "keys", "lyncnb.lock", "manifest.json", "plan.json"),
+    names = {path.name for path in folder.iterdir() if path.name[0] != "."}
+    assert names - {"lyncnb.lock"} == {  # On Windows, the lock is removed with the last process.
+        *("csr", "history.jsonl", "keys", "manifest.json", "plan.json"),
         *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
-    ]
+    }
     assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
 
 
@@ -260,7 +261,7 @@ def test_rekey_of_a_folder_that_is_none(shell):
     """Rekey checks the folder before it asks for two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
-    assert ended.err.startswith("lyncnb: nowhere/manifest.json does not exist")
+    assert ended.err.startswith(f"lyncnb: {Path('nowhere', 'manifest.json')} does not exist")
 
 
 def test_help_of_status_names_every_state():
@@ -281,7 +282,7 @@ def test_purge_lists_first(shell, written):
     )
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+@pytest.mark.posix
 def test_interrupt_keeps_what_is_finished(shell, passphrase):
     """After Ctrl-C the exit status is 130, complete pairs are kept, and the next run completes the
     folder.
@@ -316,6 +317,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
     assert finished.items() <= {p.name: p.read_bytes() for p in requests.glob("*.csr")}.items()
 
 
+@pytest.mark.posix
 def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     """On a terminal, the passphrase of a new folder is asked twice and never shown."""
     pexpect = pytest.importorskip("pexpect")
@@ -352,6 +354,7 @@ def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
     assert not (shell.folder / "new").exists()
 
 
+@pytest.mark.posix
 def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology, written):
     """If the folder belongs to another deployment, both names are shown, and a person must agree.
 
@@ -524,6 +527,7 @@ def test_requests_on_a_server(shell):
     assert shell("steps", "requests", "--options", "plan.toml").status == 2
 
 
+@pytest.mark.posix
 def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     """The pfx command shows a package's password on a terminal and then clears it.
 
@@ -606,6 +610,7 @@ def test_purge_with_its_token(shell, superseded):
     assert shell("purge", "requests", "--deployed", "nothing").status == 3
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
 def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     """On a terminal, purge shows the list and removes its files only after the answer yes."""

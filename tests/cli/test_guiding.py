@@ -157,7 +157,7 @@ class Terminal:
         return written + self.child.before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 def test_asked_in_a_terminal(shell):
     """Wrong answers are reported and asked again, ? shows help, < goes back, and Enter accepts the
     default.
@@ -190,7 +190,7 @@ def test_asked_in_a_terminal(shell):
     assert '    "sip_domains": ["contoso.com"],\r\n' in told
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 def test_two_answers_are_enough(shell):
     """The guide uses defaults for the remaining questions, and asks only those without a valid
     answer.
@@ -208,7 +208,7 @@ def test_two_answers_are_enough(shell):
     assert ln.GuideAnswers.from_toml(shell.folder / "guide.toml") == expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 @pytest.mark.parametrize("end", ["c", "d"])
 def test_an_interview_that_ends_early(shell, end):
     """Ctrl-C or the end of input writes nothing, and the exit status is that of an interruption."""
@@ -222,7 +222,7 @@ def test_an_interview_that_ends_early(shell, end):
     assert "Traceback" not in told
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+@pytest.mark.posix
 def test_nobody_is_asked_in_vain(shell):
     """If a table exists, guide reports it before the first question."""
     shell.write("topology.csv", "mine")

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 
 import click
 import pytest
@@ -21,7 +20,7 @@ from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 from lyncnb.pki.pkcs8 import FolderCipher
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX devices and pipes")
+pytestmark = pytest.mark.posix
 
 shell = pytest.fixture(make_shell)
 

@@ -101,7 +101,7 @@ def test_the_main_command_does_the_whole_job(request, shell):
 
 
 @pytest.mark.kernel
-@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+@pytest.mark.posix
 def test_ctrl_c_ends_a_run(shell):
     """Ctrl-C while a cell runs ends the kernel, leaves no incomplete file, and prints one line."""
     cell = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(600)"
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_a_run(shell):
 
 
 @pytest.mark.kernel
-@pytest.mark.skipif(os.name == "nt", reason="presses Ctrl-C in a POSIX terminal")
+@pytest.mark.posix
 def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
     """Ctrl-C during the passphrase prompt ends the run at once, although the prompt blocks the
     event loop.

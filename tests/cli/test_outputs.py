@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import click
@@ -259,7 +258,7 @@ def test_an_ending_that_does_not_fit(planner, output):
         refused(planner, [*command, name, "--force"], endings[0])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX names")
+@pytest.mark.posix
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_is_no_file(planner, output):
     """A folder, link, pipe, blank or invalid name is rejected as output, even with --force."""

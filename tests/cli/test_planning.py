@@ -367,7 +367,7 @@ def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
     assert "… and 50 more; to list all, use --json" in err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+@pytest.mark.posix
 def test_reader_that_stops_reading(shell, topology):
     """If the reader of a pipe closes it, the command reports that in one line and exits with 3."""
     command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"

@@ -384,7 +384,7 @@ def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
 ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confirm=True).reveal()))"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a terminal of one's own is POSIX's")
+@pytest.mark.posix
 def test_a_terminal_shows_nothing_of_what_is_typed(repository):
     """In a real terminal, the passphrase is asked twice and not displayed."""
     pexpect = pytest.importorskip("pexpect")

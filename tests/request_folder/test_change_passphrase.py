@@ -282,6 +282,7 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
     assert not list(folder.rglob(".tmp-*"))
 
 
+@pytest.mark.posix
 def test_a_key_that_others_can_read_stops_it(folder):
     """A key that other users can read stops the change. Its permissions must be corrected first."""
     next((folder / "keys").iterdir()).chmod(0o644)

@@ -78,6 +78,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
         take_survey(tmp_path / "r")
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("of_folder", "of_key", "expected"),
     [
@@ -102,6 +103,7 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
     assert bool(told) == ((of_folder, of_key) != modes)
 
 
+@pytest.mark.posix
 def test_a_link_to_a_key_is_not_closed(tmp_path):
     """A symbolic link and a second name of a file keep their modes, and so does a team folder."""
     folder = tmp_path / "r"

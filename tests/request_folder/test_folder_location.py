@@ -25,7 +25,7 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = [
     pytest.mark.usefixtures("quick_cipher"),
-    pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes anywhere"),
+    pytest.mark.posix,
 ]
 
 DAY = date(2026, 12, 5)

@@ -255,6 +255,7 @@ def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
     assert rebuild(folder).manifest.requests[0].archived[0].key_sha256 != before
 
 
+@pytest.mark.posix
 def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
     """A symbolic link and a CSR with an invalid signature are reported and not recorded."""
     names = [item.id for item in numbered(3).certificates]

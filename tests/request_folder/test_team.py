@@ -22,6 +22,7 @@ from folders import PASSPHRASE, certify, numbered, write
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_access import find_team
+from lyncnb.base.disk.system_calls import find_user
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
@@ -34,7 +35,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = [
     pytest.mark.usefixtures("quick_cipher"),
-    pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="takes other users' numbers"),
+    pytest.mark.posix,
+    pytest.mark.skipif(find_user() != 0, reason="takes other users' numbers"),
 ]
 
 TEAM = 61100

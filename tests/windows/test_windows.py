@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -259,6 +260,19 @@ def test_an_open_folder_is_reported_and_closed(planner):
     assert (status, "keys/: can be opened by other users" in said) == (3, True), said
     assert windows_access.restrict(keys)
     assert lyncnb("status", "requests", cwd=planner)[0] in (0, 1)
+
+
+def test_a_copied_folder_is_closed_by_the_next_run(planner):
+    """A copy takes over the access list of its place. A run that writes closes it first."""
+    copied = shutil.copytree(planner / "requests", planner / "copied")
+    status, said = lyncnb(
+        *("request", "single.csv", "copied", "--renew", read_manifest(copied).requests[0].id),
+        *("--reason", "copied"),
+        cwd=planner,
+        LYNCNB_PASSPHRASE=PASSPHRASE,
+    )
+    assert status == 0, said
+    assert windows_access.find_other_users(copied / "keys") == ()
 
 
 def unix(path: Path) -> str:
