@@ -411,7 +411,7 @@ def test_the_fast_way_gives_the_same_topology(data):
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_garbage_collector_is_left_as_it_was(data, enabled):
     """Reading pauses the garbage collector and restores its state, also after an error."""
-    was = gc.isenabled()
+    was, frozen = gc.isenabled(), gc.get_freeze_count()  # Python 3.12 begins with frozen objects.
     try:
         (gc.enable if enabled else gc.disable)()
         sample(data, "contoso")
@@ -419,7 +419,7 @@ def test_the_garbage_collector_is_left_as_it_was(data, enabled):
         with pytest.raises(TopologyError):
             read_topology(b"nothing")
         assert gc.isenabled() is enabled
-        assert gc.get_freeze_count() == 0
+        assert gc.get_freeze_count() == frozen
     finally:
         (gc.enable if was else gc.disable)()
 
