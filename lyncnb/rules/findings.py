@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, ClassVar, overload
 
 from ..base.records import Told
+from ..base.shown.languages import make_translator
 from ..base.shown.tables import (
     ROWS_SHOWN,
     Marked,
@@ -62,7 +63,8 @@ class Finding(Told):
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
     ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
     contains the fix if there is exactly one safe fix; otherwise it is empty. ``choices`` contains
-    the edits of each sensible answer if there are several answers.
+    the edits of each sensible answer if there are several answers. ``lang`` is the language of
+    title, message, and hint.
     """
 
     told: ClassVar = (
@@ -84,11 +86,28 @@ class Finding(Told):
     title: str = ""
     edits: tuple[Edit, ...] = field(default=(), compare=False)
     choices: tuple[tuple[Edit, ...], ...] = field(default=(), compare=False)
+    lang: str = field(default="en", compare=False)
 
     @property
     def words(self) -> str:
         """Return the title and the message, because a message alone may not be clear."""
-        return f"{self.title}: {self.message}" if self.title else self.message
+        say = make_translator(self.lang)
+        return f"{self.title}{say(': ')}{self.message}" if self.title else self.message
+
+    def in_language(self, lang: str) -> Finding:
+        """Return an error, also an accepted one, in a language.
+
+        Warnings and notices are the same in all languages.
+        """
+        if lang == self.lang or (self.severity != "error" and not self.accepted):
+            return self
+        say = make_translator(lang)
+        end = format_acceptance(self.accepted) if self.accepted else ""
+        message = say(self.message.removesuffix(end))
+        if end:
+            message += say(" (accepted: {})").format(self.accepted)
+        title, hint = say(self.title), say(self.hint)
+        return replace(self, title=title, message=message, hint=hint, lang=lang)
 
     def accepted_because(self, reason: str) -> Finding:
         """Return the notice that replaces this error after a user has accepted it."""
@@ -133,6 +152,10 @@ class FindingGroup:
         return self.findings[0].severity
 
     @property
+    def _say(self) -> Callable[[str], str]:
+        return make_translator(self.findings[0].lang)
+
+    @property
     def title(self) -> str:
         """The title of the findings, without a value."""
         return self.subject or self.findings[0].title
@@ -158,17 +181,18 @@ class FindingGroup:
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
-        return join_first(messages, _MESSAGES_SHOWN, separator="; ")
+        left = len(messages) - _MESSAGES_SHOWN
+        more = self._say(" and {} more").format(f"{left:,}") if left > 0 else ""
+        return self._say("; ").join(messages[:_MESSAGES_SHOWN]) + more
 
     @property
     def words(self) -> str:
         """The title, the number of findings, and the message of the group, in one line."""
         if not self.title:
             return self.message
-        unit = "point" if self.subject else "time"
         count = len(self.points) if self.subject else len(self.findings)
-        number = f" ({count:,} {unit}s)" if count > 1 else ""
-        return f"{self.title}{number}: {self.message}"
+        number = self._say(" ({} points)" if self.subject else " ({} times)").format(f"{count:,}")
+        return f"{self.title}{number if count > 1 else ''}{self._say(': ')}{self.message}"
 
     @property
     def paragraph(self) -> str:

@@ -6,14 +6,21 @@ from __future__ import annotations
 
 import html
 import io
+import random
 import re
+import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import docx
 import openpyxl
 import pytest
+from checks.test_check_plan import ALTERED_CASES, CASES, TABLE_CASES
 from docx.oxml.ns import qn
+from good_deployment import EDGE, altered, plan_of, plan_of_case
 from panel_kit import Talk
+from random_plans import random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
@@ -27,6 +34,7 @@ from lyncnb.plan.saved_plan_json import build_saved_plan_values
 from lyncnb.reports.summary import formats, workbook
 from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
 from lyncnb.widgets.editing.forms import describe_columns
@@ -219,3 +227,168 @@ def test_an_unknown_language_is_refused():
     with pytest.raises(OptionsError) as refused:
         PlanOptions(lang="fr")
     assert ", ".join(LANGUAGES) in refused.value.hint
+
+
+# -- Error findings
+
+
+def error_checks():
+    """List every check of a plan that reports an error, of all products and CAs."""
+    days = [date(year, 7, 1) for year in range(2014, 2032)]
+    checks = [
+        check
+        for rules in map(load_rules, products())
+        for check in (
+            *rules.checks.values(),
+            *(rules.own(check) for day in days for check in ca_rules().plan_checks(day)),
+        )
+    ]
+    return [check for check in checks if check.severity == "error"]
+
+
+def plans_with_errors():
+    """Yield plans with mistakes, each with its evaluation date: the cases of all checks."""
+    for product, check in (*CASES, *(("lync2013", check) for check in ca_rules().checks)):
+        if check.severity == "error" and check.fires:
+            yield plan_of_case(check.fires, rules=load_rules(product)), check.fires.on
+    for _, _, _, edits, options in TABLE_CASES:
+        yield plan_of(edits, options), None
+    for _, usage, changes in ALTERED_CASES:
+        yield altered(plan_of([(EDGE, "aol_pic", "true")]), usage, **changes), None
+    shared = [
+        part
+        for c in plan_of().certificates
+        for part in (c._replace(shared_by="server", servers=(server,)) for server in ("a", "b"))
+    ]
+    yield replace(plan_of(), certificates=tuple(shared)), None
+    chance = random.Random(47)
+    yield from ((random_plan(chance), None) for _ in range(20))
+
+
+#: A name, a number, or another value in a text.
+VALUE = re.compile(r"[\w*=-]*[\d._=][\w*.=-]*\w")
+ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
+
+
+def test_titles_and_hints_of_errors_are_translated():
+    """Each title and hint of an error is Chinese and keeps its values, such as names of columns."""
+    texts = {text for check in error_checks() for text in (check.title, check.hint)}
+    assert len(texts) > 90
+    shown = {text: translate_title(text, "zh-TW") for text in texts}
+    assert {
+        text for text, other in shown.items() if text == other or ENGLISH.search(other)
+    } == set()
+    lost = {
+        text: [v for v in VALUE.findall(text) if v not in other] for text, other in shown.items()
+    }
+    assert {text: values for text, values in lost.items() if values} == {}
+    assert [word for word in NEVER if word in "".join(shown.values())] == []
+
+
+def test_messages_of_errors_are_translated_with_their_values():
+    """Each message of an error is Chinese, keeps all values, and uses the words of Taiwan."""
+    missing, lost, codes = set(), set(), set()
+    for made, day in plans_with_errors():
+        for finding in check_plan(made, on=day).of("error"):
+            codes.add(finding.code)
+            shown = finding.in_language("zh-TW")
+            for text, other in ((finding.message, shown.message), (finding.hint, shown.hint)):
+                # Titles of documents stay in English.
+                words = re.sub("來源說法不一致：.* 指出：", "", other)
+                if text == other or ENGLISH.search(words) or any(word in other for word in NEVER):
+                    missing.add(f"{text} -> {other}")
+                lost |= {f"{v}: {other}" for v in VALUE.findall(text) if v not in other}
+    assert missing == set()
+    assert lost == set()
+    assert {check.code for check in error_checks()} - codes == set()
+
+
+def test_a_message_without_a_translation_stays():
+    """Warnings, notices, and unknown texts stay in English."""
+    made = planned("zh-TW")
+    others = [f for f in check_plan(made) if f.severity != "error"]
+    assert others
+    assert all(f.in_language("zh-TW") is f for f in others)
+    assert translate_title('"a" has no translation', "zh-TW") == '"a" has no translation'
+
+
+def test_a_long_text_that_nearly_matches_takes_linear_time():
+    """A text of 150,000 characters with the beginnings of a known message takes less than a second."""
+    text = "Install " + "x in the store " * 10_000
+    begin = time.perf_counter()
+    assert translate_title(f"{text}\n", "zh-TW").startswith("將")
+    assert translate_title(f"{text[:-1]}", "zh-TW").startswith("將")
+    assert translate_title(f'"{text}', "zh-TW") == f'"{text}'
+    assert time.perf_counter() - begin < 1
+
+
+def wrong(lang):
+    """Plan a table with errors: pools have the same external web name, and an Edge name is blank."""
+    servers = (
+        front_end(n, pool_fqdn=f"pool{n}.contoso.net", web_external_fqdn="w.contoso.com")
+        for n in (1, 2)
+    )
+    return plan(*servers, edge(1, webconf_edge_fqdn=""), options=PlanOptions(lang=lang))
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
+def test_errors_in_a_summary_are_chinese(suffix):
+    """The page, Markdown, workbook, and document show errors with hints in Chinese."""
+    made = wrong("zh-TW")
+    text = shown_text(formats.write_plan_table(made, check_plan(made), suffix), suffix)
+    assert "錯誤" in text
+    assert "兩個集區有相同的外部 Web 名稱" in text
+    assert (
+        "「w.contoso.com」是 pool1.contoso.net (FrontEnd) 和 pool2.contoso.net (FrontEnd)" in text
+    )
+    assert "請為每個前端集區、Standard Edition 伺服器和 Director 集區輸入唯一的" in text
+    for english in ("Two pools have", "Enter a unique"):
+        assert english not in text
+
+
+def shown_text(data, suffix):
+    """Return the text of a written file."""
+    if suffix == ".xlsx":
+        sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
+        cells = (cell for sheet in sheets for row in sheet.iter_rows() for cell in row)
+        return "\n".join(str(cell.value) for cell in cells)
+    if suffix == ".docx":
+        tables = docx.Document(io.BytesIO(data)).tables
+        return "\n".join(cell.text for table in tables for row in table.rows for cell in row.cells)
+    return re.sub("<wbr>|</?b>", "", html.unescape(data.decode())).replace("\\", "")
+
+
+def test_errors_in_json_and_csv_stay():
+    """The JSON document and the CSV file have the same bytes in both languages."""
+    found = check_plan(wrong("en"))
+    assert found.has_errors
+    assert plan_json(wrong("en"), found) == plan_json(wrong("zh-TW"), check_plan(wrong("zh-TW")))
+    assert repr(found) == repr(check_plan(wrong("zh-TW")))
+    written = {
+        formats.write_plan_table(wrong(lang), found, ".csv").split(b"\r\n", 1)[1]
+        for lang in LANGUAGES
+    }
+    assert len(written) == 1
+
+
+def test_an_accepted_error_is_chinese():
+    """An accepted error has its reason after the Chinese message."""
+    error = check_plan(wrong("en")).of("error")[0]
+    shown = error.accepted_because("in a lab").in_language("zh-TW")
+    assert shown.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
+    assert shown.hint == "您不需要執行任何動作，因為此發現事項已接受。"
+
+
+def test_errors_in_the_editor_are_chinese():
+    """The editor lists errors in the plan's language, with the headings of its columns."""
+    made = wrong("zh-TW")
+    talk = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
+    talk.say("ready")
+    groups = {g["code"]: g for g in talk.say("findings")["findings"]["groups"]}
+    missing = groups["edge-name-missing"]
+    assert missing["title"] == "缺少 Edge 集區的外部名稱"
+    heading = translate_title("Web Conferencing Edge FQDN", "zh-TW")
+    assert missing["items"][0]["message"].endswith(f"的每一列中 “{heading}” 都是空白")
+    assert missing["items"][0]["heading"] == heading
+    assert missing["items"][0]["row"] is not None
+    assert "請在集區的其中一列填入" in missing["hint"]

@@ -16,6 +16,7 @@ from ..toml_text import parse_toml
 # Every command needs the titles, because a table can have Chinese headings. Only pages in Chinese
 # need the sentences.
 _TITLES, _SENTENCES = "languages.toml", "sentences.toml"
+_VALUES = "-values"  # follows the language in the name of the table of values
 
 #: Users can choose one of these languages. Texts without a translation are in English.
 LANGUAGES = ("en", "zh-TW")
@@ -29,24 +30,24 @@ _BETWEEN_CHARACTERS = re.compile(r"(?<=[\u3000-\u9fff]) (?=[\u3000-\u9fff])")
 
 
 @cache
-def _load_texts(file: str) -> Mapping[str, Mapping[str, str]]:
+def _load_tables(file: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the tables of a file: of each language, and of the values in its texts."""
     document = parse_toml(Path(__file__).with_name(file).read_text(encoding="utf-8"))
-    tables = {language: document.get(language, {}) for language in LANGUAGES}
     return {
-        language: {str(text): str(other) for text, other in texts.items()}
-        for language, texts in tables.items()
+        name: {str(text): str(other) for text, other in texts.items()}
+        for name, texts in document.items()
         if isinstance(texts, Mapping)
     }
 
 
 @cache
-def _load_patterns(language: str) -> list[tuple[str, re.Pattern[str], str]]:
+def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
     """Return the English texts with values: longest fixed part, pattern, and translation.
 
     The text with the most fixed characters comes first, because it is the most specific.
     """
     found = []
-    for text, other in _load_texts(_SENTENCES)[language].items():
+    for text, other in _load_tables(_SENTENCES)[table].items():
         pieces = _VALUE.split(text)  # fixed text, name of a value, star, fixed text, …
         if len(pieces) > 1:
             found.append((sum(map(len, pieces[::3])), pieces, other))
@@ -67,26 +68,30 @@ def _compile(pieces: list[str]) -> re.Pattern[str]:
     return re.compile(pattern, re.DOTALL)
 
 
-@lru_cache(maxsize=1 << 14)
 def translate_title(text: str, language: str) -> str:
     """Return a text in a language, or the English text if there is no translation.
 
     An English text in ``sentences.toml`` can have values in braces, which the translation repeats.
     """
-    for file in (_TITLES, _SENTENCES):
-        texts = _load_texts(file)[language]
-        if not texts or text in texts:
-            return texts.get(text, text)
-    for fixed, pattern, other in _load_patterns(language):
+    return text if language == LANGUAGES[0] else _translate(text, language, language)
+
+
+@lru_cache(maxsize=1 << 14)
+def _translate(text: str, language: str, table: str) -> str:
+    """Return a text in a language; ``table`` has the texts with values that it may match."""
+    values = f"{language}{_VALUES}"
+    for file, name in ((_TITLES, language), (_SENTENCES, language), (_SENTENCES, values)):
+        if text in (texts := _load_tables(file)[name]):
+            return texts[text]
+
+    def fill(value: re.Match[str]) -> str:
+        assert match is not None
+        return _translate(match[value[1]], language, values) if value[2] else match[value[1]]
+
+    for fixed, pattern, other in _load_patterns(table):
         if fixed in text and (match := pattern.fullmatch(text)):
-            filled = _VALUE.sub(partial(_fill_value, match, language), other)
-            return _BETWEEN_CHARACTERS.sub("", filled)
+            return _BETWEEN_CHARACTERS.sub("", _VALUE.sub(fill, other))
     return text
-
-
-def _fill_value(english: re.Match[str], language: str, value: re.Match[str]) -> str:
-    found = english[value[1]]
-    return translate_title(found, language) if value[2] else found
 
 
 def make_translator(language: str) -> Callable[[str], str]:

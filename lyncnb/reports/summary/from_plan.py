@@ -80,7 +80,10 @@ def summarise(
         valid_for=_describe_validity(plan),
         totals="" if table_only else totals(plan, findings),
         # Readers of a summary do not need the edit that fixes a finding.
-        findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
+        findings=tuple(
+            replace(one, edits=()) if one.edits else one
+            for one in (finding.in_language(plan.options.lang) for finding in findings)
+        ),
         blocks=blocks,
         servers=() if table_only else tuple(_list_server_lines(plan, blocks)),
         plan_sha256="" if table_only else plan.sha256,

@@ -50,7 +50,7 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     parts, number = findings_and_notices(summary.findings, rows_shown)
     for heading, groups in parts:
         yield _heading(heading, say)
-        lines = [(one.severity, one.places, one.paragraph, one.hint) for one in groups]
+        lines = [(say(one.severity), one.places, one.paragraph, one.hint) for one in groups]
         yield to_markdown(_titles(say, "Severity", "About", "What was found", "What to do"), lines)
     if number > rows_shown:
         yield left_out(rows_shown, number) + "\n"

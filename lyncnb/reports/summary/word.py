@@ -155,7 +155,7 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
     parts, number = findings_and_notices(summary.findings, shown)
     for heading, groups in parts:
         document.add_heading(say(heading), level=1)
-        rows = [(one.severity, one.paragraph, one.hint) for one in groups]
+        rows = [(say(one.severity), one.paragraph, one.hint) for one in groups]
         _table(document, columns, rows, widths=(16, 114, 50))
     if number > shown:
         document.add_paragraph(left_out(shown, number))

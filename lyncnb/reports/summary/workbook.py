@@ -104,7 +104,7 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             "Findings",
             # A row for each code, to filter by.
             lambda: grouped(summary.findings, by_subject=False),
-            ("Severity", "severity", 10),
+            ("Severity", lambda one: translate_title(one.severity, summary.lang), 10),
             ("Finding", lambda one: one.codes[0], 26),
             ("About", "about", 32),
             ("Message", "words", 52),

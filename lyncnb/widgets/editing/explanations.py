@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ...base.shown import tables
+from ...base.shown.languages import make_translator
 from ...checks.check_plan import choose_evaluation_date
 from ...checks.fix_plan import describe_edit
 from ...plan.acceptances import describe_acceptance_limits, has_expired
@@ -87,16 +88,18 @@ def group_findings(
         One group for each code, with the number of findings and the first 25 findings.
     """
     groups: dict[str, FindingGroup] = {}
+    lang = plan.options.lang
     for finding in findings:
         if finding.code not in groups:
+            shown = finding.in_language(lang)
             rule = list_all_checks(plan.rules)[finding.code]
             groups[finding.code] = {
                 "code": finding.code,
                 "severity": finding.severity,
-                "title": rule.title,
+                "title": shown.title or rule.title,
                 "subject": ca_rules().subjects.get(finding.code, ""),
-                "meaning": replace_column_names(rule.meaning),
-                "hint": replace_column_names(finding.hint),
+                "meaning": replace_column_names(rule.meaning, lang),
+                "hint": replace_column_names(shown.hint, lang),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "limits": limits.get(finding.code, ""),
@@ -112,28 +115,30 @@ def group_findings(
         if len(group["fixes"]) < ITEMS_LISTED:
             group["fixes"] += _describe_edits(finding.edits, plan)
         if len(group["items"]) < ITEMS_LISTED:
-            item = _make_item(finding, (places or {}).get(finding.about))
+            item = _make_item(finding, (places or {}).get(finding.about), lang)
             item["choices"] = ["; ".join(_describe_edits(edits, plan)) for edits in finding.choices]
             group["items"].append(item)
     _set_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
 
-def _make_item(finding: Finding, place: Place | None) -> FindingItem:
+def _make_item(finding: Finding, place: Place | None, lang: str) -> FindingItem:
     column = find_column(finding, place.role) if place else ""
+    shown, say = finding.in_language(lang), make_translator(lang)
     return {
-        "about": finding.about or "the deployment",
-        "message": replace_column_names(finding.message),
+        "about": finding.about or say("the deployment"),
+        "message": replace_column_names(shown.message, lang),
         "names": [],
         "row": place.row if place else None,
         "column": column,
-        "heading": title(column) if column else "",
+        "heading": say(title(column)) if column else "",
         "choices": [],
     }
 
 
 def _describe_edits(edits: Iterable[Edit], plan: CertificatePlan) -> list[str]:
-    return [replace_column_names(describe_edit(edit, plan.topology)) for edit in edits]
+    lang = plan.options.lang
+    return [replace_column_names(describe_edit(edit, plan.topology), lang) for edit in edits]
 
 
 def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
@@ -150,9 +155,10 @@ def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
         item["names"] = sorted(names & planned)
 
 
-def replace_column_names(text: str) -> str:
-    """Replace the names of columns in a text with the headings in the table."""
-    return _list_column_names().sub(lambda found: f"“{title(found[0])}”", text)
+def replace_column_names(text: str, lang: str = "en") -> str:
+    """Replace the names of columns in a text with the headings of the table in a language."""
+    say = make_translator(lang)
+    return _list_column_names().sub(lambda found: f"“{say(title(found[0]))}”", text)
 
 
 def find_column(finding: Finding, role: str) -> str:
@@ -259,15 +265,17 @@ def _find_findings(
     editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
 ) -> list[ServerFinding]:
     about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
+    lang = editing.options.lang
     return [
         {
             "severity": f.severity,
-            "message": replace_column_names(f.words)
+            "message": replace_column_names(shown.words, lang)
             + ("" if editing.live.is_open(f) else " (accepted)"),
-            "hint": replace_column_names(f.hint),
+            "hint": replace_column_names(shown.hint, lang),
         }
         for f in editing.findings
         if f.about in about
+        for shown in (f.in_language(lang),)
     ]
 
 
