@@ -33,7 +33,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def faster_than_linear(
-    make: Callable[[int], Callable[[], object]], *, size: int, most: int, step: int = 2
+    make: Callable[[int], Callable[[], object]], *, size: int, most: int
 ) -> tuple[int, float, float] | None:
     """Find a size for which twice the input takes three times as long, or longer.
 
@@ -42,18 +42,22 @@ def faster_than_linear(
     make : callable
         A function that takes a size and returns a function to measure with input of that size.
     size, most : int
-        The first size, and the largest one. The size grows by `step` until a run is long enough to
-        be measured.
+        The first size, and the largest one. The size is doubled until a run is long enough to be
+        measured, without the sizes that would be too short even if the time grew only linearly.
 
     Returns
     -------
     tuple of size, seconds, and seconds for twice the size, or None
         None if twice the input takes less than three times as long, or all runs are short.
     """
-    while size <= most and (once := seconds(small := make(size))) < LONG_ENOUGH:
-        size *= step
-    if size > most:
-        return None
+    while (once := seconds(small := make(size))) < LONG_ENOUGH:
+        # With the square of the size, the largest run takes this time, and is too short as well.
+        if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
+            return None
+        wanted = size * LONG_ENOUGH / once
+        size *= 2
+        while size < wanted and size * 2 <= most:
+            size *= 2
     large = make(2 * size)
     # If the first measurement looks too slow, the best of five measurements decides.
     if (twice := seconds(large)) >= 2.5 * once:

@@ -75,13 +75,13 @@ def compared(plan):
     )
 
 
-def handover(plan, place, issuer):
-    """Return the page for a CA's administrators."""
+def handed_over(plan, place):
+    """Return the page for the administrators of each CA, by issuer."""
     folder = make_folder(place / "requests", plan).folder
     sender = "Ana Li, Contoso IT, ana@contoso.com"
     hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
     with zipfile.ZipFile(place / "out.zip") as archive:
-        return archive.read(f"{issuer}/README.html")
+        return {issuer: archive.read(f"{issuer}/README.html") for issuer in ("internal", "public")}
 
 
 DOCUMENTS = {
@@ -95,9 +95,24 @@ DOCUMENTS = {
     "forecast": lambda plan, _: write_report(
         forecast_report(ln.forecast(plan, start=DAY)), ".html"
     ),
-    "handover internal": lambda plan, place: handover(plan, place, "internal"),
-    "handover public": lambda plan, place: handover(plan, place, "public"),
+    "handover internal": lambda _, handover: handover()["internal"],
+    "handover public": lambda _, handover: handover()["public"],
 }
+
+
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory):
+    """Return a function that makes each document of a sample once."""
+
+    @cache
+    def handover(sample):
+        return handed_over(plan_of(sample), tmp_path_factory.mktemp("handover"))
+
+    @cache
+    def make(document, sample):
+        return DOCUMENTS[document](plan_of(sample), lambda: handover(sample))
+
+    return make
 
 
 def tokens(plan):
@@ -111,18 +126,18 @@ def tokens(plan):
 
 @pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, document, number):
+def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, page_of, document, number):
     """On paper, each host name, date, flag or cmdlet is on one line, and no content extends beyond
     the sheet or into the next cell.
     """
-    plan = plan_of((CONTOSO, LITWARE)[number])
+    sample = (CONTOSO, LITWARE)[number]
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
-    path.write_bytes(DOCUMENTS[document](plan, tmp_path))
+    path.write_bytes(page_of(document, sample))
     with opened(chromium, path, scripts=True, width=703) as page:  # the width of A4 in portrait
         page.pdf(path=str(pdf), format="A4")
         page.emulate_media(media="print")
         assert overflowing_cells(page) == []
-    assert torn_tokens(pdf, tokens(plan)) == []
+    assert torn_tokens(pdf, tokens(plan_of(sample))) == []
     assert page_count(pdf) <= MOST_PAGES[document][number]
     assert words_in(pdf)
 
@@ -156,13 +171,13 @@ _WIDER = """() => {
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, document):
+def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, document):
     """At 390 and 320 pixels, the page is as wide as the screen, whatever is expanded.
 
     Only tables scroll.
     """
     path = tmp_path / "page.html"
-    path.write_bytes(DOCUMENTS[document](plan_of(CONTOSO), tmp_path))
+    path.write_bytes(page_of(document, CONTOSO))
     for width in (390, 320):
         with opened(chromium, path, scripts=True, width=width) as page:
             assert page.evaluate(_WIDER) == [0]
