@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..base.planned_entry import PlannedEntry
@@ -113,9 +114,10 @@ def folder_origin(folder: Path, manifest: Manifest) -> Origin:
     except LyncnbError:  # Earlier versions did not store the plan.
         pass
     table = manifest.table.name if manifest.table else ""
+    lang = manifest.table.lang if manifest.table else options.lang  # plan.json has no language
     return build_table_origin(
         table or folder.name,
-        options,
+        replace(options, lang=lang),
         domains=domains,
         judged_on=judged_on,
         made_on=last_change(manifest.requests),

@@ -17,14 +17,18 @@ import docx
 import openpyxl
 import pytest
 from checks.test_check_plan import ALTERED_CASES, CASES, TABLE_CASES
+from docs_session import run_page
 from docx.oxml.ns import qn
+from folders import PASSPHRASE
 from good_deployment import EDGE, altered, plan_of, plan_of_case
 from panel_kit import Talk
+from places import DATA, REPOSITORY
 from random_plans import random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.base.shown.languages import LANGUAGES, translate_title
+from lyncnb.base.shown.tables import to_markdown
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError
 from lyncnb.plan import spellings
@@ -392,3 +396,65 @@ def test_errors_in_the_editor_are_chinese():
     assert missing["items"][0]["heading"] == heading
     assert missing["items"][0]["row"] is not None
     assert "請在集區的其中一列填入" in missing["hint"]
+
+
+# -- README.zh-TW.md
+
+PAGE = REPOSITORY / "README.zh-TW.md"
+
+
+def chinese_headings(title, aliases):
+    """List the Chinese titles that a table can use, in the words of Taiwan."""
+    names = dict.fromkeys([translate_title(title, "zh-TW"), *aliases])
+    return [
+        name
+        for name in names
+        if re.search(r"[\u4e00-\u9fff]", name) and not any(word in name for word in NEVER)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "heading", "facts"),
+    [
+        ("columns", "欄", [(c.name, c.title, c.aliases) for c in topology_columns()]),
+        ("roles", "角色", [(r.id, r.title, r.aliases) for r in topology_roles()]),
+    ],
+)
+def test_the_readme_lists_the_chinese_headings_and_roles(request, mark, heading, facts):
+    """README.zh-TW.md lists the titles that a table can use, and --refresh updates the list."""
+    rows = [(name, "、".join(chinese_headings(title, own)) or title) for name, title, own in facts]
+    table = to_markdown((heading, "可以使用的寫法"), rows)
+    before, begin, rest = PAGE.read_text("utf-8").partition(f"<!-- {mark} -->\n")
+    written, end, after = rest.partition(f"<!-- end of {mark} -->")
+    if request.config.getoption("--refresh"):
+        PAGE.write_text(f"{before}{begin}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
+
+
+def test_the_readme_uses_the_words_of_taiwan():
+    """README.zh-TW.md contains no words of other regions."""
+    assert [word for word in NEVER if word in PAGE.read_text("utf-8")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_cipher")
+def test_the_commands_of_the_readme_write_chinese_files(tmp_path, monkeypatch):
+    """The commands in README.zh-TW.md succeed, and the files that they write are Chinese."""
+    sample = "contoso-zh-TW.csv"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / sample).write_bytes((DATA / sample).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
+    results = [result for result in run_page(PAGE.read_text("utf-8")) if result is not None]
+    assert [status for status, _ in results] == [0, 0, 0], results
+    assert "各方的工作" in Path("plan.html").read_text("utf-8")
+    assert "預期結果" in Path("requests/steps/checklist.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("quick_cipher")
+def test_a_folder_keeps_the_language_of_its_plan(tmp_path):
+    """Without another language, the steps of a folder are in the language of the plan."""
+    for lang in LANGUAGES:
+        ln.write_requests(planned(lang), tmp_path / lang, passphrase=PASSPHRASE)
+        assert ln.deployment_steps(ln.receive(tmp_path / lang)).lang == lang
