@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import openpyxl
 from openpyxl.worksheet.worksheet import Worksheet
@@ -129,22 +130,31 @@ def unmarked(page: str) -> str:
     )
 
 
+#: The pages that are not in use, by browser and by whether they run scripts of the test. A new page
+#: starts a process, which takes longer than most documents.
+_PAGES: WeakKeyDictionary[object, dict[bool, list]] = WeakKeyDictionary()
+
+
 @contextmanager
 def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
     """Open a file as a reader does, without network, and with only the scripts of the test."""
-    context = browser.new_context(
-        offline=True,
-        java_script_enabled=scripts,
-        bypass_csp=scripts,
-        viewport={"width": width, "height": 900},
-        color_scheme="light",
-    )
-    page = context.new_page()
+    unused = _PAGES.setdefault(browser, {}).setdefault(scripts, [])
+    if unused:
+        page = unused.pop()
+    else:
+        context = browser.new_context(
+            offline=True, java_script_enabled=scripts, bypass_csp=scripts, color_scheme="light"
+        )
+        page = context.new_page()
     try:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media="null", color_scheme="light")
         page.goto(path.as_uri())
         yield page
-    finally:
-        context.close()
+    except BaseException:
+        page.context.close()
+        raise
+    unused.append(page)
 
 
 def cut_off(page) -> list[str]:
