@@ -64,7 +64,7 @@ OPTIONS: Mapping[str, Option] = {
         "Rule profile", "choice", _CERTIFICATES, PROFILES,
     ),
     "lang": Option(
-        "", "lang", "language of the titles in the editor and in the summary: en or zh-TW",
+        "", "lang", "language of titles, errors, and checklists: en or zh-TW",
         "Language of titles", "choice", _CERTIFICATES, LANGUAGES,
     ),
     "layout": Option(
@@ -267,7 +267,7 @@ class PlanOptions(_OptionsFileNote):
     title, planner : str
         The names of the deployment and the planner in documents. They do not affect the plan.
     lang : str
-        Language of the titles in the editor and the summary. It does not affect the plan.
+        Language of titles, errors, and checklists. It does not affect the plan.
     product, profile, layout : str
         Product whose rules apply; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool

@@ -65,6 +65,8 @@ def texts_of(steps, say):
     for once in once_for_all(steps, say):
         found += [once.title, once.expected, once.step.caution]
     found += [note.title for note in notes_of(steps, say)]
+    found += [gap.why for gap in steps.missing]
+    found += [*steps.summary(say).split(say("; "))]
     said = [*found, *(say(text) for place in steps.order for text in (place.title, place.text))]
     return [say(text) for text in said]
 

@@ -307,6 +307,14 @@ def test_messages_of_errors_are_translated_with_their_values():
     assert {check.code for check in error_checks()} - codes == set()
 
 
+def test_a_chinese_value_has_no_spaces_around_it_and_keeps_its_own():
+    """A Chinese value, such as the name of a site, stays as it is; Latin values have spaces."""
+    message = 'site "台北 一館" has no pool with an external web name'
+    assert "「台北 一館」" in translate_title(message, "zh-TW")
+    assert translate_title("Import 憑證 甲 with its password", "zh-TW") == "使用密碼匯入憑證 甲"
+    assert translate_title("Import a.pfx with its password", "zh-TW") == "使用密碼匯入 a.pfx"
+
+
 def test_a_message_without_a_translation_stays():
     """Warnings, notices, and unknown texts stay in English."""
     made = planned("zh-TW")

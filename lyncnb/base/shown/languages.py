@@ -25,8 +25,8 @@ _OF_PAGES = {"en": "en", "zh-TW": "zh-Hant-TW"}
 # A value in a text, such as {server}. In a translation, {place*} means that the value is itself a
 # text to translate.
 _VALUE = re.compile(r"\{(\w+)(\*?)\}")
-# A space separates Chinese from Latin text. There is none if the value is also Chinese.
-_BETWEEN_CHARACTERS = re.compile(r"(?<=[\u3000-\u9fff]) (?=[\u3000-\u9fff])")
+# Spaces separate Chinese text from a value, unless the value is also Chinese.
+_FILLED = re.compile(rf"((?<=[\u3000-\u9fff]) )?{_VALUE.pattern}( (?=[\u3000-\u9fff]))?")
 
 
 @cache
@@ -84,14 +84,21 @@ def _translate(text: str, language: str, table: str) -> str:
         if text in (texts := _load_tables(file)[name]):
             return texts[text]
 
-    def fill(value: re.Match[str]) -> str:
+    def fill(place: re.Match[str]) -> str:
         assert match is not None
-        return _translate(match[value[1]], language, values) if value[2] else match[value[1]]
+        before, name, star, after = place.groups("")
+        value = _translate(match[name], language, values) if star else match[name]
+        begin = "" if _is_chinese(value[0]) else before
+        return f"{begin}{value}{'' if _is_chinese(value[-1]) else after}"
 
     for fixed, pattern, other in _load_patterns(table):
         if fixed in text and (match := pattern.fullmatch(text)):
-            return _BETWEEN_CHARACTERS.sub("", _VALUE.sub(fill, other))
+            return _FILLED.sub(fill, other)
     return text
+
+
+def _is_chinese(character: str) -> bool:
+    return "\u3000" <= character <= "\u9fff"
 
 
 def make_translator(language: str) -> Callable[[str], str]:
