@@ -112,7 +112,7 @@ class TopologyError(LyncnbError):
     code = "topology"
 
     def _render_traceback_(self) -> list[str]:
-        again = "lyncnb changed nothing. Correct the table, or specify another table"
+        again = "lyncnb changed nothing. Correct the table, or specify a different table"
         return [*super()._render_traceback_(), f"{again}. Then choose Run > Run All Cells."]
 
 

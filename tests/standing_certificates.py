@@ -211,7 +211,9 @@ def _place(
     elif fault == "moved":
         where = [chance.choice(strangers)]
         types = ()
-        estate.named[planned.id] = f"the certificate is not on {', '.join(planned.servers)}"
+        estate.named[planned.id] = (
+            f"the certificate is not installed on {', '.join(planned.servers)}"
+        )
     elif fault == "unused":
         types = planned.usages[1:]
         estate.named[planned.id] = (

@@ -257,7 +257,7 @@ def test_a_public_ca_gets_the_domains_to_validate(planner):
     lines = [line.strip() for line in table_text.splitlines() if line.strip()]
     assert lines.count("contoso.com") == 1
     assert any(line.startswith("DNS; ") for line in lines)
-    assert "for each name separately: " in table_text
+    assert "to validate each name separately: " in table_text
     names = {n for one in read_manifest(planner.folder / "requests").requests
              if one.plan.issuer == "public" for n in one.plan.san}  # fmt: skip
     assert names <= set(lines)
@@ -364,7 +364,10 @@ def test_every_document_has_the_same_digests_and_days(planner):
         assert saved["plan_sha256"] == manifest.plan_sha256
         for name in ("summary.html", "summary.md", "summary.xlsx"):
             text = text_of((folder / name).read_bytes(), name)
-            assert f"{saved['judged_on']}: findings are by the rules of this day" in text, name
+            assert (
+                f"{saved['judged_on']}: the findings follow the rules that apply on this date"
+                in text
+            ), name
             if name != "summary.xlsx":
                 assert manifest.plan_sha256 in text, (stage, name)
             ends = {one.issued.not_after[:10] for one in manifest.requests if one.issued}

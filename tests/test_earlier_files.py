@@ -148,7 +148,7 @@ def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
     assert {path: path.read_bytes() for path in summaries} == {**summaries}
 
     ahead = make_folder(folder, make_plan(), dry_run=True)
-    assert "after this run, the folder needs lyncnb 0.2 or later" in ahead.notes[0]
+    assert "folder, which then needs lyncnb 0.2 or later" in ahead.notes[0]
     assert (folder / "manifest.json").read_bytes() == earlier
     bundle = make_folder(folder, make_plan())
     assert set(bundle.counts()) == {"kept"}
@@ -216,7 +216,7 @@ def test_an_answer_of_asis_says_that_it_is_too_old(shell):
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2
-    assert "an older lyncnb version wrote this file without a digest" in done.err
+    assert "an older lyncnb version wrote this file, which has no digest" in done.err
     assert "lyncnb asis" in done.err
 
 

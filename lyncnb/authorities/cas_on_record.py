@@ -84,16 +84,18 @@ def other_ca(
         if top.spki_sha256 in ca.roots:
             return None
         return OTHER_ROOT, (
-            f"{_describe_root(certificate, top)}, but {_describe_others(planned)} have the "
-            f"root {_list_roots(ca)}"
+            f"the certificate with serial number {certificate.serial_hex} has the root "
+            f"{fingerprint(top)}, but {_describe_others(planned)} have the root {_list_roots(ca)}"
         )
     for recorded, _ in ca.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
             return None
     if path.is_complete:
         names = _list_issuers(one for one, _ in ca.tops.values())
-        root = _describe_root(certificate, top)
-        return OTHER_ROOT, f"{root}, but {_describe_others(planned)} are issued by {names}"
+        return OTHER_ROOT, (
+            f"the certificate with serial number {certificate.serial_hex} has the root "
+            f"{fingerprint(top)}, but {_describe_others(planned)} are issued by {names}"
+        )
     names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
@@ -112,13 +114,6 @@ def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers:
     keys = (recorded.authority_key_id, top.authority_key_id)
     is_alike = recorded.issuer_key == top.issuer_key and (not all(keys) or keys[0] == keys[1])
     return is_alike and not path.is_complete
-
-
-def _describe_root(certificate: Certificate, root: Certificate) -> str:
-    return (
-        f"the certificate with serial number {certificate.serial_hex} has the root "
-        f"{fingerprint(root)}"
-    )
 
 
 def _describe_others(planned: PlannedCa) -> str:

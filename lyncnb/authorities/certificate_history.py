@@ -155,9 +155,10 @@ class CertificateHistory(Table, Told):
         ]
 
     def _summary(self) -> str:
-        when = f" deployed to the servers on {self.on}" if self.on else ""
         number = count_of(len(self.generations), "generation")
-        return f"{self.folder}: {number}{when}"
+        if self.on:
+            return f"{self.folder}: the servers used {number} on {self.on}"
+        return f"{self.folder}: {number}"
 
     def to_text(self) -> str:
         """Return the history as plain lines for a terminal."""
@@ -205,7 +206,10 @@ def certificate_history(
     found, problems = named_requests(manifest.requests, names)
     if problems:
         raise BundleError(
-            f"{path}: the folder has no request, server or certificate with some of these names",
+            (
+                f"{path}: some of these names do not belong to a request, server or "
+                "certificate in the folder"
+            ),
             problems=problems,
         )
     if not names:
@@ -262,8 +266,8 @@ def _filter_by_date(
         ]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
-            f"{match.record.id}: no deployment to {', '.join(sorted(unknown))} is recorded up "
-            f"to {day}. Certificates that were received by {day} and were valid on {day}: {what}"
+            f"{match.record.id}: up to {day}, no deployment to {', '.join(sorted(unknown))} is "
+            f"recorded. Certificates that were received by {day} and were valid on {day}: {what}"
         )
     return chosen, notes
 

@@ -122,11 +122,11 @@ class Demonstration:
             count += 1
         files.replace(folder / "root.pem", ca.root(), 0o644)
         told = (
-            (short, "does not contain the last requested name"),
-            (blind, "has no CRL distribution point"),
-            (late, "has no certificate yet"),
+            (short, "the certificate does not contain the last requested name"),
+            (blind, "the certificate has no CRL distribution point"),
+            (late, "the CA has not issued a certificate yet"),
         )
-        mistakes = tuple(f"{record.id} {what}." for record, what in told if record is not None)
+        mistakes = tuple(f"{record.id}: {what}." for record, what in told if record is not None)
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
 
 

@@ -206,7 +206,7 @@ def hand_over(
     revoked = [record for record in fitting if list_certificates_to_revoke(record)]
     if not (chosen or revoked):
         raise BundleError(
-            f"no waiting request in {folder} matches the selection",
+            f"none of the waiting requests in {folder} matches the selection",
             hint=_describe_choices(bundle.requests),
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
@@ -298,13 +298,14 @@ def _describe_choices(records: Iterable[RequestRecord]) -> str:
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            f"{len(elsewhere):,} certificates must still be requested on another computer, e.g. "
-            f"{elsewhere[0]}: import those requests with lyncnb receive FOLDER --request FILE"
+            f"{len(elsewhere):,} certificates must still be requested on another "
+            f"computer, e.g. {elsewhere[0]}. After you create these requests, import "
+            "them: lyncnb receive FOLDER --request FILE"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
-            "no request is waiting for a CA; if a run was interrupted, lyncnb request writes "
-            "the planned requests"
+            "no request is waiting for a CA. If lyncnb request was interrupted, run it "
+            "again to write the remaining requests"
         )
     if not waiting:
         return (
@@ -328,7 +329,10 @@ def _check_templates(
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
         raise OptionsError(
-            f"{config} is a single CA, but the requests are for {len(cas)} CAs: {', '.join(cas)}",
+            (
+                f"{config} specifies only one CA, but the requests are for {len(cas)} CAs: "
+                f"{', '.join(cas)}"
+            ),
             hint="set the HOST\\CA NAME of each CA in plan.toml, under [ca], or write a "
             "package for one CA at a time",
         )

@@ -117,12 +117,10 @@ class ReceivedRequests(Table, Told):
         left = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
-        rest = (
-            f"; {count_of(left, 'request')} must still be created on another computer"
-            if left
-            else ""
-        )
-        return f"{count_of(len(self.requests), 'request')}: {told}{rest}"
+        parts = [f"{count_of(len(self.requests), 'request')}: {told}"]
+        if left:
+            parts.append(f"{count_of(left, 'request')} must still be created on another computer")
+        return "; ".join(parts)
 
     def to_text(self) -> str:
         """Return the results as plain lines for a terminal."""
@@ -130,8 +128,10 @@ class ReceivedRequests(Table, Told):
         taken = [request.key_holder for request in self.requests if request.action != "refused"]
         lines += unverified_keys(taken)
         for one in self.requests:
-            where = f", the key is on {one.key_holder}" if one.key_holder else ""
-            lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
+            parts = [f"{one.action}: {one.file}: {one.request_id or 'unknown'}"]
+            if one.key_holder:
+                parts.append(f"the key is on {one.key_holder}")
+            lines.append(", ".join(parts))
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
         lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]

@@ -149,7 +149,8 @@ def _verify_signature(
         )
     if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
         raise ApprovalError(
-            f"{SIGNATURE} is the signature of a different plan than the plan on record", hint=_HINT
+            f"{SIGNATURE} is a signature for a different plan, not for the plan on record",
+            hint=_HINT,
         )
     notes = [
         f"the signature matches the key that was recorded on {approval.verified_at[:10]}: {key}"
@@ -161,10 +162,13 @@ def _verify_signature(
 
 
 def _report_missing(is_asked: bool) -> KeptApproval:
-    words = "the folder contains no signature for the plan"
     if is_asked:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
-    return KeptApproval(notes=(f"{words}; only the manifest shows who approved the plan",))
+    note = (
+        "the folder contains no signature for the plan; only the manifest shows who approved the "
+        "plan"
+    )
+    return KeptApproval(notes=(note,))
 
 
 def _report_problem(message: str, hint: str = "") -> KeptApproval:

@@ -90,9 +90,9 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     yield from _list_renewals(rows, quoted_folder)
     if chosen := [row for row in rows if find_stage(row) == "refused"]:
         yield (
-            f"Ask the CA for another certificate: {_name_certificates(chosen)} must not be "
-            "installed. "
-            f"lyncnb status {quoted_folder} {chosen[0].id} shows why."
+            f"Ask the CA for another certificate, because {_name_certificates(chosen)} "
+            f"must not be installed. To see why, run: lyncnb status {quoted_folder} "
+            f"{chosen[0].id}"
         )
     for stage, tell in _BY_STAGE.items():
         if chosen := [row for row in rows if find_stage(row) == stage]:
@@ -105,9 +105,8 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
         if chosen := [row for row in due_here if row.state == state]:
             yield (
-                f"{words}: {_name_certificates(chosen)}. To renew: lyncnb renew "
-                f"{quoted_folder} --due "
-                "--reason TEXT"
+                f"{words}: {_name_certificates(chosen)}. To renew these certificates, "
+                f"run: lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
@@ -147,9 +146,9 @@ def _name_certificates(rows: Sequence[StatusRow]) -> str:
 
 def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Install {_name_certificates(rows)}: lyncnb steps {quoted_folder} writes the "
-        "instructions. When the "
-        f"certificates are installed, record the deployment: lyncnb deployed {quoted_folder}"
+        f"Install {_name_certificates(rows)}. To write the instructions: lyncnb steps "
+        f"{quoted_folder}. After the installation, record the deployment: lyncnb "
+        f"deployed {quoted_folder}"
     )
 
 

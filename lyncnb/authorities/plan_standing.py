@@ -18,8 +18,8 @@ from .read_plan import digest_of_manifest
 from .returned.issued import IssuedCertificates
 
 _HINT = (
-    "lyncnb compare PLAN FOLDER lists the differences; request the saved plan again (lyncnb "
-    "request --plan), or save and request the current plan"
+    "to list the differences, run lyncnb compare PLAN FOLDER. Then request the saved "
+    "plan again (lyncnb request --plan), or save the current plan and request it"
 )
 
 
@@ -74,12 +74,18 @@ class PlanStanding(Told):
         )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
-        came = f"{count_of(self.certificates, 'certificate')} received"
-        refused = f"; {self.refused:,} requests have a refused certificate" if self.refused else ""
-        agree = ", which match the plan" if self.certificates and not self.refused else ""
-        stands = f" and {self.covered:,} covered by installed certificates" if self.covered else ""
-        requests = f"{count_of(self.requests, 'request')}{stands}"
-        return f"{requests} as in {plan} ({by}); {came}{agree}{refused}"
+        requests = count_of(self.requests, "request")
+        if self.covered:
+            requests = f"{requests} and {self.covered:,} covered by installed certificates"
+        parts = [
+            f"{requests} as in {plan} ({by})",
+            f"{count_of(self.certificates, 'certificate')} received",
+        ]
+        if self.refused:
+            parts.append(f"{self.refused:,} requests have a refused certificate")
+        elif self.certificates:
+            parts.append("the certificates match the plan")
+        return "; ".join(parts)
 
     @property
     def problem(self) -> Problem | None:

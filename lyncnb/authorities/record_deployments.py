@@ -116,7 +116,7 @@ def _format_line(deployment: RecordedDeployment) -> str:
     if deployment.what == _REVOKED:
         return f"revoked: {what}, serial number {deployment.serial}, on {deployment.on}"
     if deployment.what == _WITHDRAWN:
-        return f"withdrawn: {what}{where}{seen}, because an earlier certificate is still installed"
+        return f"withdrawn{where}: {what}. An earlier certificate is still installed{seen}"
     return (
         f"{deployment.what}: {what}{where} since {deployment.on}, serial number "
         f"{deployment.serial}{seen}"
@@ -489,9 +489,10 @@ class _DeploymentRun:
                 # unused certificates.
                 self._record_seen_generation(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
+            thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(left))
             self.notes.append(
                 f"{report.source}: {report.server} uses certificates that do not belong to this "
-                "folder: " + ", ".join(thumbprint.upper() for thumbprint in sorted(left))
+                f"folder: {thumbprints}"
             )
 
     def _record_seen_generation(
@@ -521,9 +522,10 @@ class _DeploymentRun:
             # A report shows the state at the time of the report, not later installations.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
-                    f"{report.source}: {server} had generation {part.generation} of {record.id} "
-                    f"on {report.at[:10]}, but generation {later.generation} is recorded on "
-                    f"this server since {one.on} and stays on record"
+                    f"{report.source}: on {report.at[:10]}, {server} had generation "
+                    f"{part.generation} of {record.id}, but generation "
+                    f"{later.generation} has been recorded for this server since "
+                    f"{one.on}. lyncnb does not change this record"
                 )
                 return
         for later, _ in newer:

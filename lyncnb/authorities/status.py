@@ -461,24 +461,25 @@ def _list_notes(
     ]
     if unfinished:
         yield (
-            f"an interrupted run left files of {count_of(len(unfinished), 'request')}; the next "
-            "run completes the requests"
+            "lyncnb request was interrupted, and left incomplete files for "
+            f"{count_of(len(unfinished), 'request')}. To complete these requests, run "
+            "the command again"
         )
     gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
     gone = [path for path in gone if files.is_missing(survey.folder / path)]
     if gone:
         yield (
-            f"no longer in the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}; lyncnb "
-            "pfx writes missing packages again, and lyncnb purge --deployed ID records that "
-            "the servers have the packages"
+            f"missing from the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}. "
+            "To write missing packages again, run lyncnb pfx. If the servers have the "
+            "packages, record this: lyncnb purge --deployed ID"
         )
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_requests(manifest, at)
     yield from _report_deployed_keys(survey, manifest)
     if count := count_unverified_keys(manifest):
         yield (
-            f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
-            "checks whether each key belongs to its request"
+            f"lyncnb has not verified {count_of(count, 'key')} yet. The next command "
+            "that uses the passphrase checks whether each key belongs to its request"
         )
     is_told = any(problem.file == PLAN_NAME for problem in problems)
     if not is_told and (note := stale_note(survey.folder, manifest)):
@@ -494,8 +495,8 @@ def _list_notes(
         if any(problem.file == LIST or key.fingerprint in problem.message for problem in problems):
             continue
         yield (
-            f"the recovery key {key.fingerprint} can open this folder, in addition to "
-            f"the passphrase, since {key.added_at[:10]}"
+            f"in addition to the passphrase, the recovery key {key.fingerprint} (added "
+            f"on {key.added_at[:10]}) can open this folder"
         )
     yield from describe_unknown_files(survey, manifest)
 
@@ -508,13 +509,14 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
     left = list_possible_secrets(survey, manifest, deployed)
     yield f"deployed: {count_of(len(deployed), 'request')}; " + (
         (
-            f"{count_of(len(left), 'file')} may still contain the private keys of these requests, "
-            f"e.g. {left[0]}; lyncnb purge FOLDER lists the files that you can remove"
+            f"{count_of(len(left), 'file')} may still contain private keys for deployed "
+            f"certificates, e.g. {left[0]}; lyncnb purge FOLDER lists the files that you "
+            "can remove"
         )
         if left
         else (
-            "the folder no longer contains the keys and packages of these requests; version "
-            "histories and backups may still contain copies"
+            "the folder no longer contains the keys and packages for deployed "
+            "certificates; version histories and backups may still contain copies"
         )
     )
 
@@ -530,19 +532,19 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             holders.setdefault(record.key_holder, []).append(record)
     if at_set_up:
         yield (
-            f"not requested in advance: {count_of(len(at_set_up), 'certificate')}, e.g. "
-            f"{at_set_up[0]}; request each certificate when you set up its server"
+            f"{count_of(len(at_set_up), 'certificate')} not requested in advance, e.g. "
+            f"{at_set_up[0]}. Request each certificate when you set up its server"
         )
     for holder, records in holders.items():
         made = sum(record.is_written for record in records)
         left = len(records) - made
         if made:
-            yield f"{count_of(made, 'request')} with a private key that is only on {holder}"
+            yield f"the private key exists only on {holder}: {count_of(made, 'request')}"
         if left:
             yield (
-                f"{count_of(left, 'certificate')} must still be requested on {holder} by the "
-                "scripts in steps/; then import the requests: lyncnb receive FOLDER --request "
-                "FILE"
+                f"{count_of(left, 'certificate')} must still be requested on {holder} "
+                "with the scripts in steps/. Then import the requests: lyncnb receive "
+                "FOLDER --request FILE"
             )
 
 
@@ -559,8 +561,8 @@ def _report_covered_requests(manifest: Manifest, at: datetime) -> Iterator[str]:
             )
         else:
             yield (
-                f"{record.id} was {cover}, but is no longer covered; the next lyncnb request "
-                "writes a request for this certificate"
+                f"{record.id} was {cover}, but is no longer covered. When you next run "
+                "lyncnb request, it writes a request for this certificate"
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:

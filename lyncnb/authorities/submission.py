@@ -302,12 +302,12 @@ def _describe_lifetimes(ca: str, today: date) -> str:
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
-    words = f"A certificate is valid for at most {days} days"
+    words = [f"A certificate is valid for at most {days} days"]
     for day, value in steps:
         if day > today and value != days:
             days = value
-            words += f", or at most {value} days if it is issued on {day} or later"
-    return f"{words}."
+            words.append(f"at most {value} days if it is issued on {day} or later")
+    return f"{', or '.join(words)}."
 
 
 def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
@@ -345,8 +345,10 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
     single = "; ".join(_list_kinds(today, only_the_name_itself=True))
     for domain, found in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in found)
-        also = f"; for each name separately: {single}" if single and not is_wildcard else ""
-        yield DomainLine(domain=domain, names=tuple(sorted(found)), methods=f"{whole}{also}")
+        methods = whole
+        if single and not is_wildcard:
+            methods = f"{whole}; to validate each name separately: {single}"
+        yield DomainLine(domain=domain, names=tuple(sorted(found)), methods=methods)
 
 
 def _describe_wildcards(today: date) -> str:

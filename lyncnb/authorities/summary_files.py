@@ -229,7 +229,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         f"{last.requested_at[:10]}"
     )
     if last.plan_sha256 != manifest.plan_sha256:
-        plan += "; the folder now contains another plan, which is not approved"
+        plan = f"{plan}; the folder now contains a different plan without an approval"
     yield "Saved plan", plan
     approvals = (
         f"{approval.signer}, with the key {approval.key}, verified on {approval.verified_at[:10]}"

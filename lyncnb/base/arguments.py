@@ -32,6 +32,6 @@ def require(argument: str, value: object, *kinds: type) -> None:
     given = {type(None): "None", str: "text"}.get(type(value), f"of type {type(value).__name__}")
     expected = " or ".join(kind.__name__ for kind in kinds)
     raise ArgumentError(
-        f"{argument} is {given}, but must be of type {expected}",
+        f"{argument} is {given}, but it must be of type {expected}",
         hint=_MADE_BY[kinds[0].__name__],
     )

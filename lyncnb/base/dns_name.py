@@ -267,7 +267,7 @@ def _reject_other_text(text: str) -> None:
     if any(character.isspace() for character in folded):
         raise BadName(
             f"{shown(text)} contains white space",
-            "remove the white space; to enter several names, use a list column",
+            ("remove the white space. To enter several names, use a column that accepts a list"),
         )
 
 
@@ -282,7 +282,7 @@ def _reject_address(text: str, written: str) -> None:
         return
     raise BadName(
         f"{shown(written)} is an IP address, not a name",
-        "enter the server's DNS name; Lync certificates contain only DNS names",
+        "enter the server's DNS name. Lync certificates contain only DNS names",
     )
 
 
@@ -299,8 +299,10 @@ def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
     if not allowed:
         raise BadName(
             f"{shown(written)} is a wildcard, which is not allowed here",
-            "enter the complete host name; to use wildcards for simple URLs, set the option "
-            '"wildcard" in the plan',
+            (
+                "enter the complete host name. To use wildcards for simple URLs, set the "
+                'option "wildcard" in the plan'
+            ),
         )
     return rest
 
@@ -334,14 +336,21 @@ def _to_ascii_label(label: str, written: str) -> str:
             f"a label in {shown(written)} begins or ends with a hyphen"
             if wrong == "-"
             else f"{shown(written)} contains the character {shown(wrong)}",
-            "use only letters, digits, and hyphens; each label must begin and end with a "
-            "letter or digit",
+            (
+                "use only letters, digits, and hyphens. Each label must begin and end with "
+                "a letter or digit"
+            ),
         )
     if ascii_form[2:4] == "--" and not ascii_form.startswith("xn--"):
         raise BadName(
-            f"{shown(written)} has hyphens as the third and fourth characters of a label; this "
-            "form is reserved",
-            "check the spelling; only encoded internationalized domain names (xn--…) use this form",
+            (
+                f"a label in {shown(written)} has hyphens as the third and fourth "
+                "characters. This form is reserved"
+            ),
+            (
+                "check the spelling. Only encoded internationalized domain names (xn--…) "
+                "use this form"
+            ),
         )
     return ascii_form
 
@@ -354,6 +363,6 @@ def _reject_number_or_label(labels: list[str], written: str, *, allow_single_lab
         )
     if labels[-1].isdigit():
         raise BadName(
-            f"{shown(written)} ends with a number; only an IP address can end with a number",
+            (f"{shown(written)} ends with a number, but only an IP address can end with a number"),
             "enter the server's DNS name",
         )

@@ -52,7 +52,9 @@ def convert_to_lowercase(text: str) -> tuple[str, tuple[str, ...]]:
         return text, ()
     if unicodedata.normalize("NFC", text.lower()) == mapped:
         return mapped, ("changed to lowercase",)
-    return mapped, ("full-width or compatibility characters replaced with standard characters",)
+    return mapped, (
+        ("lyncnb replaced full-width or compatibility characters with standard characters"),
+    )
 
 
 def convert_to_a_label(label: str, written: str) -> str:
@@ -105,4 +107,7 @@ def find_mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
         scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
         if len(scripts) > 1 and not any(scripts <= group for group in _WRITTEN_TOGETHER):
             names = " and ".join(sorted(_TITLES.get(s, s.capitalize()) for s in scripts))
-            yield f'"{text}" mixes {names} letters, so it can be mistaken for another name'
+            yield (
+                f'"{text}" mixes {names} letters, so readers can mistake the name '
+                "for a different name"
+            )

@@ -73,8 +73,10 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
     if turned:
         codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(turned))
         raise BadName(
-            f"{shown(text)} contains characters that change the reading direction ({codes}), so "
-            "the text is not what it appears to be",
+            (
+                f"{shown(text)} contains characters that change the reading direction "
+                f"({codes}), so the text is different from what you see"
+            ),
             "type the text again instead of pasting it",
         )
     joined_word = any(ord(c) > 0x2FF and c.isalpha() for c in text)
@@ -85,7 +87,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         notes.append(f"{INVISIBLE} {codes} removed")
     if text != text.strip():
         text = text.strip()
-        notes.append("leading and trailing white space removed")
+        notes.append("lyncnb removed leading and trailing white space")
     return text, tuple(notes)
 
 

@@ -494,11 +494,9 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
         if hint is str
         else _make_checked_taker(*typing.get_args(hint))
     )
-    what = (
-        "of text values"
-        if hint is str
-        else f"in which each value is {typing.get_args(hint)[1].what}"
-    )
+    what = "a list of text values"
+    if hint is not str:
+        what = f"a list in which each value is {typing.get_args(hint)[1].what}"
     plain = "list of text values" if hint is str else "list"
 
     def take_all(value: object) -> object:
@@ -509,7 +507,7 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
                 take(item)
             except _InvalidValue:
                 raise _InvalidValue(
-                    f"must be a list {what}, but it contains {describe_value(item)}"
+                    f"must be {what}, but it contains {describe_value(item)}"
                 ) from None
         return kind(value)
 

@@ -71,8 +71,10 @@ def check_content(content: RequestContent) -> None:
         raise PlanError("the request has no common name", hint="to see the cause, run check_plan")
     if len(name) > COMMON_NAME_CHARACTERS:
         raise PlanError(
-            f"lyncnb cannot create a request for {name!r}: the common name has {len(name)} "
-            f"characters; the limit is {COMMON_NAME_CHARACTERS}",
+            (
+                f"lyncnb cannot create a request for {name!r}: the common name has "
+                f"{len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}"
+            ),
             hint="to see the cause, run check_plan",
         )
 

@@ -39,7 +39,7 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     if any(key[0].count(".") > _MAX_KEY_PARTS for key in _KEY_PARTS.finditer(text)):
         raise NotToml(
             f"a key in the file has more than {_MAX_KEY_PARTS} parts",
-            "check whether this is the right file",
+            "check whether you specified the correct file",
         )
     try:
         if _ENDLESS.search(text):
@@ -54,7 +54,9 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     except (RecursionError, ValueError):
         # tomllib fails if the document has thousands of brackets, or a number that is too long.
         raise NotToml(
-            "lyncnb cannot read this TOML file: its brackets are nested too deeply, or a "
-            "number is too long",
-            "check whether this is the right file",
+            (
+                "lyncnb cannot read this TOML file, because brackets are nested too deeply, "
+                "or a number is too long"
+            ),
+            "check whether you specified the correct file",
         ) from None

@@ -88,8 +88,10 @@ class WorkerProcesses:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise BundleError(
                 f"a worker process ended unexpectedly ({type(error).__name__})",
-                hint="close programs that use a lot of memory, then try again; completed work "
-                "is kept",
+                hint=(
+                    "close programs that use a lot of memory, and then try again. "
+                    "lyncnb keeps the work that was finished"
+                ),
             ) from None
         if complaint:
             kind, message, hint = complaint

@@ -131,7 +131,7 @@ class ScenarioComparison(Table):
         headings = (*_FIXED[:2], *self.names)
         other, alike = self.differing(), self.alike()
         rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
-        words = f"{MARK.strip()} marks a value that differs from “{self.names[0]}”."
+        words = f"{MARK.strip()} marks a value that is different in “{self.names[0]}”."
         if not other:
             words = "All options and counts are the same in all scenarios."
         parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
@@ -178,10 +178,11 @@ def compare_scenarios(
     known = findings or [None] * len(scenarios)
     if len(known) != len(scenarios):
         raise ScenarioError(
-            f"the number of findings is {len(known)}, but the number of scenarios is "
-            f"{len(scenarios)}",
-            hint="pass one entry for each scenario, in the same order, or None for a plan that "
-            "is not checked",
+            f"you passed {len(known)} lists of findings, but {len(scenarios)} scenarios",
+            hint=(
+                "pass one list of findings for each scenario, in the same order, or "
+                "None for a plan without findings"
+            ),
         )
     checked = tuple(
         check_plan(scenario.plan, on=on) if given is None else given

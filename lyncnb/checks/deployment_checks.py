@@ -68,7 +68,7 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     }
     for proxy in view.find_pools_with_trait("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
-            yield view.place(proxy), f'site "{proxy.site}" has no pool with an external web name'
+            yield view.place(proxy), (f'site "{proxy.site}" has no pool with an external web name')
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
@@ -110,7 +110,10 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
             what = f"the internal web name of {others[0]}"
         else:
             continue
-        yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}", which is {what}'
+        message = (
+            f'web_internal_fqdn of {pool.fqdn} is "{name}", but this name is already used: {what}'
+        )
+        yield view.place(pool), message
 
 
 def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
@@ -146,8 +149,8 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
             yield (
                 certificate.id,
                 (
-                    f"{view.label(certificate)} is from {own}, but the certificates of the "
-                    f"internal servers are from {whose}"
+                    f"{view.label(certificate)} is from {own}, but the internal servers "
+                    f"have certificates from {whose}"
                 ),
             )
 
@@ -159,7 +162,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
         if others:
             yield (
                 view.place(pool),
-                f"the pool is {pool.fqdn}, but the server is {', '.join(others)}",
+                f"the pool name is {pool.fqdn}, but the server name is {', '.join(others)}",
             )
 
 
@@ -184,7 +187,7 @@ def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
             if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
                 yield (
                     view.place(pool),
-                    (f"{column} is {name}, which is the internal name of {pool.fqdn}"),
+                    (f"{column} contains {name}, which is the internal name of {pool.fqdn}"),
                 )
 
 
@@ -193,21 +196,21 @@ def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.find_pools_with_trait("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
-                yield view.place(pool), f"{column} is blank in every row of {pool.fqdn}"
+                yield view.place(pool), f"{column} is blank in every row for {pool.fqdn}"
 
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without an A/V Edge name."""
     for pool in view.find_pools_with_trait("perimeter"):
         if pool.av_edge_fqdn is None:
-            yield view.place(pool), f"av_edge_fqdn is blank in every row of {pool.fqdn}"
+            yield view.place(pool), f"av_edge_fqdn is blank in every row for {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that has web services but no external web services name."""
     for pool in view.find_pools_with_trait("publishes_web"):
         if pool.web_external_fqdn is None:
-            yield view.place(pool), f"web_external_fqdn is blank in every row of {pool.fqdn}"
+            yield view.place(pool), (f"web_external_fqdn is blank in every row for {pool.fqdn}")
 
 
 def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
@@ -216,7 +219,7 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.find_pools_with_trait("perimeter"):
         others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
         if others:
-            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_join_names(others)}"
+            yield view.place(pool), (f"xmpp_domains for {pool.fqdn} contains {_join_names(others)}")
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
@@ -231,7 +234,7 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
         listed = join_first(names, 8)
-        yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
+        yield view.place(pools[0]), f"autologon is set for {len(pools)} pools: {listed}"
 
 
 def _are_paired(pool: Pool, other: Pool) -> bool:
@@ -247,8 +250,8 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
             yield (
                 servers[0],
                 (
-                    f'the issuer column of {_join_names(servers)} has a value for "{key}", which '
-                    "is not a usage"
+                    f"the issuer column for {_join_names(servers)} has a value for "
+                    f'"{key}", which is not a usage'
                 ),
             )
 
@@ -256,8 +259,11 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a usage that no certificate of the server has."""
     for role, key, servers in find_unused_issuer_keys(view):
-        words = f'the issuer column of {_join_names(servers)} has a value for "{key}"'
-        yield servers[0], f"{words}, but the role {role} does not have this usage"
+        message = (
+            f'the issuer column for {_join_names(servers)} has a value for the usage "{key}", but '
+            f"the role {role} does not have this usage"
+        )
+        yield servers[0], message
 
 
 def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
@@ -285,7 +291,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
         servers = _join_names([computer.fqdn for computer in pool.computers])
         yield (
             view.place(pool),
-            f"{pool.role} uses the certificate of the role {host.role} on {servers}",
+            (f"on {servers}, the role {pool.role} uses the certificate for the role {host.role}"),
         )
 
 
@@ -354,7 +360,10 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
                 reported.add((pool.fqdn, usage))
                 yield (
                     view.place(pool),
-                    (f'{name} has a value for "{usage}", a usage that {pool.fqdn} does not have'),
+                    (
+                        f'{name} has a value for the usage "{usage}", but {pool.fqdn} does '
+                        "not have this usage"
+                    ),
                 )
 
 
@@ -363,7 +372,10 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     for facts, idle in find_unused_columns(view):
         whose = _join_names([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
-        yield view.place(idle[0]), f"{facts.name} of {whose} is used only for {roles}"
+        yield (
+            view.place(idle[0]),
+            (f"{whose} has a value in {facts.name}, a column that only these roles use: {roles}"),
+        )
 
 
 def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
@@ -405,7 +417,10 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
             whose = _join_names([pool.fqdn for pool in filled])
             yield (
                 view.place(filled[0]),
-                f"{facts.name} of {whose} is used only for {', '.join(titles)}",
+                (
+                    f"{whose} has a value in {facts.name}, a column that only these products "
+                    f"use: {', '.join(titles)}"
+                ),
             )
 
 

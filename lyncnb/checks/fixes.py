@@ -104,7 +104,7 @@ def av_edge_name_missing(
 def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
     """Clear a name that no role in the pool uses."""
     for column, idle in find_unused_columns(view):
-        if view.place(idle[0]) == about and message.startswith(f"{column.name} of "):
+        if view.place(idle[0]) == about and f" has a value in {column.name}, " in message:
             rows = [row for pool in idle for row in _find_rows(view, pool)]
             return tuple(_clear_cells(view, rows, column.name))
     return ()
@@ -144,7 +144,7 @@ def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
-        if view.place(pool) == about and message.startswith(f"{pool.role} uses ")
+        if view.place(pool) == about and f"the role {pool.role} uses " in message
         for name in names
         if name in view.plan.topology.columns
         for computer in pool.computers

@@ -139,12 +139,12 @@ def acceptance_counts_for_nothing(
 
 def format_expired_acceptance(code: str, until: date) -> str:
     """Format the message that an acceptance has expired."""
-    return f"the acceptance of {code} expired on {until}"
+    return f"the acceptance of {code} ended on {until}"
 
 
 def format_unneeded_acceptance(code: str) -> str:
     """Format the message that the plan does not have the accepted finding."""
-    return f"{code} is accepted, but the plan does not have this finding"
+    return f"you accepted {code}, but the plan does not have this finding"
 
 
 #: This check runs last, because it needs the findings of all other checks.
@@ -157,7 +157,10 @@ def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
     if country != country.upper() and pools:
         yield (
             view.place(pools[0]),
-            f'the options contain "{country}", but the certificates will contain {country.upper()}',
+            (
+                f'the country in the options is "{country}", but the certificates will '
+                f"contain {country.upper()}"
+            ),
         )
 
 

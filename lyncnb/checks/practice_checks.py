@@ -27,7 +27,7 @@ def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
             names = ", ".join(f"sip.{domain}" for domain in others)
             yield (
                 view.place(pool),
-                f"{pool.fqdn} does not end with {', '.join(others)}: add {names}",
+                f"{pool.fqdn} does not end with {', '.join(others)}. Add {names}",
             )
 
 

@@ -28,7 +28,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.find_certificates(rule)
     if certificates:
         domains = _join_names(_names_to_validate(view, rule))
-        message = f"a validation of {domains} is valid for {count_of(rule.limit, 'day')}"
+        message = f"a CA can reuse the validation of {domains} for {count_of(rule.limit, 'day')}"
         shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
@@ -47,7 +47,10 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = [c for c in view.find_certificates(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
-        yield certificates[0].id, f'the verification of "{name}" is valid for {rule.limit} days'
+        yield (
+            certificates[0].id,
+            (f'a CA can reuse the verification of "{name}" for {rule.limit} days'),
+        )
 
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
@@ -95,7 +98,7 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
         tags = "the issue and issuewild tags" if wild else "the issue tag"
         yield (
             certificates[0].id,
-            (f"CAs read {tags} in the CAA records of {_join_names(view.list_domains(rule))}"),
+            (f"CAs read {tags} in the CAA records for {_join_names(view.list_domains(rule))}"),
         )
 
 
@@ -123,8 +126,11 @@ def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find CA rules that were last reviewed too long ago."""
     certificates, as_of = view.find_certificates(rule), ca_rules().as_of
     if certificates and view.on > _add_months(as_of, rule.limit):
-        age = f"more than {rule.limit} months before the evaluation date"
-        yield certificates[0].id, f"the last review was on {as_of}, {age}"
+        message = (
+            f"the last review was on {as_of}, more than {rule.limit} months before the evaluation "
+            "date"
+        )
+        yield certificates[0].id, message
 
 
 def _add_months(day: date, months: int) -> date:
@@ -142,13 +148,16 @@ def _join_names(names: Iterable[str]) -> str:
 # These messages belong to checks that report only the domains or the number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
-        "CAs read the parameters accounturi and validationmethods in the CAA records of {domains}"
+        "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"
     ),
     "zones_concerned": "this applies to {domains}",
     "certificates_concerned": "this applies to {certificates}",
     "dnssec_of_zones": "CAs check DNSSEC signatures in {domains}",
-    "zones_seen_from_many_places": "CAs query {domains} from {limit} remote locations and from "
-    "their own location",
+    "zones_seen_from_many_places": (
+        "CAs query the DNS records for {domains} from "
+        "{limit} remote locations and from the CA's own "
+        "location"
+    ),
     "replacement_within_24_hours": "you must be able to replace {certificates} within 24 hours",
 }
 

@@ -41,9 +41,9 @@ from ..rules.rule_files import load_recorded_rules
 from .check_plan import check_plan, choose_evaluation_date
 
 _HINT_WORDS = (
-    "only texts differ: the file is from another version of lyncnb, or somebody changed the "
-    "texts. Save the plan again. If the plan is approved, you can also create its requests "
-    "without saving it again (--approved-by)"
+    "only the descriptive texts differ, because another version of lyncnb wrote the "
+    "file, or somebody changed the texts. Save the plan again. If the plan is already "
+    "approved, you can create the requests without saving the plan again (--approved-by)"
 )
 _HINT_OUTDATED = (
     "save and approve the plan again: lyncnb plan TOPOLOGY --save FILE. To see every "
@@ -299,7 +299,9 @@ def _report_outdated(
     what = (
         "the installed rules produce different certificates"
         if changed
-        else "the certificates are the same, but findings and reasons may differ"
+        else (
+            "the certificates are the same, but the findings and the reasons for names may differ"
+        )
     )
     return PlanOutdated(
         f"{path.name}: the plan was saved with different rules; {what}",
@@ -325,7 +327,10 @@ def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
         if version != installed.get(library):
             now = installed.get(library, "not installed")
             yield Problem(
-                message=f"{library} was {version} when the plan was saved, now it is {now}"
+                message=(
+                    f"when the plan was saved, the version of {library} was "
+                    f"{version}. Now the version is {now}"
+                )
             )
 
 
@@ -353,7 +358,7 @@ def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ite
                 f"“{_describe(old.get(key))}” and is now “{_describe(new[key])}”" for key in changed
             )
             about = old.get("about") or "the deployment"
-            yield f"the text of the finding {old['code']} about {about} was {words}"
+            yield f"in the finding {old['code']} about {about}, the text was {words}"
     for old, new in zip(before["reasons"], after["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
@@ -387,8 +392,10 @@ def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iter
         yield Problem(message="the value plan_sha256 does not match the certificates in the file")
     elif document.is_whole and not is_reported and before["rules"] == again["rules"]:
         yield Problem(
-            message="the content is the same, but the format differs from the one that lyncnb "
-            "writes (order, spaces, line ends)"
+            message=(
+                "the content is the same, but the format is not the format that "
+                "lyncnb writes (order, spaces or line ends)"
+            )
         )
 
 
@@ -429,15 +436,11 @@ def _compare_values(what: str, before: object, after: object) -> Iterator[Proble
         added = [item for item in before if str(item) not in new]
         missing = [item for item in after if str(item) not in old]
         for item in added:
-            yield Problem(
-                message=f"{what}: {_describe(item)} is in the file, but not in the new plan"
-            )
+            yield Problem(message=f"{what}: only the file contains {_describe(item)}")
         for item in missing:
-            yield Problem(
-                message=f"{what}: {_describe(item)} is in the new plan, but not in the file"
-            )
+            yield Problem(message=f"{what}: only the new plan contains {_describe(item)}")
         if not added and not missing:
-            yield Problem(message=f"{what}: the order differs, or there are duplicates")
+            yield Problem(message=f"{what}: the order is different, or there are duplicates")
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key) != after.get(key):
@@ -446,7 +449,10 @@ def _compare_values(what: str, before: object, after: object) -> Iterator[Proble
             yield Problem(message=f"{what}: the order differs")
     else:
         yield Problem(
-            message=f"{what}: the file has {_describe(before)}, the new plan has {_describe(after)}"
+            message=(
+                f"{what}: the file contains {_describe(before)}, but the new plan "
+                f"contains {_describe(after)}"
+            )
         )
 
 
@@ -468,10 +474,12 @@ def _compare_findings(
     )
     for which in (which for which in old if which not in new):
         code, about, message = which
-        yield Problem(message=f"the finding {code} for {about} is only in the file: {message}")
+        yield Problem(message=(f"only the file contains the finding {code} for {about}: {message}"))
     for which in (which for which in new if which not in old):
         code, about, message = which
-        yield Problem(message=f"the finding {code} for {about} is only in the new plan: {message}")
+        yield Problem(
+            message=(f"only the new plan contains the finding {code} for {about}: {message}")
+        )
     for which in (which for which in new if which in old and new[which] != old[which]):
         for field in new[which]:
             if old[which].get(field) != new[which][field]:
@@ -489,8 +497,11 @@ def _compare_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
         for column, was, now in zip(after["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
-                    message=f"table row {number}, column {column}: {_describe(was)} is not in the "
-                    f"form that lyncnb stores ({_describe(now)})"
+                    message=(
+                        f"table row {number}, column {column}: the file contains "
+                        f"{_describe(was)}, but lyncnb stores this value as "
+                        f"{_describe(now)}"
+                    )
                 )
     if before["columns"] != after["columns"]:
         yield Problem(

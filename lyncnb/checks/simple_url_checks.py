@@ -58,8 +58,8 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         if own and len(own) < len(given):
             shared = " and ".join(kind for kind in given if kind not in own)
             message = (
-                f"{view.format_site(site)} has its own {' and '.join(own)}, but shares {shared} "
-                "with another site"
+                f"{view.format_site(site)} has its own {' and '.join(own)}, but shares "
+                f"{shared} with another site"
             )
             yield view.find_first_server(site), message
 
@@ -120,7 +120,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
             if url.host in domains:
                 yield (
                     view.find_first_server(site),
-                    f"{name} {url.url} has the SIP domain {url.host} as the host name",
+                    f"{name} {url.url} uses the SIP domain {url.host} as the host name",
                 )
 
 
@@ -132,7 +132,7 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
             if url.host in taken:
                 yield (
                     view.find_first_server(site),
-                    f'{column} "{url.url}" uses the name of {url.host}',
+                    f'the host name in {column} "{url.url}" is the name of {url.host}',
                 )
 
 
@@ -146,7 +146,10 @@ def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
             if url.host in taken:
                 yield (
                     view.find_first_server(site),
-                    f'{column} "{url.url}" uses the web name {url.host}',
+                    (
+                        f'the host name in {column} "{url.url}" is also a web services name '
+                        f"({url.host})"
+                    ),
                 )
 
 

@@ -73,8 +73,10 @@ def _refuse_repeated(command: click.Command, context: click.Context, rest: list[
         is_repeatable = option.multiple or option.is_flag or option.count
         if options.count(option) > 1 and not is_repeatable:
             raise click.UsageError(
-                f"{max(option.opts, key=len)} takes one value, but is given "
-                f"{options.count(option)} times",
+                (
+                    f"you specified {max(option.opts, key=len)} {options.count(option)} times, but "
+                    "it takes only one value"
+                ),
                 ctx=context,
             )
 

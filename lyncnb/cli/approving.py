@@ -21,8 +21,8 @@ _LINES_SHOWN = 200
 @click.argument("saved_plan", metavar="FILE")
 @click.option(
     "--key", required=True, metavar="ID",
-    help="Path of the SSH key that signs the plan, e.g. ~/.ssh/id_ed25519, or path of the .pub "
-         "file of a key in an SSH agent. ssh-keygen prompts for the passphrase.",
+    help=("Path of the SSH key that signs the plan, e.g. ~/.ssh/id_ed25519. For a key in an SSH "
+         "agent: path of the .pub file. ssh-keygen prompts for the passphrase."),
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="DIGEST",
@@ -44,8 +44,8 @@ def approve_command(
 ) -> int:
     """Approve the saved plan FILE: sign it with an SSH key, into FILE.sig.
 
-    lyncnb first makes the plan in FILE again. It then shows the certificates and the digest,
-    and asks whether to sign. With --confirm DIGEST, lyncnb does not ask.
+    lyncnb first computes the plan in FILE again. lyncnb then shows the certificates and the
+    digest, and asks you whether to sign the plan. With --confirm DIGEST, lyncnb does not ask.
 
     \b
     To sign without lyncnb:
@@ -77,7 +77,8 @@ def approve_command(
     if saved.open_errors:
         number = count_of(len(saved.open_errors), "error")
         note(
-            f"note: the plan has {number} that are not accepted, so lyncnb request refuses the plan"
+            f"note: the plan has {number} that are not accepted, so lyncnb request will refuse "
+            "the plan"
         )
     else:
         path = quote_argument(saved_plan)
@@ -94,8 +95,10 @@ def _confirm_digest(saved: SavedPlan) -> str:
 
     if not is_terminal(sys.stdin):
         raise ApprovalError(
-            f"{saved.identity}: the plan is not confirmed, and lyncnb cannot ask for "
-            "confirmation without a terminal",
+            (
+                f"{saved.identity}: you did not confirm the plan, and lyncnb cannot prompt for "
+                "confirmation without a terminal"
+            ),
             hint=f"read the plan, then run: {saved.approve_line} --confirm {saved.sha256}",
         )
     for planned in saved.plan.certificates[:_LINES_SHOWN]:

@@ -75,8 +75,8 @@ def compare_command(
     --save FILE), a request folder, or a plan in JSON (lyncnb plan -o FILE.json). A request
     folder and a plan in JSON contain only the certificates, not the table.
 
-    Exit status: 0 if both plans need the same certificates; 1 if they need different ones; 2
-    if a plan cannot be read; 3 if a request folder needs attention.
+    Exit status: 0 if both plans need the same certificates; 1 if the plans need different
+    certificates; 2 if a plan cannot be read; 3 if a request folder needs attention.
     """
     from ..base.disk.outputs import check_output
     from ..errors import UsageProblem
@@ -144,8 +144,8 @@ def plan_of(
                 record = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
                 recorded = record.recorded()
                 note(
-                    f"note: {path} was planned with different rules, so lyncnb compares the "
-                    "recorded certificates instead of planning them again"
+                    f"note: {path} was planned with different rules, so lyncnb does not plan "
+                    "the certificates again and compares the recorded certificates"
                 )
                 return recorded, recorded.findings
         recorded = read_plan(path)
@@ -161,8 +161,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     """Show where A and B disagree: servers, roles, pools and names, value by value.
 
     A and B can each be a table of servers or a topology document. For example, compare your
-    table with the topology from Topology Builder. If only one of them has a column, lyncnb
-    names the column but does not compare it.
+    table with the topology from Topology Builder. If only A or only B has a column, lyncnb
+    lists the column but does not compare its values.
 
     Exit status: 0 if A and B agree; 1 if they disagree; 2 if one of them cannot be read.
     """
@@ -197,8 +197,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 )
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder. If the folder records a key as compromised, the certificate of that "
-         "key does not cover a planned certificate.",
+    help=("Request folder. A certificate does not cover a planned certificate if FOLDER records "
+         "its key as compromised."),
 )  # fmt: skip
 @add_force_option
 def asis_command(
@@ -215,11 +215,11 @@ def asis_command(
 ) -> int:
     """Compare the installed certificates with the plan of TOPOLOGY.
 
-    PATH is a certificate, a folder or zip archive of certificates, a file that asis --save or
-    probe --save wrote for this plan, or a file that the script of lyncnb snippet certificates
-    exports on a server. Only such an exported file shows where
-    a certificate is installed. lyncnb evaluates each certificate as if a CA had just issued
-    it. This command does not change any request.
+    PATH is a certificate, a folder or zip archive with certificates, a file that lyncnb asis
+    --save or lyncnb probe --save wrote for this plan, or a file that the script from lyncnb
+    snippet certificates exported on a server. Only an exported file shows where a certificate
+    is installed. lyncnb evaluates each certificate as if a CA had just issued it. This
+    command does not change any request.
 
     Exit status: 0 if the installed certificates cover the plan; 1 if they do not; 2 if
     something cannot be read.

@@ -50,7 +50,7 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
     """
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         known, status = (
-            LyncnbError("the command was interrupted; finished work is kept"),
+            LyncnbError("the command was interrupted; lyncnb kept the work that was finished"),
             INTERRUPTED,
         )
         code = "interrupted"
@@ -121,10 +121,12 @@ def _convert_error(error: BaseException, system_status: int) -> tuple[LyncnbErro
     where = "".join(f" ({Path(frame.filename).name} line {frame.lineno})" for frame in frames)
     details = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return LyncnbError(
-        f"an error occurred in lyncnb itself{where}: {details}",
-        hint="finished work is kept. Report this line and the command that you ran. Set "
-        f"{DEBUG_VARIABLE}=1 to show the traceback, which may contain the names of your "
-        "servers",
+        f"an internal error occurred in lyncnb{where}: {details}",
+        hint=(
+            "lyncnb kept the work that was finished. Report this line and the command that "
+            "you ran. To show the traceback, which may contain the names of your servers, set "
+            f"{DEBUG_VARIABLE}=1"
+        ),
     ), FAULT
 
 
@@ -135,7 +137,7 @@ def _convert_usage_error(error: click.ClickException) -> LyncnbError:
     message = error.format_message().rstrip(".")
     return UsageProblem(
         f"{command}: {message}" if command else message,
-        hint=f"to show the arguments, run {path} --help",
+        hint=f"to show the command's arguments, run {path} --help",
     )
 
 

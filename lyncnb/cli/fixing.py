@@ -78,8 +78,10 @@ def _make_table_change(
     # Several fixes can add columns, which may be in another order in the file.
     if _list_cells(again) != _list_cells(expected):
         raise TopologyError(
-            f"lyncnb cannot fix {topology}, because the file has changed since lyncnb read it, "
-            "or has an unusual format",
+            (
+                f"lyncnb cannot fix {topology}, because the file changed after lyncnb read it, or "
+                "has an unusual format"
+            ),
             hint="run the command again, or change the cells yourself",
         )
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
@@ -124,7 +126,7 @@ def show(fixed_plan: FixedPlan, changes: Changes) -> None:
         write_lines(*(f"  {line}" for line in change.lines))
     if changes.by_hand:
         write_lines(
-            "Change these cells yourself, because lyncnb writes fixes only to CSV files. To "
+            "Change these cells yourself, because lyncnb can write fixes only to CSV files. To "
             "create a CSV file, run lyncnb convert:"
         )
         write_lines(*(f"  {line}" for line in changes.by_hand))
@@ -146,7 +148,10 @@ def is_agreed(*, yes: bool) -> bool:
     if not is_terminal(sys.stdin):
         raise UsageProblem(
             "--fix asks for confirmation, but there is no terminal",
-            hint="add --yes to write these changes, or --json to only list the changes",
+            hint=(
+                "add --yes to write these changes, or --json to list the changes without "
+                "writing them"
+            ),
         )
     return click.confirm("Write these changes?", err=True)
 
@@ -172,8 +177,8 @@ def write_changes(changes: Changes) -> None:
             )
         if _read_file(str(change.path)) != change.before:
             raise OutputError(
-                f"{change.path} has changed since lyncnb read it, so lyncnb did not change the "
-                "file",
+                f"{change.path} changed after lyncnb read it, so lyncnb did not write the fixes to "
+                "the file",
                 hint="run the command again",
             )
     for change in changes.files:
@@ -183,7 +188,7 @@ def write_changes(changes: Changes) -> None:
             files.replace(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
-        note(f"written: {change.path}; the old version is in {kept}")
+        note(f"written: {change.path}; the previous version is in {kept}")
 
 
 def _back_up(change: Change, mode: int) -> Path:
@@ -198,5 +203,5 @@ def _back_up(change: Change, mode: int) -> Path:
             files.write_new(path, change.before, mode)
             return path
     raise OutputError(
-        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove some of these files"
+        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove one of these files"
     )

@@ -58,21 +58,23 @@ _NEEDS_ATTENTION = 3
 @click.argument("folder", metavar="FOLDER", required=False)
 @click.option(
     "--plan", "saved_plan", metavar="FILE",
-    help="Write the requests of the saved plan in FILE instead of TOPOLOGY. lyncnb computes "
-         "the plan again, and refuses FILE if the result differs.",
+    help=("Write the requests from the saved plan in FILE, instead of from TOPOLOGY. lyncnb "
+         "computes the plan again, and refuses FILE if the result is different."),
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="With --plan: require a valid signature in FILE.sig. This allowed signers file of "
-         "ssh-keygen must list the signer.",
+    help=("With --plan: require a valid signature in FILE.sig by a signer on this list (an "
+         "allowed signers file of ssh-keygen)."),
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help="Reason for writing an unapproved plan to a FOLDER that contains an approved plan. "
-         "FOLDER records the reason.",
+    help=("Reason for writing a plan without approval to a FOLDER whose current plan is "
+         "approved. FOLDER records the reason."),
 )  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
+    "--dry-run",
+    is_flag=True,
+    help=("Show the changes and the reason for each change, without changing anything."),
 )
 @add_json_option
 @click.option(
@@ -87,26 +89,25 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
-    help="Create this request again, even if nothing changed. Requires --reason. You can "
-         "repeat this option.",
+    help=("Create this request again, even if nothing changed. Also specify --reason. You can "
+         "repeat this option."),
 )  # fmt: skip
 @click.option(
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for --renew, or for a --plan that is older than the plan in FOLDER.",
+    help="Reason for --renew, or for using a --plan that is older than the plan in FOLDER.",
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
-    help="List of installed certificates (from lyncnb asis or lyncnb probe, --save FILE.json). "
-         "For a certificate that a probe did not see, decide with --accept not-seen=REASON. "
-         "lyncnb creates "
-         "no request for each --reuse ID.",
+    help=("List of installed certificates, which lyncnb asis or lyncnb probe wrote with --save "
+         "FILE.json. To request a certificate that the probe did not see, specify --accept "
+         "not-seen=REASON. To keep using an installed certificate, specify --reuse ID."),
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help="Create no request for ID, because an installed certificate with an available key is "
-         "used instead. You can repeat this option.",
+    help=("Create no request for ID, because you will use an installed certificate whose "
+         "private key is available. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
@@ -114,19 +115,19 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--team", default="", metavar="GROUP",
-    help="Share FOLDER with a team: members of this group can read and write it (mode 2770, "
-         "files 0660). FOLDER records the group.",
+    help=("Share FOLDER with a team. Members of this group can read and write FOLDER (mode "
+         "2770, files 0660). FOLDER records the group."),
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help="Generate the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). "
-         "Only this option opens a network connection. A scheduler on another computer needs a "
-         "tls:// address.",
+    help=("Generate the keys on the workers of this Dask scheduler (requires lyncnb[cluster]). "
+         "Without this option, lyncnb opens no network connection. A scheduler on another "
+         "computer needs a tls:// address."),
 )  # fmt: skip
 @click.option(
     "--cluster-without-tls", is_flag=True,
-    help="Connect to --cluster without TLS. Anybody on the network path can then read the "
-         "requests and run programs on the workers.",
+    help=("Connect to --cluster without TLS. Anyone who can access the network path can then "
+         "read the requests and run programs on the workers."),
 )  # fmt: skip
 @add_passphrase_option
 def request_command(
@@ -143,18 +144,19 @@ def request_command(
 ) -> int:
     """Write keys, certificate signing requests and the summary for TOPOLOGY's plan into FOLDER.
 
-    To use a saved plan (lyncnb plan --save), specify --plan FILE and no TOPOLOGY. An unsigned
-    FILE proves only that nobody altered it after it was saved. With --approved-by, FILE must
-    be signed (lyncnb approve), and FOLDER records who signed. From then on, FOLDER refuses a
-    plan that is not approved, unless you specify --unapproved with a reason.
+    To use a saved plan (lyncnb plan --save), specify --plan FILE instead of TOPOLOGY. Without
+    a signature, FILE shows accidental changes, but not who approved the plan. With
+    --approved-by, FILE must be signed (lyncnb approve), and FOLDER records who signed the
+    plan. From then on, lyncnb refuses to write a plan without approval to FOLDER, unless you
+    specify --unapproved with a reason.
 
-    lyncnb never overwrites or removes a key whose request may be with a CA. If the plan is
-    the same, nothing changes. If a certificate changed, lyncnb makes a new key and request,
-    and moves the old pair to archive/.
+    lyncnb never overwrites or removes a key if a CA may have the request. If the plan is the
+    same, nothing changes. If a planned certificate changed, lyncnb creates a new key and
+    request, and moves the old key and request to archive/.
 
-    lyncnb records what --only-missing and --reuse left out, and later runs leave it out too.
-    This ends when the plan of the certificate changes, the installed certificate expires, or
-    --renew names it.
+    lyncnb records the certificates that you reuse (--only-missing and --reuse), and does not
+    request them later. lyncnb requests such a certificate again if its plan changes, if the
+    installed certificate expires, or if you specify it with --renew.
 
     Exit status: 0 success; 1 if the plan has errors that are not accepted, is outdated or is
     not approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
@@ -217,7 +219,7 @@ def _check_usage(
         )
     if not folder.strip():
         # If a shell variable is not set, the path is empty. The path of the current folder is ".".
-        raise click.UsageError("FOLDER must not be blank")
+        raise click.UsageError("the argument FOLDER is blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     if choices["reuse"] and not choices["only_missing"]:
@@ -284,7 +286,7 @@ def _note_new_errors(saved: SavedPlan) -> None:
     if new_codes:
         note(
             f"note: the evaluation date of {saved.path} is {saved.judged_on}. Under the rules "
-            f"of {today}, the plan has new errors: {', '.join(sorted(new_codes))}"
+            f"in force on {today}, the plan has new errors: {', '.join(sorted(new_codes))}"
         )
 
 
@@ -298,12 +300,13 @@ def _show_approval(
 
     for approval in check_approval(saved, approved_by, folder=folder, accept=accept):
         when = f" (recorded on {approval.verified_at[:10]})" if approval.verified_at else ""
-        note(f"The plan is approved by {approval.signer} with the key {approval.key}{when}.")
+        note(f"{approval.signer} approved the plan with the key {approval.key}{when}.")
     for text in saved.reworded[:_REWORDED_SHOWN]:
-        note(f"note: the wording changed since the approval: {text}")
+        note(f"note: a text in the plan was reworded after the approval: {text}")
     if len(saved.reworded) > _REWORDED_SHOWN:
         note(
-            f"note: {len(saved.reworded) - _REWORDED_SHOWN:,} more texts changed since the approval"
+            f"note: {len(saved.reworded) - _REWORDED_SHOWN:,} more texts in the plan were "
+            "reworded after the approval"
         )
 
 
@@ -334,33 +337,37 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--due", is_flag=True,
-    help="Renew every certificate that is due and has no replacement in progress. Do not "
-         "specify NAME.",
+    help=("Renew all certificates that are due for renewal and have no replacement in progress. "
+         "Do not specify NAME."),
 )  # fmt: skip
 @click.option(
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for the renewal, which each request records. Required, unless you specify "
-    "--compromised.",
+    help=(
+        "Reason for the renewal. Each new request records this reason. Required, unless you "
+        "specify --compromised."
+    ),
 )
 @click.option(
     "--compromised", is_flag=True,
-    help="Use this option if the key may be compromised. FOLDER then also records that the CA "
-         "must revoke the certificate in use.",
+    help=("Use this option if the private key may be compromised. FOLDER then also records that "
+         "the CA must revoke the current certificate."),
 )  # fmt: skip
 @click.option(
     "--withdraw", is_flag=True,
-    help="Withdraw a request that is waiting for its certificate. On a terminal, lyncnb asks "
-         "for confirmation first.",
+    help=("Withdraw a request that is still waiting for a certificate. On a terminal, lyncnb "
+         "asks for confirmation first."),
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Allowed signers file of ssh-keygen. Required if the plan in FOLDER was approved, "
-         "because the signer must still be allowed to sign.",
+    help=("Allowed signers file of ssh-keygen. Required if the plan in FOLDER is approved. The "
+         "file must still list the signer."),
 )  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would change and why, without changing anything."
+    "--dry-run",
+    is_flag=True,
+    help=("Show the changes and the reason for each change, without changing anything."),
 )
 @click.option(
     "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
@@ -380,7 +387,7 @@ def renew_command(
     passphrase_file: str | None,
     **choices: Any,
 ) -> int:
-    """Make new keys and requests for certificates in FOLDER, from the plan that FOLDER contains.
+    """Create new keys and requests for certificates in FOLDER, from the plan in FOLDER.
 
     NAME is an ID or the beginning of an ID, a server, a pattern such as "*.contoso.com", a
     serial number or a thumbprint. Subject, names and all other fields stay as planned. lyncnb
@@ -422,7 +429,7 @@ def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
             if names
             else (
                 "specify the certificates to renew: NAME (an ID, a server or a pattern), or "
-                "--due for all certificates that are due"
+                "--due for all certificates that are due for renewal"
             )
         )
     if choices["due"] and choices["compromised"]:
@@ -489,7 +496,7 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
     note(f"note: {other.words}")
     is_asked = is_terminal(sys.stdin)
     if is_asked and not click.confirm(f"{other.consent}?", err=True):
-        raise BundleError("no files were written", hint="choose another folder for this plan")
+        raise BundleError("no files were written", hint="choose a different folder for this plan")
 
 
 def _get_folder_passphrase(
@@ -534,25 +541,25 @@ def _describe_change(change: Change) -> tuple[str, str]:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Show the certificates that the servers in NAME, or all servers, had on this date.",
+    help="Show the certificates that all servers, or only the servers in NAME, used on this date.",
 )  # fmt: skip
 @add_json_option
 @click.option(
     "--rebuild", is_flag=True,
-    help="Open every key, and rebuild the manifest from the keys and requests.",
+    help="Decrypt every key, and rebuild the manifest from the keys and requests.",
 )  # fmt: skip
 @click.option(
     "--calendar", metavar="FILE.ics", help="Also write the renewal dates to a calendar file."
 )
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Verify the approval of the plan with this allowed signers file of ssh-keygen.",
+    help="Verify the plan's approval with this allowed signers file of ssh-keygen.",
 )  # fmt: skip
 @click.option(
     "--all",
     "is_all",
     is_flag=True,
-    help="Also list superseded generations, and certificates that are no longer in the plan.",
+    help="Also list superseded generations and the certificates that the plan no longer contains.",
 )
 @add_force_option
 @add_passphrase_option
@@ -574,8 +581,9 @@ def status_command(
     superseded, retired. A certificate is in use until its successor is recorded as installed
     on all servers (lyncnb deployed).
 
-    Without --rebuild, lyncnb writes nothing and needs no passphrase. It only removes the
-    permissions of other users that a program set when it unpacked the folder.
+    Without --rebuild, lyncnb writes nothing and needs no passphrase. If other users can
+    access the folder because you extracted it from an archive, lyncnb removes their
+    permissions.
 
     With NAME (an ID, a server, a pattern, a serial number or a thumbprint), lyncnb shows the
     history of these certificates instead. The history lists each generation with its servers,
@@ -593,7 +601,8 @@ def status_command(
     if names or on is not None:
         if rebuild or calendar is not None or approved_by is not None or is_all:
             raise click.UsageError(
-                "with NAME or --on, lyncnb shows a history, and the only other option is --json"
+                "you specified NAME or --on, so lyncnb shows a history, for which the only "
+                "other option is --json"
             )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
@@ -655,8 +664,8 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
     write_lines(repr(status).splitlines()[0])
     if left := len(status.requests) - len(shown):
         write_lines(
-            f"{left:,} requests that are superseded or no longer planned are not shown. To list "
-            f"them: lyncnb status {status.folder} --all"
+            f"lyncnb does not show {left:,} requests that are superseded or no longer planned. "
+            f"To list all requests: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:
         note(f"lyncnb: {problem}")
@@ -671,22 +680,24 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
 @click.argument("folder", metavar="FOLDER")
 @add_passphrase_option
 @click.option(
-    "--new-passphrase-file", metavar="FILE", help="File whose first line is the new passphrase."
+    "--new-passphrase-file",
+    metavar="FILE",
+    help=("File that contains the new passphrase in the first line."),
 )
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
-    help="Public half of a recovery key that can also open FOLDER. The passphrase stays the "
-         "same, unless you specify --new-passphrase-file. You can repeat this option.",
+    help=("Public half of a recovery key that can also open FOLDER. The passphrase does not "
+         "change, unless you specify --new-passphrase-file. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--without-recovery", multiple=True, metavar="FINGERPRINT",
-    help="Public half of a recovery key that must no longer open FOLDER. You can repeat this "
-         "option.",
+    help=("Public half of a recovery key to remove. The key can then no longer open FOLDER. You "
+         "can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--with-recovery", metavar="FILE",
-    help="Open FOLDER with this recovery key and the recovery key's passphrase, instead of the "
-         "folder's passphrase.",
+    help=("Open FOLDER with this recovery key and its passphrase, instead of with the folder's "
+         "passphrase."),
 )  # fmt: skip
 @add_json_option
 def rekey_command(
@@ -719,7 +730,10 @@ def rekey_command(
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
-            "no new passphrase was specified, and lyncnb cannot prompt for it without a terminal",
+            (
+                "you did not specify a new passphrase, and lyncnb cannot prompt for it without a "
+                "terminal"
+            ),
             hint="specify a file that contains the new passphrase: --new-passphrase-file FILE",
         )
     if is_asked and passphrase_file is None:
@@ -769,11 +783,13 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help="Also remove the key and package of this request, because they are installed on all "
-         "servers of the request. You can repeat this option.",
+    help=("Also remove the key and package of this request, which are installed on all servers "
+         "of the request. You can repeat this option."),
 )  # fmt: skip
 @click.option(
-    "--confirm", metavar="TOKEN", help="Remove exactly the files that an earlier run listed."
+    "--confirm",
+    metavar="TOKEN",
+    help=("Remove exactly the files in the list that lyncnb purge showed with this TOKEN."),
 )
 @add_json_option
 @add_passphrase_option
@@ -786,11 +802,11 @@ def purge_command(
 ) -> int:
     """Remove files from FOLDER that no server uses any more: superseded, expired or deployed.
 
-    The key of a certificate in use stays until its successor is recorded as installed on all
-    servers (lyncnb deployed). lyncnb first lists the files to remove, and asks if there is a
-    terminal. Without a terminal, pass the token below the list to --confirm; otherwise
-    nothing is removed. You need the passphrase if the folder has packages, or files that may
-    be copies of keys.
+    lyncnb keeps the key of a certificate in use until its successor is recorded as installed
+    on all servers (lyncnb deployed). lyncnb first lists the files to remove. On a terminal,
+    lyncnb then asks for confirmation. Without a terminal, specify the token below the list
+    with --confirm. Otherwise, lyncnb removes nothing. You need the passphrase if the folder
+    contains packages, or files that may be copies of keys.
 
     Exit status: 0 success; 3 if the folder needs attention.
     """

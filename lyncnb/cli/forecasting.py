@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 @click.argument("other", metavar="[OTHER]", required=False)
 @click.option(
     "--other-options", metavar="plan.toml",
-    help="Planning options for OTHER, or for a second forecast of TOPOLOGY.",
+    help=("Planning options for OTHER. Without OTHER, lyncnb forecasts TOPOLOGY a second time "
+         "with these options."),
 )  # fmt: skip
 @click.option(
     "--until", metavar="DATE", help="The last date of the forecast (default: 2030-12-31)."
 )
 @click.option(
     "--on", metavar="DATE",
-    help="The first date on which you can order (default: the order date for the planned issue "
-         "date; for a request folder, today).",
+    help=("The first date on which you can order certificates (default: the order date for the "
+         "planned issue date; for a request folder, today)."),
 )  # fmt: skip
 @add_json_option
 @click.option(
@@ -49,7 +50,7 @@ def forecast_command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Show when to order, renew and roll over each certificate in the years ahead.
+    """Show when to order, renew and roll over each certificate in the coming years.
 
     TOPOLOGY is a table of servers, a scenario folder, a saved plan, or a request folder. The
     forecast for a request folder starts with the certificates that the folder records. Lead

@@ -43,8 +43,8 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     again. lyncnb writes nothing before the last answer, and replaces no existing file unless
     you specify --force.
 
-    Exit status: 0 success; 1 if the plan has error findings; 2 if the answers are wrong, or
-    there is no terminal to ask on.
+    Exit status: 0 success; 1 if the plan has error findings; 2 if the answers are not valid,
+    or there is no terminal on which to ask.
     """
     from ..errors import UsageProblem
     from ..guide.answers import GuideAnswers
@@ -56,8 +56,11 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
         answers = GuideAnswers.from_toml(Path(answers_file))
     elif not is_terminal(sys.stdin):
         raise UsageProblem(
-            "lyncnb guide asks questions, but there is no terminal",
-            hint="run the command in a terminal, or use answers from a file: --answers FILE.toml",
+            "lyncnb guide asks questions, so it needs a terminal",
+            hint=(
+                "run the command in a terminal, or read the answers from a file: --answers "
+                "FILE.toml"
+            ),
         )
     else:
         check_folder_for(path, force=force)
@@ -182,7 +185,7 @@ def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> Non
     write("To create the same plan in Python:")
     # The code is not wrapped, so that users can copy it.
     write(textwrap.indent(first.python, "  "))
-    write("Questions and results of Microsoft's Planning Tool that are not in lyncnb guide:")
+    write("These questions and results of Microsoft's Planning Tool are not in lyncnb guide:")
     write_lines(*(f"  {left.what}. {left.instead}" for left in first.left_out))
     write()
     for path in written:

@@ -47,7 +47,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
                 ),
             ),
             ("forecast", "show when to order, renew and roll over each certificate"),
-            ("convert", "convert a topology of any format to a table (.csv or .xlsx)"),
+            ("convert", "convert a topology in any format to a table (.csv or .xlsx)"),
             ("template", "write an empty table to fill in, with drop-downs and notes"),
             ("snippet", "print PowerShell that exports the topology or a server's certificates"),
         ),
@@ -65,7 +65,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deployed", "record which certificates are installed on their servers"),
             ("rekey", "change the folder's passphrase or its recovery keys"),
             ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
-            ("purge", "list, and then remove, files that no server uses any more"),
+            ("purge", "list the files that no server needs any more, and then remove them"),
         ),
     ),
 )
@@ -90,7 +90,7 @@ def overview() -> str:
     lines += [
         "",
         "lyncnb COMMAND --help describes a command. lyncnb --version prints the version.",
-        "Exit status: 0 success; 1 refused or different; 2 unreadable input or wrong arguments;",
+        "Exit status: 0 success; 1 refusal or difference; 2 unreadable input or wrong arguments;",
         "3 the request folder or its passphrase needs attention.",
         "",
     ]

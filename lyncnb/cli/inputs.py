@@ -39,14 +39,18 @@ def plan_options(command: _Command) -> _Command:
         "--options",
         "options_file",
         metavar="plan.toml",
-        help="Planning options. If omitted, the default options apply, and lyncnb reports a "
-        "TOPOLOGY.plan.toml that it did not read.",
+        help=(
+            "Planning options. If omitted, the default options apply, and lyncnb tells you if "
+            "there is a file TOPOLOGY.plan.toml."
+        ),
     )(command)
     return click.option(
         "--product",
         metavar="NAME",
-        help="Product whose rules apply, or FILE.toml with your own rules (default: the "
-        "product in the topology document, otherwise lync2013).",
+        help=(
+            "Product whose rules apply, or FILE.toml with your own rules (default: the "
+            "product in the topology document, or lync2013)."
+        ),
     )(command)
 
 
@@ -54,17 +58,17 @@ def add_on_option(command: _Command) -> _Command:
     """Add the option ``--on``, the evaluation date, to a command."""
     return click.option(
         "--on", metavar="DATE",
-        help="Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
-             "(default: the planned issue date, or today if that date is not set or has "
-             "passed).",
+        help=("Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
+             "(default: the planned issue date, or today if that date is in the past or not "
+             "set)."),
     )(command)  # fmt: skip
 
 
 def add_json_option(command: _Command) -> _Command:
     """Add the option ``--json`` to a command."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
-    )(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print only one JSON document.")(
+        command
+    )
 
 
 def add_force_option(command: _Command) -> _Command:
@@ -178,8 +182,8 @@ def _find_document_product(table: Topology) -> str:
 
     if table.product and table.product not in products():
         note(
-            f"note: lyncnb has no rules for {table.product}, so it uses the rules of another "
-            f"product. To choose a product: --product {', '.join(products())}"
+            f"note: lyncnb has no rules for {table.product}, so it applies the rules for "
+            f"another product. To select a product: --product {', '.join(products())}"
         )
         return ""
     return table.product
@@ -211,7 +215,7 @@ def _note_unused_options(topology: str) -> None:
     path = Path(topology)
     for unused in dict.fromkeys((options_file(path), path.with_name(OPTIONS_FILE))):
         if unused.is_file():
-            note(f"note: {unused} was not used; to use it, add --options {unused}")
+            note(f"note: lyncnb did not use {unused}. To use this file, add --options {unused}")
 
 
 def note_clean_ups(table: Topology) -> None:
@@ -219,7 +223,9 @@ def note_clean_ups(table: Topology) -> None:
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
-        note(f"note: {len(table.notes) - _NOTES_SHOWN:,} more values were changed in a similar way")
+        note(
+            f"note: lyncnb changed {len(table.notes) - _NOTES_SHOWN:,} more values in a similar way"
+        )
 
 
 def get_passphrase(
@@ -255,8 +261,8 @@ def reasons(
         code, sign, reason = (part.strip() for part in value.partition("="))
         if not (code and sign and reason):
             raise click.BadParameter(
-                f'"{value}" is not in the form CODE=REASON; add the reason why the finding is '
-                "acceptable"
+                f'"{value}" is not in the form CODE=REASON, where REASON says why the finding '
+                "is acceptable"
             )
         reasons[code] = reason
     return reasons

@@ -51,12 +51,15 @@ if TYPE_CHECKING:
 @click.option("--pool", default="", metavar="X", help="Include only requests for this pool.")
 @click.option(
     "--template", "templates", multiple=True, metavar="[clientAuth=]NAME",
-    help="Name (not display name) of the AD CS certificate template (default: WebServer). For "
-         "requests that also need client authentication, set another template with "
-         "clientAuth=TEMPLATE.",
+    help=("Name (not display name) of the AD CS certificate template (default: WebServer). To "
+         "use another template for requests with client authentication, specify "
+         "clientAuth=TEMPLATE."),
 )  # fmt: skip
 @click.option(
-    "--sender", default="", metavar="TEXT", help="Name of the sender, for the operators of the CA."
+    "--sender",
+    default="",
+    metavar="TEXT",
+    help=("Name of the sender, which the package shows to the operators of the CA."),
 )
 @click.option(
     "--needed-by",
@@ -100,20 +103,23 @@ def handover_command(
 @click.argument("files", metavar="FILE...", nargs=-1)
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
-    help="Accept a certificate despite an error with this code. FOLDER records the reason. You "
-         "can repeat this option.",
+    help=("Accept a certificate although it has an error with this code. FOLDER records the "
+         "reason. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--request", "requests", multiple=True, metavar="FILE.req",
-    help="A request that was created on the computer that stores the private key. lyncnb "
-         "compares the request with the plan and adds it to FOLDER. You can repeat this option.",
+    help=("A request that was created on the computer that stores the private key. lyncnb "
+         "compares the request with the plan, and adds it to FOLDER. You can repeat this "
+         "option."),
 )  # fmt: skip
 @click.option(
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request: the computer that stores the key, if the request does not contain "
-    "the computer's name.",
+    help=(
+        "With --request: name of the computer that stores the private key, if the request "
+        "does not contain this name."
+    ),
 )
 @add_json_option
 def receive_command(
@@ -132,8 +138,8 @@ def receive_command(
     with an error goes to returned/refused/ and is not used. To evaluate a refused certificate
     again, specify --accept without FILE.
 
-    With --request, lyncnb instead adds a request of lyncnb steps --request-on-server to
-    FOLDER. The key stays on the computer that made the request.
+    With --request, lyncnb instead adds a request to FOLDER that was created with lyncnb steps
+    --request-on-server. The key stays on the computer on which the request was created.
 
     Exit status: 0 success; 1 if something differs from the plan; 2 if a file cannot be read;
     3 if the folder needs attention.
@@ -141,8 +147,8 @@ def receive_command(
     if requests:
         if files:
             raise click.UsageError(
-                "do not specify certificates together with --request. Run the command a second "
-                "time for the certificates"
+                "do not specify certificates together with --request. To receive the "
+                "certificates, run the command again without --request"
             )
         return _receive_requests(folder, requests, computer, accept, as_json)
     if computer:
@@ -200,7 +206,7 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
 )  # fmt: skip
 @click.option(
     "--without-chain", multiple=True, metavar="ID",
-    help="Package this certificate although its chain is incomplete. You can repeat this option.",
+    help="Package this certificate even if its chain is incomplete. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
@@ -288,13 +294,13 @@ def _show_until_enter(password: str) -> None:
 @click.argument("folder", metavar="FOLDER|TOPOLOGY")
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Write only the checklist, to a .md or .html file. With --request-on-server: path of "
-         "the request folder.",
+    help=("Write only the checklist, to a .md or .html file. With --request-on-server: path of "
+         "the request folder."),
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
-    help="Time at which rolled-over certificates take effect, e.g. 2026-12-01T08:00. For one "
-         "certificate type only: AudioVideoAuthentication=2026-12-01T08:00.",
+    help=("Time at which rolled-over certificates take effect, e.g. 2026-12-01T08:00. To set "
+         "the time for only one certificate type: AudioVideoAuthentication=2026-12-01T08:00."),
 )  # fmt: skip
 @click.option(
     "--changed/--all", "changed", default=None,
@@ -302,8 +308,8 @@ def _show_until_enter(password: str) -> None:
 )  # fmt: skip
 @click.option(
     "--request-on-server", is_flag=True,
-    help="Write scripts that create the requests for TOPOLOGY on a computer with the Lync "
-         "administrative tools.",
+    help=("Write scripts that create the requests for TOPOLOGY on a computer with the Lync "
+         "administrative tools."),
 )  # fmt: skip
 @click.option(
     "--product",
@@ -327,14 +333,19 @@ def _show_until_enter(password: str) -> None:
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request-on-server: the computer that will create the requests, if you know it.",
+    help=(
+        "With --request-on-server: the computer on which you will create the requests, if you "
+        "know it."
+    ),
 )
 @click.option(
     "--renew",
     multiple=True,
     metavar="ID",
-    help="With --request-on-server: create the request ID again, even if nothing changed. "
-    "Requires --reason.",
+    help=(
+        "With --request-on-server: create the request ID again, even if nothing changed. Also "
+        "specify --reason."
+    ),
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
 @click.option(
@@ -362,10 +373,10 @@ def steps_command(
     you run it. If FOLDER records the certificate in use and you do not specify --effective,
     A/V and OAuth certificates roll over before that certificate expires.
 
-    With --request-on-server, lyncnb makes no key. -o names a request folder, which then waits
-    for requests from other computers (lyncnb receive --request). lyncnb writes a page, and a
-    script for each certificate of TOPOLOGY, into steps/ in that folder. The keys are RSA 2048
-    or RSA 4096, because the cmdlet makes no other keys.
+    With --request-on-server, lyncnb creates no keys. Specify a request folder with -o. The
+    folder then waits for requests from other computers (lyncnb receive --request). lyncnb
+    writes a page, and a script for each certificate in TOPOLOGY, to steps/ in that folder.
+    The keys are RSA 2048 or RSA 4096, because the cmdlet does not support other keys.
 
     Exit status: 0 success; 1 if a certificate is not packaged yet, or the plan has errors; 2
     if TOPOLOGY cannot be read; 3 if the folder needs attention.
@@ -376,7 +387,7 @@ def steps_command(
         )
     if any(choices.values()):
         names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
-        raise click.UsageError(f"you can use {names} only with --request-on-server")
+        raise click.UsageError(f"you can use {names} only together with --request-on-server")
     from ..authorities.certificates_on_record import load_issued
     from ..base.disk.outputs import check_output
     from ..deploy.checklist import CHECKLIST
@@ -475,7 +486,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
     if "" in times:
         if len(times) > 1:
             raise click.BadParameter(
-                "specify one time for all types, or TYPE=TIME for each type",
+                "specify one time for all certificate types, or TYPE=TIME for each type",
                 param_hint="--effective",
             )
         return times[""]
@@ -487,19 +498,18 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="The date of the installation, e.g. 2027-03-15 (default: today). The date cannot be "
-         "in the future. With NAME, this date replaces a recorded date.",
+    help=("The installation date, e.g. 2027-03-15 (default: today). The date cannot be in the "
+         "future. With NAME, this date replaces the recorded date."),
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
-    help="The report of a server: the FILE that the server's script writes with -Verify "
-         "-Report FILE, or the file of lyncnb asis --save or lyncnb probe --save. You can "
-         "repeat this option.",
+    help=("The report of a server: the FILE that the server's script wrote with -Verify -Report "
+         "FILE, or that lyncnb asis or lyncnb probe wrote with --save. You can repeat this "
+         "option."),
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,
-    help="Record that the CA revoked the certificates of NAME, after you requested the "
-         "revocation.",
+    help="Record that the CA revoked the certificates of NAME as you requested.",
 )  # fmt: skip
 @add_json_option
 def deployed_command(

@@ -73,7 +73,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     write(f"  static page:   {done.page}")
     for folder in done.request_folders:
         write(
-            f"  request folder: {folder} (open summary.html in this folder to see what to do next)"
+            f"  request folder: {folder} (to see the next steps, open summary.html in this folder)"
         )
     return 0
 
@@ -105,22 +105,30 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     "-o",
     "output",
     metavar="FILE.html",
-    help="File for the page (default: in the notebook's folder).",
+    help="File for the page (default: a file in the notebook's folder).",
 )
 @click.option(
     "--clean", is_flag=True,
-    help="First remove widget state, timings and local paths from the notebook itself.",
+    help="First remove widget state, timings and local paths from the notebook file.",
 )  # fmt: skip
 @click.option(
     "--pdf",
     is_flag=True,
     help="Also write the page as a PDF file. This requires an installed Chromium browser.",
 )
-@click.option("--no-code", is_flag=True, help="Omit the code. By default, the code is collapsed.")
+@click.option(
+    "--no-code",
+    is_flag=True,
+    help=(
+        "Omit the code. Without this option, the page "
+        "contains the code but hides it until a reader "
+        "expands it."
+    ),
+)
 @click.option(
     "--rerun", is_flag=True,
-    help="First run the notebook file in a new kernel, so that all outputs show the same plan. "
-         "The page does not include unsaved edits. No request is written.",
+    help=("First run the notebook in a new kernel, so that all outputs show the same plan. The "
+         "page does not include edits that you did not save. lyncnb writes no requests."),
 )  # fmt: skip
 @add_passphrase_option
 @add_force_option
@@ -137,8 +145,7 @@ def share_command(
     """Export NOTEBOOK as a static page that you can send to others.
 
     The page begins with the plan's certificates, and names the planner (option planner) and
-    the date. It leaves out cells with the tag author, and paragraphs below a line <!-- author
-    -->.
+    the date. It omits cells with the tag author, and paragraphs below a line <!-- author -->.
 
     lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or
     another secret, widget state, or a path into a home or temporary folder. It also refuses
@@ -182,8 +189,8 @@ def _rerun(notebook: str, passphrase_file: str | None) -> Notebook:
 @click.argument("notebooks", metavar="NOTEBOOK…", nargs=-1, required=True)
 @click.option(
     "--png", is_flag=True,
-    help="Write each figure as a PNG image, because sites such as GitHub show only PNG images. "
-         "This requires an installed Chromium browser.",
+    help=("Convert each figure to a PNG image, because some sites, such as GitHub, show only "
+         "PNG images. This option requires an installed Chromium browser."),
 )  # fmt: skip
 def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     """Remove widget state and local paths from notebooks, and keep the static outputs.
@@ -209,7 +216,7 @@ def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     if refused:
         worst = max(refused, key=lambda error: error.exit_status)
         raise type(worst)(
-            f"{len(refused)} notebooks were not changed",
+            f"lyncnb did not change {len(refused)} notebooks",
             problems=tuple(
                 problem
                 for error in refused

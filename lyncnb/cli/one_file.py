@@ -11,16 +11,16 @@ from .output import write
 @click.command("page")
 @click.argument("topology", metavar="[TOPOLOGY]", required=False)
 @plan_options
-@click.option("-o", "output", metavar="FILE.html", help="The file to write.")
+@click.option("-o", "output", metavar="FILE.html", help="The HTML file to write.")
 @click.option(
     "--build", is_flag=True,
-    help="First build the page for this version of lyncnb, once on each machine. This is the only "
-         "step that opens a connection: npm downloads two packages.",
+    help=("First build the planner page. Do this once on each computer for each version of "
+         "lyncnb. Only this option opens a network connection: npm downloads two packages."),
 )  # fmt: skip
 @click.option(
     "--runtime", "archives", metavar="FILE", multiple=True,
-    help="With --build: an npm package (pyodide, zxcvbn), so that lyncnb opens no connection. "
-         "Repeat the option for each package.",
+    help=("With --build: a downloaded npm package (pyodide or zxcvbn). If you specify both "
+         "packages, lyncnb opens no network connection. You can repeat this option."),
 )  # fmt: skip
 @add_force_option
 def page_command(
@@ -48,7 +48,7 @@ def page_command(
     if archives and not build:
         raise UsageProblem("--runtime needs --build", hint="add --build")
     if output is None and (not build or topology):
-        raise UsageProblem("the page needs a file", hint="add -o planner.html")
+        raise UsageProblem("you did not specify a file for the page", hint="add -o planner.html")
     if topology is None and (options_file or product):
         raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
     inputs = read_from(topology, options_file, *archives)

@@ -171,8 +171,10 @@ def make_output_error(cause: Exception | None) -> StandardOutputError:
     reason = getattr(cause, "strerror", None) or str(cause or "the stream is closed")
     return StandardOutputError(
         f"cannot write to standard output: {reason}",
-        hint="send the output to a terminal, a file or a pipe that accepts all of it; finished "
-        "work is kept",
+        hint=(
+            "send the output to a terminal, a file or a pipe that accepts the whole output; "
+            "lyncnb kept the work that was finished"
+        ),
     )
 
 
@@ -271,8 +273,10 @@ def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[
 
 @contextmanager
 def stop_on_interrupt(
-    told: str = "lyncnb stops when the keys in progress are written; to stop immediately, press "
-    "Ctrl-C again",
+    told: str = (
+        "lyncnb stops as soon as the keys in progress are written; to stop "
+        "immediately, press Ctrl-C again"
+    ),
 ) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a request to stop, such as after the keys in progress.
 

@@ -54,16 +54,17 @@ _SERVERS_SHOWN = 20
     "--figure", "figure_kind", metavar="KIND",
     help="The figure in FILE.svg: topology (default), coverage or timeline.",
 )  # fmt: skip
-@click.option("--site", metavar="NAME", help="Site whose pools the figure shows individually.")
+@click.option("--site", metavar="NAME", help="Site whose pools the figure shows separately.")
 @click.option("--lang", metavar="LANG", help="Language of the headings in FILE: en or zh-TW.")
 @click.option(
     "--save", metavar="FILE.json",
-    help="Save the plan with its table, options, findings and evaluation date. You can approve "
-         "a saved plan (lyncnb approve) and write its requests (lyncnb request --plan).",
+    help=("Save the plan together with the table, options, findings and evaluation date. You "
+         "can approve a saved plan (lyncnb approve) and write its requests (lyncnb request "
+         "--plan)."),
 )  # fmt: skip
 @click.option(
     "-v", "--verbose", is_flag=True,
-    help="Show the names on each certificate, and each notice with its hint and source.",
+    help="Show the names on each certificate, and the hint and source of each notice.",
 )  # fmt: skip
 @add_on_option
 @add_force_option
@@ -168,7 +169,7 @@ def _describe_saved_file(saved: SavedPlan | None) -> SavedFile | None:
 
 def _note_saved(saved: SavedPlan) -> None:
     note(f"saved: {saved.identity}")
-    note(f"to approve the plan: {saved.approve_line}; without lyncnb:")
+    note(f"to approve the plan, run {saved.approve_line}; to approve the plan without lyncnb, run:")
     note(f"  {saved.sign_line}")
 
 
@@ -178,16 +179,16 @@ def _note_saved(saved: SavedPlan) -> None:
 @add_on_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
-    help="Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes and "
-         "asks for confirmation. The old version is kept as FILE.bak. With --json, lyncnb only "
-         "lists the fixes.",
+    help=("Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes, asks "
+         "for confirmation, and keeps the previous version as FILE.bak. With --json, lyncnb "
+         "only lists the fixes."),
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --fix: write the changes without confirmation.")
 @click.option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="Show each notice, and each server that a finding affects.",
+    help="Show every notice and every server that has a finding.",
 )
 def check_command(
     topology: str,
@@ -211,8 +212,11 @@ def check_command(
         raise UsageProblem("--yes needs --fix", hint="omit --yes, or add --fix")
     if wants_fix and is_scenario(topology):
         raise UsageProblem(
-            f"{topology} is a scenario, but --fix changes a table and its options",
-            hint=f"specify the files: {topology}/topology.csv --options {topology}/plan.toml",
+            f"{topology} is a scenario, but --fix can change only a table and its options",
+            hint=(
+                f"specify the table and its options: {topology}/topology.csv --options "
+                f"{topology}/plan.toml"
+            ),
         )
     plan, findings = make_plan(topology, product, options_file, on=on)
     arguments = _join_arguments(topology, product, options_file)
@@ -250,7 +254,7 @@ def _apply_fixes(
         return 1 if findings.has_errors else 0
     changes = find_changes(plan, fixed_plan, topology=topology, options_file=options_file)
     if not fixed_plan.fixed:
-        note("None of the findings has exactly one safe fix, so lyncnb changed nothing.")
+        note("No finding has exactly one safe fix, so lyncnb changed nothing.")
     else:
         show(fixed_plan, changes)
         if changes.files and is_agreed(yes=yes):
@@ -282,9 +286,14 @@ def explain_command(
 @click.command("finding")
 @click.argument("code", metavar="CODE", required=False)
 @click.option(
-    "--all", "is_all", is_flag=True, help="Write all findings to the page in -o FILE.html."
+    "--all",
+    "is_all",
+    is_flag=True,
+    help=("Write all findings to a page. Also specify -o FILE.html."),
 )
-@click.option("-o", "output", metavar="FILE.html", help="File for the page of --all.")
+@click.option(
+    "-o", "output", metavar="FILE.html", help=("HTML file for the page that --all writes.")
+)
 @click.option(
     "--product", metavar="NAME", default="lync2013", show_default=True,
     help="Product whose rules apply, or FILE.toml with your own rules.",
@@ -304,7 +313,7 @@ def finding_command(
         if not (is_all and output is not None and code is None):
             raise UsageProblem(
                 "--all and -o must be used together, without CODE",
-                hint="run: lyncnb finding --all -o findings.html",
+                hint="to write all findings, run: lyncnb finding --all -o findings.html",
             )
         return _write_finding_page(output, product, force=force)
     if code is None:
@@ -433,7 +442,8 @@ def _write_totals(
     write_lines(totals(plan, findings))
     if errors := findings.counts()["error"]:
         write_next(
-            f"Correct {count_of(errors, 'error')}, then check again: lyncnb check {arguments}"
+            f"Correct {count_of(errors, 'error')}. Then check the plan again: lyncnb check "
+            f"{arguments}"
         )
     elif plan.certificates:
         source = f"--plan {quote_argument(save)}" if save else arguments

@@ -30,32 +30,39 @@ if TYPE_CHECKING:
 @plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder. lyncnb then recognizes its certificates, and verifies chains with its "
-         "CA certificates. Without a request folder: a file or folder with your CA certificates.",
+    help=("Request folder. lyncnb recognizes the certificates in this folder, and verifies "
+         "chains with its CA certificates. If you have no request folder, specify a file or "
+         "folder with your CA certificates."),
 )  # fmt: skip
 @click.option(
     "--from", "zone", type=click.Choice(("inside", "outside")), default="inside",
     show_default=True,
-    help="The zone from which this computer asks. The zone decides which ports lyncnb asks.",
+    help="The zone of this computer. lyncnb probes only the ports that are used from this zone.",
 )  # fmt: skip
 @click.option(
     "--hosts", metavar="FILE",
-    help="Ask only the ports in FILE, with a line such as fe01.contoso.com 5061 192.0.2.11 for "
-         "each port. The address can have a port of its own (127.0.0.1:45061).",
+    help=("Probe only the ports in FILE. Enter each port in a separate line, such as "
+         "fe01.contoso.com 5061 192.0.2.11. You can add a port to the address "
+         "(127.0.0.1:45061)."),
 )  # fmt: skip
 @click.option(
     "--parallel", metavar="N", type=int, default=16, show_default=True,
-    help="How many addresses lyncnb asks at the same time, each by one connection.",
+    help=("Number of addresses that lyncnb probes at the same time. lyncnb opens one connection "
+         "to each address."),
 )  # fmt: skip
 @click.option(
     "--also", metavar="LIST", default="",
-    help="Ask more, as a list with commas: tls1.0 (a second handshake with TLS 1.0), no-sni (one "
-         "without a name, at reverse proxies), services (the ports of single services).",
+    help=("More checks, separated by commas: tls1.0 (connect again with TLS 1.0), no-sni "
+         "(connect to reverse proxies again without a server name), services (also probe the "
+         "ports of individual services)."),
 )  # fmt: skip
 @click.option(
     "--save",
     metavar="FILE.json",
-    help="Save the certificates that were seen to FILE.json, for lyncnb request --only-missing.",
+    help=(
+        "Save the certificates that the servers showed to FILE.json, for lyncnb request "
+        "--only-missing."
+    ),
 )
 @add_json_option
 @click.option(
@@ -79,13 +86,13 @@ def probe_command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Ask the servers of TOPOLOGY which certificates they show, and compare with the plan.
+    """Show which certificates the servers in TOPOLOGY present, and compare them with the plan.
 
     TOPOLOGY is a table of servers, a saved plan or a request folder. lyncnb connects to the
     TLS ports of the planned servers, reads the certificates in the handshake, and closes the
-    connection. It sends no data and no credentials. It connects only to addresses of the plan's
-    own names, or to those in FILE. Certificates that no port shows, such as the OAuth
-    certificate, cannot be seen.
+    connection. lyncnb sends no data and no credentials. It connects only to the addresses of
+    names in the plan, or to the addresses in FILE. lyncnb cannot see certificates that no
+    port shows, such as the OAuth certificate.
 
     Exit status: 0 if everything that lyncnb saw is as planned; 1 if a certificate is different,
     or a port that must be open refused the connection or did not answer; 2 if something cannot
@@ -103,7 +110,7 @@ def probe_command(
             check_output(name, kind, force=force, inputs=inputs)
     plan, own_folder = _read_plan(topology, product, options_file)
     progress, finish = make_progress_bar("connections")
-    with stop_on_interrupt("lyncnb stops, and shows what it saw until now") as stop:
+    with stop_on_interrupt("lyncnb stops, and shows the results so far") as stop:
         try:
             found = probe(
                 plan,

@@ -14,9 +14,11 @@ from .output import write_json, write_lines, write_next
 @click.option(
     "--passphrase-file",
     metavar="FILE",
-    help="File whose first line becomes the passphrase of the recovery key (not the passphrase "
-    "of a folder). By default, lyncnb uses the environment variable LYNCNB_PASSPHRASE, or "
-    "prompts for the passphrase.",
+    help=(
+        "File whose first line becomes the passphrase of the recovery key, which is not the "
+        "passphrase of a folder. By default, lyncnb uses the environment variable "
+        "LYNCNB_PASSPHRASE, or prompts for the passphrase."
+    ),
 )
 @add_json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
@@ -40,8 +42,13 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})
         return 0
-    write_lines(f"{file} is the private half: keep it safe. {file}.pub is the public half.")
-    write_lines(f"{file}.html is the recovery sheet, without secrets: print it and fill it in.")
+    write_lines(
+        f"{file} is the private half of the recovery key. Keep it safe. {file}.pub is "
+        "the public half."
+    )
+    write_lines(
+        f"{file}.html is the recovery sheet, which contains no secrets. Print it and fill it in."
+    )
     write_lines(f"The fingerprint is {public.fingerprint}")
     write_next(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
     return 0

@@ -56,9 +56,9 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     if formulas:
         row, heading, value = formulas[0]
         note(
-            f"warning: a spreadsheet would run {count_of(len(formulas), 'cell')} in {output} as "
-            f'a formula, e.g. row {row}, {heading}: "{shown(value)}". Correct the source, or '
-            "write an .xlsx file, in which all cells are text"
+            f"warning: {output} has {count_of(len(formulas), 'cell')} that a spreadsheet "
+            f'program would run as a formula, e.g. row {row}, {heading}: "{shown(value)}". '
+            "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")
     write_next(f"Plan the certificates: lyncnb plan {quote_argument(output)}")

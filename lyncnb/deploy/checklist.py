@@ -42,17 +42,18 @@ CHECKLIST = outputs.OutputKind(
 
 # What a script does, once on each page.
 _SCRIPT = (
-    "runs the steps that have commands. If a check fails, the script stops and shows what to "
-    "do. First run the script with -WhatIf: it changes nothing and prints one line for each "
-    "step. With -Verify, the script changes nothing and prints the checks, with the failed "
-    "checks first. With -Verify -Report FILE, the script also records which certificates the "
-    "server uses. To import this record, run: lyncnb deployed FOLDER --report FILE."
+    "runs the steps that have commands. If a check fails, the script stops and shows "
+    "what to do. First run the script with -WhatIf: the script then changes nothing and "
+    "prints one line for each step. With -Verify, the script changes nothing and prints "
+    "the results of the checks, with the failed checks first. With -Verify -Report "
+    "FILE, the script also records which certificates the server uses. To import this "
+    "record, run: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
-    "The first command shows the SHA-256 of the script: compare it with the value on the "
-    "sheet. The second command unblocks the script if Windows marked it as downloaded from the "
-    "internet. If a Group Policy allows only signed scripts, ask your organization to sign the "
-    "script first."
+    "The first command shows the SHA-256 of the script. Compare it with the value on "
+    "the sheet. The second command unblocks the script if Windows marked it as "
+    "downloaded from the internet. If a Group Policy allows only signed scripts, ask "
+    "your organization to sign the script first."
 )
 
 

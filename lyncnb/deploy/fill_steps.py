@@ -20,7 +20,7 @@ from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerS
 from .trusted_cas import TrustOfPackages, issuers_above
 
 #: What a person sees after commands that have no other result.
-_NO_ERROR = "The commands end without an error."
+_NO_ERROR = "The commands finish without errors."
 
 #: Ending of the names of page and script that finish a request on the computer with its key.
 FINISH = "-finish"
@@ -327,7 +327,8 @@ class Filler:
         values = {**values, "new": own.new}
         filled = self.filled(step, values, package=str(values["package"]), about=own.name)
         filled = replace(
-            filled, text=f"{filled.text} To check from another computer: {own.outside}"
+            filled,
+            text=(f"{filled.text} To perform this check from another computer: {own.outside}"),
         )
         if step.does == "set":
             return replace(filled, commands=(_set_by_hand(own),), place=own.name)
@@ -373,7 +374,7 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
-            "superseded": package.superseded or "the certificate that the first command shows",
+            "superseded": package.superseded or ("the certificate that the first command shows"),
             "ports": self._ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",

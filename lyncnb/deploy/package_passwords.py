@@ -32,8 +32,8 @@ _CHARACTERS = 24
 _ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
-    f"remove {LIST} and run: lyncnb pfx FOLDER. The command creates the packages again with new "
-    "passwords. The keys do not change"
+    f"remove {LIST} and run: lyncnb pfx FOLDER. The command creates the packages again "
+    "with new passwords. The keys do not change"
 )
 
 
@@ -79,7 +79,10 @@ class PasswordList:
         except KeyError:
             raise BundleError(
                 f"{LIST} has no password for this package",
-                hint="remove the package and run: lyncnb pfx FOLDER. The key is still in keys/",
+                hint=(
+                    "remove the package and run: lyncnb pfx FOLDER. The key of this "
+                    "package is still in keys/"
+                ),
             ) from None
 
     def save(self, added: dict[str, Secret]) -> None:
@@ -125,8 +128,10 @@ class PasswordList:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BundleError(
                 f"{LIST} was not written by this version of lyncnb",
-                hint="use the lyncnb version that wrote this file, or move the file away and "
-                "package again",
+                hint=(
+                    "use the lyncnb version that wrote this file, or move the file to "
+                    "another folder and package the certificates again"
+                ),
             ) from None
 
 
@@ -170,7 +175,10 @@ def show_password(
         known = ", ".join((fitting or list(packages))[:5]) or "none yet"
         raise BundleError(
             f'"{request_id}" matches {len(fitting)} packages of {folder}',
-            hint=f"specify an ID, or more characters of its beginning; the packages are: {known}",
+            hint=(
+                "specify an ID, or more of the ID's first characters. These packages "
+                f"exist: {known}"
+            ),
         )
     package = packages[fitting[0]]
     cipher = FolderCipher(passphrase)

@@ -124,7 +124,7 @@ class PurgeList(Table, Told):
     def _more(self) -> Iterator[str]:
         if self.passwords:
             number = count_of(len(self.passwords), "password")
-            yield f"{LIST}: {number} for packages that are no longer needed"
+            yield f"{LIST}: {number} for packages that no server needs any more"
         if self.unopened:
             yield (
                 "lyncnb could not open these files, so it does not remove them: "
@@ -137,16 +137,16 @@ class PurgeList(Table, Told):
     def _summary(self) -> str:
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
         number = len(self.items) + len(self.passwords)
-        before = ": the files in this list were removed before" if self.is_done else ""
-        what = f"{number:,} {done}" if number else f"nothing to remove{before}"
+        parts = [f"{number:,} {done}" if number else "nothing to remove"]
+        if self.is_done and not number:
+            parts = ["nothing to remove, because the files in this list were already removed"]
         if self.kept:
-            what += (
-                f"; {self.kept:,} superseded remain until a later generation is recorded as "
-                "deployed"
-            )
+            kept = count_of(self.kept, "superseded key")
+            parts.append(f"{kept} kept until a later generation is recorded as deployed")
         if self.unanswered:
-            what += f"; {self.unanswered:,} deployed remain: no certificate was issued for them"
-        return f"{self.folder}: {what}"
+            kept = count_of(self.unanswered, "deployed request")
+            parts.append(f"{kept} kept, because the CA issued no certificate")
+        return f"{self.folder}: {'; '.join(parts)}"
 
 
 _DEPLOYED = "deployed"
@@ -216,8 +216,10 @@ def purge(
                 return replace(listed, is_done=True)
             raise BundleError(
                 f'{path}: "{token}" does not confirm the current list; nothing was removed',
-                hint="show the list again, read it, and confirm it with the token that the "
-                "list shows",
+                hint=(
+                    "list the files again, read the list, and confirm it with the "
+                    "token that the list shows"
+                ),
             )
         if cipher is not None:
             refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
@@ -331,7 +333,7 @@ def why_removable(
             return f"superseded, expired on {part.issued.not_after[:10]}"
         if not life.is_recorded or part.generation >= min(life.used):
             return ""
-        return f"superseded: the servers use generation {min(life.used)}"
+        return f"superseded: the servers already use generation {min(life.used)}"
     if is_over and part.issued is not None and part.is_written:
         return f"expired on {part.issued.not_after[:10]}"
     return ""
@@ -413,8 +415,10 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             id=record.id,
             generation=record.generation,
             what="nothing",
-            why=f"{_DEPLOYED}: the key was generated on {record.key_holder} and was never in "
-            "this folder",
+            why=(
+                f"{_DEPLOYED}: the key was generated on {record.key_holder} and was "
+                "never in this folder"
+            ),
             files=(),
         )
     if survey.has(key):
@@ -422,7 +426,7 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             id=record.id,
             generation=record.generation,
             what="key",
-            why=f"{_DEPLOYED}: after removal, only the servers have the key",
+            why=f"{_DEPLOYED}: after you remove this file, only the servers have the key",
             files=(key,),
         )
     yield from _package(survey, record, record, _DEPLOYED)

@@ -42,10 +42,13 @@ REQUESTS = outputs.OutputKind(
     },
 )
 _NO_USAGE = (
-    "the cmdlet supports none of the certificate's usages. To create the key and the request "
-    "in the same folder, run lyncnb request TOPOLOGY FOLDER"
+    "the cmdlet does not support the certificate's usages. To create the key and the "
+    "request in the same folder, run lyncnb request TOPOLOGY FOLDER"
 )
-_AT_SET_UP = "you request this certificate when you set up its server: see at_set_up in plan.toml"
+_AT_SET_UP = (
+    "you request this certificate when you set up the server. For more "
+    "information, see at_set_up in plan.toml"
+)
 _KEY_HERE = "the request folder already contains the key"
 
 
@@ -148,7 +151,7 @@ def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> s
     if certificate.at_set_up:
         return _AT_SET_UP
     if record is not None and record.covered:
-        return f"{record.covered}, so no request is needed"
+        return f"no request is needed, because the request is {record.covered}"
     return _KEY_HERE if record is not None and not record.key_holder else ""
 
 
@@ -162,8 +165,10 @@ def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) 
             Problem(message=f"{one.id}: the planned key is {one.key}", value=str(one.key))
             for one in certificates
         ),
-        hint=f"set key in plan.toml to {' or '.join(limits[0].keys)}, or let lyncnb create "
-        "these keys and requests: lyncnb request TOPOLOGY FOLDER",
+        hint=(
+            f"set key in plan.toml to {' or '.join(limits[0].keys)}. You can also let "
+            "lyncnb create these keys and requests: lyncnb request TOPOLOGY FOLDER"
+        ),
     )
 
 

@@ -29,7 +29,7 @@ def chosen_times(effective: Effective, procedure: Procedure) -> dict[str, dateti
     for usage in effective:
         if usage not in known:
             raise PackageError(
-                f'"{usage}" is not a usage that supports a rollover',
+                f'the usage "{usage}" does not support a rollover',
                 hint=f"specify one of: {', '.join(known)}",
             )
     return dict(effective)
@@ -58,10 +58,11 @@ def outage_words(package: ServerPackage, call: Call) -> str:
         return ""
     names, until = " and ".join(call.usages), f"{end:%Y-%m-%d %H:%M} UTC"
     return (
-        f" OUTAGE: the current certificate expires at {until}, and the new certificate is valid "
-        f"from {package.not_before:%Y-%m-%d %H:%M} UTC. In between, {names} has no valid "
-        f"certificate. Ask the CA for a certificate that is valid before {until}. Otherwise, "
-        "announce the outage, and assign the new certificate as soon as it is valid."
+        f" OUTAGE: the current certificate expires at {until}, but the new certificate "
+        f"is not valid before {package.not_before:%Y-%m-%d %H:%M} UTC. Between these "
+        f"times, {names} has no valid certificate. Ask the CA for a certificate that is "
+        f"valid before {until}. Otherwise, announce the outage, and assign the new "
+        "certificate as soon as it is valid."
     )
 
 
@@ -90,8 +91,8 @@ def _effective(
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
             if later(end, -lead) >= package.not_before
             else (
-                "omit the time: a rollover is not possible, because the new certificate is "
-                f"not valid yet at {latest:%Y-%m-%d %H:%M}"
+                "omit the time. A rollover is not possible, because the new certificate "
+                f"is not valid yet at {latest:%Y-%m-%d %H:%M}"
             ),
         )
     if not package.not_before <= moment < package.not_after:

@@ -47,7 +47,7 @@ class Call:
         """The time as a person reads it."""
         if self.effective is None:
             return ""
-        zone = "UTC" if self.effective.tzinfo else "in the server's time"
+        zone = "UTC" if self.effective.tzinfo else "in the server's time zone"
         return f"{self.effective:%Y-%m-%d %H:%M} {zone}"
 
 
@@ -287,9 +287,9 @@ class DeploymentSteps(Table):
         page = Table._repr_html_(self) if self.pages else tables.paragraph(self.summary())
         if self.missing:
             page += tables.rows_to_html(
-                ("Request", "Why it is not in the steps"),
+                ("Request", "Reason why there are no steps"),
                 [(one.request, one.why) for one in self.missing],
-                caption="Not in the steps",
+                caption="Certificates without steps",
                 limit=tables.ROWS_SHOWN,
             )
         if self.covered:

@@ -31,7 +31,10 @@ _PARTS = {
     "exception": (
         "X",
         "Only if needed",
-        "This sheet does not include the commands. See the server's page on the screen.",
+        (
+            "The commands are not on this sheet. To see the commands, open the server's "
+            "page on the screen."
+        ),
     ),
     "later": ("L", "Dated steps", "Perform these steps later. Each step shows when you can begin."),
     "back": (

@@ -95,7 +95,7 @@ def deployment_steps(
         if only_new and not _is_new(record, renewed_at):
             continue
         if record.covered and not record.covered.is_in_force(now):
-            why = f"this request was {record.covered}: run lyncnb request to create the request"
+            why = f"this request was {record.covered}. To create the request, run lyncnb request"
             missing.append(_missing(record, why))
             continue
         if record.covered:
@@ -129,8 +129,8 @@ def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> Server
             return f"this certificate must still be requested on {record.key_holder}"
         if one is not None and {e.code for e in one.findings if e.severity == "error"} == _EXPIRED:
             return (
-                f"the certificate expired on {one.not_after:%Y-%m-%d}: run lyncnb renew "
-                "FOLDER --due"
+                f"the certificate expired on {one.not_after:%Y-%m-%d}. To renew it, run "
+                "lyncnb renew FOLDER --due"
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
         # It can never be packaged: only the CA can help.
@@ -139,10 +139,10 @@ def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> Server
     if record.key_holder:
         return _server_package(record, None, one)
     if record.package is None or record.package.certificate != one.sha256:
-        return "the certificate is not packaged yet: run lyncnb pfx FOLDER"
+        return "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
         why = f"{record.package.file} is not the package that lyncnb created"
-        return f"{why}: find out who replaced the package, then run lyncnb pfx FOLDER"
+        return f"{why}. Find out who replaced the package, then run lyncnb pfx FOLDER"
     return _server_package(record, record.package, one)
 
 
@@ -200,8 +200,9 @@ def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterat
 def _covering_words(cover: CoveringCertificate) -> str:
     where = f", on {', '.join(cover.servers)}" if cover.servers else ""
     return (
-        f"{cover}{where}: no request is needed. If the certificate is not in the store yet, "
-        "import it with its key. Then assign this thumbprint"
+        f"{cover}{where}. No request is needed. If the certificate is not in the "
+        "certificate store yet, import the certificate with its private key. Then "
+        "assign this thumbprint"
     )
 
 

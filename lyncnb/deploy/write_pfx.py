@@ -175,7 +175,7 @@ def _without_keys(
     bundle = issued.bundle
     if needs_passphrase(bundle):
         raise PassphraseError(
-            "no passphrase was specified",
+            "you did not specify a passphrase",
             hint="specify the folder's passphrase, which decrypts the keys",
         )
     _refuse_unknown(bundle.manifest, bundle.folder, without_chain)
@@ -188,7 +188,7 @@ def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> Non
     if unknown:
         raise BundleError(
             f"{base} has no request {', '.join(sorted(unknown))}",
-            hint="enter the ID as lyncnb status shows it",
+            hint="enter the ID exactly as lyncnb status shows it",
         )
 
 
@@ -199,14 +199,18 @@ def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
     except (OSError, RuntimeError, ValueError):  # for example circular links, or a NUL in a name
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
-            hint="omit folder=, or specify a folder below pfx",
+            hint="omit folder=, or specify a folder inside pfx",
         ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
-            f"{folder} cannot contain packages: packages must be in {base / FOLDER} or in a "
-            "folder below it",
-            hint="omit folder=, so that lyncnb purge finds the packages. Then copy the "
-            "packages to the servers from the default folder",
+            (
+                f"{folder} cannot contain packages: packages must be in {base / FOLDER} or "
+                "in a folder inside it"
+            ),
+            hint=(
+                "omit folder=, so that lyncnb purge can find the packages. Then copy "
+                "the packages to the servers from the default folder"
+            ),
         )
     return whole.relative_to(root).as_posix()
 
@@ -242,7 +246,7 @@ def _sort_out(
         )
         objection = _objection(record, one, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
-            why = f"{record.covered}, so no request is needed"
+            why = f"no request is needed, because the request is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=why))
         elif record.deployed_at:
             settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
@@ -290,8 +294,8 @@ def _objection(
     has_chain = one.chain_complete or (record.plan.issuer == "public" and bool(one.path))
     if not has_chain and not may_lack_chain:
         return (
-            "the chain is incomplete: receive the missing CA certificate, or package without "
-            f"the chain: --without-chain {record.id}"
+            "the chain is incomplete. Receive the missing CA certificate, or package "
+            f"the certificate without the chain: --without-chain {record.id}"
         )
     return ""
 
@@ -299,20 +303,21 @@ def _objection(
 def _deployed(record: RequestRecord) -> str:
     if record.key_holder:
         return (
-            f"the certificate was deployed on {record.deployed_at[:10]}; its key was never "
-            "in this folder"
+            f"the certificate was deployed on {record.deployed_at[:10]}, and its key was "
+            "never in this folder"
         )
     return (
         "the certificate is deployed, and its key was removed from this folder on "
-        f"{record.deployed_at[:10]}. To create another package, renew the certificate (lyncnb "
-        f"renew FOLDER {record.id}), or restore {record.files.key} and rebuild the manifest"
+        f"{record.deployed_at[:10]}. To create another package, renew the certificate "
+        f"(lyncnb renew FOLDER {record.id}), or restore {record.files.key} and rebuild "
+        "the manifest"
     )
 
 
 def _elsewhere(record: RequestRecord) -> str:
     return (
-        f"the key is on {record.key_holder}: complete the request and export the package on "
-        "that computer; lyncnb steps writes the commands"
+        f"the key is on {record.key_holder}. Complete the request and export the package "
+        "on that computer. To write the commands, run lyncnb steps"
     )
 
 

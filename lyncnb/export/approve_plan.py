@@ -38,7 +38,7 @@ class Approval:
     key: str
 
     def __str__(self) -> str:
-        return f"{self.path}: approved with the key {self.key}"
+        return f"approved the plan with the key {self.key}; the signature is in {self.path}"
 
 
 def signature_of(saved: SavedPlan) -> Path:
@@ -85,7 +85,10 @@ def approve_plan(
     saved = read_saved_plan(path)
     if digest and not _is_digest_of(saved, digest):
         raise ApprovalError(
-            f'{saved.identity}: this plan does not match the digest "{digest}" that you confirmed',
+            (
+                f'{saved.identity}: the digest "{digest}" that you confirmed does not belong '
+                "to this plan"
+            ),
             hint="read the plan again, and confirm its digest",
         )
     target = signature_of(saved)
@@ -115,8 +118,10 @@ def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None
         return
     if before != made_by:
         raise FileOccupied(
-            f"{target} contains an approval of this plan with another key, {before}, so lyncnb "
-            "did not replace the file",
+            (
+                f"{target} contains an approval of this plan with a different key, {before}, "
+                "so lyncnb did not replace the file"
+            ),
             hint="move the file to another folder, or replace it with --force",
         )
 
@@ -159,8 +164,10 @@ def check_approval(
     if codes := ", ".join(accept):
         raise ApprovalError(
             f"the approved plan does not contain the reason why {codes} is accepted",
-            hint="enter the reason under [accepted] in plan.toml, then save and approve the "
-            "plan again",
+            hint=(
+                "enter the reason under [accepted] in plan.toml, then save and approve "
+                "the plan again"
+            ),
         )
     allowed = ssh_signatures.read_signers(Path(signers))
     signature = ssh_signatures.read_signature(signature_of(saved))

@@ -43,7 +43,7 @@ from .entry_differences import ABOUT, CONTENT, entry_differences
 from .order import Order, Wanted, refuse_errors
 
 _DIGITS = 12  # The number of digits of a digest in messages.
-_INTERRUPTED = "key and CSR from an interrupted run"
+_INTERRUPTED = "key and CSR from an interrupted lyncnb command"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
@@ -207,7 +207,8 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
         return
     raise RequestWaits(
         f"the CA has not yet issued a certificate for {count_of(len(waiting), 'renewal request')}. "
-        "A new request would withdraw a request that the CA may have received",
+        "If you create a new request, lyncnb withdraws the waiting request, which the CA may "
+        "already have received",
         problems=tuple(
             Problem(
                 message=f"generation {one.generation} was requested on {one.written_at[:10]} "
@@ -374,7 +375,7 @@ def _make_kept_record(
     # Another spelling of a name in the table is not a change: the request is the same.
     new = replace(new, name_notes=request.name_notes)
     if old.state == "retired":
-        return new, _change("adopted", new, ("back in the plan, unchanged", *about))
+        return new, _change("adopted", new, ("unchanged, and again in the plan", *about))
     return new, _change("kept", new, about)
 
 
@@ -443,7 +444,10 @@ def record_plan(
     if order.is_own_plan:
         if not is_present:
             raise BundleError(
-                "another run changed the plan in the folder, so this run changed nothing",
+                (
+                    "another lyncnb command changed the plan in the folder, so this command "
+                    "changed nothing"
+                ),
                 hint="run the command again",
             )
         return after

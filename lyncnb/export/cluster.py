@@ -40,7 +40,7 @@ _REFUSALS = {
     "answer": _NO_ANSWER,
     "worker": ("the cluster at {address} has no worker", "start a worker: dask worker {address}"),
     "tls": (
-        '"{address}" needs TLS, but Dask has no certificates for the connection',
+        '"{address}" requires TLS, but Dask has no certificates for this connection',
         (
             "set the certificates in Dask's configuration: distributed.comm.tls.ca-file and "
             ".client.cert, .key"
@@ -82,13 +82,17 @@ def cluster_executor(
     """
     if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
-            "a cluster needs the package distributed, which is not installed",
-            hint="run on this computer and on every worker: pip install lyncnb[cluster]",
+            "to use a cluster, you need the package distributed, which is not installed",
+            hint=(
+                "run this command on this computer and on every worker: pip install lyncnb[cluster]"
+            ),
         )
     if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(
-            f'the connection to "{address}" is not encrypted. Anybody in the network can read '
-            "the requests and run programs on the workers",
+            (
+                f'the connection to "{address}" is not encrypted. Anyone in the network can '
+                "read the requests and run programs on the workers"
+            ),
             hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network, use "
             "--cluster-without-tls",
         )
@@ -197,8 +201,8 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
 
 def _make_ended_error() -> ClusterError:
     return ClusterError(
-        "the process that is connected to the cluster has ended",
-        hint="run the same command again. lyncnb keeps completed work",
+        "the process that connects to the cluster has ended",
+        hint="run the same command again. lyncnb keeps the work that was finished",
     )
 
 

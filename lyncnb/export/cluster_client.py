@@ -85,7 +85,7 @@ class _Work:
     def do(self, tasks: IO[bytes]) -> None:
         """Process tasks until there are no more; a task without a function cancels that number."""
         loop = self._client.loop
-        assert loop is not None, "a connected client has a loop"
+        assert loop is not None, "the event loop exists only while the client is connected"
         while True:
             try:
                 number, task, args, kwargs = pickle.load(tasks)

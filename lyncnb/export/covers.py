@@ -93,9 +93,9 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     before = {one.id: one.entry_sha256 for one in found.planned}
     now = {one.id: entry_sha256(planned_entry(one)) for one in plan.certificates}
     parts = {
-        "the list does not include": now.keys() - before.keys(),
-        "the list includes": before.keys() - now.keys(),
-        "the plan differs for": {
+        "only the plan contains": now.keys() - before.keys(),
+        "only the list contains": before.keys() - now.keys(),
+        "the plan and the list differ for": {
             one for one in now.keys() & before.keys() if now[one] != before[one]
         },
     }
@@ -115,8 +115,10 @@ def _refuse_unseen(planned: Iterable[PlannedAsIs]) -> None:
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(
-            f"no port showed {count_of(len(unseen), 'planned certificate')}, which may be "
-            "installed all the same",
+            (
+                f"no port showed {count_of(len(unseen), 'planned certificate')}. These "
+                "certificates may still be installed"
+            ),
             problems=tuple(
                 Problem(message=f"{one.id} ({one.owner}): {join_first(one.remarks, 1)}")
                 for one in unseen
@@ -131,17 +133,20 @@ def _is_in_force(one: PlannedAsIs, on: date) -> bool:
 
 def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
-        again = f"remove {one.id} from --reuse, so that lyncnb requests the certificate"
+        again = f"remove {one.id} from --reuse, so that lyncnb requests this certificate"
         raise OptionsError(
-            f"reuse: {one.id} is not covered by an installed certificate: {STATES[one.state]}",
+            f"reuse: no installed certificate covers {one.id}: {STATES[one.state]}",
             hint=returned_checks()[NOT_SEEN].hint if one.state == NOT_SEEN else again,
         )
     if not _is_in_force(one, on):
         cover = _find_cover(one)
         raise OptionsError(
-            f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to "
-            f"{cover.not_after[:10]}, but not on {on}, when the CA will issue the certificates",
-            hint=f"remove {one.id} from --reuse, so that lyncnb requests the certificate",
+            (
+                f"reuse: the installed certificate for {one.id} is valid from "
+                f"{cover.not_before[:10]} to {cover.not_after[:10]}, but it must be valid on "
+                f"{on}, when the CA will issue the certificates"
+            ),
+            hint=f"remove {one.id} from --reuse, so that lyncnb requests this certificate",
         )
 
 
@@ -171,6 +176,6 @@ def _list_notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]
     if rest:
         yield (
             f"installed certificates also cover {len(rest):,} of the requests, such as "
-            f"{rest[0]}. To leave out a request if you have the key of the installed "
-            "certificate, specify --reuse ID"
+            f"{rest[0]}. If you have the private key of an installed certificate, you "
+            "can omit the request: --reuse ID"
         )

@@ -240,8 +240,10 @@ def _make_worker_error(name: str, error: BaseException) -> BaseException:
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     return BundleError(
         f"a worker could not create {name}: {text}",
-        hint="install the same versions of lyncnb and cryptography on every worker, then run "
-        "the command again. lyncnb keeps completed work",
+        hint=(
+            "install the same versions of lyncnb and cryptography on every worker, "
+            "then run the command again. lyncnb keeps the work that was finished"
+        ),
     )
 
 

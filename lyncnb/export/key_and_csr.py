@@ -205,9 +205,11 @@ class PairStore:
         """
         if pair.spki_sha256 in self._known:
             raise BundleError(
-                f"{pair.id}: the new key equals a key that the folder already has",
-                hint="use another computer, because this computer repeats random numbers, for "
-                "example because it is a clone",
+                (f"{pair.id}: the new key is identical to a key that the folder already contains"),
+                hint=(
+                    "use another computer, because the random numbers on this computer "
+                    "repeat. This can happen if the computer is a clone"
+                ),
             )
         self._known.add(pair.spki_sha256)
         key, request = self._folder / key_path(pair.id), self._folder / csr_path(pair.id)

@@ -209,8 +209,8 @@ def make_order(
     renewed = resolve_renewals(wanted, renew)
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
-            f"renew, reuse: {', '.join(both)} cannot be renewed and left out at the same time",
-            hint="use only one of renew and reuse for each request",
+            f"renew, reuse: you cannot both renew and reuse {', '.join(both)}",
+            hint="specify only one of renew and reuse for each request",
         )
     return Order(
         plan=plan,
@@ -239,7 +239,7 @@ def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
     if planned is None or planned >= today or rule is None:
         return None
     place = next((name for one in plan.certificates for name in one.servers), "")
-    message = f"planned_issue_date is {planned}, but new requests are sent on {today} or later"
+    message = f"planned_issue_date is {planned}, but you cannot send new requests before {today}"
     hint = f"set planned_issue_date in plan.toml to {today} or later, or remove the option"
     return replace(create_finding(rule, place, message), severity="error", hint=hint)
 
@@ -265,7 +265,10 @@ def _check_reasons(reasons: Mapping[str, str]) -> None:
             raise OptionsError(f'accept: "{code}" has no reason', hint=f"specify {code}=REASON")
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
-                f'accept: "{code}" cannot be accepted: {returned_checks()[code].title}',
+                (
+                    f'accept: you cannot accept errors with the code "{code}": '
+                    f"{returned_checks()[code].title}"
+                ),
                 hint=returned_checks()[code].hint,
             )
 

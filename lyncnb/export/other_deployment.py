@@ -27,9 +27,8 @@ class OtherDeployment:
         """Describe both deployments and the effect of writing, in two sentences."""
         return (
             "This folder contains the requests of another deployment: "
-            f"{_describe_servers(self.in_folder)}. If you write the requests, lyncnb retires "
-            "the existing requests and requests the certificates for "
-            f"{_describe_servers(self.planned)}."
+            f"{_describe_servers(self.in_folder)}. If you continue, lyncnb retires these "
+            f"requests and writes the requests for {_describe_servers(self.planned)}."
         )
 
     @property

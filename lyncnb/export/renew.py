@@ -129,8 +129,10 @@ def renew(
     if not manifest.plan_json_sha256:
         raise BundleError(
             f"{path} has no {PLAN_NAME}, so lyncnb cannot find the certificates to renew",
-            hint="run lyncnb request TOPOLOGY FOLDER once. This command does not change any "
-            "request",
+            hint=(
+                "run lyncnb request TOPOLOGY FOLDER once. In this case, lyncnb request "
+                "does not change any request"
+            ),
         )
     choice = _choose(path, manifest, names, day, compromised=compromised)
     order = _make_renewal_order(
@@ -149,13 +151,13 @@ def renew(
 def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
     if due == bool(names):
         raise ArgumentError(
-            "renew: specify the requests to renew or due=True, but not both",
+            "renew: specify either the requests to renew or due=True, but not both",
             hint="specify a request by its ID, by a server, or by a pattern (*.contoso.com)",
         )
     if due and compromised:
         raise ArgumentError(
-            "renew: compromised=True cannot be combined with due=True",
-            hint="specify the requests whose key is compromised",
+            "renew: do not use compromised=True together with due=True",
+            hint="specify the requests with the compromised keys",
         )
     if not why:
         raise OptionsError("renew: the reason is missing", hint="specify the reason: --reason TEXT")
@@ -169,8 +171,8 @@ def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterato
     if told:
         place = quote_argument(str(folder))
         yield (
-            "ask the CA to revoke the certificate at once, or send the CA the page that this "
-            f"command creates: lyncnb handover {place} OUT.zip"
+            "ask the CA to revoke the certificate immediately, or send the CA the page "
+            f"that this command creates: lyncnb handover {place} OUT.zip"
         )
 
 
@@ -206,7 +208,7 @@ def _find_named(
     found, problems = named_requests(records, names)
     if problems:
         raise BundleError(
-            "nothing was renewed, because some names match no request in the folder",
+            ("lyncnb renewed nothing, because some names do not match any request in the folder"),
             problems=problems,
         )
     chosen = {one.record.id for one in found}
@@ -225,16 +227,16 @@ def _has_another_key_under_way(record: RequestRecord) -> bool:
 
 
 _ELSEWHERE = (
-    "renew the certificate on that computer: lyncnb steps TOPOLOGY --request-on-server -o FOLDER "
-    "--renew ID --reason TEXT"
+    "renew the certificate on the computer that has the key: lyncnb steps TOPOLOGY "
+    "--request-on-server -o FOLDER --renew ID --reason TEXT"
 )
 
 
 def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
     ids = join_first([f"{one.id} (on {_find_key_holder(one)})" for one in records], _NAMED)
     return (
-        f"lyncnb does not have the key of {ids}, so it cannot renew the certificate on this "
-        "computer"
+        f"lyncnb does not have the key for {ids}, so it cannot renew the certificate on "
+        "this computer"
     )
 
 
@@ -309,8 +311,11 @@ def _plan(
         if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:
             signer = last.approvals[-1]
             raise ApprovalError(
-                f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
-                "lyncnb needs a list of allowed signers to check this approval",
+                (
+                    f"{signer.signer} approved the plan in {folder} on "
+                    f"{signer.verified_at[:10]}. To check this approval, lyncnb needs a list "
+                    "of allowed signers"
+                ),
                 hint="specify the list: --approved-by SIGNERS",
             )
         return plan_on_record(manifest, present)[0], ""
@@ -332,7 +337,8 @@ def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield f"{_make_other_computers_error(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:
         yield (
-            f"{record.id}: generation {record.generation} already has a new key, so lyncnb "
-            "created no new request. If the new key is also compromised, first record that the "
-            f"certificate is installed: lyncnb deployed {place} {record.id}"
+            f"{record.id}: generation {record.generation} already has a new key, so "
+            "lyncnb did not create another request. If the new key is also compromised, "
+            f"first record that the certificate is installed: lyncnb deployed {place} "
+            f"{record.id}"
         )

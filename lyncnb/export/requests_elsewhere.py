@@ -106,7 +106,7 @@ def _preview_order(folder: Path, order: Order) -> Preview:
     # Only opening a key shows whether it belongs to its CSR, and this command has no
     # passphrase: the command that was interrupted must complete its run.
     left = [
-        Problem(message="key and CSR from an interrupted run", file=record.files.key)
+        Problem(message="key and CSR from an interrupted lyncnb command", file=record.files.key)
         for record in preview.manifest.requests
         if record.is_written
         and not record.key_holder
@@ -114,8 +114,8 @@ def _preview_order(folder: Path, order: Order) -> Preview:
     ]
     if left:
         raise BundleError(
-            f"{folder}: a run was interrupted, so nothing was changed",
+            f"{folder}: an earlier command was interrupted, so lyncnb changed nothing",
             problems=tuple(left[:20]),
-            hint="complete the interrupted run first: lyncnb request TOPOLOGY FOLDER",
+            hint="complete the interrupted command first: lyncnb request TOPOLOGY FOLDER",
         )
     return preview

@@ -180,13 +180,13 @@ def _refuse_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iter
     group = find_team(survey.folder)
     if order.team and survey.exists and not (group and is_group_of_team(survey.folder, order.team)):
         yield Problem(
-            message=f"does not have the group {order.team} and the mode {TEAM_MODE:o}",
+            message=(f"the folder does not have the group {order.team} and the mode {TEAM_MODE:o}"),
             file=str(survey.folder),
             hint="omit --team, or specify a new folder",
         )
     elif group and not (order.team or manifest.team):
         yield Problem(
-            message=f'can be written by the group "{group}"',
+            message=f'the group "{group}" can write to the folder',
             file=str(survey.folder),
             hint=f"if this is intended, specify --team {group}",
         )
@@ -324,7 +324,7 @@ def _find_already_requested(before: Manifest, order: Order) -> Iterator[Problem]
             )
         elif old is not None and old.is_written:
             yield Problem(
-                message="a CA may already have this request, so the request cannot be left out",
+                message=("the CA may already have received this request, so you cannot omit it"),
                 file=old.files.csr,
                 hint=f"omit --reuse {request.id}",
             )
@@ -334,16 +334,19 @@ def _is_of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
     what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
     if old.key_holder:
         return Problem(
-            message=f"the key is on {old.key_holder}, but the plan now requires another "
-            f"certificate ({what})",
+            message=(
+                f"the key is on {old.key_holder}, but the plan now requires a "
+                f"different certificate ({what})"
+            ),
             file=record.files.csr,
             hint="write the script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER. "
             f"To generate the key on this computer instead: --renew {record.id} --reason "
             "TEXT",
         )
     return Problem(
-        message="the key is in this folder, but the plan now requires another certificate "
-        f"({what})",
+        message=(
+            f"the key is in this folder, but the plan now requires a different certificate ({what})"
+        ),
         file=record.files.csr,
         hint="create the request again on this computer: lyncnb request TOPOLOGY FOLDER. To "
         f"create the request on a server instead: --renew {record.id} --reason TEXT",
@@ -352,7 +355,10 @@ def _is_of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
 
 def _make_occupied_problem(path: str) -> Problem:
     return Problem(
-        message="has the name of a new file, but is not listed in manifest.json",
+        message=(
+            "the name belongs to a file that lyncnb must write, but manifest.json "
+            "does not list this file"
+        ),
         file=path,
         hint="if lyncnb wrote the file, run: lyncnb status FOLDER --rebuild. Otherwise, move "
         "the file to another folder",

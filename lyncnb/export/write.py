@@ -155,7 +155,8 @@ def _make_confirmation(
         asked.append(True)
         if ask is not None and check_passphrase(ask()) != secret:
             raise PassphraseError(
-                "the two passphrases differ, so nothing was written", hint="run the command again"
+                "the two passphrases are different, so lyncnb wrote nothing",
+                hint="run the command again",
             )
 
     return confirm
@@ -468,17 +469,19 @@ def _make_plan_record(
     if not isinstance(plan, SavedPlan):
         if approved_by is not None:
             raise ApprovalError(
-                "only a saved plan can be approved",
+                "you can approve only a saved plan",
                 hint="save the plan: lyncnb plan TOPOLOGY --save FILE",
             )
         return None
     approvals: tuple[ApprovalOnRecord, ...] = ()
     if plan.reworded and approved_by is None:
         raise PlanAltered(
-            f"{plan.path.name}: the text differs from the text that this version of lyncnb "
-            "generates, and the plan is not approved",
+            (
+                f"{plan.path.name}: some texts in the plan differ from the texts in this "
+                "version of lyncnb, and the plan is not approved"
+            ),
             problems=tuple(Problem(message=words) for words in plan.reworded),
-            hint="save the plan again, or have it approved",
+            hint="save the plan again, or ask an approver to approve this file",
         )
     if approved_by is not None:
         approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
@@ -511,10 +514,15 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
         return
     signer = approved[-1].approvals[-1]
     raise ApprovalError(
-        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This plan "
-        "is different and not approved, so nothing was changed",
-        hint="save the plan, have the plan approved, and specify --approved-by SIGNERS. To request "
-        "the plan without approval, specify a reason: --unapproved REASON",
+        (
+            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
+            "The new plan is different and not approved, so lyncnb changed nothing"
+        ),
+        hint=(
+            "save the plan, have it approved, and specify --approved-by SIGNERS. To "
+            "request the new plan without an approval, specify a reason: --unapproved "
+            "REASON"
+        ),
     )
 
 
@@ -558,8 +566,8 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
         kept = name_earlier_manifest(form)
         yield (
             (
-                f"after this run, the folder needs lyncnb 0.2 or later; {kept} then contains the "
-                "old manifest"
+                "this command will change the folder, which then needs lyncnb 0.2 or "
+                f"later; {kept} will contain the old manifest"
             )
             if dry_run
             else f"the folder now needs lyncnb 0.2 or later; {kept} contains the old manifest"
@@ -574,8 +582,8 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes = list(describe_unknown_files(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
-            "approved, but not requested, because you specified that an installed certificate "
-            f"covers them: {join_first(left, _NAMED)}"
+            "approved, but not requested, because you specified that an installed "
+            f"certificate covers the request: {join_first(left, _NAMED)}"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

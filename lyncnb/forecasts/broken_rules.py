@@ -123,7 +123,7 @@ def _end_rule(timetable: Timetable, hold: Hold) -> BrokenRule:
     ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
         step = find_step(timetable.terms.validity, begins)
-        says = f"a certificate that is issued on {begins} is valid until {ends}: {step.rule}"
+        says = f"a certificate that is issued on {begins} is valid until {ends} ({step.rule})"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
     return BrokenRule(
         rule="validity", says=f"the certificate on record is valid until {ends}", begins=begins,
@@ -159,10 +159,9 @@ def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRu
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
-                    says=f"the CA needs {count_of(terms.order_days, 'day')} to issue a "
-                         f"certificate, so a certificate that is required "
-                         f"{format_span(first, last)} must be ordered "
-                         f"{format_span(_order_date(first, terms), _order_date(last, terms))}",
+                    says=f"to have a certificate {format_span(first, last)}, you must order it "
+                         f"{format_span(_order_date(first, terms), _order_date(last, terms))}, "
+                         f"because the CA needs {count_of(terms.order_days, 'day')} to issue it",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
@@ -181,8 +180,9 @@ def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRu
             case ("validity", Step() as step):
                 yield BrokenRule(
                     rule="validity", begins=first, ends=last, source=step.source,
-                    says=f"a certificate that is issued {format_span(first, last)} expires "
-                         f"before the next certificate can replace it: {step.rule}",
+                    says=(f"a certificate that is issued {format_span(first, last)} "
+                         "expires before the next certificate can replace it "
+                         f"({step.rule})"),
                 )  # fmt: skip
     for freeze, told in freezes.items():
         yield BrokenRule(

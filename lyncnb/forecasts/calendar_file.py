@@ -93,7 +93,10 @@ def _describe_work(work: DayWork) -> Iterator[str]:
         by = one.order_by if work.what == "order" else one.change_by
         by_words = f", by {by}" if by else ""
         if work.what == "change" and one.late_from:
-            by_words = f", too late: from {one.late_from}, the servers have no valid certificate"
+            by_words = (
+                ". This is too late, because the servers have no valid "
+                f"certificate from {one.late_from}"
+            )
         yield f"{one.owner}{usages}, {one.issuer} CA{by_words}"
         if work.what == "change":
             for usage, moment in one.takes_effect:

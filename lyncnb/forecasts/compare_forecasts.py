@@ -126,7 +126,7 @@ class ForecastComparison(Table):
                 ),
                 formats={
                     ".md": CANNOT_WORK,
-                    ".html": f"{CANNOT_WORK}, and the rules that cause them",
+                    ".html": f"{CANNOT_WORK}, and the rules that cause these problems",
                 },
                 limit=ROWS_SHOWN,
             )

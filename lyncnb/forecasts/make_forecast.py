@@ -100,8 +100,11 @@ def forecast(
     first = min(begin, issue or begin)
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
-            f"the forecast period is from {first} to {until}",
-            hint="choose a last date that is after the first date and at most 100 years later",
+            f"the forecast period cannot be from {first} to {until}",
+            hint=(
+                "choose a last date that is after the first date, and at most 100 "
+                "years after the first date"
+            ),
         )
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
@@ -182,7 +185,7 @@ def _find_start(read: _ForecastInput, options: PlanOptions, start: date | None) 
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
-            "the forecast has no first day, because the plan has no planned_issue_date",
+            "the forecast needs a first date, but the plan has no planned_issue_date",
             hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
             "2027-01-15",
         )
@@ -326,13 +329,14 @@ def _list_steps(
         if asked is not None and (least is None or asked <= least.value):
             words = f"the plan requests {count_of(asked, 'day')}"
             if source == _ON_RECORD:
-                words = f"{count_of(asked, 'day')}, the validity of the certificate on record"
+                words = f"the certificate on record is valid for {count_of(asked, 'day')}"
             steps.append(Step(day, asked, words, source))
         elif least is None:
             steps.append(Step(day, _UNLIMITED, "no limit is known", _ASKED))
         else:
-            since = f", the limit that applies since {least.effective}" if least.effective else ""
-            words = f"{count_of(least.value, 'day')}{since}"
+            words = f"the limit is {count_of(least.value, 'day')}"
+            if least.effective:
+                words = f"since {least.effective}, {words}"
             steps.append(Step(day, least.value, words, str(least.source)))
     return tuple(steps)
 
@@ -492,7 +496,8 @@ class _Schedule:
             last = self.days.date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
-                what=f"the first certificate cannot be issued on {day} and installed as planned",
+                what=("the first certificate cannot be issued and installed as planned "
+                     f"if the CA issues it on {day}"),
             )  # fmt: skip
 
     def _build_problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
@@ -506,7 +511,7 @@ class _Schedule:
         rules = self.of.broken[key]
         what = (
             f"the servers have no valid certificate {format_span(begins, ends)}, because "
-            f"certificate no. {number} is not installed in time"
+            f"certificate {number} is not installed in time"
         )
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
@@ -599,22 +604,23 @@ def _list_notes(
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
-                f"for {concerned:,} of {orders}, the forecast assumes {limit.value} days for "
-                f"{count_of(len(assumed), 'certificate')} from an internal CA, because "
-                "plan.toml has no validity_days and no earlier validity is recorded; "
-                f"{limit.source}"
+                f"for {concerned:,} of {orders}, the forecast assumes a validity of "
+                f"{limit.value} days for {count_of(len(assumed), 'certificate')} from an "
+                "internal CA, because plan.toml has no validity_days and no earlier "
+                f"validity is recorded; {limit.source}"
             )
     yield (
-        f"for {orders}, the forecast assumes that each certificate is renewed when a third of its "
-        "validity is left, for example a certificate of 365 days after 243 days"
+        f"for {orders}, the forecast assumes that each certificate is renewed when a "
+        "third of its validity period is left. For example, a certificate that is valid "
+        "for 365 days is renewed after 243 days"
     )
     public = [
         certificate for certificate in read.plan.certificates if certificate.issuer == "public"
     ]
     if any(certificate.subject.organization for certificate in public):
         yield (
-            f"the forecast counts {validations}, but does not include the verification of the "
-            "organization (O) by a public CA"
+            f"the forecast counts {validations}, but does not count how often a public "
+            "CA verifies the organization (O)"
         )
     if public:
         yield (

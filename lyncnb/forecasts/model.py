@@ -377,7 +377,7 @@ class Forecast(Table):
                 ),
                 formats={
                     ".md": CANNOT_WORK,
-                    ".html": f"{CANNOT_WORK}, and the rules that cause them",
+                    ".html": f"{CANNOT_WORK}, and the rules that cause these problems",
                 },
                 limit=ROWS_SHOWN,
             )
@@ -430,9 +430,8 @@ class Forecast(Table):
         certificates = len({entry.id for entry in self.entries})
         text = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
         if self.problems:
-            text += (
-                f"; {count_of(len(self.problems), 'problem')}: the work cannot be done as planned"
-            )
+            problems = count_of(len(self.problems), "problem")
+            return f"{text}; {problems}, because the work cannot be done as planned"
         return text
 
     def _summary(self) -> str:

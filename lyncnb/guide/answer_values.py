@@ -149,22 +149,26 @@ def _read_domain(question: Question, text: str) -> str:
     if len(name) > LONGEST_NAME:
         raise BadName(
             f"{shown(text)} has {len(name)} characters",
-            f"a name on a certificate has at most {LONGEST_NAME} characters, and lyncnb adds a "
-            "label before this name",
+            (
+                f"a name on a certificate has at most {LONGEST_NAME} characters, and lyncnb "
+                "adds a label in front of this name"
+            ),
         )
     if question.public and name.registrable is None:
         raise BadName(
             f"{shown(text)} is not a domain that you can register",
-            "external users need certificates from a public CA, but a public CA does not issue "
-            "certificates for this domain. Enter the public domain, or answer no to the "
-            "questions about external access",
+            (
+                "external users need certificates from a public CA, but a public CA cannot "
+                "issue certificates for this domain. Enter a public domain, or answer no to "
+                "the questions about external access"
+            ),
         )
     if question.public:
         _refuse_special_zone(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadName(
             f"{shown(text)} is in the domain onmicrosoft.com",
-            "remove the name, because no CA issues certificates for this name to you",
+            "remove the name, because no CA can issue a certificate for this name to you",
         )
     return str(name)
 
@@ -183,7 +187,9 @@ def _read_domains(question: Question, text: str) -> tuple[str, ...]:
     parts = [part for part in _DOMAIN_SEPARATOR.split(text) if part]
     names = tuple(dict.fromkeys(_read_domain(question, part) for part in parts))
     if not names:
-        raise BadName("the domain is missing", "enter a domain, such as contoso.com;fabrikam.com")
+        raise BadName(
+            "the domain is missing", ("enter one or more domains, such as contoso.com;fabrikam.com")
+        )
     return names
 
 
@@ -199,7 +205,10 @@ def _read_names(question: Question, text: str) -> tuple[str, ...]:
             )
         if names.setdefault(name.casefold(), name) != name:
             raise BadName(
-                f"{shown(name)} and {shown(names[name.casefold()])} differ only in letter case",
+                (
+                    f"{shown(name)} and {shown(names[name.casefold()])} differ only in "
+                    "uppercase and lowercase letters"
+                ),
                 "use a different name for each site",
             )
     if not names and not question.may_be_blank:

@@ -126,9 +126,14 @@ class GuideAnswers(Table, Told):
         problems += [
             Problem(
                 file=source,
-                message=f"{place_words(site, key)}: with these answers, the guide does not ask "
-                "this question",
-                hint="remove the answer, or change the answer on which the question depends",
+                message=(
+                    f"{place_words(site, key)}: the guide does not ask this "
+                    "question, because of other answers"
+                ),
+                hint=(
+                    "remove this answer, or change the answer that determines whether "
+                    "the guide asks this question"
+                ),
             )
             for site, key in texts
             if (site, key) not in places and not problems
@@ -442,7 +447,7 @@ def _read_site_name(value: object) -> str:
     except BadName as error:
         raise BadName(f"is not valid: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
-        raise BadName(f"is {shown(value)}, but a name must not contain a separator", _OF_ITS_OWN)
+        raise BadName(f"is {shown(value)}, but a name cannot contain a separator", _OF_ITS_OWN)
     return str(names[0])
 
 

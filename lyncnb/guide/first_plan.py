@@ -296,7 +296,7 @@ def _check_path(
             check_output(path / name, _make_kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
-                f"{path / name} already exists; lyncnb did not change it",
+                f"{path / name} already exists, so lyncnb did not change it",
                 hint="choose another folder, or replace the file with --force",
             ) from None
 

@@ -120,7 +120,7 @@ def lay_out(answers: GuideAnswers) -> Layout:
             )
         if pool is signing_in:
             rows[0]["autologon"] = "true"
-            layout.remarks.append(f"Clients sign in automatically at {_name_of_row(rows[0])}.")
+            layout.remarks.append(f"Clients sign in automatically to {_name_of_row(rows[0])}.")
         layout.rows += rows
     for word, part in several.items():
         _note_first_pool(part, first[word], layout)
@@ -131,8 +131,8 @@ def lay_out(answers: GuideAnswers) -> Layout:
             LayoutProblem(
                 site="",
                 key="product",
-                message=f"the guide does not know the servers of {answers.rules.title}",
-                hint="fill in a table instead: lyncnb template TABLE.xlsx",
+                message=f"the guide does not support the servers of {answers.rules.title}",
+                hint="enter the servers in a table instead: lyncnb template TABLE.xlsx",
             )
         )
     _note_long_names(layout)
@@ -172,13 +172,15 @@ def _make_simple_urls(answers: GuideAnswers) -> dict[str, str]:
 def _reserve_names(layout: Layout, urls: Mapping[str, str]) -> None:
     """Reserve the names that clients derive automatically, and the names in simple URLs."""
     for domain in _convert_to_texts(layout.answers.value("sip_domains")):
-        layout.names[f"lyncdiscover.{domain}"] = "a name that clients derive"
-        layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients derive"
+        layout.names[f"lyncdiscover.{domain}"] = "a name that clients create from the SIP domain"
+        layout.names[f"lyncdiscoverinternal.{domain}"] = (
+            "a name that clients create from the SIP domain"
+        )
         layout.names[domain] = "a SIP domain"
     for text in urls.values():
         for url in text.split(";"):
             layout.names[url.removeprefix("https://").partition("/")[0]] = (
-                "the host of a simple URL"
+                "the host name in a simple URL"
             )
 
 
@@ -348,23 +350,23 @@ def _make_name(
     elif len(name) > LONGEST_NAME:
         message = f"{name} has {len(name)} characters"
         hint = (
-            "use a shorter pattern or short names, because a subject name has at most "
-            f"{LONGEST_NAME} characters"
+            "use a shorter pattern or shorter names, because a subject name can have at "
+            f"most {LONGEST_NAME} characters"
         )
     elif taken is not None:
         message = f"{name} would be the name of both {taken} and {what}"
         hint = (
-            "use {site}, {role} or {service}, {n} and {k} to make the names different, or use "
-            "a separate"
+            "use {site}, {role} or {service}, {n} and {k} to make the names different. You can "
+            "also use a separate pattern for one kind of server or service: "
         )
-        hint += f" pattern for one kind of server or service: {kind}=…;{layout.answers.text(key)}"
+        hint += f"{kind}=…;{layout.answers.text(key)}"
     elif (
         key != "service_names"
         and label == "sip"
         and domain in _convert_to_texts(layout.answers.value("sip_domains"))
     ):
-        message = f"{name} is the name to which clients sign in"
-        hint = "choose another name for the server"
+        message = f"clients use the name {name} to sign in"
+        hint = "choose a different name for the server"
     else:
         layout.names[name] = what
         return name
@@ -383,7 +385,8 @@ def _note_first_pool(part: Part, row: Mapping[str, str], layout: Layout) -> None
     given = [row.get(cell.column) for cell in part.cell if cell.first_only]
     if part.first_takes and any(value not in (None, "", "false") for value in given):
         layout.remarks.append(
-            f"{part.first_takes} uses only the first {part.role} pool, {_name_of_row(row)}."
+            f"Only one {part.role} pool, {_name_of_row(row)}, provides this function: "
+            f"{part.first_takes}."
         )
 
 
@@ -394,14 +397,13 @@ def _note_long_names(layout: Layout) -> None:
         if len(row["server_fqdn"].partition(".")[0]) > _NETBIOS
     ]
     if long:
+        names = f"{long[0]} and {len(long) - 1:,} more" if len(long) > 1 else long[0]
         layout.remarks.append(
-            f"{long[0]} and {len(long) - 1:,} more names have"
-            if len(long) > 1
-            else f"{long[0]} has"
-        )
-        layout.remarks[-1] += (
-            f" more than {_NETBIOS} characters before the first dot, so Windows shortens the "
-            "computer's NetBIOS name."
+            f"Windows shortens the NetBIOS name of {names}, because it has more than {_NETBIOS} "
+            "characters before the first dot."
+            if len(long) == 1
+            else f"Windows shortens the NetBIOS names of {names}, because they have more than "
+            f"{_NETBIOS} characters before the first dot."
         )
 
 

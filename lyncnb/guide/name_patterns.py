@@ -21,8 +21,8 @@ _MEANINGS = {
     "site": "the short name of the site",
     "role": "the kind of server, such as fe or edge",
     "service": "the kind of service, such as access or web",
-    "n": "the number of the server in its site ({n:02} gives 01)",
-    "k": "the number of the pool in its site, or blank if there is only one",
+    "n": "the number of the server in its site (for example, {n:02} becomes 01)",
+    "k": "the number of the pool in its site, or blank if the site has only one pool",
 }
 
 
@@ -97,15 +97,14 @@ def read_pattern(
 
 
 def _check_pattern(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
-    hint = "the valid placeholders are " + "; ".join(
-        f"{{{name}}}, {_MEANINGS[name]}" for name in knows
-    )
+    meanings = "; ".join(f"{{{name}}}, {_MEANINGS[name]}" for name in knows)
+    hint = f"use only these placeholders: {meanings}"
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:
         raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
     if for_all and not any(key for _, key, _, _ in parts):
-        raise BadName(f"{shown(pattern)} gives all servers the same name", hint)
+        raise BadName(f"{shown(pattern)} creates the same name for all servers", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
             raise BadName(

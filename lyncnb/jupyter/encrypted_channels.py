@@ -38,8 +38,10 @@ def require_encryption() -> str:
     if old:
         needed = " ".join(f'"{library}>={first}"' for library, first in NEEDED.items())
         raise NotebookError(
-            f"{' and '.join(old)} cannot encrypt the channels between Jupyter and the kernel, "
-            "which can carry a passphrase",
+            (
+                f"{' and '.join(old)} cannot encrypt the channels between Jupyter and the "
+                "kernel, which may carry a passphrase"
+            ),
             hint=f"run: pip install {needed}",
         )
     return REQUIRED

@@ -42,7 +42,7 @@ _WRITTEN_SECRET = re.compile(
 )
 _WRITTEN = (
     "the code contains a passphrase or another secret",
-    "use ln.ask_passphrase(). Then change the passphrase with: lyncnb rekey",
+    "use ln.ask_passphrase() instead. Then change the passphrase: lyncnb rekey",
 )
 # These patterns match a token in an HTTP header, or in the address that JupyterLab prints.
 # JupyterLab's own tokens have 48 characters.
@@ -94,8 +94,10 @@ def scan_notebook(
         problems.append(
             Problem(
                 file=name,
-                message="the notebook contains widget state, a copy of everything typed into "
-                "the widgets",
+                message=(
+                    "the notebook contains widget state, which includes everything "
+                    "that was typed into the widgets"
+                ),
                 hint=f"run: lyncnb clean {name}",
             )
         )
@@ -138,7 +140,7 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
     """
     if problems:
         raise NotebookError(
-            f"{path.name} contains data that must not be shared", problems=tuple(problems)
+            f"{path.name} contains data that you must not share", problems=tuple(problems)
         )
 
 
@@ -193,7 +195,7 @@ def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, 
     if forms and any(form in text for text in _list_texts(node) for form in forms):
         yield (
             "the notebook contains the passphrase of a request folder",
-            "delete the passphrase, and change it with: lyncnb rekey",
+            ("delete the passphrase from the notebook, and change the passphrase: lyncnb rekey"),
         )
 
 
@@ -218,7 +220,7 @@ def _encode_secret(secret: str) -> Iterator[str]:
 
 def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
     outputs = list(_list_texts(cell.get("outputs", ())))
-    clean = "add --clean, which removes such paths from the outputs"
+    clean = "add --clean to remove such paths from the outputs"
     for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):
         if pattern.search(cell.source):
             yield f"the code contains a path in a {kind} folder", "use a relative path"

@@ -269,8 +269,10 @@ def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookEr
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(
-            f"{message}, because the kernel cannot encrypt its channels, which can carry a "
-            "passphrase",
+            (
+                f"{message}, because the kernel cannot encrypt the channels, which may carry "
+                "a passphrase"
+            ),
             hint="install ipykernel again, and remove other kernels with the name python3; "
             "to list them, run: jupyter kernelspec list",
         )
@@ -283,9 +285,10 @@ def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookEr
     if "in use" in last:
         # On Linux, the message is "Address already in use", and on Windows "Address in use".
         return KernelPortTaken(
-            message, hint=f"run the notebook again. The kernel reported: {last[:300]}"
+            message,
+            hint=(f"run the notebook again. The last output of the kernel was: {last[:300]}"),
         )
-    hint = "check whether a file next to the notebook has the name of a Python module"
+    hint = "check whether a file in the notebook's folder has the same name as a Python module"
     return NotebookError(message, hint=f"{hint}. The kernel reported: {last[:300]}")
 
 
@@ -347,7 +350,10 @@ class _PassphraseAnswers:
         is_ours = question.get("password") and question.get("prompt") in PROMPTS
         if not is_ours or self._passphrase is None:
             raise NotebookError(
-                f'{self.cell} asks "{question.get("prompt", "").strip()}", but nobody can answer',
+                (
+                    f'{self.cell} asks "{question.get("prompt", "").strip()}", but nobody '
+                    "can answer while the notebook runs"
+                ),
                 hint="set the value in the parameters cell, or run the notebook in JupyterLab",
             )
         if self._secret is None:
@@ -362,7 +368,10 @@ def _make_cell_error(cell: str, error: CellExecutionError) -> NotebookError:
         return NotebookError(f"{cell} failed: {error.evalue}")
     return NotebookError(
         f"{cell} failed: {error.ename}: {error.evalue}",
-        hint="to see the cell and its output, open the executed copy next to the notebook",
+        hint=(
+            "to see the cell and the output, open the executed copy in the same folder "
+            "as the notebook"
+        ),
     )
 
 

@@ -310,15 +310,19 @@ def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
             cells.setdefault(digest, []).append(str(number))
     if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
         raise NotebookError(
-            f"{path.name} shows an earlier plan in cell {join_first(old, 6)}. You edited the plan "
-            "after you reloaded the page in the browser",
+            (
+                f"{path.name} shows an earlier plan in cell {join_first(old, 6)}, because "
+                "you edited the plan after you reloaded the page in the browser"
+            ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
     if len(cells) > 1:
         shown = "; ".join(f"cell {join_first(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
-            f"{path.name} shows {len(cells)} different plans: {shown}. Readers would think that "
-            "they are the same plan",
+            (
+                f"{path.name} shows {len(cells)} different plans: {shown}. Readers would "
+                "think that these are the same plan"
+            ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
 

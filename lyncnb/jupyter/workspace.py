@@ -54,7 +54,7 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NotebookError(
-                f'the folder "{target.parent}" cannot be created: {error.strerror}',
+                f'lyncnb cannot create the folder "{target.parent}": {error.strerror}',
                 hint="choose another folder",
             ) from error
         if not os.path.lexists(target):

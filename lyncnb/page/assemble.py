@@ -124,7 +124,7 @@ def _change(name: str, text: str) -> str:
 
 def _replace_once(text: str, old: str, new: str, name: str) -> str:
     if text.count(old) != 1:
-        raise PageError(f"{name} does not contain {old!r} exactly once", hint="reinstall lyncnb")
+        raise PageError(f"{name} must contain {old!r} exactly once", hint="reinstall lyncnb")
     return text.replace(old, new)
 
 

@@ -158,7 +158,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   function encodeKeyUsage(usages) {
     let flags = 0;
     for (const usage of usages) {
-      if (!USAGES.includes(usage)) throw new Error(`the key usage ${usage} is not known`);
+      if (!USAGES.includes(usage)) throw new Error(`${usage} is not a known key usage`);
       flags |= 0x80 >> USAGES.indexOf(usage);
     }
     let unused = 0;
@@ -190,7 +190,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     const how = isRsa ? { name: "RSASSA-PKCS1-v1_5" } : { name: "ECDSA", hash: hash.name };
     const raw = new Uint8Array(await subtle.sign(how, pair.privateKey, info));
     if (!await subtle.verify(how, pair.publicKey, raw, info)) {
-      throw new Error(`the signature of ${content.csr} is wrong; test the memory of this computer`);
+      throw new Error(`the signature in ${content.csr} is not valid; test the memory of this computer`);
     }
     if (isRsa) return sequence(info, sequence(identifier(hash.rsa), NULL), bits(raw));
     const half = raw.length / 2; // WebCrypto returns the two numbers of the signature in a row.
@@ -258,7 +258,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   /** @param {string} text @param {string} old @param {string} value */
   function replaceOnce(text, old, value) {
     const parts = text.split(old);
-    if (parts.length !== 2) throw new Error("the manifest does not have the expected form");
+    if (parts.length !== 2) throw new Error("the manifest does not have the expected format");
     return parts.join(value);
   }
 
@@ -387,7 +387,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   async function makeRequestZip(task) {
     const { contents, writeFiles, passphrase, progress = () => {}, name = "requests" } = task;
     if (contents.requests.length > MOST) {
-      throw new Error(`an archive can have ${MOST} requests; use lyncnb request for this plan`);
+      throw new Error(`an archive can contain at most ${MOST} requests; use lyncnb request for this plan`);
     }
     const problem = findPassphraseProblem(passphrase, contents.passphrase);
     if (problem) throw new Error(`the passphrase ${problem}`);

@@ -18,8 +18,8 @@ const STARTING = "The planner is starting …";
 /** Why this browser cannot run the planner, or "". */
 function findObstacle() {
   if (typeof WebAssembly !== "object") {
-    return "This browser does not run WebAssembly, so the planner cannot start. A strict security mode or a policy "
-      + "of your organization can switch WebAssembly off.";
+    return "This browser cannot run WebAssembly, so the planner cannot start. A strict security mode or a policy "
+      + "from your organization can turn WebAssembly off.";
   }
   if (typeof DecompressionStream !== "function" || typeof Worker !== "function") {
     return "This browser is too old for the planner. Use Chromium, Chrome or Edge 80 or later, or Firefox 113 or later.";
@@ -57,8 +57,8 @@ const model = {
   send(content) { post({ kind: "panel", content }); },
   host: {
     words: {
-      gone: "The planner has stopped. Download nothing from here, and open this file again.",
-      noAnswer: "There is no answer yet. The planner is still working.",
+      gone: "The planner has stopped. Do not download anything from this page. Open this file again.",
+      noAnswer: "The planner is still working. Wait until it has finished.",
     },
     pick() { at("pick").click(); },
   },
@@ -171,7 +171,7 @@ async function start() {
   worker = new Worker(address);
   URL.revokeObjectURL(address);
   const isStarted = new Promise((resolve, reject) => {
-    worker.onerror = (event) => reject(new Error(event.message || "the browser does not allow a worker"));
+    worker.onerror = (event) => reject(new Error(event.message || "the browser does not allow web workers"));
     worker.onmessage = ({ data: { kind, parts, buffers } }) => {
       ANSWERS[kind](parts, buffers);
       if (kind === "ready") resolve(undefined);

@@ -103,7 +103,7 @@ def _fill(
     for place, text in texts.items():
         before, mark, page = page.partition(f"<!--lyncnb:{place}-->".encode())
         if not mark:
-            raise PageError("the built page is damaged", hint="run: lyncnb page --build")
+            raise PageError("the built planner page is damaged", hint="run: lyncnb page --build")
         parts += [before, text.encode()]
     return b"".join([*parts, page])
 

@@ -52,21 +52,21 @@ function makeRequestPart({ post, say, warn, prepare }) {
       writeFiles: (hashes) => ask({ kind: "request_files", hashes }) });
     archive = new Blob([bytes], { type: "application/zip" });
     const count = contents.requests.length;
-    say(`${count} ${count === 1 ? "request is" : "requests are"} ready. Download the archive now, because its `
-      + "keys are only in this page.");
+    say(`${count} ${count === 1 ? "request is" : "requests are"} ready. Download the archive now, because the `
+      + "keys exist only in this page.");
   }
 
   async function make() {
     const passphrase = take("first"), repeated = take("again");
     warn([]);
     if (passphrase !== repeated) {
-      warn(["The two passphrases are different.", "What to do: enter the same passphrase twice."]);
+      warn(["The two passphrases are different.", "What to do: enter the same passphrase in both boxes."]);
       at("first").focus();
       return;
     }
     [archive, isDelivered, isMaking] = [undefined, true, true];
     at("made").removeAttribute("value");
-    say("Making keys and requests …");
+    say("Creating keys and requests …");
     show();
     try {
       await makeArchive(passphrase);
@@ -89,7 +89,7 @@ function makeRequestPart({ post, say, warn, prepare }) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     isDelivered = true;
-    say(`Downloaded: ${NAME}. Unpack it where you use lyncnb, and run: lyncnb status requests`);
+    say(`Downloaded: ${NAME}. On the computer where you use lyncnb, extract the archive and run: lyncnb status requests`);
   }
 
   return {

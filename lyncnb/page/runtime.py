@@ -62,8 +62,9 @@ _KEPT = 4  # Other installations on this machine have built pages, too.
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
 _OFFLINE = (
-    f"without a network, copy {' and '.join(one.archive for one in PACKAGES)} from npm to this "
-    "machine, and add --runtime FILE for each"
+    "if this computer has no network connection, copy "
+    f"{' and '.join(one.archive for one in PACKAGES)} from npm to this computer, and add "
+    "--runtime FILE for each file"
 )
 
 
@@ -78,8 +79,11 @@ def find_runtime() -> Path:
     path = _find_cached_path()
     if not path.is_file():
         raise PageError(
-            "the page is not built yet on this machine, or lyncnb has changed since then",
-            hint="run once: lyncnb page --build",
+            (
+                "the planner page is not built yet on this computer, or lyncnb has been updated "
+                "since the last build"
+            ),
+            hint="build the page once: lyncnb page --build",
         )
     return path
 
@@ -121,7 +125,7 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
         script = Path(str(package_files(__package__))) / "build.mjs"
         _run(
             [node, str(script), str(pyodide), str(site), str(folder)],
-            "Node.js could not prepare Python for the page",
+            "Node.js could not prepare the Python runtime for the planner page",
             hint="use a current version of Node.js",
         )
         built = {name: _read(folder / name) for name in _OUTPUTS}
@@ -171,7 +175,9 @@ def _find_node() -> str:
     own = [folder / "bin" / "node", folder / "node.exe"] if folder else []
     node = find_program("node") or next((str(path) for path in own if path.is_file()), None)
     if node is None:
-        raise PageError("building the page needs Node.js, which is not installed", hint=_INSTALL)
+        raise PageError(
+            "to build the planner page, you need Node.js, which is not installed", hint=_INSTALL
+        )
     return node
 
 
@@ -184,7 +190,9 @@ def _download(node: str, folder: Path) -> list[Path]:
     script = next((str(path) for path in scripts if path.is_file()), None)
     npm = [node, script] if script else [find_program("npm")]
     if npm[0] is None:
-        raise PageError("building the page needs npm, which is not installed", hint=_INSTALL)
+        raise PageError(
+            "to build the planner page, you need npm, which is not installed", hint=_INSTALL
+        )
     _run(
         [*filter(None, npm), "pack", *map(str, PACKAGES), "--pack-destination", str(folder)],
         f"npm could not download {' and '.join(map(str, PACKAGES))}",
@@ -210,7 +218,7 @@ def _unpack(archive: Path) -> tuple[Package, dict[str, bytes]]:
     if package is None:
         expected = " or ".join(map(str, PACKAGES))
         raise PageError(
-            f"{archive.name} is not the npm package {expected}: its SHA-512 differs",
+            f"{archive.name} is not the npm package {expected}, because the SHA-512 digest differs",
             hint=f"download it again with: npm pack {' '.join(map(str, PACKAGES))}",
         )
     try:

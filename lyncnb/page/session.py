@@ -58,7 +58,7 @@ class Post(Protocol):
 
 def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
     options = options_file(path).name
-    return f"To continue later, open {path.name} together with {options}.", ""
+    return f"To continue later, open {path.name} and {options} at the same time.", ""
 
 
 class PageSession:
@@ -141,12 +141,15 @@ class PageSession:
         tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
         if len(tables) > 1:
             raise TopologyError(
-                f"these are {len(tables)} tables: {', '.join(tables)}", hint="open one at a time"
+                f"you selected {len(tables)} tables: {', '.join(tables)}", hint="open one at a time"
             )
         if not tables and not drafts:
             raise TopologyError(
-                f"none of these files is a table: {', '.join(names)}",
-                hint=f"open a table ({' '.join(_TABLES)}), together with its options (.plan.toml)",
+                f"none of the selected files is a table of servers: {', '.join(names)}",
+                hint=(
+                    f"open a table ({' '.join(_TABLES)}) and, if you have one, the table's "
+                    "options (.plan.toml)"
+                ),
             )
         for name in tables:
             self._open_table(name)
@@ -166,8 +169,10 @@ class PageSession:
         words = (
             f"{name} and {beside.name} are open."
             if beside.is_file()
-            else f"{name} is open. No {beside.name} was opened with it, so the default options "
-            "apply."
+            else (
+                f"{name} is open with the default options, because you did not open "
+                f"{beside.name} at the same time."
+            )
         )
         self._post("said", {"words": words})
 
@@ -243,7 +248,9 @@ class PageSession:
 
     def _get_editor(self) -> PlanEditing:
         if self.editor is None:
-            raise PlanError("no table is open", hint="open a table, or answer the questions")
+            raise PlanError(
+                "no table is open", hint=("open a table, or select Start with questions")
+            )
         return self.editor
 
     def _download_draft(self) -> None:
@@ -251,8 +258,11 @@ class PageSession:
         draft = self._unsaved.keep() if self._unsaved else None
         if draft is None:
             raise PlanError(
-                f"{editor.topology.source} has no unsaved edits",
-                hint="a draft contains only edits that are not saved yet",
+                (
+                    f"{editor.topology.source} has no unsaved edits, so there is nothing to put in "
+                    "a draft"
+                ),
+                hint="a draft contains only unsaved edits",
             )
         data = files.read_named(draft, limit=_LARGEST, error=BundleError)
         self._post("file", {"name": f"{Path(editor.topology.source).stem}-draft.json"}, [data])
@@ -265,7 +275,7 @@ class PageSession:
         if self._unsaved is None or self._unsaved.find() is None:
             raise PlanError(
                 f"the draft {path.name} does not belong to {editor.topology.source}",
-                hint="open its table first, then the draft",
+                hint="first open the table that the draft belongs to, then open the draft",
             )
         self._post("show", {"panel": "editor"})
 

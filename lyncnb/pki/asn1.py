@@ -120,7 +120,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
     if limit - offset < 2:
         raise BadStructure("the data ends inside a tag or length")
     if data[offset] & 0x1F == 0x1F:
-        raise BadStructure("a tag of several octets, which PKI objects do not use")
+        raise BadStructure("a tag with more than one octet, which PKI objects do not use")
     content, first = offset + 2, data[offset + 1]
     if first == 0x80:
         return content, None
@@ -131,7 +131,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
         content += octets
         first = int.from_bytes(data[content - octets : content], "big")
     if content + first > limit:
-        raise BadStructure(f"{content + first - limit} octets are missing at the end")
+        raise BadStructure(f"the data ends {content + first - limit} octets too early")
     return content, content + first
 
 

@@ -385,13 +385,12 @@ def _build_signature_objection(
         scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
         return Objection(
             code="chain-signature-not-checked",
-            detail=f'the signature on "{subject}" uses '
-            f"{scheme}{f' with {hash_name}' if hash_name else ''}, "
-            "which this computer cannot verify",
+            detail=f'"{subject}" is signed with {scheme}'
+            f"{f' and {hash_name}' if hash_name else ''}, which this computer cannot verify",
         )
     detail = (
-        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but its key did not sign '
-        f'"{subject}"'
+        f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
+        f'issuer, but its key did not sign "{subject}"'
     )
     if _has_other_key(certificate, candidate):
         detail += (
@@ -410,8 +409,8 @@ def _build_missing_objection(
     detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
         detail = (
-            f"the certification path has more than {MAX_PATH} certificates, so lyncnb stopped "
-            "following it"
+            f"the certification path has more than {MAX_PATH} certificates, so lyncnb "
+            "did not follow the rest of the path"
         )
     elif count > MAX_CANDIDATES:
         detail = f"{count:,} certificates have the name {who}, and lyncnb did not check all of them"

@@ -166,11 +166,12 @@ def _verify_request(
         what = "; ".join(list_content_differences(content, request.content))
         raise PlanError(
             f"the new request differs from the plan: {what}",
-            hint="this is an error in lyncnb; report it",
+            hint="this is an error in lyncnb. Please report this error",
         )
     if not keys.is_key_pair(key, request.public_key) or not request.signature_verifies():
         raise PlanError(
-            "the new request does not belong to the key", hint="test the memory of this computer"
+            "the new request does not belong to the new key",
+            hint="test the memory of this computer",
         )
     return request
 
@@ -224,7 +225,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
             f"{name} is not a readable certification request: {explain_error(error)}",
-            hint="restore the file from a backup, or remove it and try again",
+            hint="restore the file from a backup, or remove the file and try again",
         ) from None
     der = parsed.public_bytes(serialization.Encoding.DER)
     return CertificationRequest(

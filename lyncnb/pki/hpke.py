@@ -52,7 +52,7 @@ class RunKey:
         except InvalidTag:
             raise BundleError(
                 f"the key that a worker process sent for {about} cannot be decrypted",
-                hint="try again; if the error occurs again, do not use that worker process",
+                hint="try again. If the error occurs again, do not use that worker process",
             ) from None
 
 

@@ -48,9 +48,9 @@ def find_key_difference(key: PublicKey) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
         if exponent != 65537:
-            return f"the key's exponent is {exponent}, but planned keys use the exponent 65537"
+            return f"the exponent of the key is {exponent}, but planned keys use the exponent 65537"
     elif key.curve.name not in {curve.name for curve in _CURVES.values()}:
-        return f"the key's curve is {key.curve.name}, which is not available in plans"
+        return f"the curve of the key is {key.curve.name}, which you cannot use in a plan"
     try:
         algorithm, bits = key_parameters(key)
         KeyParameters(algorithm=algorithm, bits=bits)
@@ -106,7 +106,9 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
     if not isinstance(key, PrivateKey):
         raise damaged(name, "is not an RSA or ECDSA key")
     if not _is_consistent(key):
-        raise damaged(name, "is damaged: the decrypted numbers do not match each other")
+        raise damaged(
+            name, ("is damaged, because the values in the private key do not match each other")
+        )
     return key
 
 
@@ -134,7 +136,10 @@ def damaged(name: str, what: str) -> BundleError:
     """Return the error for a damaged key file."""
     return BundleError(
         f"{name} {what}",
-        hint="restore the file from a backup; a new key also needs a new certificate",
+        hint=(
+            "restore the file from a backup. If you create a new key, you also need a "
+            "new certificate"
+        ),
     )
 
 

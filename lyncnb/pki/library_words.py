@@ -23,14 +23,14 @@ _KINDS = {
 # Other errors from pyca, identified by a part of the text. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
-    "x400Address": "a type of name that server certificates do not have",
-    "CpsUri": "a policy qualifier with an address where none is allowed",
+    "x400Address": "a type of name that is not used in server certificates",
+    "CpsUri": "a policy qualifier that contains an address, which is not allowed",
     "netmask": "a name constraint with an invalid address range",
     "SCT": "an invalid signed certificate timestamp (SCT)",
     "Duplicate": "a duplicate extension",
     "path_length": "a path length in a certificate that is not a CA certificate",
     "PEM": "damaged PEM text",
-    "unsupported": "a type of value that this computer does not support",
+    "unsupported": "a data type that this computer does not support",
 }
 # Names for fields in a certificate that are easier to understand than pyca's names.
 _PARTS = {

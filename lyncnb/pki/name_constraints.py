@@ -36,7 +36,7 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
     yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
-        yield f'"{format_name(issuer.subject)}" does not allow {left:,} other names either'
+        yield f'"{format_name(issuer.subject)}" also does not allow {left:,} other names'
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
@@ -49,7 +49,9 @@ def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Itera
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
             if allowed and not allowed.has(name, liberal=False):
                 shown = visible(_format_name(name))
-                yield f"{who} does not allow the name {shown}; it allows only {allowed.words}"
+                yield (
+                    f"{who} does not allow the name {shown}, because it allows only {allowed.words}"
+                )
             elif forbidden and forbidden.has(name, liberal=True):
                 yield f"{who} excludes the name {visible(_format_name(name))}"
 

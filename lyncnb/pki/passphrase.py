@@ -72,14 +72,16 @@ class Secret:
         object.__setattr__(self, "_text", text)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a secret is read-only")
+        raise AttributeError("you cannot change a secret")
 
     def reveal(self) -> str:
         """Return the text. Call this method as late as possible, and do not keep a copy."""
         if self._text is None:
             raise PassphraseError(
-                "this secret has no value, because copying it to a file or to another process "
-                "leaves the value out",
+                (
+                    "this secret has no value, because a copy in a file or in another "
+                    "process does not contain the value"
+                ),
                 hint="prompt for the passphrase in the process that uses it",
             )
         return self._text
@@ -136,7 +138,10 @@ def check_passphrase(text: Secret | str, *, source: str = "the passphrase") -> S
     if len(value.encode()) > MAX_BYTES:
         raise PassphraseError(
             f"{source} {NEW_RULES['too_long']}",
-            hint="use a shorter passphrase, because OpenSSL cannot read keys with a longer one",
+            hint=(
+                "use a shorter passphrase, because OpenSSL cannot read keys that are "
+                "encrypted with a longer passphrase"
+            ),
         )
     return secret
 
@@ -214,13 +219,15 @@ def ask_passphrase(
         return check_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if is_run_without_user():
         raise PassphraseError(
-            "no passphrase was specified, and nobody can enter one while this notebook runs",
+            ("you did not specify a passphrase, and nobody can enter one while this notebook runs"),
             hint=f"run the notebook with lyncnb run NOTEBOOK, or set {VARIABLE}",
         )
     if not _can_ask():
         raise PassphraseError(
-            "no passphrase was specified, and lyncnb cannot prompt for it because standard "
-            "input is not a terminal",
+            (
+                "you did not specify a passphrase, and lyncnb cannot prompt for it, because "
+                "standard input is not a terminal"
+            ),
             hint=f"use --passphrase-file, or set {VARIABLE}",
         )
     return _read_prompt(confirm=confirm, known=known)
@@ -294,7 +301,7 @@ def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
             return first
         complaint = "The two passphrases are different."
     raise PassphraseError(
-        f"no valid passphrase was entered in {_ATTEMPTS} attempts: {complaint.strip()}",
+        f"you did not enter a valid passphrase in {_ATTEMPTS} attempts: {complaint.strip()}",
         hint="run the command again",
     )
 
@@ -309,6 +316,6 @@ def _show_prompt(text: str) -> str:
             return getpass.getpass(text)
         except (EOFError, OSError, NotImplementedError, getpass.GetPassWarning):
             raise PassphraseError(
-                "lyncnb cannot prompt for the passphrase in this terminal without displaying it",
+                ("this terminal would display the passphrase, so lyncnb does not prompt for it"),
                 hint=f"use --passphrase-file, or set {VARIABLE}",
             ) from None

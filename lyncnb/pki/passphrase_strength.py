@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 ESTIMATED_CHARACTERS = 64
 LEAST_SCORE = 2  # Scores are from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
 WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
-LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
+LITTLE_REMAINS = "The passphrase is too short if lyncnb does not count the names from the plan."
 
 
 def weakness(text: str, known: Sequence[str] = ()) -> str | None:

@@ -133,8 +133,9 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     if not isinstance(public, PublicKey) or not is_key_pair(key, public):
         raise PackageError(
             f"the private key does not belong to the certificate of {content.friendly_name}",
-            hint="receive the certificate again, so that lyncnb matches it with the correct "
-            "request",
+            hint=(
+                "receive the certificate again, so that lyncnb can match it to the correct request"
+            ),
         )
     algorithm, mac_hash = _ALGORITHMS[content.encryption]
     encryption = (
@@ -284,7 +285,8 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         raise PfxNotOpened(f"the file is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
         raise PfxNotOpened(
-            f"the file requires {rounds:,} iterations of the key derivation, which is too many"
+            f"the file requires {rounds:,} iterations of the key derivation, which is "
+            "more than lyncnb accepts"
         )
     text = password.reveal() if isinstance(password, Secret) else password
     try:
@@ -296,8 +298,8 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
         if unknown:
             raise PfxNotOpened(
-                f"the password is {'wrong' if text else 'missing'}, or this computer does not "
-                f"support the encryption of the file ({unknown[0]})"
+                f"the password is {'wrong' if text else 'missing'}, or this computer "
+                f"does not support the encryption of the file ({unknown[0]})"
             ) from None
         if text:
             raise PfxNotOpened("the password is wrong, or the file is damaged") from None

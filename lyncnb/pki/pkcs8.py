@@ -337,10 +337,12 @@ class FolderCipher:
         if not envelope.is_gcm:
             if not self._takes_old_data:
                 raise BundleError(
-                    f"{name} has the format of an earlier lyncnb version, but according to the "
-                    "manifest, this folder contains no file in that format. Somebody may have "
-                    f"replaced {name}",
-                    hint=f"restore {name} from a backup, or remove it",
+                    (
+                        f"{name} has the format of an earlier lyncnb version, but the "
+                        "manifest shows that this folder contains no such files. Somebody "
+                        f"may have replaced {name}"
+                    ),
+                    hint=f"restore {name} from a backup, or remove the file",
                 )
             return self._decrypt(pem, name, _DATA_LABEL, _check_data)
         with self._lock:
@@ -394,10 +396,14 @@ class FolderCipher:
         # salt could be opened, the data is damaged.
         if salt in self._proven:
             return keys.damaged(
-                name, "cannot be decrypted, although other files from the same run can be decrypted"
+                name,
+                (
+                    "cannot be decrypted, although lyncnb can decrypt other files "
+                    "from the same command"
+                ),
             )
         return PassphraseError(
-            f"{name}: the passphrase does not match this {_WHAT[label]}, or the file is damaged",
+            (f"{name}: the passphrase does not match this {_WHAT[label]}, or the file is damaged"),
             hint="use the passphrase of the folder",
         )
 
@@ -405,8 +411,8 @@ class FolderCipher:
         if which not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
-                    f"{name}: the run that wrote this file did not use the recovery key",
-                    hint="use the passphrase of that run",
+                    f"{name}: this file was not encrypted for the recovery key",
+                    hint="use the passphrase with which the file was encrypted",
                 )
             kdf = PBKDF2HMAC(_PRFS[which.prf], which.length, which.salt, which.rounds)
             self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
@@ -494,7 +500,9 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     if armour[1] != label:
         raise BundleError(
             f"{name} contains {armour[1].decode()}, not {label.decode()}",
-            hint="lyncnb does not write files of this type; move the file out of the folder",
+            hint=(
+                "move the file out of the folder, because lyncnb does not write files of this type"
+            ),
         )
     try:
         der = base64.b64decode(b"".join(armour[2].split()), validate=True)
@@ -516,8 +524,10 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
         raise keys.damaged(
             name,
-            f"requires {rounds} iterations of the key derivation; lyncnb accepts 1 to "
-            f"{_MAX_ROUNDS}",
+            (
+                f"requires {rounds} iterations of the key derivation, but lyncnb accepts 1 "
+                f"to {_MAX_ROUNDS}"
+            ),
         )
     derivation = Derivation(salt, rounds, prf, _CIPHERS.get(mode, 32))
     return _Envelope(derivation, iv, text, mode == _GCM)

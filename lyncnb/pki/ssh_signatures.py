@@ -73,7 +73,7 @@ def read_signature(path: Path) -> bytes:
     """
     if not os.path.lexists(path):
         raise ApprovalError(
-            f"{path} does not exist, so {path.with_suffix('').name} has no approval",
+            f"{path} does not exist, so {path.with_suffix('').name} is not approved",
             hint="ask the approver for the signature file, and save it as {path}",
         )
     return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
@@ -124,8 +124,10 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         if ended.returncode or not made.is_file():
             raise ApprovalError(
                 f"lyncnb could not sign with {path}{_format_output(ended)}",
-                hint="check the key and its passphrase; for a key in an SSH agent, specify the "
-                ".pub file of the key",
+                hint=(
+                    "check the key and the passphrase. If the key is in an SSH agent, "
+                    "specify the .pub file of the key"
+                ),
             )
         return made.read_bytes()
 
@@ -166,9 +168,11 @@ def _find_signing_key(
     match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
     if ended.returncode or match is None:
         raise ApprovalError(
-            "the signature is not valid for this plan: the plan was changed after it was "
-            "signed, or the signature is for a different file or purpose than "
-            f"{namespace}{_format_output(ended)}",
+            (
+                "the signature is not valid for this plan. Either the plan was changed "
+                "after it was signed, or the signature is for a different file or purpose "
+                f"than {namespace}{_format_output(ended)}"
+            ),
             hint=f"sign the unchanged plan: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
     return match[2]
@@ -222,8 +226,10 @@ def _reject_unclear_name(name: str, key: str) -> None:
     """Reject a signer's name with invisible characters, or a name that no record can contain."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
-            f"the list of allowed signers has {shown(name)} for the key {key}. This is not a "
-            "single name, so lyncnb cannot record who signed",
+            (
+                f"the list of allowed signers has {shown(name)} for the key {key}. This is "
+                "not a single name, so lyncnb cannot record who signed the plan"
+            ),
             hint="add a line with one name for this key, such as alice@contoso.com",
         )
     if visible(name) != name:

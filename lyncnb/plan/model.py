@@ -36,7 +36,7 @@ from ..topology.topology import Topology
 from .options import PlanOptions, build_table_origin
 
 #: The usage text for a certificate that no cmdlet of the product assigns.
-NO_TYPE = "assigned in its own software"
+NO_TYPE = "assigned in the software that uses the certificate"
 
 # --- Explain the names on a server's certificates in a table.
 
@@ -470,7 +470,7 @@ class CertificatePlan(Table):
         for pool in self.topology.pools:
             if pool.fqdn == wanted:
                 members = ", ".join(computer.fqdn for computer in pool.computers)
-                return f"this is the name of a pool; the servers in the pool are {members}"
+                return f"this is the name of a pool. The servers in this pool are {members}"
         servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
         close = _find_similar_names(wanted, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
@@ -516,7 +516,7 @@ class CertificatePlan(Table):
             f"{certificate.key}, {', '.join(certificate.extended_key_usage)}"
         )
         if certificate.at_set_up:
-            issued += "\nrequested at set-up"
+            issued += "\nrequested during server setup"
         return (
             f"{certificate.role}\n{certificate.site}",
             certificate.pool,

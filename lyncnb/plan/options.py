@@ -45,13 +45,13 @@ _DOCUMENTS = "Documents"
 #: The descriptions of all options, in the order of the file. Forms sort the options by group.
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
-        "", "title", "name of the deployment, shown on every document; if blank, the name of "
-                     "the table is shown",
+        "", "title", ("name of the deployment, which every document shows; if blank, "
+                     "documents show the name of the table"),
         "Name of the deployment", "text", _DOCUMENTS,
     ),
     "planner": Option(
-        "", "planner", "name and address of the planner, shown on every document, e.g. Ana Li, "
-                       "ana@contoso.com",
+        "", "planner", ("name and address of the planner, which every document shows, "
+                       "e.g. Ana Li, ana@contoso.com"),
         "Planner", "text", _DOCUMENTS,
     ),
     # The module ``rules.model`` defines the values.
@@ -68,7 +68,8 @@ OPTIONS: Mapping[str, Option] = {
         "Language of titles", "choice", _CERTIFICATES, LANGUAGES,
     ),
     "layout": Option(
-        "", "layout", "combined for one certificate with the Default and web usages, or separate",
+        "", "layout", ("combined to request one certificate for the Default and web "
+                      "usages, or separate"),
         "Default and web certificates", "choice", _CERTIFICATES, LAYOUTS,
     ),
     "wildcard": Option(
@@ -93,24 +94,24 @@ OPTIONS: Mapping[str, Option] = {
         "Separate certificate for A/V Authentication", "flag", _CERTIFICATES,
     ),
     "reverse_proxy_client_eku": Option(
-        "", "reverse_proxy_client_eku", "true to add client authentication to the certificates "
-"of reverse proxies",
+        "", "reverse_proxy_client_eku", ("true to include client authentication in the "
+                                        "certificates of reverse proxies"),
         "Client authentication on reverse proxies", "flag", _CERTIFICATES,
     ),
     "autodiscover_internal_extra_domains": Option(
-        "", "autodiscover_internal_extra_domains", "additional domains with a "
-"lyncdiscoverinternal name",
+        "", "autodiscover_internal_extra_domains", ("additional domains with a "
+                                                   "lyncdiscoverinternal name"),
         "Additional internal Autodiscover domains", "list", _CERTIFICATES,
     ),
     "internal_only_sip_domains": Option(
-        "", "internal_only_sip_domains", "SIP domains that Edge and reverse proxy certificates "
-"do not include",
+        "", "internal_only_sip_domains", ("SIP domains that Edge and reverse proxy "
+                                         "certificates do not include"),
         "SIP domains for internal use only", "list", _CERTIFICATES,
     ),
     "client_authentication": Option(
         "", "client_authentication",
-        "pools whose certificates include client authentication, e.g. because a gateway "
-"requires it",
+        ("pools whose certificates include client authentication, e.g. because a gateway "
+        "requires it"),
         "Pools with client authentication", "list", _CERTIFICATES,
     ),
     "shared_certificate": Option(
@@ -120,23 +121,24 @@ OPTIONS: Mapping[str, Option] = {
         "Front End pools with one certificate for all servers", "list", _CERTIFICATES,
     ),
     "at_set_up": Option(
-        "", "at_set_up", "IDs of certificates that are requested during server setup",
-        "Requested at set-up",
+        "", "at_set_up", ("IDs of the certificates that you request when you set up the "
+                         "servers"),
+        "Requested during server setup",
     ),
     "planned_issue_date": Option(
         "", "planned_issue_date",
-        "date on which the CA is expected to issue the certificates, e.g. 2026-01-31; does not "
-        "change the requests",
+        ("date on which the CA is expected to issue the certificates, e.g. 2026-01-31. "
+        "This date does not change the requests"),
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", "validity period to request, in days, up to the CA's limit; does "
-                             "not change the requests",
+        "", "validity_days", ("validity period to request, in days, up to the CA's "
+                             "limit. This value does not change the requests"),
         "Requested validity (days)", "number", _DATES,
     ),
     "target_os": Option(
-        "", "target_os", "Windows Server version on all servers; if blank, the table's values "
-"apply",
+        "", "target_os", ("Windows Server version on all servers; if blank, the versions "
+                         "in the table apply"),
         "Target OS on all servers", "choice", _DATES, ("", *column("target_os").choices),
     ),
     "hash": Option(
@@ -145,8 +147,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "oldest_client": Option(
         "", "oldest_client",
-        "oldest version of the clients in use, e.g. Windows 7; if blank, the oldest version "
-        "that Microsoft lists for SHA-256",
+        ("oldest version of the clients in use, e.g. Windows 7; if blank, the oldest "
+        "version that Microsoft lists for SHA-256"),
         "Oldest client", "text", _KEY_GROUP,
     ),
     "key": Option(
@@ -166,29 +168,30 @@ OPTIONS: Mapping[str, Option] = {
         "Country (C)", "text", _SUBJECT_GROUP,
     ),
     "issuer": Option(
-        "issuer", "", "internal or public, for each usage or role; the key \"all\" applies to all "
-                      "others",
+        "issuer", "", ('internal or public, for each usage or role; the key "all" '
+                      "applies to all other usages and roles"),
         "Issuer",
     ),
     "ca": Option(
-        "ca", "", "name of the CA for each usage or role, or for internal and public; the "
-                  'key "all" applies to all others',
+        "ca", "", ("name of the CA for each usage or role, or for internal and public; "
+                  'the key "all" applies in all other cases'),
         "Target CA",
     ),
     "validity": Option(
-        "validity", "", "validity period to request for internal and public certificates, in "
-                        "days, if the periods differ",
+        "validity", "", ("validity period to request, in days, if it differs for "
+                        "internal and public certificates"),
         "Requested validity for each issuer (days)",
     ),
     "lead_days": Option(
-        "lead_days", "", "number of days from order to issuance for internal and public "
-                         "certificates; the key \"all\" applies to both",
+        "lead_days", "", ("number of days that the CA needs after the order, for "
+                         'internal and public certificates; the key "all" applies to '
+                         "both"),
         "Lead time (days)",
     ),
     "freezes": Option(
         "freezes", "",
-        "name = dates on which changes are not allowed: 2026-12-18 to 2027-01-08, or 12-18 to "
-        "01-08 for every year",
+        ("name = dates on which no changes are allowed: 2026-12-18 to 2027-01-08, or "
+        "12-18 to 01-08 for every year"),
         "Freeze",
     ),
     "windows": Option(
@@ -200,35 +203,44 @@ OPTIONS: Mapping[str, Option] = {
         "accepted", "", "code of a finding = reason why you accept it", "Accepted finding"
     ),
     "accepted_until": Option(
-        "accepted_until", "", "code of a finding = last date on which you accept it, e.g. "
-"2027-01-31",
+        "accepted_until", "", ("code of a finding = last date on which the acceptance "
+                              "applies, e.g. 2027-01-31"),
         "Accepted until",
     ),
     "accepted_for": Option(
-        "accepted_for", "", "code of a finding = the certificates or servers for which you "
-"accept it, as complete IDs or their first characters",
+        "accepted_for", "", ("code of a finding = the certificates or servers for which "
+                            "you accept the finding, as complete IDs or their first "
+                            "characters"),
         "Accepted for",
     ),
 }  # fmt: skip
 _TITLES = {
     "key": "Key for all certificates.",
-    "subject": "Subject fields in addition to the common name. lyncnb omits blank fields.",
+    "subject": "Subject fields in addition to the common name. Blank fields are omitted.",
     "issuer": "Issuer of the certificates. This section overrides the issuer column in the "
     "table and the rules.",
     "ca": "Name of the CA, for the summary and the submission.",
-    "validity": "Requested validity for each issuer. This section overrides validity_days and "
-    "does not change the requests.",
+    "validity": (
+        "Requested validity for each issuer. This section overrides "
+        "validity_days and does not change the requests."
+    ),
     "lead_days": "Number of days that a CA needs to issue a certificate. Only the forecast "
     "uses this section.",
     "freezes": "Change freezes. Only the forecast uses this section.",
-    "windows": "Maintenance windows. Only the forecast uses this section; without a window, "
-    "changes are allowed on all days.",
-    "accepted_until": "Last date of each acceptance in [accepted]. lyncnb compares this date "
-    "with the evaluation date.",
+    "windows": (
+        "Maintenance windows. Only the forecast uses this section. Without a "
+        "window, changes are allowed on all days."
+    ),
+    "accepted_until": (
+        "Last date on which each acceptance in [accepted] applies. lyncnb "
+        "compares this date with the evaluation date."
+    ),
     "accepted_for": "Certificates and servers to which each acceptance in [accepted] applies; "
     "by default, all certificates and servers.",
-    "accepted": "Accepted findings. These findings do not prevent requests or the use of "
-    "issued certificates.",
+    "accepted": (
+        "Accepted findings. An accepted finding does not prevent you from "
+        "creating requests or using issued certificates."
+    ),
 }
 
 
@@ -460,8 +472,10 @@ class PlanOptions(_OptionsFileNote):
             for code, value in values.items():
                 if code not in self.accepted:
                     raise OptionsError(
-                        f'the option {name} contains "{code}", but the section [accepted] has '
-                        "no reason for this code",
+                        (
+                            f'the option {name} contains "{code}", but the section '
+                            "[accepted] has no reason for this code"
+                        ),
                         hint=f'add this line under [accepted]: {code} = "your reason"',
                     )
                 if name == "accepted_until":
@@ -556,10 +570,10 @@ class PlanOptions(_OptionsFileNote):
         else:
             options, name = cls(), Path(table).name
             note = (
-                f"{name} has no options file {path.name} in its folder, so the default options "
-                "apply. The subjects have no organization, locality, or country. To set the "
-                "options, use the Deployment tab in the editor and save the plan, or create "
-                f"{path.name}"
+                f"the folder with {name} has no options file {path.name}, so the default "
+                "options apply. The subjects have no organization, locality, or "
+                "country. To set the options, use the Deployment tab in the editor and "
+                f"save the plan, or create {path.name}"
             )
             if (path.parent / OPTIONS_FILE).is_file():
                 note += (
@@ -656,7 +670,7 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 def _check_text(name: str, value: object, *, required: bool = False) -> None:
     if not isinstance(value, str) or (required and not value.strip()):
-        _reject_value(name, value, "text" + (" that is not blank" if required else ""))
+        _reject_value(name, value, "text that is not blank" if required else "text")
 
 
 def _check_subject_field(name: str, value: Any) -> None:
@@ -669,7 +683,9 @@ def _check_subject_field(name: str, value: Any) -> None:
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",
-            hint="enter the value as it must appear in every subject, or remove the option",
+            hint=(
+                "enter the value exactly as it must appear in every subject, or remove the option"
+            ),
         ) from None
 
 

@@ -387,7 +387,7 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
         listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
-        return f"select a product that includes the roles of these servers: {listed}"
+        return f"for these servers, select a product that includes their roles: {listed}"
     return f"the roles in {rules.title} are {', '.join(rules.roles)}"
 
 
@@ -429,7 +429,8 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
         raise OptionsError(
             f'the option "oldest_client" is "{options.oldest_client}", which is not a client in '
             f"{rules.title}",
-            hint=f"it must be one of {', '.join(client.id for client in rules.clients) or 'none'}",
+            hint="use one of these values: "
+            f"{', '.join(client.id for client in rules.clients) or 'none'}",
         )
     known = rules.usages | set(rules.roles)
     for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):

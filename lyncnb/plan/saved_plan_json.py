@@ -52,9 +52,10 @@ SAVED_PLAN_FILE = OutputKind(
 )
 
 _WHAT_IT_PROVES = (
-    "lyncnb request --plan FILE FOLDER computes the plan again from this table and these "
-    "options, and stops if the result differs. This shows that the certificates follow from "
-    "the table and the options. Only a signature shows who approved the plan."
+    "lyncnb request --plan FILE FOLDER computes the plan again from this table and "
+    "these options. If the result differs, the command stops. This comparison shows "
+    "that the certificates follow from the table and the options. Only a signature "
+    "shows who approved the plan."
 )
 
 _SAVE_ANEW = "save the plan again: lyncnb plan TOPOLOGY --save FILE"
@@ -164,7 +165,10 @@ def _describe_plan(
     return [
         f"{totals(plan, findings)}{with_reason} Evaluation date: {judged_on}.",
         _WHAT_IT_PROVES,
-        f"To approve this plan, run lyncnb approve FILE --key KEY. Without lyncnb, run {SIGN_LINE}",
+        (
+            "To approve this plan, run lyncnb approve FILE --key KEY. To approve the plan "
+            f"without lyncnb, run {SIGN_LINE}"
+        ),
     ]
 
 
@@ -208,7 +212,7 @@ def encode_saved_plan(document: Mapping[str, Any]) -> bytes:
     except UnicodeEncodeError:
         raise PlanError(
             "a cell in the table contains an unpaired surrogate",
-            hint="type the text in this cell again",
+            hint="type the text of this cell again",
         ) from None
     digest = hashlib.sha256(out.getvalue()).hexdigest()
     out.write(f'"sha256": "{digest}"\n}}\n'.encode())
@@ -343,7 +347,7 @@ class SavedDocument:
         return plan, Findings(findings, self.judged_on)
 
 
-ALTERED = "was changed after it was saved: the digest does not match"
+ALTERED = "the digest does not match, because the file was changed after it was saved"
 
 
 def is_saved_plan(data: bytes) -> bool:
@@ -458,7 +462,7 @@ def _parse_date(value: object, reader: RecordReader) -> date | None:
 def _read_table(table: object, source: str, reader: RecordReader) -> Topology | None:
     before = len(reader.problems)
     if not isinstance(table, dict) or table.keys() != {"columns", "rows"}:
-        reader.problem("'table' must have only the keys columns and rows")
+        reader.problem("'table' must contain only the keys columns and rows")
         return None
     columns, rows = table["columns"], table["rows"]
     if not _are_texts(columns):

@@ -251,7 +251,7 @@ def _encode_note(note: str) -> bytes:
     if len(data) > _MOST[NOTE_FILE]:
         raise ScenarioError(
             f"the note has {len(data):,} bytes; the limit is {_MOST[NOTE_FILE]:,}",
-            hint="move part of the text to another file",
+            hint="move some of the text to another file",
         )
     return data
 
@@ -260,7 +260,7 @@ def _refuse_size(name: str, data: bytes) -> None:
     if len(data) > _MOST[name]:
         raise ScenarioError(
             f"the file has {len(data):,} bytes; the limit is {_MOST[name]:,}",
-            hint="move part of the content to another file",
+            hint="move some of the content to another file",
         )
 
 
@@ -365,7 +365,10 @@ class Scenarios(Table):
             if changed and not replace:
                 raise FileOccupied(
                     f'a scenario named "{scenario.name}" already exists',
-                    hint="choose another name, or check the existing scenario and then replace it",
+                    hint=(
+                        "choose a different name, or check the existing scenario and "
+                        "then replace it"
+                    ),
                 )
             for name, data in changed.items():
                 files.replace(path / name, data, small_folder.FILE_MODE)
@@ -497,8 +500,11 @@ def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
             f"a scenario named {shown(name)} already exists", hint="choose another name"
         )
     raise ScenarioError(
-        f"{shown(name)} already exists and is not a scenario; lyncnb did not change it",
-        hint="choose another name, or move this folder out of the folder for scenarios",
+        f"{shown(name)} already exists and is not a scenario, so lyncnb did not change it",
+        hint=(
+            "choose a different name, or move this folder out of the folder that "
+            "contains the scenarios"
+        ),
     )
 
 

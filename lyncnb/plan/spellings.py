@@ -18,7 +18,7 @@ from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
 #: The heading and the columns of the list of such names in summaries.
-HEADING = "Names whose displayed form differs from the requested form"
+HEADING = "Names that are displayed differently from the names in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
 _PARTS = re.compile(r"[;,|\s=/]+|https:")

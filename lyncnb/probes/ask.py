@@ -29,7 +29,9 @@ _MOST_REPEATS = 8
 # probably switched off. A handshake always has its full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
-_STOPPED = Handshake(outcome=NO_ANSWER, detail="not asked, because the run was stopped")
+_STOPPED = Handshake(
+    outcome=NO_ANSWER, detail=("lyncnb did not connect to this port, because the probe was stopped")
+)
 _LOOK_EVERY = 0.2
 
 
@@ -153,7 +155,7 @@ class _Connections:
         if not target.server and not target.is_anchor:
             addresses = self.look_up(target)
         elif not addresses:
-            detail = "the name has no address"
+            detail = "the name does not resolve to an IP address"
             handshake = Handshake(outcome=NO_ANSWER, detail=detail)
             self.answers.append((self._next(), Answer(target=target, handshake=handshake)))
         elif not target.server and not target.is_anchored:

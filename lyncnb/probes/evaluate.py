@@ -147,8 +147,9 @@ class Evaluator:
         for name, answers in self.unknown_cas.items():
             places = dict.fromkeys(answer.target.place for answer in answers)
             yield (
-                f"lyncnb does not have the CA certificate {name}, so it cannot verify the chains "
-                f"of {count_of(len(places), 'port')} up to the root. Specify --folder"
+                f"lyncnb does not have the CA certificate {name}, so it cannot verify the "
+                f"certificates on {count_of(len(places), 'port')} up to the root. Specify a "
+                "folder that contains this CA certificate: --folder FOLDER"
             )
 
     def _describe(self, sighting: Sighting) -> ProbeLine:
@@ -200,11 +201,14 @@ class Evaluator:
         expected = folder.expected.get(entry.id, leaf.sha256)
         if expected != leaf.sha256:
             wrong.append(
-                f"the folder has another certificate for this port: {folder.requests[expected]}. "
-                "If it is assigned, restart the services that use it"
+                "the request folder has a different certificate for this port: "
+                f"{folder.requests[expected]}. If you already assigned that certificate, "
+                "restart the services that use it"
             )
         if not folder.compromised.isdisjoint((leaf.spki_sha256, leaf.sha256)):
-            wrong.append("the folder records the key of this certificate as compromised")
+            wrong.append(
+                "the request folder records that the key of this certificate is compromised"
+            )
         wrong += _find_chain_problems(sighting.chain, evaluation.path)
         if any(one.is_self_issued for one in sighting.chain[1:]):
             remarks.append("the server also sends the root certificate, which clients ignore")
@@ -212,7 +216,7 @@ class Evaluator:
             last = (leaf, *evaluation.path.issuers)[-1]
             self.unknown_cas.setdefault(format_name(last.issuer), []).append(sighting.answer)
         if target_name_is_missing(sighting.answer.target, leaf):
-            wrong.append(f"the certificate is not valid for {sighting.answer.target.name}")
+            wrong.append(f"the name {sighting.answer.target.name} is not in the certificate")
         evaluation = replace(evaluation, findings=tuple(_without_missing_root(evaluation)))
         is_different = bool(wrong or evaluation.errors)
         return _Compared(entry, evaluation, (*wrong, *remarks), is_different)
@@ -249,7 +253,7 @@ def _list_handshake_remarks(target: Target) -> Iterator[str]:
     if target.is_tls10:
         yield "the server still accepts TLS 1.0"
     if not target.name:
-        yield "this is the certificate for clients that send no name"
+        yield "the server presents this certificate to clients that do not send a server name"
 
 
 def _rank(line: ProbeLine) -> int:
@@ -276,8 +280,8 @@ def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
             other = newest.get((line.certificate.servers[0], line.id))
             if other is not None and _begins(line) < _begins(other):
                 remark = (
-                    f"{other.place} shows a newer certificate. Restart the service that uses "
-                    f"{line.place}"
+                    f"{other.place} shows a newer certificate. Restart the service that listens "
+                    f"on {line.place}"
                 )
                 line = replace(line, result=DIFFERENT, remarks=(remark, *line.remarks))
         marked.append(line)

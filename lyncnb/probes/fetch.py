@@ -85,9 +85,9 @@ def fetch_chain(
         try:
             plain.connect((address, port))
         except ConnectionRefusedError:
-            return Handshake(outcome=REFUSED, detail="nothing listens on the port")
+            return Handshake(outcome=REFUSED, detail="no service listens on the port")
         except TimeoutError:
-            detail = f"no connection within {to_connect:g} seconds"
+            detail = f"the server did not accept a connection within {to_connect:g} seconds"
             return Handshake(outcome=NO_ANSWER, detail=detail, is_silent=True)
         except OSError as error:
             return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
@@ -109,20 +109,22 @@ def _shake_hands(secured: ssl.SSLSocket, left: float, seconds: float) -> Handsha
         secured.do_handshake()
         protocol = secured.version() or ""
     except TimeoutError:
-        detail = f"no certificate within {seconds:g} seconds"
+        detail = f"the server did not send a certificate within {seconds:g} seconds"
     except ssl.SSLEOFError:
-        outcome, detail = REFUSED, "the server closed the connection without a certificate"
+        outcome, detail = REFUSED, "the server closed the connection and sent no certificate"
     except ssl.SSLError as error:
         outcome, detail = REFUSED, _explain(error)
     except ConnectionError:
-        outcome, detail = REFUSED, "the server closed the connection without a certificate"
+        outcome, detail = REFUSED, "the server closed the connection and sent no certificate"
     except OSError as error:
         detail = _describe(error)
     chain = read_unverified_chain(secured)
     if not chain:
-        return Handshake(outcome=outcome, detail=detail or "the server shows no certificate")
+        return Handshake(outcome=outcome, detail=detail or "the server sends no certificate")
     if sum(map(len, chain)) > _MOST_BYTES:
-        return Handshake(outcome=REFUSED, detail="the server sends more certificates than allowed")
+        return Handshake(
+            outcome=REFUSED, detail=("the server sends more certificates than lyncnb accepts")
+        )
     return Handshake(outcome=SHOWN, chain=chain, protocol=protocol)
 
 
@@ -160,23 +162,23 @@ def _make_context(only_tls10: bool) -> ssl.SSLContext:
 
 #: Reasons of OpenSSL that have a plainer name.
 _REASONS = {
-    "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port",
-    "HTTP_REQUEST": "the server does not speak TLS on this port",
-    "PACKET_LENGTH_TOO_LONG": "the server does not speak TLS on this port",
-    "UNEXPECTED_MESSAGE": "the server does not speak TLS on this port",
-    "UNKNOWN_PROTOCOL": "the server does not speak TLS on this port",
-    "RECORD_LAYER_FAILURE": "the server does not speak TLS on this port",
+    "WRONG_VERSION_NUMBER": "the service on this port does not use TLS",
+    "HTTP_REQUEST": "the service on this port does not use TLS",
+    "PACKET_LENGTH_TOO_LONG": "the service on this port does not use TLS",
+    "UNEXPECTED_MESSAGE": "the service on this port does not use TLS",
+    "UNKNOWN_PROTOCOL": "the service on this port does not use TLS",
+    "RECORD_LAYER_FAILURE": "the service on this port does not use TLS",
     "EXCESSIVE_MESSAGE_SIZE": "the server's certificates are larger than TLS libraries accept",
-    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection without a certificate",
+    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection and sent no certificate",
     "TLSV1_ALERT_PROTOCOL_VERSION": "the server does not accept this TLS version",
     "UNSUPPORTED_PROTOCOL": "the server does not accept this TLS version",
-    "TLSV1_UNRECOGNIZED_NAME": "the server does not accept the name",
+    "TLSV1_UNRECOGNIZED_NAME": "the server does not recognize the server name",
 }
 
 
 def _explain(error: ssl.SSLError) -> str:
     reason = error.reason or ""
-    return _REASONS.get(reason, f"the handshake failed: {reason or _describe(error)}")
+    return _REASONS.get(reason, f"the TLS handshake failed: {reason or _describe(error)}")
 
 
 def _describe(error: Exception) -> str:

@@ -88,8 +88,9 @@ def probe(
     require("probe: plan", plan, CertificatePlan)
     if not (0 < parallel <= _MOST_PARALLEL and 0 < seconds <= 60):
         raise OptionsError(
-            f"parallel is {parallel} and seconds is {seconds:g}",
-            hint=f"parallel can be 1 to {_MOST_PARALLEL}, and seconds at most 60",
+            f"parallel is {parallel} and seconds is {seconds:g}, but one of these values is out of "
+            "range",
+            hint=f"set parallel to 1 to {_MOST_PARALLEL}, and set seconds to at most 60",
         )
     targets = list_targets(plan, zone=zone, also=also, hosts=hosts)
     bundle, facts = _read_folder(folder)
@@ -149,18 +150,18 @@ def _list_notes(
     yield from _compare_issuers(sightings)
     for stranger in answers.strangers:
         yield (
-            f"{stranger.name} was not asked at {', '.join(stranger.addresses)}: no address of "
-            f"{stranger.pool} is the same"
+            f"lyncnb did not connect to {stranger.name} at {', '.join(stranger.addresses)}, "
+            f"because {stranger.pool} has different addresses"
         )
     if answers.unresolved:
         count = count_of(len(answers.unresolved), "further name")
-        yield f"{count} without an address: {join_first(answers.unresolved, _NAMED)}"
+        yield f"{count} cannot be resolved to an address: {join_first(answers.unresolved, _NAMED)}"
     unlikely = [host for host, addresses in answers.hosts.items() if _is_unlikely(addresses, zone)]
     if unlikely:
         other = "public" if zone == "inside" else "private"
         yield (
-            f"You ask from {zone}, but {count_of(len(unlikely), 'host')} has {other} addresses: "
-            f"{join_first(unlikely, _NAMED)}"
+            f"You probe from {zone}, but {count_of(len(unlikely), 'host')} resolved to {other} "
+            f"addresses: {join_first(unlikely, _NAMED)}"
         )
 
 
@@ -189,12 +190,14 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
             group.setdefault(sighting.chain[0].thumbprint, []).append(target.place)
     for (place, rule), seen in behind.items():
         size = sizes[place, rule]
-        yield f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} seen at this name"
+        yield (
+            f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} answered at this name"
+        )
     for (_, pool), places in differing.items():
         if len(places) > 1:
             told = "; ".join(f"{one} at {join_first(at, _NAMED)}" for one, at in places.items())
             count = count_of(len(places), "certificate")
-            yield f"{pool} shares one certificate, but its members show {count}: {told}"
+            yield f"The servers in {pool} must share one certificate, but show {count}: {told}"
 
 
 def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
@@ -208,4 +211,4 @@ def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
     for (pool, _), issuers in found.items():
         if len(issuers) > 1:
             told = "; ".join(f"{ca} at {join_first([*at], _NAMED)}" for ca, at in issuers.items())
-            yield f"The members of {pool} show certificates of {len(issuers)} CAs: {told}"
+            yield f"The servers in {pool} show certificates from {len(issuers)} CAs: {told}"

@@ -142,10 +142,10 @@ class Probe(Table):
         unseen = counts.pop(NOT_VISIBLE, 0)
         asked = count_of(sum(counts.values()), "port")
         told = ", ".join(f"{number:,} {result}" for result, number in counts.items())
-        text = f"{asked} asked from {self.zone} on {self.made_at[:10]}: {told or 'nothing'}"
+        text = f"{asked} probed from {self.zone} on {self.made_at[:10]}: {told or 'no results'}"
         if unseen:
             text += f"; {count_of(unseen, 'planned certificate')} cannot be seen"
-        return text + ("; the run was stopped" if self.cancelled else "")
+        return text + ("; the probe was stopped" if self.cancelled else "")
 
 
 def probe_report(found: Probe) -> Report:

@@ -78,7 +78,7 @@ def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
             for line in lines
             for remark in (line.remarks or (line.result,))
         )
-        told = finding(NOT_SEEN, item.id, f"no port showed the certificate for {item.owner}")
+        told = finding(NOT_SEEN, item.id, f"no port shows a certificate for {item.owner}")
         return replace(item, state=NOT_SEEN, certificate=None, findings=(told,), remarks=remarks)
     if item.state in ABSENT:
         return item
@@ -87,9 +87,8 @@ def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
         if line.certificate is None and line.place:
             remarks += (f"{line.place}: {line.result}",)
         elif line.result == DIFFERENT and _is_same(line, item):
-            remarks += (
-                f"{line.place} shows the certificate, but {next(line.lines(), line.result)}",
-            )
+            problem = next(line.lines(), line.result)
+            remarks += (f"{line.place} shows the correct certificate, but {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
             host, _, port = line.place.rpartition(":")
             # deployed does not record a certificate with such a remark for the server.

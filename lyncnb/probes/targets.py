@@ -27,7 +27,7 @@ ALSO = (TLS10, NO_SNI, *PORT_CHOICES)
 
 _LARGEST = 1 << 22
 _MOST_PORT = 65_535
-_NO_NAME = "if clients that send no name connect, such as some phones"
+_NO_NAME = "if some clients, such as certain phones, do not send a server name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +154,13 @@ def list_targets(
 def _check_choices(zone: str, also: Iterable[str]) -> None:
     if zone not in FROM:
         raise OptionsError(
-            f'"{zone}" is not a zone from which lyncnb can ask', hint=f"use {' or '.join(FROM)}"
+            f'lyncnb cannot probe from the zone "{zone}"', hint=f"use {' or '.join(FROM)}"
         )
     for choice in also:
         if choice not in ALSO:
             raise OptionsError(
-                f'"{choice}" is not a choice of also', hint=f"the choices are {', '.join(ALSO)}"
+                f'"{choice}" is not a valid value for the option also',
+                hint=f"use one or more of these values: {', '.join(ALSO)}",
             )
 
 
@@ -167,9 +168,11 @@ def _refuse_plan_without_reasons(plan: CertificatePlan) -> None:
     entries = (entry for item in plan.certificates for entry in item.subject_alt_name)
     if not plan.topology.pools or any(not entry.reasons for entry in entries):
         raise PlanError(
-            "the plan does not contain the reasons for its names, so lyncnb cannot tell which "
-            "name belongs to which port",
-            hint="use the table of servers or the request folder",
+            (
+                "the plan does not record why it contains each name, so lyncnb cannot determine "
+                "which name belongs to which port"
+            ),
+            hint="specify the table of servers or the request folder instead",
         )
 
 
@@ -282,15 +285,18 @@ def _list_unseen(
     for item in plan.certificates:
         if item.id in asked:
             continue
-        why = "No rule says which port shows this certificate."
+        why = "lyncnb has no rule that defines the port for this certificate."
         for absent in plan.rules.unseen:
             if item.role in absent.roles or (item.usages and {*item.usages} <= {*absent.usages}):
                 why = absent.why
         if item.id in elsewhere:
             other = elsewhere[item.id]
-            why = f"Only a computer {other} sees this certificate: lyncnb probe --from {other}."
+            why = (
+                f"Only a computer {other} can see this certificate. On that computer, run: "
+                f"lyncnb probe --from {other}"
+            )
             if elsewhere[item.id] == zone or has_hosts:
-                why = "The hosts file has no line for a port that shows this certificate."
+                why = "The hosts file does not list a port that shows this certificate."
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
 
 
@@ -321,7 +327,7 @@ class _Lines:
         if not words:
             return
         if len(words) != 3:
-            self._refuse(row, "a line has a name, a port and an address", text)
+            self._refuse(row, "the line must contain a name, a port and an address", text)
             return
         port = _parse_port(words[1])
         address, own_port = _parse_address(words[2], port)
@@ -359,9 +365,12 @@ def read_hosts(path: str | os.PathLike[str]) -> tuple[Host, ...]:
 
 def _refuse_hosts(file: str, problems: Iterable[Problem]) -> None:
     raise OptionsError(
-        f"{file} has lines that lyncnb cannot use",
+        f"{file} contains lines that lyncnb cannot use",
         problems=tuple(problems),
-        hint="write each line as name port address, such as fe01.contoso.com 5061 192.0.2.11",
+        hint=(
+            "enter each line in the form name port address, such as fe01.contoso.com 5061 "
+            "192.0.2.11"
+        ),
     )
 
 
@@ -399,7 +408,7 @@ def _apply_hosts(
     for host in hosts:
         targets = by_place.get((host.name, host.port), [])
         if not targets:
-            message = f"the plan has no TLS port {host.port} for {host.name}, so it is not asked"
+            message = f"the plan has no TLS port {host.port} for {host.name}"
             problems.append(Problem(message=message, row=host.row))
         for target in targets[:1]:
             yield replace(target, addresses=((host.address, host.address_port),))

@@ -338,12 +338,14 @@ _FIELDS: Mapping[str, _Field] = {
     "extended_key_usage": _Field("EKU", "the request contains these usages", is_requested=True),
     "key": _Field("Key", "the request uses this key", is_requested=True),
     "hash": _Field("Hash", "the request is signed with this hash algorithm", is_requested=True),
-    "issuer": _Field("Issuer", "the request goes to a different type of CA"),
-    "ca": _Field("CA", "the request goes to a different CA"),
-    "servers": _Field("Servers", "the certificate is for these servers"),
+    "issuer": _Field("Issuer", "the request is for a different type of CA"),
+    "ca": _Field("CA", "the request is for a different CA"),
+    "servers": _Field("Servers", "these servers use the certificate"),
     "site": _Field("Site", "the servers are in this site"),
-    "target_os": _Field("Target OS", "Windows must be able to open the package"),
-    "at_set_up": _Field("At set-up", "if true, no certificate is requested in advance"),
+    "target_os": _Field(
+        "Target OS", ("the Windows version on the servers must be able to open the package")
+    ),
+    "at_set_up": _Field("At set-up", ("if true, you do not request the certificate in advance")),
 }
 _NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
 
@@ -511,9 +513,9 @@ def _explain_certificate(
         return f"{'the server is' if len(places) == 1 else 'the servers are'} {absent}"
     known = set().union(*places)
     if certificate.role not in {role for role, _ in known} and certificate.pool:
-        return "a server has another role"
+        return "a server has a different role"
     if certificate.pool and certificate.pool not in {pool for _, pool in known}:
-        return "a server is in another pool"
+        return "a server is in a different pool"
     return "the options or rules require different certificates"
 
 

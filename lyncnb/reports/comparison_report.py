@@ -96,11 +96,17 @@ class Comparison:
         for plan, findings in zip(plans, (self.old_findings, self.new_findings), strict=True):
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
-                yield f"{source} contains certificates, but not the table and options of the plan"
+                yield (
+                    f"{source} contains certificates, but does not contain the table "
+                    "and options of the plan"
+                )
             elif not all(_find_requested_days(plan).values()):
-                yield f"yearly renewals are not counted: {source} was planned without validity_days"
+                yield (
+                    f"yearly renewals are not counted, because {source} was planned "
+                    "without validity_days"
+                )
             if findings is None:
-                yield f"findings are not counted: {source} contains none"
+                yield f"findings are not counted, because {source} contains none"
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:

@@ -47,7 +47,9 @@ class Dated(Protocol):
 
 @lists_columns(timeline_figure.COLUMNS, "a timeline")
 @lists_columns(coverage_figure.COLUMNS, "a coverage")
-@lists_columns(topology_figure.CHANGED_COLUMNS, "a topology (Changed: only in a comparison)")
+@lists_columns(
+    topology_figure.CHANGED_COLUMNS, ('a topology ("Changed" appears only in a comparison)')
+)
 def figure(
     of: CertificatePlan | PlanDifference | Dated,
     kind: str = "",
@@ -89,7 +91,7 @@ def figure(
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
-                f'a folder or forecast has no picture "{kind}"',
+                f'lyncnb cannot draw the picture "{kind}" for a folder or forecast',
                 hint="use timeline, or draw a picture of the plan",
             )
         return _draw_timeline_figure((*of.dated_facts(), *facts), of.figure_title)
@@ -125,7 +127,7 @@ def check_kind(kind: str) -> None:
     """
     if kind not in KINDS:
         raise PlanError(
-            f'there is no picture "{kind}"', hint=f"the pictures are {', '.join(KINDS)}"
+            f'lyncnb has no picture named "{kind}"', hint=f"the pictures are {', '.join(KINDS)}"
         )
 
 
@@ -134,22 +136,27 @@ def _draw_topology_figure(
 ) -> Figure:
     if isinstance(plan, RecordedPlan):
         raise PlanError(
-            f"{plan.topology.source} contains no table, so its connections are not known",
+            (
+                f"{plan.topology.source} contains no table, so lyncnb cannot determine the "
+                "connections"
+            ),
             hint="plan the original table again",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [one for one in list_connections(plan) if one.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
-        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
-        "through the perimeter to the inside. Below each certificate, the picture shows the "
-        "clients and servers that connect, with the protocol and the names. The picture shows "
-        "only connections for which the plan has a name. The topology does not define which "
-        "pools use each other, so lyncnb derives this from the sites."
+        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, "
+        "arranged from the outside through the perimeter to the inside. Below each "
+        "certificate, the picture shows the clients and servers that connect, with the "
+        "protocol and the names. The picture shows only connections for which the plan "
+        "has a name. The topology does not define which pools use each other, so lyncnb "
+        "derives this from the sites."
     )
     if site:
         description += (
-            f" {site_words(site)} is shown pool by pool, with its connections to other sites."
+            f" For {site_words(site)}, the picture shows each pool separately, with its "
+            "connections to other sites."
         )
     described = topology_figure.COLUMNS
     changes = None
@@ -171,7 +178,7 @@ def _draw_topology_figure(
 def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) -> Figure:
     if kind not in ("", DEFAULT):
         raise PlanError(
-            f'a comparison of two plans has no picture "{kind}"',
+            f'lyncnb cannot draw the picture "{kind}" for a comparison of two plans',
             hint=f"use {DEFAULT}, or draw a picture of one plan",
         )
     _check_site(difference.new, site)
@@ -206,7 +213,7 @@ def _draw_timeline_figure(
         "to its last day."
     )
     if any(fact.needs_a_look for fact in facts):
-        description += " An exclamation mark means that something needs attention."
+        description += " An exclamation mark marks an event that needs attention."
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
             " The plan has no planned_issue_date, so the picture shows no issue dates and no "

@@ -137,12 +137,12 @@ def _list_row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
     for (server, role), (pool, _) in before.items():
         if (server, role) not in after:
             names = frozenset((server, pool))
-            words = f"the row of {server}, {role}, was removed"
+            words = f"the row for {server}, {role}, was removed"
             yield TableChange(words=words, scope="server", owner=server, before=names)
     for (server, role), (pool, _) in after.items():
         if (server, role) not in before:
             names = frozenset((server, pool))
-            words = f"the row of {server}, {role}, was added"
+            words = f"the row for {server}, {role}, was added"
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
 

@@ -94,7 +94,11 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         public = certificate.issuer == "public"
         days = plan.options.validity_for(certificate.issuer)
         over = bool(days and public and limit and days > limit.value)
-        words = f"{days:,} days requested" if days else "issue; the CA sets the validity"
+        words = (
+            f"{days:,} days requested"
+            if days
+            else ("date of issue; the CA sets the validity period")
+        )
         if over and limit:
             words += f", {limit.value:,} allowed"
         facts.append(
@@ -122,7 +126,7 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
-            what=f"at most {limit.value:,} days for certificates that are valid from this date",
+            what=(f"at most {limit.value:,} days for certificates that are valid from this date"),
             begins=limit.effective or since,  # a CA's present limit has no recorded first day
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
@@ -149,7 +153,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
     drawing.text(_MARGIN, 22, fit(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
-        drawing.text(_MARGIN, _TOP, "No dates are known.", "head")
+        drawing.text(_MARGIN, _TOP, "The plan and the folder contain no dates.", "head")
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)

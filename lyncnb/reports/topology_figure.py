@@ -187,7 +187,7 @@ def _draw_zones(
     if is_compared:
         drawing.text(x, 48, "± changed", "small warn")
         x += 18 + measure_text("± changed", 11) * BOLD
-    words = "an arrow points to the accepting server"
+    words = "an arrow points to the server that accepts the connection"
     drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12

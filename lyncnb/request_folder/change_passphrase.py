@@ -66,14 +66,14 @@ class Rekeyed(Told):
             words += f"; already changed: {self.already:,}"
         if self.left_alone:
             words += (
-                "; the following files were not changed, because neither passphrase can "
-                f"decrypt them: {', '.join(self.left_alone)}"
+                "; lyncnb did not change the following files, because neither "
+                f"passphrase can decrypt them: {', '.join(self.left_alone)}"
             )
         if self.not_opened:
             words += (
-                "\nThe following files are not encrypted for this recovery key, but only with "
-                f"the lost passphrase: {', '.join(self.not_opened)}. Renew each request: lyncnb "
-                "renew FOLDER ID --reason TEXT"
+                "\nThe recovery key cannot open the following files, which only the "
+                f"lost passphrase can open: {', '.join(self.not_opened)}. Renew each "
+                "request: lyncnb renew FOLDER ID --reason TEXT"
             )
         if self.not_sealed:
             words += (
@@ -247,7 +247,7 @@ def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -
     secret = check_passphrase(old)
     if secret == new:
         raise PassphraseError(
-            "the new passphrase is the same as the old one", hint="choose another passphrase"
+            "the new passphrase is the same as the old passphrase", hint="choose another passphrase"
         )
     return FolderCipher(secret)
 
@@ -420,7 +420,7 @@ def _swap_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) ->
         again = new.open(files.read(temp, limit=LARGEST), name=name)
         if _encode_content(again) != _encode_content(content):
             raise BundleError(
-                f"{name}: lyncnb wrote the file, but cannot read the content back",
+                f"{name}: lyncnb wrote the file, but cannot read the same content back",
                 hint="check the disk of this computer",
             )
         confirm(folder)

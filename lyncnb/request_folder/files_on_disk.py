@@ -31,7 +31,7 @@ UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
-_UNREADABLE = "make the file available on this computer, or restore it from a backup"
+_UNREADABLE = "make the file available on this computer, or restore the file from a backup"
 _LINK = "check the target of the link, then replace the link with the file itself"
 _GIVE_AGAIN = (
     "restore the file from a backup, or import the request again: lyncnb receive FOLDER "
@@ -167,12 +167,16 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
         is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
         if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
-                message="is a copy of the manifest, created by another program (for example, a "
-                "file synchronization program); the folder may have been changed on "
-                "two computers",
+                message=(
+                    "is a copy of the manifest that another program created, such "
+                    "as a file synchronization program. Two computers may have "
+                    "changed the folder"
+                ),
                 file=name,
-                hint=f"keep the copy with more requests as {NAME}, move the other copy out of "
-                "the folder, then run: lyncnb status FOLDER --rebuild",
+                hint=(
+                    f"keep the copy with more requests as {NAME}, move the other copy "
+                    "out of the folder, and then run: lyncnb status FOLDER --rebuild"
+                ),
             )
 
 
@@ -220,7 +224,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     if stat.S_ISLNK(mode):
         return (Problem(message="is a symbolic link", file=path, hint=_LINK),)
     if not stat.S_ISREG(mode):
-        hint = "move it out of the folder"
+        hint = "move this item out of the folder"
         return (Problem(message="is not a file", file=path, hint=hint),)
     if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.others:
         hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
@@ -271,8 +275,9 @@ def close_unpacked(folder: Path) -> tuple[str, ...]:
         return ()
     what = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
     note = (
-        f"other users could read {' and '.join(what)}, as after unpacking an archive. lyncnb "
-        "changed the permissions, so that only you can (modes 700 and 600)"
+        f"other users could read {' and '.join(what)}, for example because you extracted "
+        "the folder from an archive. lyncnb changed the permissions, so that only you "
+        "have access (modes 700 and 600)"
     )
     return (note,)
 

@@ -38,9 +38,9 @@ def _check_git(full_path: Path) -> Iterator[str]:
     for parent in full_path.parents:
         if os.path.lexists(parent / ".git"):
             yield (
-                f"{full_path} is in the git working tree {parent}. The file {IGNORE_NAME} in "
-                "the folder prevents git from adding keys; do not override this protection. "
-                "Outside the working tree, the folder is safer."
+                f"{full_path} is in the git working tree {parent}. The file "
+                f"{IGNORE_NAME} in the folder prevents git from adding keys. Do not "
+                "override this protection. A folder outside the working tree is safer."
             )
             return
 
@@ -66,7 +66,8 @@ def _check_disk(full_path: Path) -> Iterator[str]:
 def explain_open_disk(folder: Path) -> str:
     """Explain the risk of a disk without file permissions for the private keys."""
     return (
-        f"The disk of {folder} does not support file permissions: every user of the disk can "
-        "read and replace the files, and only the passphrase protects the keys. Choose another "
-        "disk, or mount this disk so that only you have access (uid=, umask=077)."
+        f"The disk that contains {folder} does not support file permissions. Every user "
+        "of the disk can read and replace the files, and only the passphrase protects "
+        "the keys. Choose a different disk, or mount this disk so that only you have "
+        "access (uid=, umask=077)."
     )

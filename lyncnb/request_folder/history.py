@@ -165,14 +165,16 @@ def read_history(folder: Path) -> History:
         if line is not None:
             if line.before != before:
                 notes.append(
-                    f"{HISTORY_NAME}: line {number} does not match the line before it: a line was "
-                    "edited or removed. Compare the file with a backup"
+                    f"{HISTORY_NAME}: line {number} does not match the previous line, "
+                    "because a line was edited or removed. Compare the file with a "
+                    "backup"
                 )
             lines.append(line)
         before = hashlib.sha256(text).hexdigest()
     if cut:
         notes.append(
-            f"{HISTORY_NAME}: the last line is incomplete; the next run completes the line"
+            f"{HISTORY_NAME}: the last line is incomplete. The next lyncnb command that "
+            "changes the folder completes the line"
         )
     return History(lines=tuple(lines), notes=tuple(notes))
 
@@ -361,12 +363,16 @@ def _find_recorded_generations(manifest: Manifest) -> set[tuple[str, int]]:
 
 def _report_altered(event: Event) -> Problem:
     return Problem(
-        message=f"{event.id}: generation {event.generation} has a different public key in "
-        f"{HISTORY_NAME}",
+        message=(
+            f"{event.id}: generation {event.generation} has a different public key "
+            f"in {HISTORY_NAME}"
+        ),
         file=NAME,
-        hint="the manifest was changed, or two copies of the folder were merged: restore the "
-        "newest copy of the whole folder, or abandon the request with the options --renew "
-        f"{event.id} --reason TEXT",
+        hint=(
+            "the manifest was changed, or two copies of the folder were merged. "
+            "Restore the newest copy of the whole folder, or abandon the request with "
+            f"the options --renew {event.id} --reason TEXT"
+        ),
     )
 
 
@@ -374,14 +380,16 @@ def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Pr
     day = (event.at or line.at)[:10]
     what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
     if issued is not None:
-        what += f", with the certificate {issued.serial}, valid until {issued.not_after[:10]},"
+        what += f" (certificate {issued.serial}, valid until {issued.not_after[:10]})"
     return Problem(
-        message=f"{what} is in {HISTORY_NAME} but not in the manifest",
+        message=f"{what} is in {HISTORY_NAME}, but not in the manifest",
         file=HISTORY_NAME,
-        hint="an older copy of the folder was restored, or two copies were merged: restore the "
-        "newest copy of the whole folder. If there is no newer copy, lyncnb status FOLDER "
-        "--rebuild records the requests whose files are still in the folder, and no other "
-        "requests",
+        hint=(
+            "an older copy of the folder was restored, or two copies were merged. "
+            "Restore the newest copy of the whole folder. If there is no newer copy, "
+            "run lyncnb status FOLDER --rebuild. The command records only the requests "
+            "whose files are still in the folder"
+        ),
     )
 
 
@@ -411,8 +419,8 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
     are = "is" if len(named) == 1 else "are"
     note = (
         f"{count_of(len(named), 'received certificate')} {are} no longer on record "
-        f"({join_first(named, _NAMED)}). Receive the files in returned/ again: lyncnb receive "
-        "FOLDER. For certificates in other files, run: lyncnb receive FOLDER FILE"
+        f"({join_first(named, _NAMED)}). To receive the files in returned/ again, run: "
+        "lyncnb receive FOLDER. To receive other files, run: lyncnb receive FOLDER FILE"
     )
     return (note,)
 
@@ -465,9 +473,9 @@ def _report_no_history(manifest: Manifest) -> Iterator[str]:
     """Report a missing history, except in a folder in an earlier format."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
-            f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received and "
-            "deployed certificates. Restore the file from a backup; otherwise, the next "
-            "command that changes the folder creates a new file"
+            f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received "
+            "and deployed certificates. Restore the file from a backup. Otherwise, the "
+            "next command that changes the folder creates a new file"
         )
 
 

@@ -175,7 +175,7 @@ def process_leftovers(
 
 
 def _check_archive(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
-    reasons = ("left by an interrupted run", *reasons)
+    reasons = ("left by an interrupted command", *reasons)
     return Change(action="archived", id=record.id, generation=record.generation, reasons=reasons)
 
 

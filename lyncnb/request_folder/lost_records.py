@@ -114,7 +114,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
     }
     if not filled:
         return manifest, (
-            (f"{PLAN_NAME} is the plan for other requests; lyncnb did not use this plan"),
+            (f"{PLAN_NAME} is the plan for other requests, so lyncnb did not use this plan"),
         )
     left = [
         replace(record, state="retired", retired_at=record.retired_at or now)
@@ -130,7 +130,8 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
     )
     said = (
-        f"{PLAN_NAME} provides the servers, site and issuer of {count_of(len(filled), 'request')}"
+        f"lyncnb read the servers, site and issuer of {count_of(len(filled), 'request')} "
+        f"from {PLAN_NAME}"
     )
     return manifest, (said,)
 
@@ -271,29 +272,30 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
         was_approved = not facts.get("Approved by", _NOBODY).startswith(_NOBODY)
         signers = "--approved-by SIGNERS " if was_approved else ""
         yield (
-            "lost: the record of the saved plan and its approval. According to summary.md: "
-            f"{summary}. Request the plan again: lyncnb request --plan FILE {signers}FOLDER"
+            "lost: the record of the saved plan and its approval. According to "
+            f"summary.md: {summary}. Request the plan again: lyncnb request --plan FILE "
+            f"{signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_read_text(folder / "summary.csv")))
     if kept.requests:
         yield (
             "recovered from the damaged manifest: no request is needed for "
             f"{join_first([record.id for record in kept.requests], _IDS_SHOWN)}, because "
-            "installed certificates are reused"
+            "you reuse installed certificates"
         )
     if left := [name for name in covered if name not in kept.by_id]:
         yield (
-            "lost: the record of which installed certificate covers "
-            f"{join_first(left, _IDS_SHOWN)}. The next run would request a certificate; to "
-            "prevent this, specify "
+            "lost: the record of the installed certificates that cover "
+            f"{join_first(left, _IDS_SHOWN)}. When you next run lyncnb request, it "
+            "creates requests for these certificates. To prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )
     if not (kept.plans or facts or kept.requests or covered):
         yield (
-            "if the manifest contained any of the following records, they are lost: saved "
-            "plans and approvals, requests that installed certificates replaced, reasons for "
-            "accepted findings. Specify these options again with the next request: --plan, "
-            "--approved-by, --only-missing, --accept"
+            "the manifest may have contained saved plans and approvals, installed "
+            "certificates that replace requests, and reasons for accepted findings. "
+            "These records are lost. When you next run lyncnb request, specify these "
+            "options again: --plan, --approved-by, --only-missing, --accept"
         )
 
 

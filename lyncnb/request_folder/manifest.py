@@ -241,7 +241,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not os.path.lexists(path):
         raise BundleError(
             f"{path} does not exist, so this is not a request folder",
-            hint=f"check the folder's name; if it contains keys/, {_REBUILD}",
+            hint=f"check the name of the folder. If the folder contains keys/, {_REBUILD}",
         )
     data = files.read(path, limit=_LARGEST)
     try:
@@ -310,12 +310,12 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
         if record.plan.shared_by == "server" and not record.plan.servers:
             reader.problem(f"'{where}.plan.servers' contains no server")
         if record.plan.id != where:
-            reader.problem(f"'{where}.plan.id' is a different id: {shown(record.plan.id)}")
+            reader.problem(f"'{where}.plan.id' does not match: {shown(record.plan.id)}")
         if record.files != list_current_files(where):
             reader.problem(f"'{where}.files' does not match this request")
         generations = [generation.generation for generation in record.archived]
         if len(set(generations)) != len(generations):
-            reader.problem(f"'{where}.archived' has the same generation twice")
+            reader.problem(f"'{where}.archived' contains the same generation twice")
         for place, old in enumerate(record.archived):
             if old.files != list_archived_files(where, old.generation):
                 reader.problem(f"'{where}.archived[{place}].files' does not match this generation")
@@ -359,12 +359,12 @@ def _reject_format(path: Path, found: object) -> None:
         raise NewerManifest(
             f'{path}: the format "{found}" is newer than the format of this lyncnb version '
             f"({FORMAT})",
-            hint="install a newer version of lyncnb; this version changed nothing",
+            hint="install a newer version of lyncnb. This version changed nothing",
         )
     known = ", ".join(_FORMATS)
     if not isinstance(found, str):
         raise BundleError(
-            f"{path} does not specify a format; the known formats are {known}", hint=_REBUILD
+            f"{path} does not specify a format. The known formats are {known}", hint=_REBUILD
         )
     raise BundleError(f'{path}: the format "{found:.60}" is not one of {known}', hint=_REBUILD)
 

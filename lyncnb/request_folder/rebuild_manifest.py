@@ -162,8 +162,10 @@ def _read_pair(
         ):
             raise BundleError(
                 f"lyncnb cannot use the key {paths['key']}: {odd}",
-                hint="move the key and its CSR out of the folder; the next run generates a new "
-                "pair",
+                hint=(
+                    "move the key and its CSR out of the folder. When you next run "
+                    "lyncnb request, it generates a new key and CSR"
+                ),
             )
     return FoundFiles(
         stem=stem,
@@ -215,7 +217,8 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_secrets(path):
-        raise PassphraseError("the passphrase is missing", hint="lyncnb must decrypt the keys")
+        hint = "enter the passphrase, because lyncnb must decrypt the keys"
+        raise PassphraseError("the passphrase is missing", hint=hint)
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
@@ -441,9 +444,9 @@ def _build_record(
 
 
 _NO_KEY = (
-    "has no key, so lyncnb did not use this file. If the key is on another computer, move the "
-    "file out of the folder, run lyncnb steps --request-on-server, and import the file with "
-    "lyncnb receive --request"
+    "has no key, so lyncnb did not use this file. If the key is on another computer, "
+    "move the file out of the folder, run lyncnb steps --request-on-server, and import "
+    "the file with lyncnb receive --request"
 )
 
 

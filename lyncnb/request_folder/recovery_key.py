@@ -52,15 +52,15 @@ To use this file: lyncnb rekey FOLDER --with-recovery THIS_FILE
 """
 _BLANKS = (
     "Request folder, with computer and path",
-    "Where the recovery key is kept",
-    "Who knows its passphrase",
+    "Location of the recovery key",
+    "Person who knows the passphrase",
     "Person to inform, with telephone",
 )
 
 _NAME_AGAIN = (
-    "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER --recovery "
-    "FILE.pub; otherwise, use the recovery key to set a new passphrase: lyncnb rekey FOLDER "
-    "--with-recovery FILE"
+    "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER "
+    "--recovery FILE.pub. Otherwise, use the recovery key to set a new passphrase: "
+    "lyncnb rekey FOLDER --with-recovery FILE"
 )
 
 
@@ -179,8 +179,11 @@ def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, .
     except (ValueError, KeyError, TypeError):
         raise BundleError(
             f"this version of lyncnb cannot read {LIST}",
-            hint="use the version that wrote the file; if you do not have that version, remove "
-            "the file and add the recovery keys again: lyncnb rekey FOLDER --recovery FILE.pub",
+            hint=(
+                "use the version that wrote the file. If you do not have that version, "
+                "remove the file and add the recovery keys again: lyncnb rekey FOLDER "
+                "--recovery FILE.pub"
+            ),
         ) from None
 
 
@@ -276,7 +279,9 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
         return
     if wrong := _find_list_problem(survey.folder):
         yield Problem(
-            message=wrong, file=LIST, hint=f"if the file exists, remove it; {_NAME_AGAIN}"
+            message=wrong,
+            file=LIST,
+            hint=(f"if the file exists, remove the file. Then, {_NAME_AGAIN}"),
         )
     in_use = [
         (which, path)

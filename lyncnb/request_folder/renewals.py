@@ -136,8 +136,8 @@ def _describe_renewal(renewal: Renewal) -> Iterator[str]:
     yield f"Valid until: {renewal.not_after:%Y-%m-%d %H:%M} UTC"
     if renewal.key_holder:
         yield (
-            f"The private key is on {renewal.key_holder}. Request the certificate on that "
-            "computer again:"
+            f"The private key is on {renewal.key_holder}. Request the certificate again "
+            "on that computer:"
         )
         command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
     else:

@@ -80,7 +80,7 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that is not in the manifest, because a CA may have received it."""
     for path in find_unrecorded_requests(survey, manifest).values():
-        message = "is a request that is not in the manifest, but that a CA may have received"
+        message = "is a request that the CA may have received, but that is not in the manifest"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
@@ -88,7 +88,7 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Report other files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
     for path in survey.list_unrecorded(manifest):
-        whose = "is not in the manifest" if path in ours else "is not one of lyncnb's files"
+        whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
         yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
     for directory in ("archive", "returned", "pfx"):
@@ -171,7 +171,9 @@ def adopt_unrecorded(
         if any(spki == part.spki_sha256 for part in record.generations):
             continue  # Two files contain the same key.
         if not stray.key:
-            notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
+            notes.append(
+                f"{stray.csr} has no key in this folder, so lyncnb did not change this file"
+            )
             continue
         number = 1 + max(
             chain(
@@ -227,5 +229,5 @@ def _find_strays(
                 stray = found.setdefault((owner.id, spki), _Stray())
                 stray.key, stray.key_sha256 = path, key_sha256(data)
         except BundleError as error:
-            notes.append(f"{error.message}; lyncnb did not change it")
+            notes.append(f"{error.message}; lyncnb did not change this file")
     return found, notes

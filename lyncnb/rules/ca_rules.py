@@ -459,7 +459,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
         _check_file(readers[rules.file], rules, rule_set)
     problems = tuple(chain.from_iterable(reader.problems for reader in readers.values()))
     if problems:
-        raise RulesError("the CA rules have mistakes", problems=problems)
+        raise RulesError("the CA rules contain errors", problems=problems)
     return rule_set
 
 

@@ -115,7 +115,7 @@ class Finding(Told):
             self,
             severity="notice",
             message=f"{self.message}{format_acceptance(reason)}",
-            hint="You do not need to do anything, because the finding is accepted.",
+            hint="The finding is accepted, so you do not need to do anything.",
             accepted=reason,
             edits=(),
             choices=(),
@@ -226,7 +226,10 @@ class FindingGroup:
     def hint(self) -> str:
         """The hint for fixing the findings in the group."""
         if self.subject:
-            return "Read each point before you order: lyncnb check -v lists them."
+            return (
+                "Before you order certificates, read each finding. To list the "
+                "findings, run: lyncnb check -v"
+            )
         return self.findings[0].hint
 
     @property

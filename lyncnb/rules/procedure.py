@@ -357,7 +357,7 @@ def _read_table(
         check(reader, record, table)
     if record is None or reader.problems:
         raise RulesError(
-            f"the table '{name}' of {rules.product} has mistakes",
+            f"the table '{name}' of {rules.product} contains errors",
             problems=tuple(reader.problems),
         )
     return record

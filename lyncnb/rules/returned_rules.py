@@ -92,7 +92,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     for name in ("never_accepted", "accepted_for_a_ca"):
         reader.check_allowed(name, lists[name], codes, "check")
     if reader.problems:
-        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{name} contains errors", problems=tuple(reader.problems))
     return ReturnedRules(
         checks={check.code: check for check in checks.values()},
         **{name: frozenset(values) for name, values in lists.items()},

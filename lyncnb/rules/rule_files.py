@@ -189,9 +189,12 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
         )
         raise RulesError(
             f'the product "{product}" is {now}, but the folder was created with SHA-256 {sha256}',
-            hint="compare the two product files, because their commands run on servers. Use "
-            "the file with which the folder was created, or request the plan again with the "
-            "new file: lyncnb request TOPOLOGY FOLDER --product FILE.toml",
+            hint=(
+                "compare the two product files, because their commands run on servers. "
+                "Then use the file with which the folder was created, or request the "
+                "plan again with the new file: lyncnb request TOPOLOGY FOLDER "
+                "--product FILE.toml"
+            ),
         )
     return rules
 
@@ -213,7 +216,7 @@ def _read_document(product: str) -> Mapping[str, object]:
     reader = RecordReader(_name_source(product))
     document = _merge_with_base(_combine_files(product_texts(product), reader), reader)
     if reader.problems:
-        raise RulesError(f"{reader.source} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{reader.source} contains errors", problems=tuple(reader.problems))
     return document
 
 
@@ -269,7 +272,7 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     rules = _build_rules(reader, document)
     if reader.problems:
         put_back(known_before)
-        raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{source} contains errors", problems=tuple(reader.problems))
     return replace(rules, sha256=_compute_digest(document))
 
 

@@ -76,7 +76,7 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
         reader.check_allowed(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
-                f"'{where}.code' is \"{check.code}\"", hint="write it as words-with-hyphens"
+                f"'{where}.code' is \"{check.code}\"", hint="use the form words-with-hyphens"
             )
 
 

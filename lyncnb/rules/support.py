@@ -45,7 +45,7 @@ def parse_support(text: str) -> tuple[Support, ...]:
     reader = RecordReader(_FILE)
     document = reader.record(_Document, parse_toml(text))
     if document is None:
-        raise RulesError(f"{_FILE} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{_FILE} contains errors", problems=tuple(reader.problems))
     return document.support
 
 

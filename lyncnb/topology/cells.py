@@ -82,11 +82,11 @@ def refuse_breaks(text: str) -> None:
             f"{shown(text)} contains a line break", "only list columns can contain line breaks"
         )
     if "\0" in text:
-        raise BadName(f"{shown(text)} contains a NUL character", "type the text in this cell again")
+        raise BadName(f"{shown(text)} contains a NUL character", "type the text of this cell again")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise BadName(
             f"{shown(text)} contains an unpaired surrogate, which cannot be stored in a file",
-            "type the text in this cell again",
+            "type the text of this cell again",
         )
 
 
@@ -134,7 +134,7 @@ def _make_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Col
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
         if values and clean != text and not notes:
-            notes["separators replaced with semicolons"] = None
+            notes["lyncnb replaced the separators with semicolons"] = None
         return clean, tuple(values.values()), tuple(notes)
 
     return read_list
@@ -189,7 +189,11 @@ def _read_role(text: str, column: Column) -> Read:
             if similar
             else f"enter one of these roles: {listed}",
         )
-    return role, role, (() if role == bare else (f"interpreted as the role {role}",))
+    return (
+        role,
+        role,
+        (() if role == bare else ((f"lyncnb interprets this value as the role {role}"),)),
+    )
 
 
 def _read_choice(text: str, column: Column) -> Read:
@@ -228,7 +232,7 @@ def _read_issuer(text: str, column: Column) -> Read:
     return (
         clean,
         tuple(issuers.items()),
-        (f"interpreted as the issuer {clean}",) if is_other else (),
+        (f"lyncnb interprets this value as the issuer {clean}",) if is_other else (),
     )
 
 
@@ -418,8 +422,8 @@ def _unify_spellings(
                     before=text,
                     after=other,
                     message=(
-                        f"interpreted as {other}, because the two spellings mean the same "
-                        f"{column.name}"
+                        f"lyncnb interprets this value as {other}, because the two "
+                        f"spellings mean the same {column.name}"
                     )
                     + (f" ({len(matching_rows)} rows)" if len(matching_rows) > 1 else ""),
                 )

@@ -263,7 +263,10 @@ def register_further(
     for index, facts in enumerate(columns):
         path = f"topology.column[{index}]"
         reader.check_allowed(
-            f"{path}.scope", (facts.scope,), ("pool",), "scope for a column that a product adds"
+            f"{path}.scope",
+            (facts.scope,),
+            ("pool",),
+            ("a valid scope for a column that a product adds"),
         )
         reader.check_allowed(
             f"{path}.roles", facts.roles, [r.id for r in (*_list_roles().values(), *roles)], "role"
@@ -277,8 +280,10 @@ def register_further(
         keys = {normalize_heading(text) for text in (name, *others)}
         for text in sorted(keys & texts[kind]):
             reader.problem(
-                f"'topology.{kind}[{counts[kind]}]' is \"{text}\", "
-                f"which another {kind} already uses",
+                (
+                    f"'topology.{kind}[{counts[kind]}]' is \"{text}\", but another {kind} "
+                    "already uses this text"
+                ),
                 "choose another name, title, or alias",
             )
         texts[kind] |= keys

@@ -82,12 +82,10 @@ class TopologyDifference(Table, Told):
     def summary(self) -> str:
         """Return a sentence with the number of differences."""
         count = count_of(len(self.differences), "difference")
-        rest = (
-            f"; columns and roles in only one of the topologies: {', '.join(self.not_compared)}"
-            if self.not_compared
-            else ""
-        )
-        return f"{self.before} and {self.after}: {count}{rest}"
+        text = f"{self.before} and {self.after}: {count}"
+        if not self.not_compared:
+            return text
+        return f"{text}; in only one of the topologies: {', '.join(self.not_compared)}"
 
 
 def compare_sides(old: Side, new: Side) -> TopologyDifference:

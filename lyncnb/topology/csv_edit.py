@@ -102,12 +102,14 @@ def edit_csv(
                     raw = delimiter.join(row.parts)
         out.append(raw)
     if index < max(changes, default=-1):
-        raise TopologyError(f"{name} does not contain all the rows to change", hint=_BY_HAND)
+        raise TopologyError(
+            f"{name} does not contain every row that you want to change", hint=_BY_HAND
+        )
     try:
         return "".join(out).encode(encoding), tuple(changed)
     except UnicodeEncodeError:
         raise TopologyError(
-            f"the encoding of {name} is {encoding}, which cannot store all the new characters",
+            (f"{name} has the encoding {encoding}, which cannot represent all the new characters"),
             hint=_BY_HAND,
         ) from None
 

@@ -52,7 +52,7 @@ _LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. dat
 # The first bytes of files that are not text, and the names of their formats.
 _OTHER_FORMATS = (
     (b"%PDF", "a PDF document", "export the table as CSV"),
-    (b"\x1f\x8b", "a gzip archive", "unpack the archive first"),
+    (b"\x1f\x8b", "a gzip archive", "extract the files from the archive first"),
 )
 
 
@@ -153,10 +153,14 @@ def _read_file(source: object) -> tuple[str, bytes]:
 def _refuse_size(name: str, size: int) -> None:
     if size >= MAX_BYTES:
         raise TopologyError(
-            f"{name} has {size / 1e6:,.0f} MB; lyncnb does not read tables of "
-            f"{MAX_BYTES / 1e6:,.0f} MB or more",
-            hint="check whether this is the right file; a table needs about 200 bytes for each "
-            "server",
+            (
+                f"{name} has {size / 1000000.0:,.0f} MB, but lyncnb reads only tables "
+                f"smaller than {MAX_BYTES / 1000000.0:,.0f} MB"
+            ),
+            hint=(
+                "check whether you specified the correct file. A table needs about 200 "
+                "bytes for each server"
+            ),
         )
     if size == 0:
         raise TopologyError(f"{name} is empty", hint="export the table again")
@@ -227,7 +231,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
     if is_cp950:
         message = (
             "the file is not UTF-8, so lyncnb read it as cp950 (Traditional Chinese "
-            "Windows); check the names"
+            "Windows). Check the names in the table"
         )
         notes = (Note(row=0, column="", before="", after="", message=message),)
     if title := _find_title(text):
@@ -243,7 +247,7 @@ def _decode_document(name: str, data: bytes) -> str:
     if len(data) >= MAX_DOCUMENT_BYTES:
         raise TopologyError(
             f"{name} has {len(data) / 1e6:,.0f} MB, which is too large for a topology",
-            hint="check whether this is the right file",
+            hint="check whether you specified the correct file",
         )
     try:
         text, is_cp950 = decode(name, data)
@@ -251,10 +255,12 @@ def _decode_document(name: str, data: bytes) -> str:
         is_cp950 = True
     if is_cp950:
         declared = _DECLARED.match(data)
-        says = f"; the declared encoding is {declared[1].decode('ascii')}" if declared else ""
+        message = f"{name} is an XML document that is encoded neither in UTF-8 nor in UTF-16"
+        if declared:
+            message = f"{message}; the declared encoding is {declared[1].decode('ascii')}"
         raise TopologyError(
-            f"{name} is an XML document that is encoded neither in UTF-8 nor in UTF-16{says}",
-            hint="open the file in a text editor and save it as UTF-8, or export it again",
+            message,
+            hint=("open the file in a text editor and save it as UTF-8, or export the file again"),
         )
     return text
 
@@ -383,13 +389,16 @@ def _describe_broken_row(text: str, delimiter: str, *, first: int, source: str) 
             row, line = row + 1, reader.line_num
     except csv.Error as error:
         message = f"the table ends unexpectedly in this row ({error})"
-        hint = "check the quotation marks: one of them is not closed, or is inside a cell"
+        hint = (
+            "check the quotation marks. Either a closing quotation mark is missing, "
+            "or a cell contains a quotation mark"
+        )
         if "field larger" in str(error) and (lines := reader.line_num - line) > 1:
             message = f"a cell that begins in this row continues for {lines:,} lines"
             hint = "add the closing quotation mark, or remove the opening one"
         elif "field larger" in str(error):
             message = f"a cell in this row has more than {csv.field_size_limit():,} characters"
-            hint = "shorten the text; no value in the table needs so many characters"
+            hint = "shorten the text. No value in the table needs this many characters"
     return Problem(file=source, row=row, message=message, hint=hint)
 
 

@@ -199,11 +199,11 @@ class _Gatherer:
                 self.report.problem(
                     f"the pool {fqdn} has two different values for {name}: {shown(text)} in "
                     f"{where(rows[first])}, and {shown(other)} in {where(rows[index])}",
-                    "enter the same site in all rows of the pool"
+                    "enter the same site in all rows for the pool"
                     if name == "site"
                     else (
-                        "enter the value in one row; the blank cells in the pool's other rows "
-                        "inherit the value"
+                        "enter the value in one row. The blank cells in the other rows "
+                        "for this pool inherit the value"
                     ),
                     row=rows[index],
                     column=name,
@@ -260,10 +260,14 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
             other, first = pool_of.setdefault(server, (pool, row))
             if other != pool:
                 report.problem(
-                    f"{server} is in the pool {pool} in this row, but in the pool {other} in "
-                    f"{report.describe_row(first)}",
-                    "enter the same pool in all rows of the server; a server belongs to only "
-                    "one pool",
+                    (
+                        f"{server} is in the pool {pool} in this row, but in the pool "
+                        f"{other} in {report.describe_row(first)}"
+                    ),
+                    (
+                        "enter the same pool in all rows for the server. A server belongs "
+                        "to only one pool"
+                    ),
                     row=row,
                     column="pool_fqdn",
                     value=pool,
@@ -387,7 +391,7 @@ def _find_site_values(
                 f"{where} has two different values: {shown(known)} in "
                 f"{report.describe_row(cells.rows[known_index])}, and {shown(text)} in "
                 f"{report.describe_row(cells.rows[index])}",
-                "enter the value in one row; blank cells inherit the value",
+                "enter the value in one row. Blank cells inherit the value",
                 row=cells.rows[index],
                 column=name,
                 value=text,

@@ -20,9 +20,9 @@ _SERVERS = "Servers"
 # These column titles must differ from the headings in a table of servers.
 _HOLDS_FOR = {
     "server": "only this server",
-    "pool": "all servers in the pool; enter the value in one row",
-    "site": "the site or the deployment; enter the value in one row",
-    "deployment": "the whole deployment; enter the value in one row",
+    "pool": "all servers in the pool. Enter the value in one row",
+    "site": "the site or the deployment. Enter the value in one row",
+    "deployment": "the whole deployment. Enter the value in one row",
 }
 _WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
 _WIDTH, _LONGEST = 26, 44
@@ -51,8 +51,10 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """
     if len(rows) >= SHEET_ROWS or any(len(text) > CELL_LENGTH for row in rows for text in row):
         raise TopologyError(
-            "the table does not fit in a workbook: a sheet can have at most 1,048,576 rows, "
-            f"and a cell at most {CELL_LENGTH:,} characters",
+            (
+                "the table does not fit in a workbook. A sheet can have at most 1,048,576 "
+                f"rows, and a cell at most {CELL_LENGTH:,} characters"
+            ),
             hint="save the table as a .csv file",
         )
     return to_xlsx([_make_servers_sheet(columns, rows)], title=_TITLE)

@@ -351,7 +351,7 @@ class Topology(Table):
 
     def _note_lines(self) -> list[str]:
         more = len(self.remarks) - _REMARKS_SHOWN
-        rest = [f"{more:,} more notes are in topology.remarks"] if more > 0 else []
+        rest = [f"topology.remarks contains {more:,} more notes"] if more > 0 else []
         unread = ", ".join(map(shown, self.unread_columns))
         rest += [f"lyncnb does not read these columns: {unread}"] if unread else []
         return [*self.remarks[:_REMARKS_SHOWN], *rest]

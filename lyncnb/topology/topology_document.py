@@ -324,8 +324,9 @@ def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
         yield f"lyncnb added no row for {_join_names(names)}: {why}"
     for name, names in unknown.items():
         yield (
-            f"lyncnb does not support the service {shown(name[:60])} on {_join_names(names)}: add "
-            "a row to the table if the service needs a certificate"
+            f"lyncnb does not support the service {shown(name[:60])} on "
+            f"{_join_names(names)}. If the service needs a certificate, add a row to the "
+            "table"
         )
     for role, names in other_roles.items():
         yield (
@@ -362,9 +363,9 @@ def _report_edge_ports(clusters: Iterable[_Cluster]) -> Iterator[str]:
             usual, actual = _CLIENT_PORTS[port.get("Usage")][is_shared], port.get("Port")
             if actual != usual:
                 yield (
-                    f"{shown(cluster.fqdn)} has clients on port {shown(actual)} "
-                    f"({shown(port.get('ConfiguredFqdn'))}); pictures, the trust plan and lyncnb "
-                    f"probe assume port {usual}"
+                    f"{shown(cluster.fqdn)} uses port {shown(actual)} "
+                    f"({shown(port.get('ConfiguredFqdn'))}) for clients, but pictures, "
+                    f"the trust plan and lyncnb probe assume port {usual}"
                 )
 
 
@@ -375,8 +376,10 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
             file=source,
             message=f"the site {shown(_find_site_name(site))} has the type {shown(site.name)}, but "
             f"lyncnb supports only {' and '.join(kinds)}",
-            hint="create a table of servers instead, because the server roles depend on the "
-            "type of site",
+            hint=(
+                "create a table of servers instead, because the type of the site "
+                "determines the server roles"
+            ),
         )
         for group, kinds in _SITE_KINDS.items()
         for sites in topology.all(group)
@@ -411,8 +414,8 @@ def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Itera
 
 
 _HOW_TO_ANSWER = (
-    "to answer these questions, create a table with lyncnb convert and fill in the columns in "
-    "parentheses, or use the plan editor"
+    "to answer these questions, create a table with lyncnb convert and fill in the "
+    "columns in parentheses, or use the plan editor"
 )
 
 

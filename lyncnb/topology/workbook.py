@@ -78,7 +78,7 @@ def read_workbook(source: str, data: bytes) -> Table:
     except BadArchive as error:
         raise TopologyError(
             f"{source} cannot be opened as a workbook: {error}",
-            hint="open the file in Excel or LibreOffice and save it again, or request a new copy",
+            hint=("open the file in Excel or LibreOffice and save it again, or ask for a new copy"),
         ) from None
     sheet, notes = _choose_sheet(source, sheets)
     return _Sheet(source, sheet, notes).table()
@@ -125,7 +125,7 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
     listed = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
     raise TopologyError(
         f"{source} is a ZIP archive, not a workbook; it contains {listed}",
-        hint="unpack the archive first",
+        hint="extract the files from the archive first",
     )
 
 
@@ -136,7 +136,9 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     """Return the sheet with the headings, and notes about the other sheets."""
     filled = [sheet for sheet in sheets if sheet.rows]
     if not filled:
-        raise TopologyError(f"{source} is empty", hint="check whether this is the right file")
+        raise TopologyError(
+            f"{source} is empty", hint=("check whether you specified the correct file")
+        )
     with_servers = [sheet for sheet in filled if sheet.heading_row]
     in_sight = [sheet for sheet in with_servers if not sheet.is_hidden]
     candidates = in_sight or with_servers
@@ -144,7 +146,7 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
         raise TopologyError(
             f"{len(candidates)} sheets in {source} have the headings of a table of servers: "
             f"{_join_names(candidates)}",
-            hint="move all servers to one sheet, and hide or delete the other sheets",
+            hint="move all servers to one sheet, and hide or delete all other sheets",
         )
     if not candidates:
         return _find_nearest_sheet(filled), []
@@ -162,8 +164,8 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     ]
     if others:
         notes.append(
-            f"lyncnb read the sheet {shown(candidates[0].name)}; these other sheets do not have "
-            f"the headings of a table of servers: {_join_names(others)}"
+            f"lyncnb read the sheet {shown(candidates[0].name)}. These sheets do not "
+            f"have the headings of a table of servers: {_join_names(others)}"
         )
     return candidates[0], notes
 
@@ -199,7 +201,7 @@ _ODD = {
         ),
     ),
     DATE: (
-        "the cell contains a date ({value}); spreadsheet programs convert some text to dates",
+        ("the cell contains the date {value}. Spreadsheet programs convert some text to dates"),
         "format the column as Text, then type the value again",
     ),
 }
@@ -274,8 +276,8 @@ class _Sheet:
             areas.append(_format_area(area))
         if areas:
             self.notes.append(
-                f"lyncnb used the value of the merged cells {join_first(areas, _LISTED)} "
-                "for each row"
+                f"lyncnb used the value in the merged cells {join_first(areas, _LISTED)} "
+                "for each of the rows"
             )
 
     def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
@@ -295,7 +297,9 @@ class _Sheet:
                 row=area.first_row,
                 column=column,
                 value=value,
-                message=f"the cell that contains {shown(value)} is merged across several columns",
+                message=(
+                    f"the cell with the value {shown(value)} is merged across several columns"
+                ),
                 hint="unmerge the cell (Home > Merge & Center), and fill in each column",
             )
         )

@@ -84,8 +84,10 @@ class XmlTree:
         self._count += 1
         if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
             raise TopologyError(
-                f"{self.source} has more elements, or more nested elements, than a topology can "
-                "have",
+                (
+                    f"{self.source} has more elements, or more nested elements, than a "
+                    "topology can have"
+                ),
                 hint=_WHAT_TO_GIVE,
             )
         element = Element(name.rpartition(" ")[2], attributes)
@@ -226,7 +228,7 @@ def scan_xml(
     # An unsupported encoding raises LookupError or UnicodeError.
     except (expat.ExpatError, LookupError, UnicodeError):
         raise TopologyError(
-            f"{source} is damaged, because a part of the file is not valid XML",
+            f"{source} is damaged, because it contains data that is not valid XML",
             hint="open the file in Excel or LibreOffice and save it again",
         ) from None
 

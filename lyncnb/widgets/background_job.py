@@ -26,9 +26,11 @@ _NOTHING_DONE = Progress(0, 0, 0.0, 0.0)
 _WORDS = {
     "ready": "Ready.",
     "running": "Working …",
-    "stopping": "Stopping. lyncnb finishes and keeps the keys in progress …",
-    "cancelled": "Canceled. Finished requests are kept. To write the remaining requests, choose "
-    "Write again.",
+    "stopping": "Stopping. lyncnb finishes the keys in progress and keeps them …",
+    "cancelled": (
+        "Canceled. lyncnb kept the finished requests. To write the remaining "
+        "requests, choose Write again."
+    ),
     "failed": "The work did not finish.",
     "finished": "Finished.",
 }
@@ -83,7 +85,8 @@ class Job(Generic[Result]):
         with self._lock:
             if self.state.is_busy:
                 raise LyncnbError(
-                    "other work is in progress", hint="wait until it ends, or cancel it"
+                    "another operation is in progress",
+                    hint=("wait until the operation has finished, or cancel it"),
                 )
             self._stop.clear()
             self.result = None

@@ -221,12 +221,18 @@ def restore(editor: PlanEditing) -> list[str]:
     except LyncnbError as error:
         editor.earlier = earlier
         return [
-            f"Your edits ({count}) do not fit the new table {source}, so they are not applied.",
+            (
+                f"Your edits ({count}) do not fit the new table {source}, so lyncnb did not "
+                "apply the edits."
+            ),
             f"Reason: {error.message}",
             "To see the edits, run editor.earlier.changes() or print(editor.earlier.code()).",
         ]
     if is_same_file:
-        return [f"Your edits were restored after this cell ran again: {count} in {source}."]
+        return [f"This cell ran again, and lyncnb restored your edits: {count} in {source}."]
     return [
-        f"{source} or the options in the cell have changed. Your edits were applied again: {count}."
+        (
+            f"{source} or the options in the cell have changed. lyncnb applied your edits "
+            f"again: {count}."
+        )
     ]

@@ -50,7 +50,7 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
     errors = [finding for finding in last.findings if finding.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
-    why = "; ".join(titles) or "the certificate is correct now"
+    why = "; ".join(titles) or "the certificate no longer has errors"
     return {
         "id": request.id,
         "words": f"{where}: certificate refused ({why})",
@@ -89,7 +89,7 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
     if request.refused and request.state in _WITHOUT_GOOD_ONE:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
-            return "The refused certificate is correct now. Match the files again."
+            return "The refused certificate no longer has errors. Match the files again."
         why = f" ({reasons[0]['title']})" if reasons else ""
         return f"The certificate was refused{why}. Ask the CA for another certificate."
     words = _SENTENCES.get(request.state, request.state)
@@ -100,9 +100,11 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
     elif request.key_holder and request.state == "waiting":
         words = f"The request is waiting for the CA. The key is on {request.key_holder}."
     elif request.state == "expired" and request.under_way:
-        words = f"The certificate has expired. The renewal is {request.under_way}."
+        words = f"The certificate has expired. The state of the renewal is {request.under_way}."
     return (
-        f"{words} A second certificate for this request was refused." if request.refused else words
+        f"{words} In addition, a second certificate for this request was refused."
+        if request.refused
+        else words
     )
 
 

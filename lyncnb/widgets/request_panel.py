@@ -101,13 +101,13 @@ class RequestChannel(Channel[RequestTold]):
             "ready": False,
             "plan": totals(panel.plan, panel.findings),
             "label": f"Write {count_of(len(panel.plan.certificates), 'request')}",
-            "words": "A run is in progress.",
+            "words": "lyncnb is writing requests.",
         }
         if panel.unaccepted:
             codes = ", ".join(panel.unaccepted)
             message["words"] = (
-                f"Requests cannot be written because of these errors: {codes}. Correct or "
-                "accept them first."
+                f"lyncnb cannot write requests because of these errors: {codes}. Correct "
+                "or accept the errors first."
             )
         elif not panel.job.state.is_busy:
             try:
@@ -142,7 +142,8 @@ class RequestChannel(Channel[RequestTold]):
     def _name_recovery_key(self, *, file: Text) -> None:
         if not file.strip():
             raise LyncnbError(
-                "the file name is missing", hint="enter the path of the .pub file that you received"
+                "the file name is missing",
+                hint=("enter the path of the .pub file that you received"),
             )
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
@@ -163,13 +164,13 @@ class RequestChannel(Channel[RequestTold]):
         if self._looked_at is not self.panel.plan:
             self._look()
             raise LyncnbError(
-                "the plan has changed since the preview, so no requests were written",
+                "the plan has changed since the preview, so lyncnb wrote no requests",
                 hint="check the new preview above, then write the requests",
             )
         if self._seen_new is not is_new:
             self._look()
             raise LyncnbError(
-                "the folder has changed since the preview, so no requests were written",
+                "the folder has changed since the preview, so lyncnb wrote no requests",
                 hint="check the new preview above, then enter the passphrase and write the "
                 "requests",
             )
@@ -178,7 +179,10 @@ class RequestChannel(Channel[RequestTold]):
     def _write_scripts(self, *, computer: Text, template: Text) -> None:
         panel = self.panel
         if panel.job.state.is_busy:
-            raise LyncnbError("a run is in progress", hint="wait until it ends, or cancel it")
+            raise LyncnbError(
+                "lyncnb is already writing requests",
+                hint=("wait until lyncnb has finished, or cancel the operation"),
+            )
         steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
         self.send({"type": "done", "added": []})
         self.send(
@@ -186,7 +190,7 @@ class RequestChannel(Channel[RequestTold]):
                 "type": "scripts",
                 "words": f"The folder {os.path.join(panel.folder, 'steps')} now contains "
                 f"{count_of(len(steps.servers), 'script')}, and requests.html, which "
-                "explains how to run them. To import the resulting requests, use "
+                "explains how to run the scripts. To import the resulting requests, use "
                 f"lyncnb receive {panel.folder} --request.",
                 "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
             }

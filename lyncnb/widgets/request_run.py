@@ -46,7 +46,9 @@ class NothingWritten:
     """
 
     def __init__(self, folder: Path):
-        self._words = f"{folder} contains no requests yet. To write them, use the request panel."
+        self._words = (
+            f"{folder} contains no requests yet. To write requests, use the request panel."
+        )
         self._handles: list[DisplayHandle] = []
 
     def __bool__(self) -> bool:
@@ -91,7 +93,7 @@ class RequestRun:
         self._plan = source if isinstance(source, CertificatePlan) else None
         if self.editor is None and self._plan is None:
             raise LyncnbError(
-                f"a {type(self).__name__} takes an editor or a plan, not {_describe(source)}",
+                (f"{type(self).__name__} requires an editor or a plan, not {_describe(source)}"),
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = parse_folder_path(folder, type(self).__name__)
@@ -263,8 +265,8 @@ class RequestRun:
     def _refuse_other_deployment(self) -> None:
         if (other := self.other_deployment) is not None:
             raise BundleError(
-                f"no requests were written. {other.words}",
-                hint=f"use a folder other than {self.folder}, or confirm in the panel",
+                f"lyncnb wrote no requests. {other.words}",
+                hint=f"use a different folder than {self.folder}, or confirm in the panel",
             )
 
     def start(
@@ -297,7 +299,7 @@ class RequestRun:
         """
         secret = check_passphrase(passphrase)
         if again is not None and check_passphrase(again) != secret:
-            raise PassphraseError("the two passphrases differ", hint="enter both again")
+            raise PassphraseError("the two passphrases are different", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
         # These values are copied, because the editor may change while the requests are written.
@@ -429,7 +431,7 @@ def parse_folder_path(folder: object, panel: str) -> Path:
     """
     if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
         raise LyncnbError(
-            f"the folder of a {panel} must be a path, not {_describe(folder)}",
+            f"the folder for {panel} must be a path, not {_describe(folder)}",
             hint='enter the path in quotation marks, such as "requests"',
         )
     return Path(folder)

@@ -81,7 +81,7 @@ class FolderWork:
         place = folder if isinstance(source, PlanEditing) else source
         if self.editor is None and folder is not None:
             raise LyncnbError(
-                f"a {type(self).__name__} needs a folder, or an editor and a folder",
+                f"{type(self).__name__} requires a folder, or an editor and a folder",
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = parse_folder_path(place, type(self).__name__)
@@ -112,16 +112,16 @@ class FolderWork:
             changes = RequestRun(self.editor, self.folder).look().counts()
         except PlanRejected:
             return (
-                "The editor's plan has errors that are not accepted. See the findings in "
-                "the editor."
+                "The plan in the editor has errors that are not accepted. See the "
+                "findings in the editor."
             )
         changes.pop("kept", None)
         if not changes:
             return ""
         words = ", ".join(f"{number:,} {action}" for action, number in changes.items())
         return (
-            "The editor's plan differs from this folder. If you write the requests again, the "
-            f"result is: {words}."
+            "The plan in the editor differs from this folder. If you write the requests "
+            f"again, the result is: {words}."
         )
 
     @property

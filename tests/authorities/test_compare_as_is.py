@@ -119,7 +119,7 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
     found = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
     assert (found.state, found.remarks) == (
         "elsewhere",
-        ("the certificate is not on edge2.contoso.com",),
+        ("the certificate is not installed on edge2.contoso.com",),
     )
     # If no server reported a certificate, its location is unknown.
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
@@ -132,7 +132,7 @@ def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
     (tmp_path / "a.pem").write_bytes(data + b"\r\n")
     (tmp_path / "b.pem").write_bytes(export_of("other.contoso.com"))
     found = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
-    unstored = "but the certificate is not in the server's store"
+    unstored = "but this certificate is not in the server's certificate store"
     assert found.notes == (
         f"edge1.contoso.com uses the certificate {'0' * 40} for Default, {unstored}",
         "the plan has no certificate for the exported server other.contoso.com",

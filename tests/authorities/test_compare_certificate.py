@@ -57,12 +57,12 @@ def test_as_planned():
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
         # Differences in the usages of the certificate.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
-        ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires serverAuth, but the certificate has serverAuth, clientAuth"),
-        ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
-        ({"eku": ["serverAuth", "codeSigning"]}, "eku-added", "the plan requires serverAuth, but the certificate has serverAuth, 1.3.6.1.5.5.7.3.3"),
+        ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires the usage serverAuth, but the certificate has serverAuth, clientAuth"),
+        ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires the usage serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
+        ({"eku": ["serverAuth", "codeSigning"]}, "eku-added", "the plan requires the usage serverAuth, but the certificate has serverAuth, 1.3.6.1.5.5.7.3.3"),
         ({"usage": None}, "key-usage-absent", "the certificate has no key usage extension"),
-        ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the certificate allows only keyEncipherment"),
-        ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the certificate allows only digitalSignature"),
+        ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the key usage of the certificate allows only keyEncipherment"),
+        ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the key usage of the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
         # Differences in signature and revocation.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
@@ -83,7 +83,7 @@ def test_wildcard_on_public_suffix():
         ("names-added", '"*.com.tw" is not in the request'),
         (
             "wildcard-on-public-suffix",
-            "*.com.tw covers the names of every organization below com.tw",
+            "the wildcard *.com.tw covers the names of every organization under com.tw",
         ),
     ]
     # The owner of the suffix may use the wildcard. The only fault is that nobody requested it.
@@ -112,7 +112,7 @@ def test_no_san_at_all():
 def test_wildcard_instead_of_names():
     """A wildcard that covers missing names is reported as such."""
     assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
-        ("names-replaced-by-wildcard", 'the certificate has "*.contoso.com" instead of "ee01.contoso.com", "meet.contoso.com"'),
+        ("names-replaced-by-wildcard", 'the certificate contains the wildcard "*.contoso.com" instead of "ee01.contoso.com", "meet.contoso.com"'),
         ("names-added", '"*.contoso.com" is not in the request'),
     ]  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_edge_internal_has_no_san():
     assert compared(made(san=NAMES[:1]), san=[]) == [
         (
             "subject-repeated-in-san",
-            'the subject alternative names also include "eepool.contoso.com"',
+            'the CA added the subject name "eepool.contoso.com" as a subject alternative name',
         )
     ]
     assert compared(made(san=NAMES[:2]), san=[]) == [
@@ -156,7 +156,10 @@ def test_client_auth_asked_for():
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
     assert compared(made(), eku=planned) == [
-        ("eku-missing", "the plan requires clientAuth, but the certificate has serverAuth")
+        (
+            "eku-missing",
+            "the plan requires the usage clientAuth, but the certificate has serverAuth",
+        )
     ]
 
 
@@ -172,7 +175,7 @@ def test_key_differs():
     assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
         (
             "key-differs-from-plan",
-            "the plan requires a key of RSA 4096, but the certificate has RSA 2048",
+            "the planned key is RSA 4096, but the key of the certificate is RSA 2048",
         )
     ]
 
@@ -244,7 +247,7 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
     found = compared(made(**({"days": 100} | changes)), issuer=issuer)
     assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
     assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
-    assert ('OCSP responder, "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
+    assert ('OCSP responder "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +293,7 @@ def test_ldap_only(role, expected):
             [
                 (
                     "validity-shorter-than-asked",
-                    "the plan requests 365 days, but the certificate is valid for 363 days",
+                    "the plan requests a validity of 365 days, but the certificate is valid for 363 days",
                 )
             ],
         ),

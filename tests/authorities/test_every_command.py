@@ -438,7 +438,7 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
     (waiting, _) = folder_status(requests, today=later).requests
     assert waiting.state == "waiting"
     assert waiting.refused.endswith(
-        "but the certificate has no error now. To accept the certificate, run: lyncnb receive FOLDER"
+        "but the certificate no longer has errors. To accept the certificate, run: lyncnb receive FOLDER"
     )
     assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()

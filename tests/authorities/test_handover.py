@@ -196,7 +196,12 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
         entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     )
     public = unmarked(entries["public-litware-public-ca/README.html"].decode())
-    assert internal.count("Template LyncWeb, with the subject and the names from the request") == 5
+    assert (
+        internal.count(
+            "Use the template LyncWeb, and take the subject and the names from the request"
+        )
+        == 5
+    )
     assert internal.count("Validity period: the maximum that the template and the CA allow") == 5
     assert "Requested extended key usage: serverAuth" in public
     assert "certbot certonly --csr" in public
@@ -254,7 +259,7 @@ def test_only_what_waits(folder, tmp_path):
     path.write_bytes(p7b(*answers.values(), *ca.chain))
     receive(folder, path, today=TODAY)
     assert [one.id for one in hand_over(folder, tmp_path / "out.zip").requests] == [last]
-    with pytest.raises(BundleError, match="no waiting request in") as caught:
+    with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         hand_over(folder, tmp_path / "none.zip", issuer="public")
     assert caught.value.hint.endswith(
         "issuers ca01.contoso.com\\Contoso Issuing CA 1; sites Kaohsiung"
@@ -275,7 +280,7 @@ def test_same_bytes(folder, tmp_path):
 def test_no_clobber(folder, tmp_path):
     """A different file with the package's name is not overwritten."""
     (tmp_path / "out.zip").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="already exists; lyncnb did not change it"):
+    with pytest.raises(OutputError, match="already exists, so lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_bytes() == b"mine"
 
@@ -352,7 +357,7 @@ def test_nothing_waits_at_all(folder, tmp_path):
     path = tmp_path / "all.p7b"
     path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
-    with pytest.raises(BundleError, match="no waiting request in") as caught:
+    with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         handover_of(folder, tmp_path)
     assert caught.value.hint == (
         "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
@@ -366,7 +371,7 @@ def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
     with pytest.raises(BundleError) as caught:
         handover_of(folder, tmp_path)
-    assert "lyncnb request writes" in caught.value.hint
+    assert "run it again to write the remaining requests" in caught.value.hint
 
 
 def handover_of(folder, place):

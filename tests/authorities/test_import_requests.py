@@ -185,7 +185,7 @@ def test_other_commands_treat_it_like_any_other(issued, tmp_path):
     status = folder_status(folder)
     assert not status.needs_attention
     assert {item.key_holder for item in status.requests} == {TOOLS}
-    assert f"2 requests with a private key that is only on {TOOLS}" in status.notes
+    assert f"the private key exists only on {TOOLS}: 2 requests" in status.notes
     assert b"--request-on-server" in list_renewals(folder).to_ical()
     name = status.requests[0].id
     listed = purge(folder, deployed=[name])

@@ -114,7 +114,7 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
             read(json.dumps({**document, name: value}).encode(), tmp_path)
     del document["sha256"]
-    with pytest.raises(ReturnedFileError, match="wrote this file without a digest"):
+    with pytest.raises(ReturnedFileError, match="wrote this file, which has no digest"):
         read(json.dumps(document).encode(), tmp_path)
 
 

@@ -243,7 +243,10 @@ def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder,
     assert generations_of(read_manifest(folder).by_id[first.id]).in_use.generation == 2
     old = first.issued.thumbprint_sha1
     before = report(tmp_path, server, old, at="2026-12-23T23:00:00Z")
-    assert "stays on record" in ln.deployed(folder, reports=[before], today=LATER).notes[0]
+    assert (
+        "lyncnb does not change this record"
+        in ln.deployed(folder, reports=[before], today=LATER).notes[0]
+    )
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
     done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
     assert [(one.generation, one.what) for one in done.recorded] == [

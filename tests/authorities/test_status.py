@@ -146,8 +146,11 @@ def test_what_else_is_there_is_noted(folder):
         status = folder_status(folder)
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
-        "an interrupted run left files of 1 request; the next run completes the requests",
-        "keys/Thumbs.db is not one of lyncnb's files; lyncnb did not change the file",
+        (
+            "lyncnb request was interrupted, and left incomplete files for 1 request. To complete "
+            "these requests, run the command again"
+        ),
+        "keys/Thumbs.db was not written by lyncnb; lyncnb did not change the file",
     )
     assert status.requests[6].state == "planned"
     assert not status.needs_attention

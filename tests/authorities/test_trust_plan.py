@@ -194,7 +194,7 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
     assert (one.client_auth_ends, one.ending) == (ends, code)
     sooner = " (some sources specify an earlier date)" if ca == "Sectigo" else ""
     assert one.client_authentication == (
-        f"planned; the CA no longer includes client authentication on {ends} or later{sooner} [{code}]"
+        f"planned; the CA stops including client authentication on {ends}{sooner} [{code}]"
     )
     assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
 

@@ -21,45 +21,49 @@ def plan():
 
 
 CALLS = {
-    "topology is GIVEN, but must be of type Topology": lambda plan, given: ln.plan_certificates(
+    "topology is GIVEN, but it must be of type Topology": lambda plan, given: ln.plan_certificates(
         given, plan.rules
     ),
-    "options is GIVEN, but must be of type PlanOptions": lambda plan, given: ln.plan_certificates(
-        plan.topology, plan.rules, options=given
+    "options is GIVEN, but it must be of type PlanOptions": lambda plan, given: (
+        ln.plan_certificates(plan.topology, plan.rules, options=given)
     ),
-    "check_plan: plan is GIVEN, but must be of type CertificatePlan": lambda _, given: (
+    "check_plan: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: (
         ln.check_plan(given)
     ),
-    "figure: of is GIVEN, but must be of type CertificatePlan": lambda _, given: ln.figure(given),
-    "compare_plans: old is GIVEN, but must be of type CertificatePlan": lambda plan, given: (
+    "figure: of is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.figure(
+        given
+    ),
+    "compare_plans: old is GIVEN, but it must be of type CertificatePlan": lambda plan, given: (
         ln.compare_plans(given, plan)
     ),
-    "compare_plans: new is GIVEN, but must be of type CertificatePlan": lambda plan, given: (
+    "compare_plans: new is GIVEN, but it must be of type CertificatePlan": lambda plan, given: (
         ln.compare_plans(plan, given)
     ),
-    "each scenario is GIVEN, but must be of type Scenario": lambda _, given: ln.compare_scenarios(
-        given, given
+    "each scenario is GIVEN, but it must be of type Scenario": lambda _, given: (
+        ln.compare_scenarios(given, given)
     ),
-    "trust: plan is GIVEN, but must be of type CertificatePlan": lambda _, given: ln.trust(given),
-    "request_scripts: plan is GIVEN, but must be of type CertificatePlan": lambda _, given: (
+    "trust: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.trust(
+        given
+    ),
+    "request_scripts: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: (
         ln.request_scripts(given)
     ),
-    "steps: steps is GIVEN, but must be of type DeploymentSteps": lambda _, given: ln.write_steps(
-        given, "requests"
+    "steps: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, given: (
+        ln.write_steps(given, "requests")
     ),
-    "scripts: steps is GIVEN, but must be of type DeploymentSteps": lambda _, given: (
+    "scripts: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, given: (
         ln.write_request_scripts(given, "requests")
     ),
-    "plan is GIVEN, but must be of type CertificatePlan or SavedPlan": lambda _, given: (
+    "plan is GIVEN, but it must be of type CertificatePlan or SavedPlan": lambda _, given: (
         ln.write_requests(given, "requests", passphrase=PASSPHRASE)
     ),
-    "bundle is GIVEN, but must be of type RequestBundle": lambda _, given: ln.match_certificates(
+    "bundle is GIVEN, but it must be of type RequestBundle": lambda _, given: ln.match_certificates(
         given, "answers"
     ),
-    "write_pfx: issued is GIVEN, but must be of type IssuedCertificates": lambda _, given: (
+    "write_pfx: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, given: (
         ln.write_pfx(given, passphrase=PASSPHRASE)
     ),
-    "steps: issued is GIVEN, but must be of type IssuedCertificates": lambda _, given: (
+    "steps: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, given: (
         ln.deployment_steps(given)
     ),
 }
@@ -85,13 +89,15 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
 )
 def test_a_folder_is_a_path(function):
     """If a folder is None, the message names the argument."""
-    with pytest.raises(ArgumentError, match="folder is None, but must be of type str or PathLike"):
+    with pytest.raises(
+        ArgumentError, match="folder is None, but it must be of type str or PathLike"
+    ):
         function(None)
 
 
 def test_a_forecast_needs_a_plan():
     """A forecast accepts a path as text, but rejects None."""
-    with pytest.raises(ArgumentError, match="forecast: plan is None, but must be of type Cert"):
+    with pytest.raises(ArgumentError, match="forecast: plan is None, but it must be of type Cert"):
         ln.forecast(None)
 
 

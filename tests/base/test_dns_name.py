@@ -15,7 +15,7 @@ from lyncnb.base.pasted_text import BadName
 LONGEST_LABEL = "a" * 63
 # All letters of this name except the last one are Cyrillic.
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"
-MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake the name for a different name'
 LONGEST_NAME = ".".join(["a" * 61, "b" * 61, "c" * 61, "d" * 63, "com"])
 
 labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(
@@ -49,7 +49,11 @@ names = st.builds(
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
         ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
-        ("a b.contoso.com", "contains white space", "to enter several names, use a list column"),
+        (
+            "a b.contoso.com",
+            "contains white space",
+            "To enter several names, use a column that accepts a list",
+        ),
         ("a\u3000b.contoso.com", "contains white space", "several names"),
         ("a" * 64 + ".contoso.com", "has 64 characters; the limit is 63", "shorten"),
         (LONGEST_NAME + "x", "is 254 characters long; the limit is 253", "enter a shorter name"),
@@ -65,7 +69,7 @@ names = st.builds(
         ("10.0.0.0/8", "is an IP address", "the server's DNS name"),
         (
             "a.123",
-            "ends with a number; only an IP address can end with a number",
+            "ends with a number, but only an IP address can end with a number",
             "the server's DNS name",
         ),
         ("256.1.1.1", "ends with a number", "the server's DNS name"),
@@ -124,13 +128,13 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
         (
             " lync.contoso.com\u00a0",
             "lync.contoso.com",
-            ("leading and trailing white space removed",),
+            ("lyncnb removed leading and trailing white space",),
         ),
         ("lync\u200b.contoso.com", "lync.contoso.com", ("invisible character U+200B removed",)),
         (
             "ＬＹＮＣ．contoso。com",
             "lync.contoso.com",
-            ("full-width or compatibility characters replaced with standard characters",),
+            ("lyncnb replaced full-width or compatibility characters with standard characters",),
         ),
         (
             "分公司.contoso.com",

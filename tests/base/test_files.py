@@ -59,7 +59,7 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
 def test_a_name_that_is_taken_is_left_alone(tmp_path):
     """A second file with the same name is rejected, and both contents are kept."""
     files.write_new(tmp_path / "a.key", b"first")
-    with pytest.raises(BundleError, match=r"a\.key already exists; lyncnb did not change it"):
+    with pytest.raises(BundleError, match=r"a\.key already exists, so lyncnb did not change it"):
         files.write_new(tmp_path / "a.key", b"second")
     assert (tmp_path / "a.key").read_bytes() == b"first"
     assert temps(tmp_path) == []
@@ -116,7 +116,7 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
     files.write_new(tmp_path / "keys" / "a", b"a")
     files.write_new(tmp_path / "keys" / "b", b"b")
     files.move_no_clobber(tmp_path / "keys" / "a", tmp_path / "archive" / "a")
-    with pytest.raises(BundleError, match="a already exists; lyncnb did not"):
+    with pytest.raises(BundleError, match="a already exists, so lyncnb did not"):
         files.move_no_clobber(tmp_path / "keys" / "b", tmp_path / "archive" / "a")
     assert os.listdir(tmp_path / "keys") == ["b"]
     assert files.read(tmp_path / "archive" / "a") == b"a"

@@ -11,7 +11,7 @@ from lyncnb.base.pasted_text import BadName
 
 # All letters of this name except the last one are Cyrillic.
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"
-MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake the name for a different name'
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for
         (
             "１.２.３.４",
             "1.2.3.4",
-            ("full-width or compatibility characters replaced with standard characters",),
+            ("lyncnb replaced full-width or compatibility characters with standard characters",),
         ),
         # These three characters also mean a dot in a name.
         (
             "a。b．c｡d",
             "a.b.c.d",
-            ("full-width or compatibility characters replaced with standard characters",),
+            ("lyncnb replaced full-width or compatibility characters with standard characters",),
         ),
         # The Kelvin sign is mapped to the letter k.
         ("\u212aontoso.com", "kontoso.com", ("changed to lowercase",)),
@@ -97,7 +97,9 @@ def test_bad_labels_are_refused(label, reason):
         ),
         (
             convert_to_a_label("α分", ""),
-            ['"α分" mixes Chinese and Greek letters, so it can be mistaken for another name'],
+            [
+                '"α分" mixes Chinese and Greek letters, so readers can mistake the name for a different name'
+            ],
         ),
     ],
 )

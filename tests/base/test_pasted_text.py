@@ -15,10 +15,10 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("Taipei", "Taipei", ()),
         ("台北", "台北", ()),
         ("", "", ()),
-        (" Taipei ", "Taipei", ("leading and trailing white space removed",)),
+        (" Taipei ", "Taipei", ("lyncnb removed leading and trailing white space",)),
         # Word and Chinese input methods insert no-break and ideographic spaces.
-        ("\u00a0Taipei\u3000", "Taipei", ("leading and trailing white space removed",)),
-        ("\tTaipei", "Taipei", ("leading and trailing white space removed",)),
+        ("\u00a0Taipei\u3000", "Taipei", ("lyncnb removed leading and trailing white space",)),
+        ("\tTaipei", "Taipei", ("lyncnb removed leading and trailing white space",)),
         ("\ufeffTaipei", "Taipei", ("invisible character U+FEFF removed",)),
         ("Tai\u200bpei\u200b", "Taipei", ("invisible character U+200B removed",)),
         ("Tai\u00adpei", "Taipei", ("invisible character U+00AD removed",)),
@@ -30,7 +30,7 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
             "Taipei",
             (
                 "invisible character U+200B, U+200E removed",
-                "leading and trailing white space removed",
+                "lyncnb removed leading and trailing white space",
             ),
         ),
         # In Persian, the zero-width non-joiner (U+200C) is part of the word.

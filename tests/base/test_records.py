@@ -105,7 +105,7 @@ def test_a_slip_is_told_what_was_perhaps_meant():
     [
         (b"a = b", "the file is not valid TOML"),
         (b"\xff", "the file is not UTF-8 text"),
-        (b"a = " + b"[" * 50_000, "its brackets are nested too deeply"),
+        (b"a = " + b"[" * 50_000, "brackets are nested too deeply"),
         (b"a = " + b"9" * 5_000, "a number is too long"),
     ],
 )

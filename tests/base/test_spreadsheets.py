@@ -155,7 +155,7 @@ def test_xlsx_cell_that_is_too_long_says_so():
     ]
     assert len(sheet["A2"].value) == 32_767
     assert sheet["A2"].value.endswith(
-        "x … (the text is truncated at the size limit for a cell; the JSON document has the complete text)"
+        "x … (the text is longer than a cell can contain; the JSON document contains the complete text)"
     )
 
 
@@ -166,7 +166,7 @@ def test_csv_cell_that_is_too_long_says_so():
     data = to_csv(("a",), [("x" * 40_000,)]).decode("utf-8-sig")
     cell = list(csv.reader(io.StringIO(data, newline="")))[1][0]
     assert len(cell) == 32_767
-    assert cell.endswith("the JSON document has the complete text)")
+    assert cell.endswith("the JSON document contains the complete text)")
 
 
 def test_xlsx_with_too_many_rows_is_refused(monkeypatch):

@@ -27,10 +27,10 @@ def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     with pytest.raises(ApprovalError, match="ssh-keygen is not installed"):
         find_ssh_keygen()
-    with pytest.raises(NotebookError, match="lyncnb found no Chromium browser"):
+    with pytest.raises(NotebookError, match="lyncnb needs a Chromium browser"):
         find_chromium()
     monkeypatch.setenv("LYNCNB_CHROMIUM", "bin/chromium")
-    with pytest.raises(NotebookError, match="lyncnb found no Chromium browser"):
+    with pytest.raises(NotebookError, match="lyncnb needs a Chromium browser"):
         find_chromium()
     monkeypatch.setenv("LYNCNB_CHROMIUM", str(tmp_path / "bin" / "chromium"))
     assert find_chromium() == str(tmp_path / "bin" / "chromium")

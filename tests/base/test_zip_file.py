@@ -47,7 +47,7 @@ def test_what_an_archive_unpacks_to_is_counted():
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
     assert len(b"".join(archive.pieces("a"))) == 700_000
-    with pytest.raises(BadArchive, match="unpacked content of the archive is too large"):
+    with pytest.raises(BadArchive, match="extracted content of the archive is too large"):
         list(archive.pieces("b"))
 
 

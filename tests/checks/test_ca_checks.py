@@ -97,8 +97,8 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
-        ("domains-validated-again", "is valid for {} days", "domain-validation-days"),
-        ("organization-verified-again", "is valid for {} days", "subject-validation-days"),
+        ("domains-validated-again", " for {} days", "domain-validation-days"),
+        ("organization-verified-again", " for {} days", "subject-validation-days"),
         ("zones-seen-from-many-places", "from {} remote locations", "remote-perspectives"),
     )
     for limit in RULES.limits(quantity)
@@ -203,7 +203,7 @@ def test_the_smallest_limit_counts_alone(ca, days):
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
-    counts = [message.split("is valid for ")[1].partition(" (")[0] for message in told]
+    counts = [message.split(" for ")[1].partition(" (")[0] for message in told]
     assert counts == [f"{n} days" for n in days]
 
 
@@ -243,13 +243,13 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
     plan = plan_of(options=PlanOptions(country="tw"))
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
-    assert messages == ['the options contain "tw", but the certificates will contain TW']
+    assert messages == ['the country in the options is "tw", but the certificates will contain TW']
 
 
 @pytest.mark.parametrize(
     ("ca", "proved"),
     [
-        ("DigiCert", "contoso.com, fabrikam.com is valid"),
+        ("DigiCert", "contoso.com, fabrikam.com for "),
         ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
     ],
 )
@@ -257,7 +257,7 @@ def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, pr
     """For Let's Encrypt, the notice lists every name to validate, and for other CAs the domains."""
     findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
     (message,) = (f.message for f in findings if f.code == "domains-validated-again")
-    assert message.startswith(f"a validation of {proved}")
+    assert message.startswith(f"a CA can reuse the validation of {proved}")
 
 
 @pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
@@ -275,8 +275,8 @@ def test_a_record_that_stays_counts_for_ten_days():
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
     (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
-    assert now.endswith("is valid for 200 days (10 with a persistent DNS record)")
-    assert later.endswith("is valid for 10 days")
+    assert now.endswith(" for 200 days (10 with a persistent DNS record)")
+    assert later.endswith(" for 10 days")
 
 
 @pytest.mark.parametrize(

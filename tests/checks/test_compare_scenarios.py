@@ -55,7 +55,7 @@ def test_what_differs_is_marked_by_a_sign():
     assert [fact.marked() for fact in found.differing()] == [("TW", "≠ blank")]
     page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
     assert page.index("≠ yes") < page.index("Rule profile")
-    assert "≠ marks a value that differs from “as planned”." in page
+    assert "≠ marks a value that is different in “as planned”." in page
     assert "All options and counts are the same" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
 
 
@@ -128,6 +128,6 @@ def test_two_are_needed():
 def test_findings_are_of_each_scenario(count):
     """If the number of findings differs from the number of scenarios, an error is raised."""
     one = ln.Scenario.of_plan("one", make_plan())
-    with pytest.raises(ScenarioError, match=f"number of findings is {count}") as caught:
+    with pytest.raises(ScenarioError, match=f"passed {count} lists of findings") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)
     assert "for each scenario, in the same order" in caught.value.hint

@@ -143,10 +143,10 @@ def test_what_differs_is_reported_name_by_name(tmp_path):
     left_out = document["findings"].pop(0)
     error = refused(
         first.path, redigested(document),
-        f"{certificate['id']}: san: evil.contoso.com is in the file, but not in the new plan",
-        f"{gone} is in the new plan, but not in the file",
-        "subject: CN: the file has other.contoso.com",
-        f"finding {left_out['code']} for {left_out['about']} is only in the new plan",
+        f"{certificate['id']}: san: only the file contains evil.contoso.com",
+        f"only the new plan contains {gone}",
+        "subject: CN: the file contains other.contoso.com",
+        f"new plan contains the finding {left_out['code']} for {left_out['about']}",
     )  # fmt: skip
     assert error.exit_status == 2
 
@@ -161,11 +161,15 @@ def test_a_table_that_was_altered(tmp_path):
     document["table"]["rows"][1][at] = "rogue.contoso.com"
     refused(
         first.path, redigested(document),
-        "rogue-contoso-com", "ee02.contoso.com is in the file, but not in the new plan",
+        "rogue-contoso-com", "only the file contains ee02.contoso.com",
     )  # fmt: skip
     document = json.loads(first.data)
     document["options"]["key"]["bits"] = 4096
-    refused(first.path, redigested(document), "key: bits: the file has 2048, the new plan has 4096")
+    refused(
+        first.path,
+        redigested(document),
+        "key: bits: the file contains 2048, but the new plan contains 4096",
+    )
 
 
 def rules_with(old, new):
@@ -183,8 +187,8 @@ def test_other_rules_are_reported(tmp_path):
     error = refused(
         first.path, first.data,
         "was saved with different rules",
-        "discover.contoso.com is in the file, but not in the new plan",
-        "lyncdiscover.contoso.com is in the new plan, but not in the file",
+        "only the file contains discover.contoso.com",
+        "only the new plan contains lyncdiscover.contoso.com",
         "save and approve the plan again",
     )  # fmt: skip
     assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
@@ -228,9 +232,9 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
     document["reasons"][0]["why"] = "because"
     document["read_me"][1] = "it proves everything"
     error = refused(
-        first.path, redigested(document), "nothing to see here", "is only in the new plan"
+        first.path, redigested(document), "nothing to see here", "only the new plan contains"
     )
-    assert "only texts differ" in error.hint
+    assert "only the descriptive texts differ" in error.hint
     taken = read_saved_plan(first.path, reworded=True)
     assert taken.data == first.path.read_bytes()
     assert (taken.plan, taken.findings) == (planned, first.findings)
@@ -277,7 +281,8 @@ def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkey
     with pytest.raises(PlanOutdated) as outdated:
         read_saved_plan(first.path)
     assert outdated.value.problems[0].message == (
-        f"publicsuffixlist was {before} when the plan was saved, now it is 9.20991231"
+        f"when the plan was saved, the version of publicsuffixlist was {before}. Now the version is "
+        "9.20991231"
     )
     with_suffix(monkeypatch, "contoso.com", before)
     with pytest.raises(PlanAltered):

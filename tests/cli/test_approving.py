@@ -85,7 +85,10 @@ def test_what_alice_approves_is_requested(planner):
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.err) == (0, "")
     assert "3 certificates for 2 servers" in ended.out
-    assert f"p.json.sig: approved with the key {planner.fingerprint}" in ended.out
+    assert (
+        f"approved the plan with the key {planner.fingerprint}; the signature is in p.json.sig"
+        in ended.out
+    )
     ended = request(planner)
     assert ended.status == 0, ended
     assert f"approved by {ALICE} with the key {planner.fingerprint}" in ended.err
@@ -163,7 +166,7 @@ def test_the_summary_says_who_approved_what(planner):
     planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
     assert planner(*another).status == 0
-    assert ["another plan, which is not approved" in text for text in told()] == [True] * 3
+    assert ["a different plan without an approval" in text for text in told()] == [True] * 3
 
 
 def test_the_digest_inside_the_file_confirms_it_too(planner):
@@ -241,7 +244,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
-    refused(planner, "the signature is not valid for this plan: the plan was changed")
+    refused(planner, "the signature is not valid for this plan. Either the plan was changed")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
     refused(planner, "changed after it was saved", status=2)
@@ -366,7 +369,7 @@ def test_another_approval_is_left_alone(planner):
     before = (planner.folder / "p.json.sig").read_bytes()
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (2, "")
-    assert "contains an approval of this plan with another key" in ended.err
+    assert "contains an approval of this plan with a different key" in ended.err
     assert (planner.folder / "p.json.sig").read_bytes() == before
     assert approve(planner, "--key", "alice", "--force").status == 0
     planner("plan", "t.csv", "--on", "2027-01-01", "--save", "p.json")
@@ -496,7 +499,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert approve(planner, "--key", "alice").status == 0
     ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
     assert ended.status == 0, ended.err
-    note = "approved, but not requested, because you specified that an installed certificate covers them"
+    note = "approved, but not requested, because you specified that an installed certificate covers the request"
     assert f"{note}: {one.id}" in ended.err
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
@@ -523,11 +526,11 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
-    assert "only texts differ" in ended.err
+    assert "only the descriptive texts differ" in ended.err
     ended = request(planner)
     assert ended.status == 0, ended.err
     assert (
-        "note: the wording changed since the approval: the text of the finding "
+        "note: a text in the plan was reworded after the approval: in the finding "
         f"{document['findings'][0]['code']} about " in ended.err
     )
     assert f"was “in old words” and is now “{now[:40]}" in ended.err
@@ -536,11 +539,11 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
 def test_nothing_is_signed_that_nobody_confirmed(planner):
     """Without a terminal, nothing is signed unless the digest of the file is passed."""
     ended = planner("approve", "p.json", "--key", "alice")
-    assert (ended.status, "the plan is not confirmed" in ended.err) == (1, True), ended
+    assert (ended.status, "you did not confirm the plan" in ended.err) == (1, True), ended
     assert f"--confirm {digest(planner)}" in ended.err
     for wrong in ("0" * 64, digest(planner)[:11]):
         ended = planner("approve", "p.json", "--key", "alice", "--confirm", wrong)
-        assert (ended.status, "does not match the digest" in ended.err) == (1, True), ended
+        assert (ended.status, "does not belong to this plan" in ended.err) == (1, True), ended
     assert not (planner.folder / "p.json.sig").exists()
     ended = planner("approve", "p.json", "--key", "alice", "--confirm", digest(planner)[:12])
     assert ended.status == 0, ended

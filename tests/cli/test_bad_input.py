@@ -438,7 +438,7 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
     ended = shell.process("request", topology, "requests")
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: no passphrase was specified, and lyncnb cannot prompt for it because standard input "
+        "lyncnb: you did not specify a passphrase, and lyncnb cannot prompt for it, because standard input "
         "is not a terminal\n  hint: use --passphrase-file, or set LYNCNB_PASSPHRASE\n"
     )
     assert not (shell.folder / "requests").exists()
@@ -559,7 +559,7 @@ def test_an_option_that_takes_one_value_is_refused_twice(shell):
                 command.name, name, "one", f"{name}=two" if "--" in name else f"{name}two"
             )
             assert (ended.status, ended.out) == (2, ""), (command.name, name)
-            told = f"lyncnb: {command.name}: {name} takes one value, but is given 2 times\n"
+            told = f"lyncnb: {command.name}: you specified {name} 2 times, but it takes only one value\n"
             assert ended.err.startswith(told), ended.err
             refused += 1
     assert refused > 50
@@ -567,4 +567,4 @@ def test_an_option_that_takes_one_value_is_refused_twice(shell):
     ended = shell(
         "request", "t.csv", "r", "--accept", "a=b", "--accept", "c=d", "--dry-run", "--dry-run"
     )
-    assert "takes one value" not in ended.err
+    assert "takes only one value" not in ended.err

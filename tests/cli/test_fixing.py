@@ -52,7 +52,7 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
     again = shell(*arguments, "--yes")
     assert (again.status, again.err) == (
         0,
-        "None of the findings has exactly one safe fix, so lyncnb changed nothing.\n",
+        "No finding has exactly one safe fix, so lyncnb changed nothing.\n",
     )
 
 

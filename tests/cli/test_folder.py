@@ -102,7 +102,7 @@ def test_request_dry_run_touches_nothing(shell, topology):
     ended = shell("request", topology, "requests", "--dry-run")
     assert ended.status == 0
     assert ended.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
-    assert "dry run: nothing was changed" in ended.out
+    assert "dry run: lyncnb changed nothing" in ended.out
     assert not (shell.folder / "requests").exists()
 
 
@@ -217,7 +217,7 @@ def test_status_rebuild(shell, written, passphrase):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("contoso.csv", ""), "FOLDER must not be blank"),
+        (("contoso.csv", ""), "the argument FOLDER is blank"),
         (("contoso.csv", "requests", "--reason", "leaked"), "--reason is the reason for a renewal"),
     ],
 )
@@ -251,7 +251,7 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: no new passphrase was specified, and lyncnb cannot prompt for it without a terminal\n"
+        "lyncnb: you did not specify a new passphrase, and lyncnb cannot prompt for it without a terminal\n"
         "  hint: specify a file that contains the new passphrase: --new-passphrase-file FILE\n"
     )
     assert snapshot(shell.folder / "requests") == before
@@ -306,7 +306,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "lyncnb stops when the keys in progress are written" in err
+    assert "lyncnb stops as soon as the keys in progress" in err
     assert "canceled; run the command again to complete" in out
     assert "Traceback" not in err
     finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
@@ -600,7 +600,9 @@ def test_purge_with_its_token(shell, superseded):
     token.
     """
     listed = json.loads(shell("purge", "requests", "--json").out)
-    assert [item["why"] for item in listed["items"]] == ["superseded: the servers use generation 2"]
+    assert [item["why"] for item in listed["items"]] == [
+        "superseded: the servers already use generation 2"
+    ]
     assert shell("purge", "requests", "--confirm", "00000000").status == 3
     assert len(list(superseded.glob("*.key"))) == 1
     ended = shell("purge", "requests", "--confirm", listed["token"])
@@ -624,7 +626,7 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("superseded: the servers use generation 2")
+    child.expect("superseded: the servers already use generation 2")
     child.expect("type yes")
     child.sendline(answer)
     rest = child.read()

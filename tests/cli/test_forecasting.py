@@ -36,7 +36,7 @@ def test_it_works_or_not(planner):
     assert "cannot be done" not in good.out
     bad = planner("forecast", "t.csv", "--options", "bad.toml")
     assert bad.status == 1
-    assert "1 problem: the work cannot be done as planned" in bad.out
+    assert "1 problem, because the work cannot be done as planned" in bad.out
     assert '  freeze: "merger", 2029-06-01 to 2029-07-30: no orders, no server changes\n' in bad.out
     told = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
     assert told["format"] == "lyncnb-forecast/1"
@@ -53,7 +53,7 @@ def test_until_and_on(planner):
     """
     refused = planner("forecast", "t.csv")
     assert (refused.status, refused.out) == (2, "")
-    assert "forecast has no first day" in refused.err
+    assert "forecast needs a first date" in refused.err
     ended = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
     assert ended.status == 0
     assert ended.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")

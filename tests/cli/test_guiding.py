@@ -34,7 +34,7 @@ def test_a_file_of_answers_is_laid_out(shell):
     first = ln.guided_plan(ln.GuideAnswers.from_toml(shell.folder / "given.toml"))
     names = {name for certificate in first.plan.certificates for name in certificate.names}
     assert f"The certificates contain {len(names)} different names." in done.out
-    assert "Questions and results of Microsoft's Planning Tool" in done.out
+    assert "questions and results of Microsoft's Planning Tool" in done.out
     plan, request = re.findall(r"^Next: .*: (lyncnb .*)$", done.out, re.M)
     table, options = "'first plan/topology.csv'", "'first plan/plan.toml'"
     assert plan == f"lyncnb plan {table} --options {options}"
@@ -42,7 +42,7 @@ def test_a_file_of_answers_is_laid_out(shell):
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
     python = done.out.partition("To create the same plan in Python:\n")[2].partition(
-        "\nQuestions and results"
+        "\nThese questions and results"
     )[0]
     made = {}
     exec("\n".join(line[2:] for line in python.splitlines()), made)
@@ -59,7 +59,7 @@ def test_the_answers_that_were_kept_give_the_same(shell):
     shell.write("guide.toml", changed)
     refused = shell("guide", "--answers", "guide.toml")
     assert refused.status == 2
-    assert "topology.csv already exists; lyncnb did not change it" in refused.err
+    assert "topology.csv already exists, so lyncnb did not change it" in refused.err
     assert shell("guide", "--answers", "guide.toml", "--force").status == 0
     assert len(ln.read_topology(shell.folder / "topology.csv").cells) == 4
     assert (shell.folder / "guide.toml").read_text("utf-8") == changed
@@ -91,7 +91,7 @@ def test_what_is_wrong_leaves_nothing(shell):
     assert shell("guide", "new", "--answers", "nowhere.toml").status == 2
     nobody = shell.process("guide", "new")
     assert nobody.status == 2
-    assert "but there is no terminal" in nobody.err
+    assert "so it needs a terminal" in nobody.err
     assert "--answers FILE.toml" in nobody.err
     assert files(shell.folder) == {"given.toml"}
 
@@ -166,9 +166,9 @@ def test_asked_in_a_terminal(shell):
     terminal.answer("Which product", "sfb2020", "")
     terminal.answer("SIP domains", "con toso", "?", "contoso.local")
     terminal.answer("[contoso.local]", "contoso.net")
-    terminal.answer("Central sites", "Taipei")
+    terminal.answer("Names of the central sites", "Taipei")
     terminal.answer("Which version of Windows", "<")
-    terminal.answer("Central sites", "Taipei;Tainan")
+    terminal.answer("Names of the central sites", "Taipei;Tainan")
     terminal.answer("Which version of Windows", "")
     terminal.answer("from outside the organization", "")
     terminal.answer("SIP domains", "contoso.com")
@@ -227,6 +227,6 @@ def test_nobody_is_asked_in_vain(shell):
     """If a table exists, guide reports it before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()
-    assert "topology.csv already exists; lyncnb did not change it" in told
+    assert "topology.csv already exists, so lyncnb did not change it" in told
     assert "Which product" not in told
     assert (shell.folder / "topology.csv").read_text() == "mine"

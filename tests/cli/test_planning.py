@@ -137,7 +137,7 @@ def test_plan_with_errors_says_what_to_do_first(shell, topology):
     assert "\nerror: " in ended.out
     last = ended.out.splitlines()[-1]
     assert re.fullmatch(
-        rf"Next: Correct \d+ errors?, then check again: lyncnb check {topology} --product lync2013",
+        rf"Next: Correct \d+ errors?. Then check the plan again: lyncnb check {topology} --product lync2013",
         last,
     )
 
@@ -256,7 +256,10 @@ def test_options_count_only_when_given(shell, topology, name):
     given = shell("plan", topology, "--json", "--options", beside)
     assert len(json.loads(without.out)["certificates"]) == 3
     assert len(json.loads(given.out)["certificates"]) > 3
-    assert f"note: {beside} was not used; to use it, add --options {beside}\n" in without.err
+    assert (
+        f"note: lyncnb did not use {beside}. To use this file, add --options {beside}\n"
+        in without.err
+    )
     assert given.err == ""
 
 
@@ -282,7 +285,7 @@ def test_clean_ups_are_reported(shell):
         'note: contoso.csv row 4, column server_fqdn, "FE20.contoso.net.": changed to lowercase;'
         " trailing dot removed"
     )
-    assert notes[-1].endswith(" more values were changed in a similar way")
+    assert notes[-1].endswith(" more values in a similar way")
 
 
 # -- how a command ends
@@ -293,7 +296,7 @@ def test_usage_errors_have_the_same_form(shell):
     assert shell("plan") == (
         2,
         "",
-        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: to show the arguments, run lyncnb plan --help\n",
+        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: to show the command's arguments, run lyncnb plan --help\n",
     )
     ended = shell("plna")
     assert ended.status == 2
@@ -308,7 +311,7 @@ def test_usage_error_with_json(shell):
         "error": {
             "code": "usage",
             "message": "plan: Missing argument 'TOPOLOGY'",
-            "hint": "to show the arguments, run lyncnb plan --help",
+            "hint": "to show the command's arguments, run lyncnb plan --help",
         }
     }
 
@@ -325,7 +328,7 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
     ended = shell("plan", topology, "--json")
     assert ended.status == failures.FAULT
-    assert "an error occurred in lyncnb itself (test_planning.py line " in ended.err
+    assert "an internal error occurred in lyncnb (test_planning.py line " in ended.err
     assert "RuntimeError: two lines" in ended.err
     assert json.loads(ended.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")
@@ -335,8 +338,16 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (KeyboardInterrupt(), 130, "lyncnb: the command was interrupted; finished work is kept"),
-        (click.Abort(), 130, "lyncnb: the command was interrupted; finished work is kept"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "lyncnb: the command was interrupted; lyncnb kept the work that was finished",
+        ),
+        (
+            click.Abort(),
+            130,
+            "lyncnb: the command was interrupted; lyncnb kept the work that was finished",
+        ),
         (MemoryError(), 2, "lyncnb: there is not enough memory"),
         (PermissionError(13, "Permission denied", "/x"), 2, "lyncnb: /x: Permission denied"),
         (OSError("odd"), 2, "lyncnb: odd"),
@@ -519,7 +530,7 @@ def test_convert_names_cells_that_a_spreadsheet_would_run(shell):
     shell.write("t.csv", table)
     ended = shell("convert", "t.csv", "out.csv")
     assert ended.status == 0
-    assert "in out.csv as a formula, e.g. row 2, site: " in ended.err
+    assert "would run as a formula, e.g. row 2, site: " in ended.err
     assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
     shell.write("good.csv", TWO_FRONT_ENDS)
     assert "would run" not in shell("convert", "good.csv", "good-out.csv").err

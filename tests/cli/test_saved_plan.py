@@ -94,7 +94,7 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
     text = unmarked(page.read_text()).replace("\\", "")
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
     assert hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest() in text
-    assert "not who approved it" in text
+    assert "not who approved the plan" in text
 
 
 def test_it_is_requested_and_on_record(planner):
@@ -179,7 +179,7 @@ def test_an_old_day_counts_and_is_reported(planner):
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
     planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
     ended = planner("request", "--plan", "o.json", "requests", "--dry-run")
-    assert "is 2022-08-31. Under the rules of" in ended.err
+    assert "is 2022-08-31. Under the rules in force on" in ended.err
     assert "unit-on-public-certificate" in ended.err.split("new errors: ")[1].splitlines()[0]
 
 
@@ -256,9 +256,9 @@ def test_it_is_compared_with_anything(planner):
         (
             '"san": ["pool',
             '"san": ["x.contoso.com", "pool',
-            "is in the file, but not in the new plan",
+            "only the file contains",
         ),
-        ('"title": "', '"title": "0 of ', "title: the file has 0 of"),
+        ('"title": "', '"title": "0 of ', "title: the file contains 0 of"),
     ],
 )
 def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
@@ -295,7 +295,7 @@ def test_by_other_rules_it_is_not_requested(planner):
     (planner.folder / "p.json").write_bytes(text)
     ended = planner("request", "--plan", "p.json", "requests")
     assert ended.status == 1
-    assert f"{gone} is in the new plan, but not in the file" in ended.err
+    assert f"only the new plan contains {gone}" in ended.err
     assert "save and approve the plan again" in ended.err
     assert "altered" not in ended.err
     assert not (planner.folder / "requests").exists()

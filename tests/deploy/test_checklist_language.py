@@ -92,7 +92,7 @@ def steps():
     """Return the steps of a sample, with a certificate that has no package."""
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
-    why = "the certificate is not packaged yet: run lyncnb pfx FOLDER"
+    why = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     return procedure_of(
         packages_of(plan, None),
         rules,

@@ -223,7 +223,7 @@ def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
     """
     steps = begun(walk, *rows, product="sfb2015", in_use=False)
     run = walk.run(steps.servers[0], "WhatIf", "StartServices")
-    assert ("by hand" in unfolded(run).split("start the pool once")[0][-90:]) == started
+    assert ("by hand" in unfolded(run).split("start the pool when")[0][-90:]) == started
     run = walk.run(steps.servers[0])
     assert ("Start-CsPool -PoolFqdn 'eepool.contoso.com'" in all_lines([run])) == started
     assert calls(run, "Start-Cs") == []

@@ -82,7 +82,7 @@ def listed(purged):
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
-REPLACED = "superseded: the servers use generation 2"
+REPLACED = "superseded: the servers already use generation 2"
 
 
 def test_only_what_nobody_needs_is_listed(folder):
@@ -95,7 +95,7 @@ def test_only_what_nobody_needs_is_listed(folder):
 def test_what_stays_is_counted(folder):
     """The list shows the number of kept keys, and until when they are kept."""
     first = purge(folder, today=BEFORE)
-    stays = "1 superseded remain until a later generation is recorded as deployed"
+    stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
         == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
@@ -139,7 +139,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     before = (folder / "manifest.json").read_bytes()
     again = purge(folder, today=BEFORE, confirmed=first.token)
     assert again.is_done
-    assert "nothing to remove: the files in this list were removed before" in repr(again)
+    assert "nothing to remove, because the files in this list were already removed" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
     with pytest.raises(BundleError, match="does not confirm the current list"):
         purge(folder, today=BEFORE, confirmed="00000000")
@@ -189,7 +189,7 @@ def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_plann
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
-ONLY = "deployed: after removal, only the servers have the key"
+ONLY = "deployed: after you remove this file, only the servers have the key"
 
 
 def deploy(folder, *names):
@@ -211,7 +211,7 @@ def test_key_and_package_go_once_they_are_deployed(folder):
         (NAMES[3], 1, "key", ONLY),
         (NAMES[3], 1, "package", "deployed"),
     ]
-    assert "1 deployed remain: no certificate was issued for them" in repr(first)
+    assert "1 deployed request kept, because the CA issued no certificate" in repr(first)
     assert first.to_document()["unanswered"] == 1
     assert purge(folder, today=BEFORE, deployed=named, confirmed=first).is_done
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
@@ -237,8 +237,8 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
     assert states[NAMES[3]] == ("issued", "2026-12-05")
     assert (
-        "deployed: 2 requests; the folder no longer contains the keys and packages of these "
-        "requests; version histories and backups may still contain copies"
+        "deployed: 2 requests; the folder no longer contains the keys and packages for deployed "
+        "certificates; version histories and backups may still contain copies"
     ) in status.notes
     write(numbered(5), folder)
     before = snapshot(folder)
@@ -450,7 +450,7 @@ def test_a_second_certificate_leaves_no_package_behind(folder):
     assert "Specify the passphrase" in repr(without)
     (note,) = deployed_notes(folder)
     assert (
-        f"1 file may still contain the private keys of these requests, e.g. pfx/{NAMES[3]}.pfx"
+        f"1 file may still contain private keys for deployed certificates, e.g. pfx/{NAMES[3]}.pfx"
         in note
     )
     done = purge_all(folder, deployed=[NAMES[3]])
@@ -506,7 +506,7 @@ def test_passwords_go_with_their_packages(folder):
     first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)
     assert first.passwords == (made[NAMES[3]].sha256,)
     assert first.token != without.token
-    assert "pfx/passwords.enc: 1 password for packages that are no longer needed" in repr(first)
+    assert "pfx/passwords.enc: 1 password for packages that no server needs any more" in repr(first)
     purge_all(folder, deployed=[NAMES[3]])
     left = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
     assert left == in_list - {made[NAMES[3]].sha256}

@@ -56,7 +56,7 @@ from lyncnb.topology.topology import read_topology
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 THE_REST = "# ---- the rest is the same in every script"
-NOT_PACKAGED = "the certificate is not packaged yet: run lyncnb pfx FOLDER"
+NOT_PACKAGED = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -300,10 +300,10 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     ):
         (step,) = [s for s in of(made, server).steps if s.step.id == step_id]
         assert (
-            "expires at 2026-12-17 00:00 UTC, and the new certificate is valid from 2026-12-27"
+            "expires at 2026-12-17 00:00 UTC, but the new certificate is not valid before 2026-12-27"
             in step.text
         )
-        assert f"In between, {usage} has no valid certificate." in step.text
+        assert f"Between these times, {usage} has no valid certificate." in step.text
     assert "OUTAGE" not in to_markdown(steps)
     with pytest.raises(PackageError) as caught:
         procedure_of(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
@@ -353,7 +353,7 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
     """A roll-over time for another usage than A/V and OAuth is rejected, and the error names those
     two.
     """
-    with pytest.raises(PackageError, match='"Default" is not a usage that supports') as caught:
+    with pytest.raises(PackageError, match='the usage "Default" does not support') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
     assert OAUTH in caught.value.hint
@@ -512,7 +512,7 @@ def test_the_evening_has_ten_items_at_most(product, sample, end):
                 assert not re.search(r"[.!?] ", item.title), item.title
                 assert len(item.title) <= 130, item.title
                 assert item.expected.endswith("."), item.title
-                assert item.expected != "The commands end without an error.", item.title
+                assert item.expected != "The commands finish without errors.", item.title
         numbers = [step.number for step in (*server.steps, *server.later)]
         assert len({*numbers}) == len(numbers)
 
@@ -749,9 +749,8 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
         }, one.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
-    assert (
-        "The procedure has two parts, in this order. First make all 3 servers trust the new CA"
-        in to_markdown(made)
+    assert "The procedure has two parts. First, make all 3 servers trust the new CA" in to_markdown(
+        made
     )
     page = to_html(made)
     first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")

@@ -211,7 +211,7 @@ def test_status_tells_what_is_no_longer_there(issued):
     status = folder_status(issued.folder, today=TODAY)
     assert not status.needs_attention
     assert any(
-        note.startswith(f"no longer in the folder: 1 package, e.g. {one.file}")
+        note.startswith(f"missing from the folder: 1 package, e.g. {one.file}")
         for note in status.notes
     )
     (issued.folder / "returned" / f"{one.request_id}.cer").unlink()

@@ -90,7 +90,7 @@ def test_requests_and_hand_over_leave_it_out(tmp_path):
     assert {r.id for r in hand_over(tmp_path / "f", tmp_path / "out.zip").requests} == made
     assert request(tmp_path / "f", EE02, EDGE, PROXY).counts() == {"kept": len(made) + 3}
     (note,) = [n for n in folder_status(tmp_path / "f").notes if "in advance" in n]
-    assert note.startswith("not requested in advance: 3 certificates")
+    assert note.startswith("3 certificates not requested in advance")
 
 
 def test_every_summary_names_it(tmp_path):
@@ -98,12 +98,12 @@ def test_every_summary_names_it(tmp_path):
     request(tmp_path / "f", EE02, EDGE)
     with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
         rows = {line["Certificate"]: line for line in csv.DictReader(file)}
-    assert rows[EE02]["CSR file"] == "no request: created on ee02.contoso.com during setup"
+    assert rows[EE02]["CSR file"] == "no request: created on ee02.contoso.com during server setup"
     assert rows[EE02]["Exportable"] == "not verified: the key will be on ee02.contoso.com"
     assert rows[OAUTH]["CSR file"] == f"csr/{OAUTH}.csr"
     for name in ("summary.md", "summary.html"):
         text = (tmp_path / "f" / name).read_text("utf-8")
-        assert "Requested at set-up" in text
+        assert "Requested during server setup" in text
         assert "with the deployment wizard when you set up the servers" in text
         assert not re.search(r"of \d+ (is|are) back", text)  # No request was sent yet.
 

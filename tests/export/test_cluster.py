@@ -181,7 +181,7 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
         )
         assert started.scheduler_address.startswith("tls://")
         ended = shell(*arguments)
-        assert (ended.status, "needs TLS" in ended.err) == (3, True), ended.err
+        assert (ended.status, "requires TLS" in ended.err) == (3, True), ended.err
         for name, text in (
             ("CA_FILE", security.tls_ca_file),
             ("CLIENT__CERT", security.tls_client_cert),

@@ -152,7 +152,7 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
     write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
     assert requested(place) == set()
     assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
-    with pytest.raises(BundleError, match="no waiting request in") as caught:
+    with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         ln.hand_over(place, tmp_path / "out.zip")
     assert caught.value.hint == (
         "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
@@ -245,12 +245,12 @@ def test_an_ended_certificate_makes_the_request(folder):
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
     assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
-    assert "the next lyncnb request writes a request for this certificate" in "\n".join(
+    assert "lyncnb request, it writes a request for this certificate" in "\n".join(
         ln.folder_status(folder, today=day).notes
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
     missing = {one.request: one.why for one in ln.deployment_steps(issued, today=day).missing}
-    assert "run lyncnb request to create the request" in missing[FIRST]
+    assert "To create the request, run lyncnb request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
     assert "that certificate is not valid on 2027-06-10" in change.reasons[0]
@@ -268,7 +268,7 @@ def test_the_planned_issue_date_counts(tmp_path, folder):
         certificates=PLAN.certificates,
     )
     with pytest.raises(
-        OptionsError, match=f"the certificate for {SECOND} is valid from 2026-11-23"
+        OptionsError, match=f"the installed certificate for {SECOND} is valid from 2026-11-23"
     ):
         write(later, tmp_path / "new", only_missing=tmp_path / "kept.json", reuse=[SECOND])
     assert write(later, folder).counts() == {"created": 1, "kept": 2}
@@ -298,7 +298,7 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
-    assert "so the request cannot be left out" in str(caught.value)
+    assert "so you cannot omit it" in str(caught.value)
     assert f"omit --reuse {FIRST}" in str(caught.value)
     assert snapshot(tmp_path / "requests", but_lock=True) == before
 
@@ -325,14 +325,14 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
     stands = kept(tmp_path / "estate", bits=2048)
     with pytest.raises(
         OptionsError,
-        match=f"reuse: {FIRST} is not covered by an installed certificate: with an old key",
+        match=f"no installed certificate covers {FIRST}: with an old key",
     ):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     with pytest.raises(OptionsError, match="needs the list of installed"):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
     stands = kept(tmp_path / "estate")
     both = {"renew": [FIRST], "reason": "lost", "reuse": [FIRST]}
-    with pytest.raises(OptionsError, match="cannot be renewed and left out at the same time"):
+    with pytest.raises(OptionsError, match="you cannot both renew and reuse"):
         write(PLAN, tmp_path / "requests", only_missing=stands, **both)
 
 
@@ -342,9 +342,9 @@ def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
     The error lists unknown ids, missing ids and other names.
     """
     for plan, words in (
-        (numbered(4), "the list does not include Mediation-med00003"),
-        (numbered(2), f"the list includes {THIRD}"),
-        (with_extra(PLAN, 1, "new.contoso.com"), f"the plan differs for {SECOND}"),
+        (numbered(4), "only the plan contains Mediation-med00003"),
+        (numbered(2), f"only the list contains {THIRD}"),
+        (with_extra(PLAN, 1, "new.contoso.com"), f"the plan and the list differ for {SECOND}"),
     ):
         with pytest.raises(ReturnedFileError, match=f"created for another plan: {words}"):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
@@ -506,14 +506,16 @@ def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
     if damage is None:
         assert FIRST not in rebuilt.manifest.by_id
         note, of_plan = rebuilt.notes
-        assert of_plan == "plan.json provides the servers, site and issuer of 2 requests"
-        assert note.startswith(f"lost: the record of which installed certificate covers {FIRST}. ")
+        assert of_plan == "lyncnb read the servers, site and issuer of 2 requests from plan.json"
+        assert note.startswith(
+            f"lost: the record of the installed certificates that cover {FIRST}. "
+        )
         assert "--only-missing FILE.json and --reuse ID again" in note
         return
     assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
     assert rebuilt.notes == (
-        f"recovered from the damaged manifest: no request is needed for {FIRST}, because installed certificates are reused",
-        "plan.json provides the servers, site and issuer of 2 requests",
+        f"recovered from the damaged manifest: no request is needed for {FIRST}, because you reuse installed certificates",
+        "lyncnb read the servers, site and issuer of 2 requests from plan.json",
     )
     assert write(PLAN, folder).counts() == {"kept": 3}
     assert requested(folder) == {SECOND, THIRD}

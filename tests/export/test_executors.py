@@ -331,8 +331,12 @@ def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message
 @pytest.mark.parametrize(
     ("algorithm", "key", "message"),
     [
-        ("ECDSA", lambda: ec.generate_private_key(ec.SECP256K1()), "the key's curve is secp256k1"),
-        ("RSA", lambda: rsa.generate_private_key(3, 2048), "the key's exponent is 3"),
+        (
+            "ECDSA",
+            lambda: ec.generate_private_key(ec.SECP256K1()),
+            "the curve of the key is secp256k1",
+        ),
+        ("RSA", lambda: rsa.generate_private_key(3, 2048), "the exponent of the key is 3"),
     ],
 )
 def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):

@@ -161,11 +161,11 @@ def test_a_name_that_stands_for_nothing_or_several(folder, name, words):
 
 def test_a_call_says_what_and_why(folder):
     """A call needs the names or all that is due, and a reason."""
-    with pytest.raises(ArgumentError, match="specify the requests to renew or due=True"):
+    with pytest.raises(ArgumentError, match="specify either the requests to renew or due=True"):
         again(folder)
     with pytest.raises(ArgumentError, match="but not both"):
         again(folder, "*", due=True)
-    with pytest.raises(ArgumentError, match="compromised=True cannot be combined with due=True"):
+    with pytest.raises(ArgumentError, match="do not use compromised=True together with due=True"):
         again(folder, due=True, compromised=True)
     with pytest.raises(OptionsError, match="the reason is missing"):
         again(folder, "*", reason=" ")

@@ -485,7 +485,7 @@ def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
     def again(text):
         return lambda: asked.append(text) or Secret(text)
 
-    with pytest.raises(PassphraseError, match="the two passphrases differ"):
+    with pytest.raises(PassphraseError, match="the two passphrases are different"):
         write(numbered(1), folder, confirm_new=again("another passphrase"))
     assert not folder.exists()
     write(numbered(1), folder, confirm_new=again(PASSPHRASE))
@@ -593,7 +593,9 @@ def test_a_file_in_the_way_is_not_written_over(folder, name):
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
     text = refused(
-        folder, numbered(2), "has the name of a new file, but is not listed in manifest.json"
+        folder,
+        numbered(2),
+        "the name belongs to a file that lyncnb must write, but manifest.json does not list this file",
     )
     assert "--rebuild" in text
 
@@ -604,7 +606,9 @@ def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
     (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
-    refused(folder, with_extra(plan, 0, "sip.contoso.com"), "has the name of a new file")
+    refused(
+        folder, with_extra(plan, 0, "sip.contoso.com"), "belongs to a file that lyncnb must write"
+    )
 
 
 def test_strangers_files_are_left_alone_and_reported(folder):
@@ -622,7 +626,7 @@ def test_strangers_files_are_left_alone_and_reported(folder):
     before = snapshot(folder)
     bundle = write(plan, folder)
     assert bundle.notes == tuple(
-        f"{path} is not one of lyncnb's files; lyncnb did not change the file"
+        f"{path} was not written by lyncnb; lyncnb did not change the file"
         for path in ("csr/Thumbs.db", "csr/link.csr", "keys/.ipynb_checkpoints", "keys/other.key")
     )
     assert snapshot(folder) == before
@@ -663,8 +667,9 @@ def test_an_unpacked_folder_is_closed_to_other_users(folder):
     assert told.counts() == {"kept": 2}
     (note,) = told.notes
     assert note == (
-        "other users could read keys/ and 2 keys (encrypted), as after unpacking an archive. "
-        "lyncnb changed the permissions, so that only you can (modes 700 and 600)"
+        "other users could read keys/ and 2 keys (encrypted), for example because you extracted "
+        "the folder from an archive. "
+        "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"
     )
     modes = {path.name: path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()}
     assert set(modes.values()) == {0o600}
@@ -729,7 +734,7 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
 
     same = keys.generate_key(kit.P256)
     monkeypatch.setattr("lyncnb.pki.keys.generate_key", lambda parameters: same)
-    with pytest.raises(BundleError, match="equals a key that the folder already has"):
+    with pytest.raises(BundleError, match="identical to a key that the folder already contains"):
         write(numbered(2), folder)
 
 
@@ -888,7 +893,7 @@ def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
         patch.setattr("lyncnb.base.disk.system_calls.write", full)
         with pytest.raises(BundleError, match="No space left on device") as caught:
             write(plan, folder)
-    assert "free some space" in caught.value.hint
+    assert "Free some space" in caught.value.hint
     write(plan, folder)
     assert_complete(folder, plan)
     assert files.find_stale_files(folder) == ()

@@ -224,7 +224,7 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
-        "a certificate that is issued on 2029-03-15 is valid until 2029-04-13: the plan requests 30 days",
+        "a certificate that is issued on 2029-03-15 is valid until 2029-04-13 (the plan requests 30 days)",
         "no maintenance window includes any day from 2029-03-15 to 2029-04-13",
     ]
 
@@ -234,13 +234,13 @@ def test_nothing_is_of_today():
 
     The current date is not used.
     """
-    with pytest.raises(PlanError, match="forecast has no first day") as raised:
+    with pytest.raises(PlanError, match="forecast needs a first date") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
     made = ln.forecast(planned(), start=date(2027, 1, 1))
     assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
-        with pytest.raises(PlanError, match="forecast period is from 2026-11-25 to"):
+        with pytest.raises(PlanError, match="forecast period cannot be from 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
 
 
@@ -356,7 +356,10 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
     assert not [note for note in made.notes if "from an internal CA" in note]
-    assert "assumes 365 days for 3 certificates from an internal CA" in ln.forecast(plan).notes[0]
+    assert (
+        "assumes a validity of 365 days for 3 certificates from an internal CA"
+        in ln.forecast(plan).notes[0]
+    )
 
 
 def test_a_product_without_steps():

@@ -170,13 +170,13 @@ def test_clients_sign_in_at_one_pool():
     [
         (
             {"server_names": "server"},
-            'server_names: "server" gives all servers the same name',
+            'server_names: "server" creates the same name for all servers',
             "{role}, the kind",
         ),
         (
             {"server_names": "{rolle}{n}"},
             "server_names: there is no placeholder {rolle}",
-            "the valid placeholders are",
+            "use only these placeholders",
         ),
         (
             {"server_names": "{role}_{n}"},
@@ -188,11 +188,11 @@ def test_clients_sign_in_at_one_pool():
             "the format of the placeholder {n} is not valid",
             "{n:02}",
         ),
-        ({"server_names": "{role"}, "has an unpaired brace", "the valid placeholders are"),
+        ({"server_names": "{role"}, "has an unpaired brace", "use only these placeholders"),
         (
             {"server_names": "{n.__class__}"},
             "there is no placeholder {n.__class__}",
-            "the valid placeholders are",
+            "use only these placeholders",
         ),
         (
             {"server_names": "{role!r}{n}"},
@@ -229,8 +229,8 @@ def test_clients_sign_in_at_one_pool():
         ({"federations": True}, "Unknown key: 'federations'", "did you mean federation"),
         (
             {"tenant_sip_domains": "contoso.com"},
-            "with these answers, the guide does not ask this question",
-            "remove the answer",
+            "the guide does not ask this question, because of other answers",
+            "remove this answer",
         ),
         ({"of_site": {"directors": -1}}, '"-1" is not a number', "0 or more"),
         ({"of_site": {"directors": 100}}, "100 is not between 0 and 99", "later"),
@@ -243,15 +243,15 @@ def test_clients_sign_in_at_one_pool():
         ({"of_site": {"drectors": 1}}, "Unknown key: 'site[0].drectors'", "mean directors"),
         (
             {"of_site": {"branch_servers": ["A", "a"]}},
-            "differ only in letter case",
+            "differ only in uppercase and lowercase",
             "use a different name",
         ),
         ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is not a valid name', "Taipei"),
         ({"of_site": {"name": ""}}, "'site[0].name' is missing", 'name = "Taipei"'),
         (
             {"of_site": {"video_interop_servers": 1}},
-            "with these answers, the guide does not ask this question",
-            "remove the answer",
+            "the guide does not ask this question, because of other answers",
+            "remove this answer",
         ),
     ],
 )
@@ -271,10 +271,10 @@ def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
          "tai-fe01.contoso.com would be the name of both fe 1 in Taipei and edge 1 in Taipei", "edge=…;"),
         ({"pool_names": "{role}01"}, "fe01.contoso.com would be the name of both fe 1 in", "{k}"),
         ({"service_names": "access=web;{service}"}, "web.contoso.com would be the name of both web", "web"),
-        ({"service_names": "web=meet;{service}"}, "both the host of a simple URL and web of", "web="),
-        ({"service_names": "web=lyncdiscover;{service}"}, "both a name that clients derive and", "web="),
+        ({"service_names": "web=meet;{service}"}, "both the host name in a simple URL and web of", "web="),
+        ({"service_names": "web=lyncdiscover;{service}"}, "both a name that clients create from the SIP domain and", "web="),
         ({"server_names": "fe=sip;{role}{n}", "of_site": {"front_end_pools": [1]}},
-         "sip.contoso.com is the name to which clients sign in", "another name"),
+         "sip.contoso.com to sign in", "a different name"),
         ({"server_names": "-{role}{n}"}, '"-fe1" is not valid in a host name', "digits"),
         ({"server_names": "{role}{n}-" + "x" * 60}, "is not valid in a host name", "at most 63"),
         ({"server_names": "{role}{n}-" + "x" * 50}, "fe1-", "at most 64"),
@@ -370,7 +370,7 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
     ln.write_first_plan(first, folder)
     (folder / "topology.csv").write_text("tuned")
     with pytest.raises(
-        ln.LyncnbError, match=r"topology\.csv already exists; lyncnb did not change it"
+        ln.LyncnbError, match=r"topology\.csv already exists, so lyncnb did not change it"
     ):
         ln.write_first_plan(first, folder)
     assert (folder / "topology.csv").read_text() == "tuned"
@@ -452,7 +452,7 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
     beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
     with pytest.raises(AnswersError) as caught:
         guided_topology(answers(product=str(beside), remote_users="no"))
-    assert "the guide does not know the servers of Lighthouse 7" in str(caught.value)
+    assert "the guide does not support the servers of Lighthouse 7" in str(caught.value)
 
 
 def test_findings_of_one_kind_are_reported_once():
@@ -471,9 +471,9 @@ def test_what_was_decided_unasked_is_said():
     """
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
-        "Clients sign in automatically at tai-dirpool.contoso.net.",
+        "Clients sign in automatically to tai-dirpool.contoso.net.",
         "tai-rp01.contoso.net serves all sites, so its site is blank.",
-        "Federation uses only the first Edge pool, tai-edgepool.contoso.net.",
+        "Only one Edge pool, tai-edgepool.contoso.net, provides this function: Federation.",
     )
     assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
     of_two = ln.GuideAnswers.of(
@@ -482,7 +482,7 @@ def test_what_was_decided_unasked_is_said():
     assert not any("Edge" in told for told in ln.guided_plan(of_two).remarks)
     long = ln.guided_plan(answers(server_names="{role}-of-contoso{n:03}")).remarks
     assert long[-1].startswith(
-        "fe-of-contoso001.contoso.com and 4 more names have more than 15 characters before"
+        "Windows shortens the NetBIOS names of fe-of-contoso001.contoso.com and 4 more, because"
     )
 
 
@@ -491,7 +491,7 @@ def test_what_was_decided_unasked_is_said():
     [
         (
             '"Taipei;Tainan"',
-            "'site[1].name' is \"Taipei;Tainan\", but a name must not contain a separator",
+            "'site[1].name' is \"Taipei;Tainan\", but a name cannot contain a separator",
         ),
         (
             '"Tai\\u202epei"',

@@ -98,7 +98,7 @@ def test_kernel_channels_are_encrypted(tmp_path):
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     """If an older kernel with the same name is found first, it is rejected before it gets any data."""
     path = save(tmp_path, "print('before')")
-    with pytest.raises(NotebookError, match="cannot encrypt its channels") as caught:
+    with pytest.raises(NotebookError, match="cannot encrypt the channels") as caught:
         run_notebook(path)
     assert "jupyter kernelspec list" in caught.value.hint
 
@@ -107,7 +107,10 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ("source", "message"),
     [
         ("1 / 0", "^a.ipynb cell 3 failed: ZeroDivisionError: division by zero"),
-        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", but nobody can answer'),
+        (
+            "input('Name? ')",
+            '^a.ipynb cell 3 asks "Name\\?", but nobody can answer while the notebook runs',
+        ),
         ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, but nobody can answer"),
         (
             "from lyncnb.errors import TopologyError\nraise TopologyError('no row', hint='do x')",
@@ -182,7 +185,9 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
         else:
             with pytest.raises(NotebookError, match="the kernel did not start") as caught:
                 run_notebook(path)
-            assert caught.value.hint.startswith("run the notebook again. The kernel reported: ")
+            assert caught.value.hint.startswith(
+                "run the notebook again. The last output of the kernel was: "
+            )
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
     assert len(found) == min(starts + 1, 3) * 5  # A kernel has five ports.
     assert capfd.readouterr() == ("", "")

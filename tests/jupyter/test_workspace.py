@@ -53,7 +53,9 @@ def test_a_link_in_the_way_is_left_alone(tmp_path):
 def test_a_file_in_the_way_is_said_so(tmp_path):
     """If a workspace cannot be created, there is one clear message."""
     (tmp_path / "work").write_text("", "utf-8")
-    with pytest.raises(NotebookError, match="cannot be created: .*\n  hint: choose another folder"):
+    with pytest.raises(
+        NotebookError, match="cannot create the folder .*\n  hint: choose another folder"
+    ):
         lay_out(tmp_path / "work")
 
 
@@ -153,6 +155,6 @@ def test_libraries_that_cannot_encrypt_the_channels_are_named(tmp_path):
     )
     assert result.stdout == 3 * (
         "jupyter-client 8.9.1 and ipykernel 7.2.0 cannot encrypt the channels between Jupyter "
-        "and the kernel, which can carry a passphrase\n"
+        "and the kernel, which may carry a passphrase\n"
         '  hint: run: pip install "jupyter-client>=8.10" "ipykernel>=7.3"\n'
     )

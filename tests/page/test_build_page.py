@@ -30,7 +30,7 @@ def test_a_page_that_is_not_built_names_the_command(shell, monkeypatch):
     monkeypatch.setenv(runtime.VARIABLE, str(shell.folder / "cache"))
     ended = shell("page", DATA / "contoso.csv", "-o", "p.html")
     assert ended.status == 2
-    assert "hint: run once: lyncnb page --build" in ended.err
+    assert "hint: build the page once: lyncnb page --build" in ended.err
     assert not (shell.folder / "p.html").exists()
 
 
@@ -40,7 +40,7 @@ def test_another_package_is_refused(shell):
     ended = shell("page", "--build", "--runtime", "pyodide-314.0.7.tgz")
     assert ended.status == 2
     assert "pyodide-314.0.7.tgz is not the npm package pyodide@314.0.7 or zxcvbn@4.4.2" in ended.err
-    assert "its SHA-512 differs" in ended.err
+    assert "the SHA-512 digest differs" in ended.err
 
 
 def test_without_node_the_extra_is_named(shell, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_page_replaces_only_a_planner_page(built_page, shell):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("a.csv",), "the page needs a file"),
+        (("a.csv",), "you did not specify a file for the page"),
         (("-o", "p.html", "--product", "sfb2019"), "--options and --product need a table"),
         (("-o", "p.html", "--runtime", "x.tgz"), "--runtime needs --build"),
     ],

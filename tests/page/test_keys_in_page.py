@@ -270,7 +270,7 @@ def test_commands_take_an_unpacked_folder(shell, archive, program, command):
     assert ended.status == 0, ended.err
     if command == "request":
         assert "1 kept" in ended.out
-    told = "lyncnb changed the permissions, so that only you can (modes 700 and 600)"
+    told = "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"
     words = " ".join((ended.out + ended.err).split())
     assert words.count(told) == (program != "unzip")
     assert (folder / "keys").stat().st_mode & 0o777 == 0o700

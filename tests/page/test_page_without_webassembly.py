@@ -21,7 +21,7 @@ def test_a_browser_without_a_compiler_shows_the_plan(contoso):
         stopped = PlannerPage(browser.new_context(), contoso)
         assert stopped.state == "plan"
         alert = stopped.page.get_by_role("alert")
-        expect(alert).to_contain_text("This browser does not run WebAssembly")
+        expect(alert).to_contain_text("This browser cannot run WebAssembly")
         expect(alert).to_contain_text("The plan below is complete")
         expect(stopped.page.get_by_role("heading", name="Certificates").first).to_be_visible()
         assert stopped.errors == []

@@ -173,7 +173,7 @@ def test_a_screen_reader_and_a_keyboard_suffice(contoso, open_page):
 def test_where_nothing_runs_the_plan_stays(contoso, chromium):
     """Without WebAssembly or an unpacker, the page shows the plan in its place, and says why."""
     reasons = {
-        "delete globalThis.WebAssembly": "This browser does not run WebAssembly",
+        "delete globalThis.WebAssembly": "This browser cannot run WebAssembly",
         "delete globalThis.DecompressionStream": "This browser is too old for the planner",
         "globalThis.Worker = class { constructor() { throw new Error('no workers here'); } }": (
             "The planner could not start: no workers here"

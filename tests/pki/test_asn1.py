@@ -98,10 +98,10 @@ def test_concatenated():
     [
         (b"", "the data ends inside a tag or length"),
         (b"0", "the data ends inside a tag or length"),
-        (b"\x30\x05\x02", "4 octets are missing at the end"),
+        (b"\x30\x05\x02", "4 octets too early"),
         (b"\x30\x85\x01\x01\x01\x01\x01", "an invalid length"),
-        (b"\x30\x84\xff\xff\xff\xff", "octets are missing at the end"),
-        (b"\x1f\x81\x00", "a tag of several octets"),
+        (b"\x30\x84\xff\xff\xff\xff", "octets too early"),
+        (b"\x1f\x81\x00", "a tag with more than one octet"),
         (b"\x30\x80\x05\x00", "the data ends inside a tag or length"),
         (b"\x30\x80" * (MAX_DEPTH + 2), "nested levels"),
         (b"\x05\x00" * (MAX_ELEMENTS + 1), "elements in one structure"),

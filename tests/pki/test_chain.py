@@ -207,5 +207,5 @@ def test_signature_that_cannot_be_checked():
     path = build_path(one, Issuers(facts(namesake)), today=DAY)
     assert codes(path) == ["chain-signature-not-checked"]
     assert path.objections[0].detail.endswith(
-        "uses 1.2.840.113549.1.1.2, which this computer cannot verify"
+        "is signed with 1.2.840.113549.1.1.2, which this computer cannot verify"
     )

@@ -41,7 +41,7 @@ def test_names_inside_and_outside():
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
         f"{WHO} excludes the name a.x.contoso.com",
-        f"{WHO} does not allow the name xcontoso.com; it allows only contoso.com",
+        f"{WHO} does not allow the name xcontoso.com, because it allows only contoso.com",
     ]
 
 
@@ -84,7 +84,7 @@ def test_subjects_are_directory_names():
     """
     assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
     assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
-        f"{WHO} does not allow the name fabrikam, pool; it allows only contoso"
+        f"{WHO} does not allow the name fabrikam, pool, because it allows only contoso"
     ]
 
 

@@ -194,7 +194,8 @@ def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
         reader.decrypt(bad)
     reader.decrypt(good)
     with pytest.raises(
-        BundleError, match="cannot be decrypted, although other files from the same run can"
+        BundleError,
+        match="cannot be decrypted, although lyncnb can decrypt other files from the same",
     ) as caught:
         reader.decrypt(bad)
     assert not isinstance(caught.value, PassphraseError)
@@ -264,11 +265,13 @@ def test_damaged_data_is_noticed(cipher):
     lines = pem.splitlines()
     lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
     with pytest.raises(
-        BundleError, match="cannot be decrypted, although other files from the same run can"
+        BundleError,
+        match="cannot be decrypted, although lyncnb can decrypt other files from the same",
     ):
         cipher.decrypt_data(b"\n".join(lines), name="pfx/a.enc")
     with pytest.raises(
-        BundleError, match="cannot be decrypted, although other files from the same run can"
+        BundleError,
+        match="cannot be decrypted, although lyncnb can decrypt other files from the same",
     ):
         cipher.decrypt_data(pem, name="recovery/keys.enc")
     with pytest.raises(PassphraseError):

@@ -42,7 +42,7 @@ def test_a_reason_counts_until_its_last_day():
     with pytest.raises(PlanRejected):
         order_of(plan, date(2027, 2, 1))
     messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
-    assert f"the acceptance of {CODE} expired on 2027-01-31" in messages
+    assert f"the acceptance of {CODE} ended on 2027-01-31" in messages
 
 
 def test_a_reason_counts_for_the_certificates_that_it_names():
@@ -70,7 +70,7 @@ def test_what_is_no_longer_found_is_a_notice():
         for f in check_plan(plan_of(options=options), on=LAST)
         if f.code == "acceptance-counts-for-nothing"
     ]
-    assert notices == [("notice", f"{CODE} is accepted, but the plan does not have this finding")]
+    assert notices == [("notice", f"you accepted {CODE}, but the plan does not have this finding")]
 
 
 def test_codes_that_are_accepted_whole():

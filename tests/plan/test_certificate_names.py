@@ -476,7 +476,7 @@ def test_an_internal_web_name_belongs_to_one_pool():
     taken = [f.message for f in check_plan(planned) if f.code == "web-internal-fqdn-taken"]
     both = ("dir01.contoso.com", "eepool.contoso.com")
     assert taken == [
-        f'web_internal_fqdn of {pool} is "webint.contoso.com", which is the internal web name of {other}'
+        f'web_internal_fqdn of {pool} is "webint.contoso.com", but this name is already used: the internal web name of {other}'
         for pool, other in (both, both[::-1])
     ]
 

@@ -166,7 +166,7 @@ class TestExplain:
             ("ee1.contoso.com", "did you mean ee01.contoso.com"),
             (
                 "eepool.contoso.com",
-                "this is the name of a pool; the servers in the pool are ee01.contoso.com",
+                "this is the name of a pool. The servers in this pool are ee01.contoso.com",
             ),
             ("zzz", "did you mean ee01.contoso.com"),
         ],

@@ -144,7 +144,7 @@ def test_the_file_is_readable():
     """The file has separate sections for the key, subject, issuer, CA, and accepted findings."""
     text = FULL.to_toml()
     assert (
-        'layout = "separate"  # combined for one certificate with the Default and web usages, or separate'
+        'layout = "separate"  # combined to request one certificate for the Default and web usages, or separate'
         in text
     )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
@@ -273,7 +273,7 @@ def test_options_show_as_a_table():
 
 
 def test_options_of_a_table_are_beside_it(tmp_path):
-    """TABLE.plan.toml is used only for this table, and the output shows which file was read."""
+    """TABLE.plan.toml, a column that only these products use: this table, and the output shows which file was read."""
     (tmp_path / "north.plan.toml").write_text('[subject]\norganization = "Contoso"\n')
     north = PlanOptions.beside(tmp_path / "north.csv")
     assert north == PlanOptions(organization="Contoso")
@@ -283,7 +283,7 @@ def test_options_of_a_table_are_beside_it(tmp_path):
     assert f"Show {len(options.OPTIONS) - 1} options with default values" in page
     south = PlanOptions.beside(str(tmp_path / "south.xlsx"))
     assert south == PlanOptions()
-    assert repr(south).startswith("south.xlsx has no options file south.plan.toml in its")
+    assert repr(south).startswith("the folder with south.xlsx has no options file south.plan.toml")
     assert "The subjects have no organization" in repr(south)
     assert "names no table" not in repr(south)
 

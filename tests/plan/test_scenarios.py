@@ -168,7 +168,7 @@ def test_a_message_shows_what_cannot_be_seen(kept):
 
 
 def test_names_that_some_systems_take_for_the_same(kept):
-    """Names that differ only in letter case are rejected, because some systems treat them as equal."""
+    """Names that differ only in uppercase and lowercase letters are rejected, because some systems treat them as equal."""
     kept.keep(one("Wildcards"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.keep(one("WILDCARDS"))
@@ -185,7 +185,7 @@ def test_what_is_not_ours_is_left_alone(kept):
     (kept.folder / "file").write_text("ours")
     (kept.folder / "link").symlink_to("nowhere")
     for name in ("notes", "file", "link", "NOTES"):
-        with pytest.raises(ScenarioError, match="not a scenario; lyncnb did not change it"):
+        with pytest.raises(ScenarioError, match="not a scenario, so lyncnb did not change it"):
             kept.keep(one(name), replace=True)
     assert kept.names() == ()
     assert (kept.folder / "notes" / "minutes.txt").read_text() == "ours"

@@ -149,9 +149,9 @@ def test_inside_the_servers_are_asked_at_their_own_addresses(planned, tmp_path):
     assert {line["result"] for line in told["seen"]} == {
         *("different", "as planned", "cannot be seen"),
     }
-    assert "webint.contoso.com:443: 3 of 3 members seen at this name" in told["notes"]
+    assert "webint.contoso.com:443: 3 of 3 members answered at this name" in told["notes"]
     notes = "\n".join(told["notes"])
-    assert "lyncdiscoverinternal.contoso.com was not asked at 127.9.0.2" in notes
+    assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
     assert heard["127.3.0.9", 443].connections == 3
     # sip. leads to the pool inside. The Access Edge is not asked, so it is not called different.
     assert not [line for line in told["seen"] if line["place"].startswith("access.")]
@@ -174,7 +174,7 @@ def test_outside_the_edge_and_the_proxy_are_asked_by_name(planned, tmp_path):
     assert heard["127.4.1.1", 443].names == ["web.contoso.com", "meet.contoso.com", None]
     notes = "\n".join(told["notes"])
     for name, address in (("dialin", "127.9.0.1"), ("lyncdiscover", "127.9.0.2")):
-        assert f"{name}.contoso.com was not asked at {address}" in notes
+        assert f"{name}.contoso.com at {address}" in notes
 
 
 def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
@@ -184,6 +184,6 @@ def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
     line = next(line for line in told["seen"] if line["place"] == "fe01.contoso.com:5061")
     assert (line["result"], line["remarks"]) == (
         "no answer",
-        ["the name has no address"],
+        ["the name does not resolve to an IP address"],
     )
-    assert "further names without an address" in "\n".join(told["notes"])
+    assert "further names cannot be resolved to an address" in "\n".join(told["notes"])

@@ -235,12 +235,12 @@ def _drip(connection: socket.socket, heard: Heard) -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome", "detail"),
     [
-        (hang, NO_ANSWER, "no certificate within 0.5 seconds"),
-        (_drip, NO_ANSWER, "no certificate within 0.5 seconds"),
+        (hang, NO_ANSWER, "the server did not send a certificate within 0.5 seconds"),
+        (_drip, NO_ANSWER, "the server did not send a certificate within 0.5 seconds"),
         (lambda connection, heard: None, REFUSED, "closed the connection"),
-        (_say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), REFUSED, "does not speak TLS"),
-        (_say(bytes(range(256)) * 40), REFUSED, "does not speak TLS"),
-        (_say(b"220 mail ready\r\n"), REFUSED, "does not speak TLS"),
+        (_say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), REFUSED, "does not use TLS"),
+        (_say(bytes(range(256)) * 40), REFUSED, "does not use TLS"),
+        (_say(b"220 mail ready\r\n"), REFUSED, "does not use TLS"),
         (_say(b"\x15\x03\x03\x00\x02\x02\x28"), REFUSED, "handshake failed"),
     ],
     ids=["silent", "dripping", "closing", "web", "garbage", "mail", "alert"],
@@ -266,7 +266,7 @@ def test_a_port_that_never_accepts_has_no_answer():
             waiting.connect_ex(("127.0.0.1", port))
         found = fetch_chain("127.0.0.1", port, seconds=0.3)
     assert (found.outcome, found.is_silent) == (NO_ANSWER, True)
-    assert found.detail == "no connection within 0.3 seconds"
+    assert found.detail == "the server did not accept a connection within 0.3 seconds"
 
 
 def test_an_ipv6_address_is_asked(pair, leaf):

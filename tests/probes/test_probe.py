@@ -56,7 +56,7 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     unseen = {line.id: line.remarks for line in found.seen if not line.place}
     oauth = next(one.id for one in two_sites.certificates if one.role == "Deployment")
     assert unseen[oauth] == (
-        "The OAuth certificate signs tokens between servers. No port shows it.",
+        "The OAuth certificate signs the tokens that servers exchange. No port shows this certificate.",
     )
 
 
@@ -147,7 +147,7 @@ def test_members_behind_one_address_are_counted(tmp_path):
         hosts.write_text(f"eepool.contoso.com 5061 127.0.0.1:{balancer.port}\n")
         found = ln.probe(planned, hosts=hosts)
     assert balancer.connections == 3
-    assert "eepool.contoso.com:5061: 3 of 3 members seen at this name" in found.notes
+    assert "eepool.contoso.com:5061: 3 of 3 members answered at this name" in found.notes
     assert found.counts()[DIFFERENT] == 1
     assert "certificate-expired" in failing(found)["eepool.contoso.com:5061"][1]
 
@@ -176,7 +176,7 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("fe01.contoso.com 5061", "a line has a name, a port and an address"),
+        ("fe01.contoso.com 5061", "the line must contain a name, a port and an address"),
         ("fe01.contoso.com 0 127.0.0.1", "the port is not a number from 1 to 65535"),
         ("fe01.contoso.com 70000 127.0.0.1", "the port is not a number"),
         ("fe01.contoso.com 5061 fe01.contoso.com", "the address is not an IPv4 or IPv6 address"),
@@ -204,7 +204,7 @@ def test_a_plan_without_reasons_is_refused(tmp_path):
     document = ln.plan_document(planned, ln.check_plan(planned))
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(PlanError, match="reasons"):
+    with pytest.raises(PlanError, match="does not record why it contains each name"):
         ln.probe(ln.read_plan(path))
 
 
@@ -225,12 +225,12 @@ def test_members_that_differ_are_named(tmp_path):
     with live(shared, tmp_path, show=show) as servers:
         found = ln.probe(shared, hosts=servers.hosts)
     notes = found.notes
-    (differ,) = (note for note in notes if "shares one certificate" in note)
+    (differ,) = (note for note in notes if "must share one certificate" in note)
     assert differ.startswith(
-        "eepool.contoso.com shares one certificate, but its members show 2 certificates: "
+        "The servers in eepool.contoso.com must share one certificate, but show 2 certificates: "
     )
     assert (
-        "The members of eepool.contoso.com show certificates of 2 CAs: "
+        "The servers in eepool.contoso.com show certificates from 2 CAs: "
         "Contoso Issuing CA 1 at fe01.contoso.com; Fabrikam Issuing CA 1 at fe02.contoso.com"
     ) in notes
     shown = found._repr_html_()

@@ -98,7 +98,7 @@ def test_a_request_needs_a_decision_about_what_was_not_seen(planned, root, tmp_p
     told = shell(*request)
     assert told.status == 1
     assert "no port showed 1 planned certificate" in told.err
-    assert "The OAuth certificate signs tokens" in told.err
+    assert "The OAuth certificate signs the tokens" in told.err
     assert "--accept not-seen=REASON" in told.err
     assert not (shell.folder / "requests").exists()
     oauth = next(one.id for one in planned.certificates if not one.pool)
@@ -130,7 +130,7 @@ def test_a_file_is_added_to_what_was_seen(planned, root, tmp_path):
     assert {*states(both).values()} == {"covered"}
     assert both.exit_status == 0
     assert ln.compare_as_is(planned, saved) == found
-    with pytest.raises(OptionsError, match="not covered"):
+    with pytest.raises(OptionsError, match="no installed certificate covers"):
         ln.write_requests(
             planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=found, reuse=one.id,
             dry_run=True,

@@ -105,8 +105,8 @@ def test_more_is_asked_only_on_request(contoso):
 @pytest.mark.parametrize(
     ("choices", "told"),
     [
-        ({"zone": "perimeter"}, '"perimeter" is not a zone'),
-        ({"also": ["ssl3"]}, '"ssl3" is not a choice of also'),
+        ({"zone": "perimeter"}, 'cannot probe from the zone "perimeter"'),
+        ({"also": ["ssl3"]}, '"ssl3" is not a valid value for the option also'),
     ],
 )
 def test_an_unknown_choice_is_refused(contoso, choices, told):
@@ -173,10 +173,12 @@ def test_a_stopped_run_keeps_what_was_seen(tmp_path):
     assert found.exit_status == 1
     assert steps[0] == (1, 2)
     assert {line.place: line.remarks for line in found.seen if line.place} == {
-        "fe01.contoso.com:444": ("nothing listens on the port",),
-        "fe01.contoso.com:5061": ("not asked, because the run was stopped",),
+        "fe01.contoso.com:444": ("no service listens on the port",),
+        "fe01.contoso.com:5061": (
+            "lyncnb did not connect to this port, because the probe was stopped",
+        ),
     }
-    assert found.summary().endswith("the run was stopped")
+    assert found.summary().endswith("the probe was stopped")
 
 
 def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):

@@ -95,7 +95,7 @@ def test_requests_and_old_generations_are_recognized(rolled, tmp_path):
     different = [line for line in found.seen if line.result == "different"]
     assert {line.id for line in different} == {ids[0]}
     assert different[0].request == f"request {ids[0]}, generation 1"
-    assert f"request {ids[0]}, generation 2. If it is assigned, restart" in different[0].remarks[0]
+    assert f"request {ids[0]}, generation 2. If you already assigned" in different[0].remarks[0]
     with serving(plan, after, tmp_path) as hosts:
         assert ln.probe(plan, hosts=hosts, folder=folder).exit_status == 0
 
@@ -150,7 +150,9 @@ def test_a_compromised_key_is_different(rolled, tmp_path):
     with serving(plan, pairs, tmp_path) as hosts:
         found = ln.probe(plan, hosts=hosts, folder=folder)
     told = {line.id: line.remarks for line in found.seen if line.result == "different"}
-    assert "the folder records the key of this certificate as compromised" in told[ids[0]]
+    assert (
+        "the request folder records that the key of this certificate is compromised" in told[ids[0]]
+    )
     assert {one.owner: one.state for one in found.as_is.planned}["fe01.contoso.net"] == (
         "compromised"
     )
@@ -195,6 +197,8 @@ def test_ctrl_c_shows_what_was_seen(rolled, tmp_path):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert err == "lyncnb stops, and shows what it saw until now\n"
-    assert "refused: fe01.contoso.net port 444 at 127.0.0.1:1: nothing listens" in out
-    assert "not asked, because the run was stopped" in " ".join(out.split())
+    assert err == "lyncnb stops, and shows the results so far\n"
+    assert "refused: fe01.contoso.net port 444 at 127.0.0.1:1: no service listens" in out
+    assert "lyncnb did not connect to this port, because the probe was stopped" in " ".join(
+        out.split()
+    )

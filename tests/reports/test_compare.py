@@ -124,10 +124,10 @@ def test_counts_say_the_step():
         (
             [front_end(1), front_end(2), row("x.contoso.com", "FrontEnd", "b.contoso.com")],
             [front_end(1), front_end(2, pool_fqdn="b.contoso.com", web_external_fqdn="")],
-            "a server is in another pool",
+            "a server is in a different pool",
         ),
         ([front_end(1), edge(1)], [front_end(1), row("edge01.contoso.net", "SBA")],
-         "a server has another role"),
+         "a server has a different role"),
     ],
 )  # fmt: skip
 def test_why_a_certificate_comes_or_goes(old, new, why):

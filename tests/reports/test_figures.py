@@ -230,7 +230,10 @@ def test_a_picture_says_how_many_pools_it_shows():
         ln.figure(sample, "coverage").description
     )
     shown = ln.figure(planned("litwareinc-global"), site="London").description
-    assert "Site London is shown pool by pool, with its connections to other sites." in shown
+    assert (
+        "For Site London, the picture shows each pool separately, with its connections to other sites."
+        in shown
+    )
     big = planned(big_table(SERVERS))
     assert "Site Site" not in "".join(texts(ln.figure(big, site="Site 01")))
     assert "Site Site" not in ln.figure(big, "coverage", site="Site 01").title
@@ -366,7 +369,7 @@ def test_of_a_comparison_there_is_one_picture():
     """
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
     assert marked(ln.figure(difference)) == set()
-    with pytest.raises(PlanError, match="a comparison of two plans has no picture"):
+    with pytest.raises(PlanError, match="for a comparison of two plans"):
         ln.figure(difference, "coverage")
     with pytest.raises(PlanError, match="no site"):
         ln.figure(difference, site="Paris")

@@ -342,7 +342,7 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     # the cover and on each printed sheet.
     told = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
     assert date.today().isoformat() not in told
-    assert f"{findings.judged_on}: findings are by the rules of this day" in without
+    assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without
     assert "2026-04-01" in text
     assert "200 days, if the CA allows this" in text
     assert "if the CA allows this" not in without
@@ -485,7 +485,7 @@ def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
 def test_word_document_without_its_library(plan, findings, monkeypatch):
     """Without python-docx, the error says what to install, or to print the page instead."""
     monkeypatch.setitem(sys.modules, "docx", None)
-    with pytest.raises(PlanError, match="needs python-docx") as caught:
+    with pytest.raises(PlanError, match="need python-docx") as caught:
         formats.write_plan_table(plan, findings, ".docx")
     assert 'pip install "lyncnb[docx]"' in caught.value.hint
 
@@ -568,7 +568,7 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
     """HTML and Markdown stop at a number of rows and report it. CSV and XLSX are complete."""
     monkeypatch.setattr(formats, "PAGE_ROWS", 2)
-    sentence = "The first 2 of 6 certificates. The CSV and XLSX files contain all of them."
+    sentence = "This page shows the first 2 of 6 certificates. The CSV and XLSX files contain all certificates."
     assert sentence in formats.write_plan_table(plan, findings, ".html").decode()
     assert sentence in formats.write_plan_table(plan, findings, ".md").decode()
     assert formats.write_plan_table(plan, findings, ".csv").count(b"\r\n") == 7
@@ -585,7 +585,7 @@ def test_json_is_the_plan_document(plan, findings):
 
 def test_unknown_format_is_refused(plan, findings):
     """An unknown format of the summary is rejected with the known formats."""
-    with pytest.raises(PlanError, match=r'cannot write a plan as "\.pdf"') as caught:
+    with pytest.raises(PlanError, match=r"cannot write a plan as a \.pdf file") as caught:
         formats.write_plan_table(plan, findings, ".pdf")
     assert caught.value.hint == "use one of the file extensions .csv .xlsx .html .md .docx .json"
 
@@ -750,7 +750,7 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
         "2026-10-05", True, True,
     )  # fmt: skip
     assert told.blocks[0].validity[0] == (
-        "no. 1: 2026-03-20 to 2026-10-05, the CA has the next request"
+        "no. 1: 2026-03-20 to 2026-10-05, waiting for the CA to process the next request"
     )
     assert not any("Renew certificate" in ask.what for ask in told.asks)
 
@@ -800,7 +800,7 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
     assert ca.when == "now: due by 2026-03-20"
     assert ca.what.endswith(
-        "lyncnb rejected the CA's response for certificate 2: issue the certificate again. Ask the planner for the reason."
+        "lyncnb rejected the certificate that the CA returned for certificate 2. Issue the certificate again. Ask the planner for the reason."
     )
     assert (
         asks[

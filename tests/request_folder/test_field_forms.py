@@ -69,7 +69,9 @@ def test_a_generation_on_record_twice_is_reported():
     document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
-    assert [one.message for one in problems] == [f"'{ID}.archived' has the same generation twice"]
+    assert [one.message for one in problems] == [
+        f"'{ID}.archived' contains the same generation twice"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
     (folder / "csr" / f"{lone}.csr").unlink()
     bundle = write(plan, folder)
     assert bundle.counts() == {"archived": 1, "created": 1, "adopted": 1}
-    assert bundle.changes[0].reasons[0] == "left by an interrupted run"
+    assert bundle.changes[0].reasons[0] == "left by an interrupted command"
     assert [event.event for event in read_manifest(folder).log] == ["archived"]
     assert [p.name.startswith(f"{lone}-orphan-") for p in (folder / "archive").iterdir()] == [True]
     assert_complete(folder, plan, seen)

@@ -155,7 +155,7 @@ def set_id(document):
         (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b"[]", "does not specify a format; the known formats are lyncnb-requests/1"),
+        (b"[]", "does not specify a format. The known formats are lyncnb-requests/1"),
         (b'{"format": "lyncnb-requests/4"}', "is newer than the format of this lyncnb version"),
         (b'{"format": "lyncnb-requests/0"}', 'the format "lyncnb-requests/0" is not one of'),
         (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not one of'),
@@ -176,7 +176,7 @@ def set_id(document):
         # A missing value gets its default.
         (edited(lambda d: d["requests"][0].pop("generation")), None),
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
-        (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is a different id"),
+        (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "plan.id' does not match"),
         (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
         (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "unpaired surrogate"),
         (edited(lambda d: d["requests"][0].update(generation=True)), "must be a whole number"),

@@ -215,7 +215,7 @@ def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
-    assert "plan.json provides the servers, site and issuer of 6 requests" in bundle.notes
+    assert "lyncnb read the servers, site and issuer of 6 requests from plan.json" in bundle.notes
     assert [one.plan for one in bundle.requests] == [one.plan for one in before.requests]
     assert [one.ca for one in bundle.requests] == [one.ca for one in before.requests]
     for name in ("product", "plan_sha256", "plan_json_sha256"):

@@ -166,7 +166,7 @@ def test_what_cannot_be_used_is_left_alone_and_named(folder):
     bundle = rebuild(folder)
     assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
     assert bundle.notes[0].startswith(
-        "if the manifest contained any of the following records, they are lost: saved plans "
+        "the manifest may have contained saved plans and approvals, installed certificates "
     )
     assert len(bundle.notes) == 4
     assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
@@ -295,7 +295,7 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
     assert [path.read_bytes() for path in pair] == before
     with pytest.raises(BundleError, match="needs attention") as caught:
         write(numbered(4), folder)
-    assert "has the name of a new file" in str(caught.value)
+    assert "belongs to a file that lyncnb must write" in str(caught.value)
 
 
 def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):

@@ -245,7 +245,7 @@ def test_a_mistake_names_its_place(old, new, message):
     assert old in SMALL
     with pytest.raises(RulesError, match=re.escape(message)) as caught:
         parse_rules(SMALL.replace(old, new, 1), source="small.toml")
-    assert "small.toml has mistakes" in str(caught.value)
+    assert "small.toml contains errors" in str(caught.value)
 
 
 def test_all_mistakes_are_reported_at_once():

@@ -33,6 +33,6 @@ def test_a_product_without_a_fixed_end_has_none():
 
 def test_a_wrong_file_is_reported():
     """Each mistake in the file is listed with its place."""
-    with pytest.raises(RulesError, match=r"support\.toml has mistakes") as caught:
+    with pytest.raises(RulesError, match=r"support\.toml contains errors") as caught:
         parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
     assert any("ends" in str(one) for one in caught.value.problems)

@@ -87,7 +87,7 @@ def test_a_known_column_that_is_missing_is_added():
     ("changes", "message"),
     [
         ({0: {"no_such": "x"}}, "row 2 in t.csv has no column no_such"),
-        ({7: {"site": "x"}}, "t.csv does not contain all the rows to change"),
+        ({7: {"site": "x"}}, "t.csv does not contain every row that you want to change"),
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):
@@ -102,7 +102,7 @@ def test_a_character_that_the_encoding_lacks_is_refused():
     """
     with pytest.raises(
         TopologyError,
-        match="the encoding of t.csv is cp950, which cannot store all the new characters",
+        match="t.csv has the encoding cp950, which cannot represent all the new characters",
     ):
         edit_csv("t.csv", written().encode("cp950"), {0: {"site": "Kraków"}})
 

@@ -177,7 +177,7 @@ def test_cp950_is_read_with_a_warning(data):
     text = (data / "contoso-zh-TW.csv").read_text("utf-8-sig")
     table = read_rows(text.encode("cp950"))
     assert [note.message for note in table.notes] == [
-        "the file is not UTF-8, so lyncnb read it as cp950 (Traditional Chinese Windows); check the names"
+        "the file is not UTF-8, so lyncnb read it as cp950 (Traditional Chinese Windows). Check the names in the table"
     ]
     assert table.columns[:4] == ("server_fqdn", "role", "pool_fqdn", "site")
     assert table.texts[3].distinct == ["台北"]
@@ -504,7 +504,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ("data", "message", "hint"),
     [
         (b"%PDF-1.7", "is a PDF document", "export the table as CSV"),
-        (b"\x1f\x8b\x08", "is a gzip archive", "unpack the archive"),
+        (b"\x1f\x8b\x08", "is a gzip archive", "extract the files from the archive first"),
         (b"", "is empty", "export the table again"),
     ],
 )
@@ -540,10 +540,11 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
     with pytest.raises(
-        TopologyError, match="huge.csv has 200 MB; lyncnb does not read tables of 200 MB or more"
+        TopologyError,
+        match="huge.csv has 200 MB, but lyncnb reads only tables smaller than 200 MB",
     ) as e:
         load(path)
-    assert "check whether this is the right file" in e.value.hint
+    assert "check whether you specified the correct file" in e.value.hint
 
 
 def test_a_missing_file_is_reported(tmp_path, monkeypatch):

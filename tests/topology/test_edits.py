@@ -86,7 +86,7 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
         'row 4, column server_fqdn, "FE03.Contoso.net.": changed to lowercase; trailing dot removed',
-        'row 4, column role, "front end": interpreted as the role FrontEnd',
+        'row 4, column role, "front end": lyncnb interprets this value as the role FrontEnd',
     ]
     assert after == contoso
 

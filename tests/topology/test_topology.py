@@ -88,7 +88,7 @@ def test_a_table_in_chinese_is_the_same_deployment(data):
         (p.fqdn, p.role, p.flags) for p in english.pools
     ]
     assert not chinese.remarks
-    role = 'row 2, column role, "前端伺服器": interpreted as the role FrontEnd (3 rows)'
+    role = 'row 2, column role, "前端伺服器": lyncnb interprets this value as the role FrontEnd (3 rows)'
     assert role in map(str, chinese.notes)
 
 
@@ -129,10 +129,16 @@ def test_two_spellings_of_a_site_are_one_site():
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
     (note,) = [note for note in read.notes if note.before == "台北"]
     assert (note.row, note.column, note.after) == (2, "site", "臺北")
-    assert note.message == "interpreted as 臺北, because the two spellings mean the same site"
+    assert (
+        note.message
+        == "lyncnb interprets this value as 臺北, because the two spellings mean the same site"
+    )
     (note,) = [note for note in read.notes if note.before == "HSINCHU"]
     assert (note.row, note.after) == (8, "Hsinchu")
-    assert note.message == "interpreted as Hsinchu, because the two spellings mean the same site"
+    assert (
+        note.message
+        == "lyncnb interprets this value as Hsinchu, because the two spellings mean the same site"
+    )
     head, *rows = SITES.splitlines(keepends=True)
     again = read_topology((head + "".join(reversed(rows))).encode())
     assert [(pool.fqdn, pool.site) for pool in again.pools] == [
@@ -165,8 +171,8 @@ def test_clean_ups_are_listed():
          "changed to lowercase; trailing dot removed"),
         (3, "server_fqdn", "fe02\u200b.contoso.net", "fe02.contoso.net",
          "invisible character U+200B removed"),
-        (2, "role", "fe", "FrontEnd", "interpreted as the role FrontEnd"),
-        (2, "site", "\u00a0Taipei", "Taipei", "leading and trailing white space removed"),
+        (2, "role", "fe", "FrontEnd", "lyncnb interprets this value as the role FrontEnd"),
+        (2, "site", "\u00a0Taipei", "Taipei", "lyncnb removed leading and trailing white space"),
         (2, "sip_domains", "分公司.contoso.com", "xn--55q8nz3c.contoso.com",
          "internationalized name encoded as xn--55q8nz3c.contoso.com"),
     ]  # fmt: skip

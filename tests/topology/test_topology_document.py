@@ -546,8 +546,8 @@ def test_an_unusual_port_of_an_edge_service_is_told(names, numbers, told):
     )
     pool = Cluster("edge01.contoso.com", {"EdgeServer": f"<Ports>{ports}</Ports>"})
     remarks = read(topology_builder([front_end("se01.contoso.com"), pool])).remarks
-    found = [one for one in remarks if "has clients on port" in one]
-    assert [one.partition("; pictures")[0].partition("port ")[2] for one in found] == told
+    found = [one for one in remarks if "for clients, but pictures" in one]
+    assert [one.partition(" for clients")[0].partition("port ")[2] for one in found] == told
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -125,8 +125,8 @@ def test_a_clean_up_names_its_cell():
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
     assert topology_notes == [
-        'cell A2, column server_fqdn, " fe01.contoso.net\u00a0": leading and trailing white space removed',
-        'cell C2, column site, "Taipei ": leading and trailing white space removed',
+        'cell A2, column server_fqdn, " fe01.contoso.net\u00a0": lyncnb removed leading and trailing white space',
+        'cell C2, column site, "Taipei ": lyncnb removed leading and trailing white space',
     ]
 
 
@@ -202,7 +202,7 @@ def test_formats_that_have_no_code_in_the_file(cell, text):
     assert cells_of(one_sheet(row, heading=HEADING, parts=parts)) == [("fe01", "", "", text)]
     if "t=" in cell:
         row = row.replace("D2", "C2")
-        assert "contains a date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
+        assert "contains the date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
 
 
 def test_days_that_count_from_1904():
@@ -241,7 +241,7 @@ def test_a_date_where_a_name_should_be_is_refused():
         sheet.write(1, 2, date(2026, 3, 1), book.add_format({"num_format": "d-mmm"}))
 
     assert problems_of(xlsx(rows, change))[0] == (
-        'table sheet "Servers" cell C2, column site: the cell contains a date (2026-03-01); spreadsheet programs '
+        'table sheet "Servers" cell C2, column site: the cell contains the date 2026-03-01. Spreadsheet programs '
         "convert some text to dates"
     )
 
@@ -306,13 +306,13 @@ def test_merged_cells():
 
     book = xlsx(rows, down)
     assert [row[2] for row in cells_of(book)] == ["Taipei"] * 3
-    assert told(book) == ["lyncnb used the value of the merged cells C2:C9 for each row"]
+    assert told(book) == ["lyncnb used the value in the merged cells C2:C9 for each of the rows"]
 
     def across(_, sheet):
         sheet.merge_range("C3:D3", "Taipei")
 
     assert problems_of(xlsx(rows, across))[0] == (
-        'table sheet "Servers" cell C3:D3, column site: the cell that contains "Taipei" is merged across '
+        'table sheet "Servers" cell C3:D3, column site: the cell with the value "Taipei" is merged across '
         "several columns"
     )
 
@@ -399,7 +399,7 @@ def test_sheets():
         return change
 
     assert told(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
-        'lyncnb read the sheet "Servers"; these other sheets do not have the headings of a table of servers: "Notes"'
+        'lyncnb read the sheet "Servers". These sheets do not have the headings of a table of servers: "Notes"'
     ]
     with pytest.raises(
         TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
@@ -413,7 +413,7 @@ def test_sheets():
     assert cells_of(book)[0][0] == "old.contoso.net"
     assert told(book) == [
         'sheet "Old" is hidden, but no other sheet has the headings of a table of servers',
-        'lyncnb read the sheet "Old"; these other sheets do not have the headings of a table of servers: "Servers"',
+        'lyncnb read the sheet "Old". These sheets do not have the headings of a table of servers: "Servers"',
     ]
 
 
@@ -514,7 +514,7 @@ def test_traps_of_opendocument():
     assert [*read_rows(book).rows] == [2, 10]
     assert told(book) == [
         'lyncnb did not read hidden sheets: "Old"',
-        "lyncnb used the value of the merged cells C2:C3 for each row",
+        "lyncnb used the value in the merged cells C2:C3 for each of the rows",
         "lyncnb also read the hidden rows 2",
         "lyncnb also read the hidden columns D (rack)",
     ]
@@ -596,8 +596,8 @@ BAD = {
     "no sheet": (packed(workbook({}, sheets=())), "is empty"),
     "no cells": (with_sheet(sheet_xml("")), "is empty"),
     "a sheet that is not there": (packed(workbook({})), "does not contain xl/worksheets/sheet1.xml"),
-    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "a part of the file is not valid XML"),
-    "no XML": (with_sheet(b"\xff\xfe\0\1"), "a part of the file is not valid XML"),
+    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "it contains data that is not valid XML"),
+    "no XML": (with_sheet(b"\xff\xfe\0\1"), "it contains data that is not valid XML"),
     "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is not valid XML"),
     "entities": (with_sheet(f"{ENTITIES}<worksheet>&a1;</worksheet>"), "a document type"),
     "a file from elsewhere": (
@@ -609,7 +609,7 @@ BAD = {
         "a document type",
     ),
     "too deep": (with_sheet("<a>" * 100_000), "more nested elements"),
-    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times its compressed size"),
+    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times as large as before"),
     "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to content that is missing"),
     "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to content that is missing"),
     "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to content that is missing"),
@@ -818,7 +818,7 @@ def test_what_libreoffice_saved(office, kind):
     ]
     assert told(book) == [
         'lyncnb did not read hidden sheets: "Old"',
-        "lyncnb used the value of the merged cells C2:C3 for each row",
+        "lyncnb used the value in the merged cells C2:C3 for each of the rows",
         "lyncnb also read the hidden rows 5",
         "lyncnb also read the hidden columns D (rack)",
     ]

@@ -218,7 +218,9 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     assert "rack" in topology.columns
 
     lab.page.get_by_text("Python code").click()
-    code = lab.page.get_by_role("region", name="Python code that repeats every choice").inner_text()
+    code = lab.page.get_by_role(
+        "region", name="Python code that creates the same plan"
+    ).inner_text()
     lab.save()
     lab.reload()
     # The kernel still has the editor with its changes.
@@ -524,12 +526,12 @@ def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
     dialog = lab.page.locator("dialog.lc-why:visible")
     lab.page.locator(".lc-request summary", has_text="Changes to each request").click()
     lab.page.locator(".lc-request .lc-table button", has_text="FrontEnd-fe01").click()
-    dialog.get_by_text("Users who join a meeting through its link.").wait_for()
+    dialog.get_by_text("Users who join a meeting through the meeting link.").wait_for()
     expect(dialog).to_contain_text("Names on FrontEnd-fe01-contoso-com", use_inner_text=True)
     dialog.get_by_role("button", name="Close").click()
     row = lab.page.locator(".lc-follow .lc-row", has_text="StandardEdition").first
     row.locator(".lc-cell").nth(1).dblclick()
-    dialog.get_by_text("Users who join a meeting through its link.").wait_for()
+    dialog.get_by_text("Users who join a meeting through the meeting link.").wait_for()
     lab.page.keyboard.press("Escape")
     lab.button("Names and reasons").click()
     dialog.get_by_text("Names on StandardEdition").wait_for()
@@ -568,7 +570,7 @@ def test_the_panel_shows_an_error_in_a_callback(lab, folder):
     open_editor(lab, folder, broken)
     lab.page.get_by_label("Select fe02.contoso.com").check()
     alert = lab.page.get_by_role("alert")
-    alert.get_by_text("an error occurred in lyncnb itself").wait_for()
+    alert.get_by_text("because of an internal error").wait_for()
     text = alert.inner_text()
     assert "ZeroDivisionError" in text
     assert "secret" not in text
@@ -598,7 +600,7 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.button("Cancel").click()
-    lab.page.get_by_text("Canceled. Finished requests are kept").wait_for()
+    lab.page.get_by_text("Canceled. lyncnb kept the finished requests").wait_for()
     made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
     assert 0 < made < 100
     panel = lab.page.get_by_role("group", name="Request panel for cancelled")
@@ -651,7 +653,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     # If the run is canceled before its first key, no request is kept.
     panel.get_by_text(re.compile(r"Working … \d+ of 100")).wait_for()
     lab.page.keyboard.press("Enter")
-    panel.get_by_text("Stopping. lyncnb finishes and keeps").wait_for()
+    panel.get_by_text("Stopping. lyncnb finishes the keys").wait_for()
     (folder / "pressed.go").touch()
     panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
@@ -677,7 +679,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
     lab.reload()
     lab.page.get_by_text(re.compile(r"Working … \d+ of 100")).wait_for()
     lab.button("Cancel").click()
-    lab.wait_text("Stopping. lyncnb finishes and keeps")
+    lab.wait_text("Stopping. lyncnb finishes the keys")
     (folder / "reloaded.go").touch()
     lab.wait_text("Canceled.")
     assert 0 < len(list((folder / "reloaded" / "csr").glob("*.csr"))) < 100

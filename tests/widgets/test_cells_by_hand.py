@@ -219,7 +219,7 @@ def test_undo_and_save_say_what_they_did(lab, folder):
     lab.page.get_by_text("Saved: said.csv and said.plan.toml.").wait_for()
     again = lab.page.get_by_role("region", name="The line that opens the table")
     expect(again).to_have_text('topology_file = "said.csv"', use_inner_text=True)
-    lab.page.get_by_text("The open table is said.csv. Its options are in said.plan.toml").wait_for()
+    lab.page.get_by_text("The open table is said.csv. The options are in said.plan.toml").wait_for()
 
 
 def test_two_rows_of_a_server_have_different_names(lab, folder):

@@ -91,7 +91,7 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
     sites = {pool.fqdn: pool.site for pool in editor.topology.pools}
     assert sites["dir01.contoso.com"] == "Kaohsiung"
     assert editor.plan == ln.plan_certificates(editor.topology, editor.rules)
-    assert editor.undo() == "servers changed in code"
+    assert editor.undo() == "changed the servers in code"
     assert editor.topology == editor.loaded.topology
 
 
@@ -258,7 +258,9 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.save(tmp_path)  # The editor may replace its saved file.
     other = PlanEditor(topology, rules)
-    with pytest.raises(LyncnbError, match=r"topology.csv already exists; lyncnb did not change it"):
+    with pytest.raises(
+        LyncnbError, match=r"topology.csv already exists, so lyncnb did not change it"
+    ):
         other.save(tmp_path)
     assert ln.read_topology(tmp_path / "topology.csv").cells == editor.topology.cells
     other.save(tmp_path, overwrite=True)
@@ -712,7 +714,7 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
     editor.undo()
     assert editor.options.xmpp_host_names
     assert list(editor.findings) == list(ln.check_plan(editor.plan))
-    assert "No fix was applied" in str(talk.say("mend", codes=["value-not-heeded"]))
+    assert "lyncnb applied no fix" in str(talk.say("mend", codes=["value-not-heeded"]))
 
 
 def test_one_of_several_answers_is_chosen(talk, editor):
@@ -731,7 +733,7 @@ def test_one_of_several_answers_is_chosen(talk, editor):
     assert "state" in told, told
     assert "Fixed: web-external-fqdn-shared" in told["state"]["done"]
     assert chosen["code"] not in {finding.code for finding in editor.findings}
-    assert "no longer has the finding" in str(talk.say("choose", **chosen))
+    assert "no longer has this fix" in str(talk.say("choose", **chosen))
     editor.undo()
     assert chosen["code"] in {finding.code for finding in editor.findings}
 

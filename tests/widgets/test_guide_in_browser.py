@@ -62,10 +62,10 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     # A question that depends on an answer appears and disappears. Another site adds pages.
     page_of(panel, "External names and URLs")
     expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
-    panel.get_by_label("Which form do the simple URLs").select_option("one-host")
+    panel.get_by_label("Which form do you want for the meeting").select_option("one-host")
     panel.get_by_label("First label of the host name for all simple URLs").wait_for()
     page_of(panel, "The deployment")
-    answer(panel, "Central sites", "Taipei;Tainan")
+    answer(panel, "Names of the central sites", "Taipei;Tainan")
     panel.get_by_text("of 15: The deployment").wait_for()
     answer(page_of(panel, "Site Tainan: Users"), "Directors", "2")
     page_of(panel, "Names")
@@ -77,7 +77,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     expect(panel.get_by_label("Pattern for the names of servers")).to_be_focused()
     answer(panel, "Pattern for the names of servers", "")
     panel.get_by_role("button", name="Go to the plan").click()
-    panel.get_by_text("Clients sign in automatically at tain-dirpool.contoso.com.").wait_for()
+    panel.get_by_text("Clients sign in automatically to tain-dirpool.contoso.com.").wait_for()
     panel.get_by_text("tain-dir02.contoso.com").first.wait_for()
     write = panel.get_by_role("button", name="Write table, options and answers")
     write.click()
@@ -87,7 +87,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     # Edits that were made in the editor are overwritten only after confirmation.
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
-    panel.get_by_role("alert").get_by_text("already exists; lyncnb did not change it").wait_for()
+    panel.get_by_role("alert").get_by_text("already exists, so lyncnb did not change it").wait_for()
     replace = panel.get_by_role("button", name="Replace the files")
     replace.wait_for()
     panel.get_by_label("Folder", exact=True).fill("second")  # Another folder needs no confirmation.

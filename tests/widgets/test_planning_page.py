@@ -83,7 +83,7 @@ def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
         ln.read_topology("broken.csv")
     in_cell = caught.value._render_traceback_()
     assert in_cell[-1] == (
-        "lyncnb changed nothing. Correct the table, or specify another table. "
+        "lyncnb changed nothing. Correct the table, or specify a different table. "
         "Then choose Run > Run All Cells."
     )
     for lines in (

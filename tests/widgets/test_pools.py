@@ -211,12 +211,12 @@ def test_a_rejected_role_offers_all_servers_of_the_pool(lab):
     """In the table of servers, a role that the rest of the pool contradicts has two buttons."""
     lab.page.get_by_role("tab", name="Servers").click()
     set_cell(lab, "fe11.litware.local", "Role", "Director")
-    lab.button("Change all servers of the pool").click()
+    lab.button("Change all servers in the pool").click()
     said(lab, "Role of pool pool02.litware.local: Director")
     assert column(lab, "role").split()[4:6] == ["Director", "Director"]
     press(lab, "Control+z")
     wait_kernel(lab, COLUMN.format(name="role") + ".split()[4:6]", "['FrontEnd', 'FrontEnd']")
     set_cell(lab, "fe11.litware.local", "Site", "Kiel")
-    lab.button("Change all servers of the pool").click()
+    lab.button("Change all servers in the pool").click()
     said(lab, "Site of pool pool02.litware.local: Kiel")
     assert column(lab, "site").split()[4:6] == ["Kiel", "Kiel"]

@@ -146,7 +146,7 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     look = talk.say("ready")["look"]
     assert look["other"] == (
         "This folder contains the requests of another deployment: fabrikam.com (1 server: "
-        "se01.fabrikam.com). If you write the requests, lyncnb retires the existing requests and requests the certificates for contoso.com "
+        "se01.fabrikam.com). If you continue, lyncnb retires these requests and writes the requests for contoso.com "
         "(1 server: med01.contoso.com)."
     )
     consent = "Retire the requests for fabrikam.com and write the requests for contoso.com"
@@ -265,8 +265,8 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
     while panel.job.state.progress.done < 3 and time.monotonic() < end:
         time.sleep(0.01)
     assert talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
-        "Not done: other work is in progress",
-        "What to do: wait until it ends, or cancel it",
+        "Not done: another operation is in progress",
+        "What to do: wait until the operation has finished, or cancel it",
     ]
     talk.say("cancel")
     told = _until(talk, "cancelled")

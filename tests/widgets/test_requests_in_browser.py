@@ -54,7 +54,7 @@ def test_a_press_without_an_answer_does_not_write_later(lab, folder):
         lab.page.wait_for_timeout(11_000)
     finally:
         os.kill(process, signal.SIGCONT)
-    lab.page.get_by_role("alert").get_by_text("so nothing was done").wait_for()
+    lab.page.get_by_role("alert").get_by_text("so lyncnb did nothing").wait_for()
     assert not (folder / "late").exists()
     for field in (first, again):
         field.fill(PASSPHRASE)

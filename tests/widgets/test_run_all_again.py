@@ -56,7 +56,7 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert "[*]:" not in [prompt.strip() for prompt in prompts]
     lab.page.get_by_text(
-        "first contains no requests yet. To write them, use the request panel."
+        "first contains no requests yet. To write requests, use the request panel."
     ).wait_for()
     assert not (folder / "first").exists()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
@@ -96,7 +96,7 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.run_all()
-    note = lab.page.get_by_text(re.compile(r"Your edits were restored .* 1 change in small.csv"))
+    note = lab.page.get_by_text(re.compile(r"lyncnb restored your edits.* 1 change in small.csv"))
     note.wait_for()
     lab.page.get_by_text("1 change, not saved").wait_for()
     expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
@@ -119,7 +119,7 @@ def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
     lab.page.get_by_text("1 change, not saved").wait_for()
     table.write_text(table.read_text() + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
     lab.run_all()
-    lab.page.get_by_text("Your edits were applied again: 1 change").wait_for()
+    lab.page.get_by_text("lyncnb applied your edits again: 1 change").wait_for()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
 
@@ -143,7 +143,7 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
     lab.button("Redo").click()
     lab.page.locator(OLDER).first.wait_for()
     lab.run_all()
-    lab.page.get_by_text("Your edits were restored").wait_for()
+    lab.page.get_by_text("lyncnb restored your edits").wait_for()
     lab.page.wait_for_function(f"() => !document.querySelector('{OLDER}')")
 
 
@@ -158,7 +158,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
     # The section with blocking errors opens, and closes when they are fixed.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
-    panel.get_by_text("Requests cannot be written because of these errors").wait_for()
+    panel.get_by_text("lyncnb cannot write requests because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
     lab.button("Undo").click()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()

@@ -193,7 +193,7 @@ def test_by_messages(editor):
     assert answer["state"]["saved_words"] == "scenario As planned, as kept; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
     answer = talk.say("option", name="wildcard", value="true")
-    words = "scenario As planned, changed since it was kept; 1 change, not saved"
+    words = "scenario As planned, changed after it was kept; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
     answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])

@@ -53,7 +53,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     set_before = kernel(lab, "editor.plan.sha256")
     lab.tab("Deployment").click()
     lab.field("Wildcards for simple URLs").check()
-    lab.page.get_by_text("scenario As planned, changed since it was kept").wait_for()
+    lab.page.get_by_text("scenario As planned, changed after it was kept").wait_for()
     lab.tab("Scenarios").click()
     lab.field("Name").fill("Wildcards?")
     lab.page.keyboard.press("Enter")

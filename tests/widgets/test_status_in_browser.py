@@ -129,7 +129,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     ticked.get_by_role("checkbox").first.check()
     lab.page.get_by_label("Select med02.contoso.com").check()
     lab.button("Remove 1 server").click()
-    panel.get_by_text("The editor's plan differs from this folder.").wait_for()
+    panel.get_by_text("The plan in the editor differs from this folder.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role(
         "button", name="Package 1 selected request"

@@ -182,7 +182,7 @@ def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
 def test_hand_over_says_when_nothing_waits(talk, tmp_path):
     """If all requests are answered, handing over says that no request waits."""
     talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
-    assert "no waiting request" in " ".join(finish(talk)["refused"]["lines"])
+    assert "none of the waiting requests" in " ".join(finish(talk)["refused"]["lines"])
     assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
         "Not done: the package has no name",
         "What to do: enter a name that ends in .zip",
@@ -258,9 +258,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         1,
     ]  # Certificates of another CA are rejected.
     needs = [row["needs"] for row in talk.rows().values()]
-    good = (
-        "The certificate is issued. Package it. A second certificate for this request was refused."
-    )
+    good = "The certificate is issued. Package it. In addition, a second certificate for this request was refused."
     assert needs.count(good) == 3
     for one in refusals:
         assert one["words"].count("refused") == 1
@@ -317,7 +315,7 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
     editor.change_options(key="RSA 3072")
     assert talk.types() == ["changed"]
     behind = talk.say("look")["status"]["behind"]
-    assert behind.startswith("The editor's plan differs from this folder.")
+    assert behind.startswith("The plan in the editor differs from this folder.")
     assert "2 " in behind
     editor.undo()
     assert talk.say("look")["status"]["behind"] == ""
@@ -326,7 +324,7 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("requests", "requests"), "needs a folder, or an editor and a folder"),
+        (("requests", "requests"), "requires a folder, or an editor and a folder"),
         ((5,), "must be a path"),
         (("",), "must be a path"),
     ],
@@ -358,4 +356,4 @@ def test_the_servers_are_asked_after_the_hosts_were_shown(tmp_path):
     told = talk.say("probe", zone="inside", hosts=str(hosts), seen=str(folder / "csr" / "a.json"))
     assert "refused" in told
     told = talk.say("hosts", zone="everywhere", hosts="")
-    assert '"everywhere" is not a zone' in told["refused"]["lines"][0]
+    assert 'cannot probe from the zone "everywhere"' in told["refused"]["lines"][0]

@@ -142,7 +142,7 @@ def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
     next_kernel()
     editor, drafts = editor_of(table)
     words = drafts.find()[1].words(editor.saved)
-    assert "small.csv or its options have changed since then" in words
+    assert "small.csv or its options have changed since" in words
     drafts.restore()
     names = [row[0] for row in editor.topology.cells]
     assert "med03.contoso.com" in names

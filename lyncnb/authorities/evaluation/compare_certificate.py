@@ -77,15 +77,16 @@ def _normalize_text(text: str) -> str:
 
 def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     wanted, present = entry.common_name, certificate.common_names
-    planned, listed = f"the planned common name is {shown(wanted)}", _join_names(present)
+    listed = _join_names(present) or "no common name"
+    different = f"the planned common name is {shown(wanted)}, but the certificate has {listed}"
     if not present:
-        yield "common-name-missing", f"{planned}, but the certificate has no common name"
+        yield "common-name-missing", different
     elif wanted.casefold() not in [name.casefold() for name in present]:
         # The usage determines which of the two codes applies.
         for code in ("common-name-changed", "common-name-changed-on-edge"):
-            yield code, f"{planned}, but the certificate has {listed}"
+            yield code, different
     elif wanted not in present:
-        yield "common-name-case", f"{planned}, but the certificate has {listed}"
+        yield "common-name-case", different
     if len(present) > 1:
         message = f"the certificate has {len(present)} common names: {listed}"
         yield "common-name-several", message
@@ -124,7 +125,7 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
     if not planned and present and present == {entry.common_name.casefold()}:
         yield (
             "subject-repeated-in-san",
-            f"the subject alternative names also include {_join_names(present)}",
+            (f"the CA added the subject name {_join_names(present)} as a subject alternative name"),
         )
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
@@ -134,7 +135,7 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
         by = _join_names(wild for wild in wildcards if any(wild.covers(name) for name in covered))
         yield (
             "names-replaced-by-wildcard",
-            f"the certificate has {by} instead of {_join_names(covered)}",
+            f"the certificate contains the wildcard {by} instead of {_join_names(covered)}",
         )
     if missing - covered:
         yield "names-missing", _join_names_and_verb(missing - covered, "is missing", "are missing")
@@ -171,7 +172,7 @@ def _check_names(certificate: Certificate) -> Iterator[Difference]:
         if name.startswith("*.") and parent.is_registry:
             yield (
                 "wildcard-on-public-suffix",
-                f"{name} covers the names of every organization below {parent}",
+                f"the wildcard {name} covers the names of every organization under {parent}",
             )
             continue
         try:
@@ -194,16 +195,25 @@ def _compare_extended_key_usage(
     planned = tuple(entry.eku)
     listed = ", ".join(usages)
     if "serverAuth" not in usages:
-        yield "eku-server-auth-absent", f"the certificate has only {listed}"
+        yield (
+            "eku-server-auth-absent",
+            (f"the extended key usage of the certificate allows only {listed}"),
+        )
     for usage in planned:
         if usage != "serverAuth" and usage not in usages:
-            yield "eku-missing", f"the plan requires {usage}, but the certificate has {listed}"
+            yield (
+                "eku-missing",
+                (f"the plan requires the usage {usage}, but the certificate has {listed}"),
+            )
     for usage in usages:
         if usage not in planned and usage != "serverAuth":
             codes = {"clientAuth": "eku-client-auth-added", "anyExtendedKeyUsage": "eku-any"}
             yield (
                 codes.get(usage, "eku-added"),
-                f"the plan requires {', '.join(planned)}, but the certificate has {listed}",
+                (
+                    f"the plan requires the usage {', '.join(planned)}, but the certificate "
+                    f"has {listed}"
+                ),
             )
 
 
@@ -214,9 +224,15 @@ def _check_key_usage(certificate: Certificate) -> Iterator[Difference]:
         return
     listed = ", ".join(sorted(usage)) or "nothing"
     if "digitalSignature" not in usage:
-        yield "key-usage-digital-signature-absent", f"the certificate allows only {listed}"
+        yield (
+            "key-usage-digital-signature-absent",
+            (f"the key usage of the certificate allows only {listed}"),
+        )
     if "keyEncipherment" not in usage and certificate.key_algorithm == "RSA":
-        yield "key-usage-key-encipherment-absent", f"the certificate allows only {listed}"
+        yield (
+            "key-usage-key-encipherment-absent",
+            (f"the key usage of the certificate allows only {listed}"),
+        )
     if "keyCertSign" in usage:
         yield "key-usage-certificate-signing", f"the certificate allows {listed}"
 
@@ -228,8 +244,8 @@ def _compare_key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Diff
     present = (certificate.key_algorithm, certificate.key_bits)
     if planned != present:
         message = (
-            f"the plan requires a key of {planned[0]} {planned[1]}, but the certificate has "
-            f"{present[0]} {present[1]}"
+            f"the planned key is {planned[0]} {planned[1]}, but the key of the "
+            f"certificate is {present[0]} {present[1]}"
         )
         yield "key-differs-from-plan", message
 
@@ -260,7 +276,7 @@ def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator
     urls = certificate.crl_urls
     if not urls:
         instead = _describe_alternative(certificate)
-        message = f"the certificate has no CRL distribution point{instead and f', {instead}'}"
+        message = f"the certificate has no CRL distribution point{instead and f'. {instead}'}"
         if instead and entry.issuer == "public":
             yield "crl-distribution-point-spared", message
         else:
@@ -275,12 +291,12 @@ def _describe_alternative(certificate: Certificate) -> str:
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
     if certificate.ocsp_urls:
-        return f"but it has the URL of an OCSP responder, {shown(certificate.ocsp_urls[0])}"
+        return f"Clients can use the OCSP responder {shown(certificate.ocsp_urls[0])} instead"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     for limit in ca_rules().limits("short-lived-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
-            return f"and the certificate is valid for {limit.value} days or less"
+            return f"A certificate that is valid for at most {limit.value} days does not need one"
     return ""
 
 
@@ -306,22 +322,21 @@ def _check_validity(
         yield (
             "validity-shorter-than-asked",
             (
-                f"the plan requests {validity_days} days, but the certificate is valid for "
-                f"{lasts.days} days"
+                f"the plan requests a validity of {validity_days} days, but the "
+                f"certificate is valid for {lasts.days} days"
             ),
         )
     for limit in ca_rules().limits("validity-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
             continue
-        since = (
-            f" for certificates that are issued on {limit.effective} or later"
-            if limit.effective
-            else ""
-        )
         message = (
-            f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} "
-            f"days{since}"
+            f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} days"
         )
+        if limit.effective:
+            message = (
+                f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} "
+                f"days for certificates that are issued on {limit.effective} or later"
+            )
         yield "validity-over-public-limit", message
 
 
@@ -335,7 +350,10 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
     if not set(reserved) & set(certificate.policies):
         present = ", ".join(certificate.policies[:_SHOWN]) or "no certificate policy"
         expected = ", ".join(reserved)
-        message = f"the certificate has {present}; a public CA uses one of {expected}"
+        message = (
+            f"the certificate contains {present}; a certificate from a public CA "
+            f"contains one of the policies {expected}"
+        )
         yield "policy-of-public-ca-absent", message
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
@@ -349,8 +367,9 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
     )
     if certificate.timestamps < needed:
         message = (
-            f"the number of signed certificate timestamps is {certificate.timestamps}; a "
-            f"validity of {_format_days(lasts)} requires {needed}"
+            f"the certificate contains {certificate.timestamps} signed certificate "
+            f"timestamps, but a certificate that is valid for {_format_days(lasts)} "
+            f"requires {needed}"
         )
         yield "timestamps-too-few", message
 

@@ -71,11 +71,14 @@ def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Dif
     planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in content.names}
     if missing := planned - present:
-        yield "request-names-missing", f"the request does not have {_join_names(missing)}"
+        yield (
+            "request-names-missing",
+            (f"the request does not contain the names {_join_names(missing)}"),
+        )
     # TLS also requires the common name as a subject alternative name, even if the plan does not
     # list it.
     if added := present - planned - {entry.common_name.casefold()}:
-        yield "request-names-added", f"the request also has {_join_names(added)}"
+        yield "request-names-added", (f"the request also contains the names {_join_names(added)}")
 
 
 def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
@@ -90,8 +93,8 @@ def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Diffe
         yield (
             "request-key-differs",
             (
-                f"the plan requires a key of {planned[0]} {planned[1]}, "
-                f"but the request has {present}"
+                f"the planned key is {planned[0]} {planned[1]}, but the key of the "
+                f"request is {present}"
             ),
         )
 
@@ -103,10 +106,13 @@ def _compare_usages(content: RequestContent, entry: PlannedEntry) -> Iterator[Di
         planned, present = ", ".join(entry.eku), ", ".join(usages)
         yield (
             "request-usage-differs",
-            f"the plan requires {planned}, but the request has {present}",
+            (f"the plan requires the extended key usage {planned}, but the request has {present}"),
         )
     if content.hash != entry.hash:
         yield (
             "request-hash-differs",
-            f"the plan requires {entry.hash}, but the request uses {content.hash}",
+            (
+                f"the plan requires the hash algorithm {entry.hash}, but the request uses "
+                f"{content.hash}"
+            ),
         )

@@ -47,13 +47,15 @@ def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
     """Describe the effect of a rule about a root on a certificate below the root; "" if none."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
-        return f", which no trust store contained on {rule.source.date}"
+        return f". On {rule.source.date}, this root was not in any trust store that lyncnb checks"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
         return (
             f". Certificates from this root that are valid from {rule.effective} or later are "
             f"not trusted by {rule.clients}; this certificate is valid from {begins}"
         )
     if rule.code == "root-leaves-store" and ends >= rule.effective:
-        removed = f", which is removed by {rule.clients} about {rule.effective}"
-        return f"{removed}; this certificate is valid until {ends}"
+        return (
+            f". {rule.clients} will remove this root about {rule.effective}, but this certificate "
+            f"is valid until {ends}"
+        )
     return ""

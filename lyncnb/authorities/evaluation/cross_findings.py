@@ -55,7 +55,7 @@ def _find_shared_certificate(
     own, code = answer.asked, "one-certificate-for-several-requests"
     for one in by_key.get(own.spki_sha256, ()):
         if one.is_current and one.request_id != own.request_id:
-            yield code, f"{one.request_id} has the same public key"
+            yield code, f"the request {one.request_id} has the same public key"
     planned = _list_planned_names(own.entry)
     beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
     for request in waiting if beyond else ():

@@ -354,8 +354,9 @@ def _describe_file(data: bytes) -> Remark:
     if any(words in head for words in _DENIED):
         return "request-denied", f"the CA reports that it denied {which}"
     if data.startswith(_OUTLOOK):
-        what = "the file is an Outlook message (.msg) or another Office file; save the attachment"
-        return "file-without-certificate", f"{what}, and receive the saved file"
+        what = "the file is an Outlook message (.msg) or another Office file"
+        hint = "save the attachment, and then run lyncnb receive with the saved file"
+        return "file-without-certificate", f"{what}; {hint}"
     what = "the file contains neither a certificate nor a request"
     if "<html" in head or "<!doctype" in head:
         what = "the file is a web page; download the certificate instead of the page"

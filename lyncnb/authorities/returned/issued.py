@@ -295,8 +295,8 @@ class IssuedCertificates(Table, Told):
                 # When the certificate was recorded, the CA certificate was not yet valid, or the
                 # rules differed.
                 words = (
-                    f"{which}, but the certificate has no error now. To accept the certificate, "
-                    "run: lyncnb receive FOLDER"
+                    f"{which}, but the certificate no longer has errors. To accept the "
+                    "certificate, run: lyncnb receive FOLDER"
                 )
                 found.setdefault(certificate.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
@@ -389,9 +389,11 @@ class IssuedCertificates(Table, Told):
 
 def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
     """Return the result for a certificate, and the names of its request and file."""
-    refused = "refused and saved in returned/refused/, " if certificate.has_errors else ""
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):
         name += f" ({certificate.source_file})"
-    return f"{refused}issued by {certificate.issuer_name}, {days}", name
+    if certificate.has_errors:
+        issued = f"issued by {certificate.issuer_name}, {days}"
+        return f"refused and saved in returned/refused/, {issued}", name
+    return f"issued by {certificate.issuer_name}, {days}", name

@@ -214,7 +214,10 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
     if not _is_empty(whole):
         yield whole
         return
-    message = "the mail contains no certificate; save the attachment and receive the saved file"
+    message = (
+        "the email message contains no certificate; save the attachment, and then run lyncnb "
+        "receive with the saved file"
+    )
     yield _add_remark_to_file(name, "file-without-certificate", message)
 
 

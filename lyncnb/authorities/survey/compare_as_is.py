@@ -601,11 +601,12 @@ def _list_remarks(
     needed = {server for entry in uses for server in entry.servers}
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
     if lacking:
-        yield f"the certificate is not on {', '.join(lacking)}"
+        yield f"the certificate is not installed on {', '.join(lacking)}"
     foreign = sorted(computers.keys() - needed)
     if foreign:
         yield (
-            f"the certificate is on {', '.join(foreign)}, where no planned certificate requires it"
+            f"the certificate is installed on {', '.join(foreign)}, but the plan does "
+            "not require it there"
         )
     planned_apart = {usage for entry in uses for usage in entry.usages}
     for server in entry.servers:
@@ -641,12 +642,15 @@ def _list_unplanned(
     for certificate in judged.estate.leaves:
         if certificate.sha256 in taken:
             continue
-        why = "no planned certificate has the names of this certificate"
+        why = "no planned certificate has the same names as this certificate"
         identity = fitting.get(certificate.sha256, "")
         if identity:
             other = by_id[identity].certificate
             assert other is not None
-            why = f"the certificate {other.thumbprint} matches the plan for {identity} better"
+            why = (
+                f"the certificate {other.thumbprint} is a better match for the planned "
+                f"certificate {identity}"
+            )
         yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
 
 
@@ -659,6 +663,6 @@ def _list_notes(
             yield f"the plan has no certificate for the exported server {computer}"
         for kind, thumbprint in export.absent:
             yield (
-                f"{computer} uses the certificate {thumbprint} for {kind}, but the "
-                "certificate is not in the server's store"
+                f"{computer} uses the certificate {thumbprint} for {kind}, but this "
+                "certificate is not in the server's certificate store"
             )

@@ -231,7 +231,7 @@ _SHOWN_ON_PAGE = columns(
     ("Certificate", "certificate"),
     ("Known by", "names"),
     ("To whom", "connections"),
-    ("Root needed, client authentication", "root"),
+    ("Required root and client authentication", "root"),
 )
 _CLIENTS = columns(
     ("Who shows", lambda one: str(one.presenter)),

@@ -163,13 +163,13 @@ class Presentation(Told):
             return ""
         ends = self._describe_ending
         if "clientAuth" not in self.asked:
-            return f"not required{ends}"
+            return "; ".join(filter(None, ("not required", ends)))
         if not self.certificates:
             return "required in the presented certificate"
         if not self.is_served:
-            return f"required, but not planned{ends}"
+            return "; ".join(filter(None, ("required, but not planned", ends)))
         if self.issuer == "public":
-            return f"planned{ends}"
+            return "; ".join(filter(None, ("planned", ends)))
         return (
             "planned; your internal CA includes client authentication if the template includes it"
         )
@@ -180,8 +180,8 @@ class Presentation(Told):
             return ""
         disputed = " (some sources specify an earlier date)" if self.ending_disputed else ""
         return (
-            f"; the CA no longer includes client authentication on {self.client_auth_ends} or "
-            f"later{disputed} [{self.ending}]"
+            f"the CA stops including client authentication on {self.client_auth_ends}"
+            f"{disputed} [{self.ending}]"
         )
 
 

@@ -59,8 +59,10 @@ def file_name(name: str, suffix: str) -> str:
         raise BundleError(
             f'lyncnb cannot use "{shown(name)}" as a file name, because it is not the name of a '
             "server or request",
-            hint="a file that contains this name was edited; restore manifest.json or the plan "
-            "from a backup",
+            hint=(
+                "somebody edited a file that contains this name. Restore manifest.json "
+                "or the plan from a backup"
+            ),
         )
     label, dot, rest = name.partition(".")
     if label.casefold() in _DEVICES:

@@ -46,7 +46,7 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
     if stat.S_ISLNK(status.st_mode):
         raise BundleError(
             f"{path} is a symbolic link",
-            hint="use the path of the folder itself, not the path of a link",
+            hint="use the path of the folder itself, not the path of a link to the folder",
         )
     if not stat.S_ISDIR(status.st_mode):
         raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")
@@ -186,8 +186,11 @@ def _rename_to_free_name(temp: Path, path: Path) -> None:
 
 def _name_exists(path: Path) -> BundleError:
     return BundleError(
-        f"{path} already exists; lyncnb did not change it",
-        hint="if lyncnb did not create this file, move it out of the folder, then try again",
+        f"{path} already exists, so lyncnb did not change it",
+        hint=(
+            "if lyncnb did not create this file, move the file out of the folder, and "
+            "then try again"
+        ),
     )
 
 
@@ -332,7 +335,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
         if is_terminal_file(descriptor):
             raise BundleError(
                 f"{path} is a terminal",
-                hint="omit the option; lyncnb then prompts you for the text",
+                hint="omit the option. lyncnb then prompts you for the value",
             )
         return _read_line(descriptor, path, limit, time.monotonic() + seconds)
     except OSError as error:
@@ -424,7 +427,7 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
         system_calls.close(descriptor)
         raise BundleError(
             f"{path} is not a regular file",
-            hint="specify a regular file, or move this one to another folder",
+            hint="specify a regular file, or move this item to another folder",
         )
     return os.fdopen(descriptor, "rb")
 
@@ -458,7 +461,8 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
         raise error(refused.message, hint=refused.hint) from None
     if len(data) > limit:
         raise error(
-            f"{path} is larger than {limit:,} bytes", hint="check whether this is the right file"
+            f"{path} is larger than {limit:,} bytes",
+            hint=("check whether you specified the correct file"),
         )
     return data
 

@@ -72,7 +72,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
     if status.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
         raise BundleError(
             f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"check that nobody changed the content, then run: chmod go-w '{path}'",
+            hint=f"check that nobody changed the files, and then run: chmod go-w '{path}'",
         )
     if (
         not reading
@@ -81,8 +81,10 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
     ):
         raise BundleError(
             f"{path} belongs to another user (user ID {status.st_uid})",
-            hint="ask the owner to run this command, or to create a team folder with lyncnb "
-            "request --team",
+            hint=(
+                "ask the owner of the folder to run this command, or to create a team "
+                "folder with lyncnb request --team"
+            ),
         )
 
 
@@ -216,7 +218,10 @@ def give_to_team(folder: Path, group: str) -> None:
         ) from None
     if not is_team(status.st_mode) or status.st_gid != number:
         raise BundleError(
-            f"{folder}: this disk cannot store the group {group} and the permissions {TEAM_MODE:o}",
+            (
+                f"{folder}: this disk cannot store the group {group} and the permissions "
+                f"{TEAM_MODE:o}"
+            ),
             hint="create the folder on another disk",
         )
 
@@ -271,8 +276,11 @@ def group_number(group: str) -> int:
     """
     if system_calls.WINDOWS:
         raise BundleError(
-            "the option --team is not available on Windows, because folders have no group there",
-            hint="omit --team, and set the permissions on the folder with icacls FOLDER /grant",
+            (
+                "the option --team is not available on Windows, because folders on Windows "
+                "have no group"
+            ),
+            hint=("omit --team, and set the permissions of the folder with icacls FOLDER /grant"),
         )
     try:
         return grp.getgrnam(group).gr_gid

@@ -111,8 +111,11 @@ def confirm(folder: Path) -> None:
     if token is not None and _read_token(folder / OWNER_NAME) != token:
         raise BundleError(
             f"{folder} is now in use by {owner(folder)}, so lyncnb stopped",
-            hint="this disk does not enforce locks, so use the folder on only one computer at "
-            "a time. Wait until the other process ends, then try again",
+            hint=(
+                "this disk does not support locks, so use the folder on only one "
+                "computer at a time. Wait until the other process has finished, and "
+                "then try again"
+            ),
         )
 
 
@@ -135,7 +138,7 @@ def _acquire_lock(
         for path in guards:
             folder_access.hand_over_path(path)
     except Timeout:
-        _raise_in_use(folder, "wait until the other process ends, then try again")
+        _raise_in_use(folder, ("wait until the other process has finished, and then try again"))
     except OSError as error:
         raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
     text = _read_note(note)
@@ -145,9 +148,11 @@ def _acquire_lock(
     elif time.monotonic() >= deadline:
         _raise_in_use(
             folder,
-            "wait until the other process ends, then try again. lyncnb cannot check processes "
-            f"on other computers: if the other process has ended, remove {OWNER_NAME} from the "
-            "folder",
+            (
+                "wait until the other process has finished, and then try again. lyncnb "
+                "cannot check processes on other computers. If the other process has "
+                f"already ended, remove {OWNER_NAME} from the folder"
+            ),
         )
     for guard in guards.values():
         guard.release()

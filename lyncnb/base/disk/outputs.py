@@ -170,9 +170,11 @@ def check_output(
     _reject_non_file(path, facts)
     if not force and not _is_ours(path, kind):
         raise FileOccupied(
-            f"{path} already exists; lyncnb did not change it, because the file is not "
-            f"{kind.what} that lyncnb wrote",
-            hint="choose another name, or replace the file with --force",
+            (
+                f"{path} already exists, so lyncnb did not change it: the file is not "
+                f"{kind.what} that lyncnb wrote"
+            ),
+            hint="choose a different name, or replace the file with --force",
         )
 
 
@@ -257,7 +259,7 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
         for folder, name in _list_ancestors(target):
             if _normalize_name(name) in OWN_PLACES and is_request_folder(folder):
                 raise OutputError(
-                    f"{path} is one of lyncnb's own files in the request folder {folder}",
+                    (f"{path} is one of lyncnb's own files in the request folder {folder}"),
                     hint="specify a file outside the request folder",
                 )
 
@@ -309,7 +311,7 @@ def _reject_non_file(path: str | os.PathLike[str], facts: os.stat_result) -> Non
     if stat.S_ISLNK(facts.st_mode):
         raise OutputError(
             f"{path} is a symbolic link",
-            hint="check the link's target, then specify the target itself",
+            hint="check the target of the link, and then specify the target itself",
         )
     if not stat.S_ISREG(facts.st_mode):
         raise OutputError(f"{path} is not a regular file", hint="choose another file")

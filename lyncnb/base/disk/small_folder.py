@@ -45,7 +45,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
             files.write_new(staged / name, data, FILE_MODE)
         if os.path.lexists(folder):  # rename() would replace an empty folder.
             raise BundleError(
-                f"{folder} already exists; lyncnb did not change it", hint="choose another name"
+                f"{folder} already exists, so lyncnb did not change it", hint="choose another name"
             )
         system_calls.rename(staged, folder)
     except BaseException as error:
@@ -84,7 +84,7 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
     if not stat.S_ISDIR(mode):
         raise BundleError(
             f"{folder} is not a folder",
-            hint="use the path of the folder itself, not the path of a link",
+            hint="use the path of the folder itself, not the path of a link to the folder",
         )
     present = [name for name in names if os.path.lexists(folder / name)]
     return {name: files.read(folder / name, limit=limit) for name in present}
@@ -123,7 +123,9 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
         if others:
             raise BundleError(
                 f"{folder} also contains other files: {', '.join(others[:5])}",
-                hint="lyncnb removed nothing; move these files to another folder, then try again",
+                hint=(
+                    "lyncnb removed nothing. Move these files to another folder, and then try again"
+                ),
             )
         # The folder is renamed first, so that a list of scenarios never contains an incomplete
         # scenario.

@@ -124,23 +124,31 @@ def find_program(name: str) -> str | None:
 
 
 IN_USE_HINT = (
-    "another program may have the file open (Excel, a viewer, a virus scanner): close it, then run "
-    "the command again. If no program has it open, you do not have permission"
+    "another program, such as Excel or a virus scanner, may have the file open. Close the program, "
+    "and then run the command again. If no program has the file open, you do not have permission"
 )
 _LONGEST_PATH = 260  # MAX_PATH of Windows
 HINTS = {
-    errno.ENOSPC: "the disk is full: free some space, then try again; no data is lost",
-    errno.EDQUOT: "your disk quota is used up: free some space, then try again",
-    errno.EROFS: "this disk is read-only: use a folder on another disk",
-    errno.EACCES: "you do not have permission: ask the owner of the folder, or use another folder",
-    errno.EPERM: "you do not have permission: ask the owner of the folder, or use another folder",
-    errno.EIO: "the disk reports an error: copy the folder to another disk, then use that copy",
-    errno.ELOOP: "the path contains a symbolic link: check the link's target, then remove the link",
-    errno.ENOENT: "a folder in the path does not exist: check whether it was moved",
-    errno.ENOTDIR: "the path contains a file where a folder is required: use another path",
-    errno.EISDIR: "a folder with the same name exists: move the folder, or choose another name",
+    errno.ENOSPC: "the disk is full. Free some space, and then try again. No data is lost",
+    errno.EDQUOT: "your disk quota is exceeded. Free some space, and then try again",
+    errno.EROFS: "this disk is read-only. Use a folder on another disk",
+    errno.EACCES: (
+        "you do not have permission. Ask the owner of the folder, or use another folder"
+    ),
+    errno.EPERM: ("you do not have permission. Ask the owner of the folder, or use another folder"),
+    errno.EIO: (
+        "the disk reports an error. Copy the folder to another disk, and then use the copy"
+    ),
+    errno.ELOOP: (
+        "the path contains a symbolic link. Check the target of the link, and then remove the link"
+    ),
+    errno.ENOENT: "a folder in the path does not exist. Check whether it was moved",
+    errno.ENOTDIR: ("the path contains a file where a folder is required. Use a different path"),
+    errno.EISDIR: (
+        "a folder with the same name already exists. Move that folder, or choose a different name"
+    ),
     errno.ENAMETOOLONG: "use a folder with a shorter path",
-    errno.EMFILE: "too many files are open: close other programs, then try again",
+    errno.EMFILE: "too many files are open. Close other programs, and then try again",
 }
 
 
@@ -151,12 +159,12 @@ def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: st
         return BundleError(
             f"{shown}: cannot {doing}: the file name is not valid", hint="enter the file name again"
         )
-    hint = HINTS.get(error.errno or 0, "check the folder, then try again")
+    hint = HINTS.get(error.errno or 0, "check the folder, and then try again")
     if is_in_use(error):
         hint = IN_USE_HINT
     elif WINDOWS and len(os.path.abspath(path)) >= _LONGEST_PATH:
         hint = (
-            f"the path has more than {_LONGEST_PATH} characters, which Windows allows only if long "
-            "paths are enabled: use a folder with a shorter path"
+            f"the path has more than {_LONGEST_PATH} characters, which Windows allows "
+            "only if long paths are enabled. Use a folder with a shorter path"
         )
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)

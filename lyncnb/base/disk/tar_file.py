@@ -54,7 +54,7 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     except zlib.error:
         raise BadTar("the compressed file is damaged") from None
     if len(unpacked) > limit:
-        raise BadTar(f"the unpacked content is larger than {limit:,} bytes")
+        raise BadTar(f"the extracted content is larger than {limit:,} bytes")
     if not unpacker.eof:
         raise BadTar("the compressed file is truncated")
     return unpacked

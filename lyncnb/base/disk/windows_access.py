@@ -125,6 +125,7 @@ def close_own_folder(path: str | os.PathLike[str]) -> str:
     if not system_calls.WINDOWS or not find_other_users(path) or restrict(path):
         return ""
     return (
-        f"other users of this computer can open {path}, and lyncnb cannot change its permissions. "
-        f"Only the passphrase protects the keys. Choose another disk, or run: {command(path)}"
+        f"other users of this computer can open {path}, and lyncnb cannot change the "
+        "permissions. Only the passphrase protects the keys. Choose a different disk, "
+        f"or run: {command(path)}"
     )

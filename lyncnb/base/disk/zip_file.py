@@ -104,7 +104,7 @@ def describe_archive_problem(error: Exception) -> str:
     if "password" in text:
         return "the archive is encrypted"
     return (
-        "the content cannot be unpacked"
+        "the content cannot be extracted"
         if isinstance(error, zlib.error)
         else "the content is incomplete"
     )
@@ -171,14 +171,15 @@ class Archive:
             raise BadArchive("a file in the archive uses an unsupported compression method")
         if entry.file_size > max(_SMALL, _MAX_RATIO * max(entry.compress_size, 1)):
             raise BadArchive(
-                f"a file in the archive unpacks to more than {_MAX_RATIO} times its compressed size"
+                f"after extraction, a file in the archive is more than {_MAX_RATIO} "
+                "times as large as before"
             )
         try:
             with self._zip.open(entry) as file:
                 while piece := file.read(_PIECE):
                     self._left -= len(piece)
                     if self._left < 0:
-                        raise BadArchive("the unpacked content of the archive is too large")
+                        raise BadArchive("the extracted content of the archive is too large")
                     yield piece
         except BadArchive:
             raise

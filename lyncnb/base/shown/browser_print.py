@@ -45,7 +45,7 @@ def find_chromium() -> str:
         if name and (program := find_program(name)):
             return program
     raise NotebookError(
-        "lyncnb found no Chromium browser, which it needs to create the image or PDF file",
+        "to create the image or PDF file, lyncnb needs a Chromium browser, but found none",
         hint=f"install Chromium, Chrome, or Edge, or set {VARIABLE} to the path of the browser",
     )
 

@@ -478,8 +478,8 @@ def fitting(text: str) -> str:
     if len(text) <= CELL_LENGTH:
         return text
     ending = (
-        " … (the text is truncated at the size limit for a cell; the JSON document has "
-        "the complete text)"
+        " … (the text is longer than a cell can contain; the JSON document contains the "
+        "complete text)"
     )
     return text[: CELL_LENGTH - len(ending)] + ending
 

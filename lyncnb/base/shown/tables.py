@@ -546,7 +546,7 @@ def folded(summary: str, fragment: str, *, on_paper: bool = True) -> str:
 
 def left_out(shown: int, total: int) -> str:
     """Return a sentence that shows how many of a table's rows are visible."""
-    return f"Only the first {shown:,} of {total:,} rows are shown."
+    return f"This table shows only the first {shown:,} of {total:,} rows."
 
 
 def paragraph(text: str) -> str:

@@ -255,7 +255,11 @@ class Member:
         """Say when to renew the certificate in use, or the state of its renewal."""
         if not self.is_to_follow:
             return f"renew from {self.renew_from}"
-        return "the CA has the next request" if self.is_waiting else "install the next one"
+        return (
+            "waiting for the CA to process the next request"
+            if self.is_waiting
+            else "install the next certificate"
+        )
 
     @property
     def install_cells(self) -> tuple[str, str]:
@@ -337,7 +341,7 @@ class Block:
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
-                return "one certificate, for this server only"
+                return "one certificate, only for this server"
             return f"{len(self.members):,} certificates, one for each server"
         many = count_of(len(servers), "server")
         return f"one certificate, the same on {many}" if len(servers) > 1 else "one certificate"
@@ -568,14 +572,15 @@ STORY = (
 
 #: The text below the title of every summary.
 LEAD = (
-    "Every certificate that this deployment needs, planned before its servers exist. A "
-    "certification authority (CA) issues these certificates, and the server team installs them."
+    "This document lists every certificate that this deployment needs, planned before "
+    "the servers are set up. A certification authority (CA) issues these certificates, "
+    "and the server team installs them."
 )
 
 
 #: What a saved plan shows without a signature.
 UNSIGNED = (
-    "Without a signature, a saved plan shows changes made by mistake, but not who approved it."
+    "Without a signature, a saved plan can show accidental changes, but not who approved the plan."
 )
 
 
@@ -595,16 +600,22 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
         which = certificates_named([member for _, member in summary.members], at_set_up)
-        yield "Requested at set-up", f"{which}; all others are requested in advance"
+        yield (
+            "Requested during server setup",
+            (f"{which}; all other certificates are requested in advance"),
+        )
     day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
     if summary.origin.judged_on:
-        yield "Evaluated for", f"{summary.origin.judged_on}: findings are by the rules of this day"
+        yield (
+            "Evaluated for",
+            (f"{summary.origin.judged_on}: the findings follow the rules that apply on this date"),
+        )
     if summary.saved:
         yield "Saved plan", f"{summary.saved.name}, SHA-256 {summary.saved.sha256}"
     yield from summary.approval
     if summary.folder_changed:
-        yield "As of", f"{summary.folder_changed}, when the requests last changed"
+        yield "As of", f"{summary.folder_changed}, the date of the last change to the requests"
     elif "Created" in origin:
         yield "Created", origin["Created"]
 
@@ -623,7 +634,9 @@ def approval_sheet(summary: Summary) -> ApprovalSheet | None:
     if summary.saved is None:
         return None
     return ApprovalSheet(
-        statement="I approve this plan: the planner may request the certificates in this document.",
+        statement=(
+            "I approve this plan. The planner may request the certificates in this document."
+        ),
         facts=tuple(_list_approved_facts(summary, summary.saved)),
     )
 
@@ -645,7 +658,10 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
     )
     if accepted:
         yield "Accepted errors", "; ".join(accepted)
-    yield "To compare", "sha256sum FILE (Windows: Get-FileHash FILE) must show the digest above."
+    yield (
+        "To compare",
+        ("sha256sum FILE (on Windows, Get-FileHash FILE) must show the digest above."),
+    )
     yield "To sign the file", f"{saved.sign_line} (KEY is your SSH key). {UNSIGNED}"
 
 
@@ -656,8 +672,9 @@ def _count_servers(summary: Summary) -> str:
     if not counted or len(summary.roles) == 1:
         return roles
     several = sum(number > 1 for number in counted.values())
-    how = f", {several:,} of them with more than one role" if several else ""
-    return f"{len(counted):,}{how}: {roles}"
+    if several:
+        return f"{len(counted):,}, of which {several:,} have more than one role: {roles}"
+    return f"{len(counted):,}: {roles}"
 
 
 def shortened(summary: Summary, most: int) -> Summary:

@@ -123,7 +123,7 @@ def check_format(suffix: str) -> None:
     """
     if suffix not in PLAN_SUFFIXES:
         raise PlanError(
-            f'lyncnb cannot write a plan as "{suffix}"',
+            f"lyncnb cannot write a plan as a {suffix} file",
             hint=f"use one of the file extensions {' '.join(PLAN_SUFFIXES)}",
         )
 

@@ -231,7 +231,7 @@ class _BlockMaker:
                 place=place,
                 id=request_id,
                 servers=certificate.servers,
-                csr_file=f"no request: created on {first} during setup",
+                csr_file=(f"no request: created on {first} during server setup"),
                 key_file="",
                 warnings=warnings,
                 key_holder=first,

@@ -177,6 +177,6 @@ def what_is_left_out(summary: Summary) -> str:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)
     return (
-        f"The first {shown:,} of {shown + summary.left_out:,} certificates. "
-        "The CSV and XLSX files contain all of them."
+        f"This page shows the first {shown:,} of {shown + summary.left_out:,} "
+        "certificates. The CSV and XLSX files contain all certificates."
     )

@@ -201,7 +201,7 @@ def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     until = cover.not_after[:10]
     return replace(
         _add_identity(member, cover),
-        csr_file=f"no request: covered by {cover.thumbprint_sha1} until {until}",
+        csr_file=(f"no request: covered by {cover.thumbprint_sha1} until {until}"),
         key_file="",
         covered_by=cover.thumbprint_sha1,
         certificate_sha256=cover.sha256,

@@ -81,8 +81,10 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     sent = "before the requests are sent" if is_first else "before further requests are sent"
     if counts["error"]:
         yield _planner(
-            f"Resolve {count_of(counts['error'], 'error')}, or accept each error with a reason. "
-            "Until then, lyncnb writes no requests.",
+            (
+                f"Resolve {count_of(counts['error'], 'error')}, or accept each error with a "
+                "reason. Until then, lyncnb does not write requests."
+            ),
             "before the requests are written",
             anchor="findings",
             where="Findings",
@@ -91,7 +93,9 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
         what = f"Review {count_of(counts['warning'], 'warning')}."
         yield _planner(what, sent, anchor="findings", where="Findings")
     if summary.planned_issue_date is None:
-        yield _planner("Set planned_issue_date. Until then, the tasks below have no date.", sent)
+        yield _planner(
+            ("Set planned_issue_date. Until then, the following tasks have no date."), sent
+        )
 
 
 def _list_approval_tasks(found: _Stages) -> Iterator[Ask]:
@@ -99,11 +103,17 @@ def _list_approval_tasks(found: _Stages) -> Iterator[Ask]:
     day = summary.planned_issue_date
     when = f"before the requests are sent{f', in time for {day}' if day else ''}"
     if summary.saved is None:
-        save = "" if found.has_folder else "save it (lyncnb plan TOPOLOGY --save plan.json), then "
+        save = (
+            ""
+            if found.has_folder
+            else ("save the plan (lyncnb plan TOPOLOGY --save plan.json), then ")
+        )
         file = "FOLDER/plan.json" if found.has_folder else "plan.json"
         yield _planner(
-            f"Send the plan to the approver: {save}write its approval sheet "
-            f"(lyncnb plan {file} -o approval.html).",
+            (
+                f"Send the plan to the approver: {save}write the approval sheet (lyncnb plan "
+                f"{file} -o approval.html)."
+            ),
             when,
         )
     yield Ask(
@@ -125,7 +135,7 @@ def _list_planner_tasks(found: _Stages) -> Iterator[Ask]:
             yield _planner(f"Write the requests: lyncnb request {source} FOLDER.", "when approved")
         return
     if ids := found.ids("planned"):
-        what = f"Write the requests of {found.words(ids)}: lyncnb request TOPOLOGY FOLDER."
+        what = f"Write the requests for {found.words(ids)}: lyncnb request TOPOLOGY FOLDER."
         yield _planner(what)
     holders = {one.id: one.key_holder for one in found.every if one.stage == "elsewhere"}
     for holder in dict.fromkeys(holders.values()):
@@ -136,7 +146,8 @@ def _list_planner_tasks(found: _Stages) -> Iterator[Ask]:
         )
     if ids := found.ids("waiting"):
         yield _planner(
-            f"Send the requests of {found.words(ids)} to the CA: lyncnb handover FOLDER OUT.zip.",
+            (f"Send the requests for {found.words(ids)} to the CA: lyncnb handover FOLDER "
+            "OUT.zip."),
             "when approved" if not found.summary.is_approved and _is_all(found, "waiting")
             else "now, unless the CA already has the requests",
         )  # fmt: skip
@@ -167,9 +178,12 @@ def _list_domain_owner_tasks(found: _Stages) -> Iterator[Ask]:
     if codes and ordered and (left := sorted(wanted - validated)):
         yield Ask(
             who="Domain owners",
-            what=f"Prepare the DNS zones of {join_first(left, _DOMAINS)} for the public CA and for "
-            f"its domain control validation: {count_of(len(codes), 'notice')}.",
-            when="before the order goes to a public CA",
+            what=(
+                f"Prepare the DNS zones of {join_first(left, _DOMAINS)} for the public "
+                "CA, so that the CA can validate control of the domains "
+                f"({count_of(len(codes), 'notice')})."
+            ),
+            when="before you order from a public CA",
             where="Notices",
             anchor="notices",
         )
@@ -193,8 +207,8 @@ def _list_authority_tasks(
     if refused := {one.id for one in members if one.stage == "refused"}:
         which = found.words(refused)
         what += (
-            f" lyncnb rejected the CA's response for {which}: issue the certificate again. "
-            "Ask the planner for the reason."
+            f" lyncnb rejected the certificate that the CA returned for {which}. Issue "
+            "the certificate again. Ask the planner for the reason."
         )
     when = f"by {day}" if day else "the planner sets the date"
     if day and str(day) < found.summary.folder_changed[:10]:

@@ -55,8 +55,8 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
         import docx
     except ImportError:
         raise PlanError(
-            "a .docx file needs python-docx, which is not installed",
-            hint='run: pip install "lyncnb[docx]"; or write .html and print it',
+            "to write a .docx file, you need python-docx, which is not installed",
+            hint=('run: pip install "lyncnb[docx]". You can also write an .html file and print it'),
         ) from None
     document = docx.Document()
     _set_page(document, summary)
@@ -170,8 +170,10 @@ def _servers(document: Document, summary: Summary, shown: int) -> None:
             (group.title, ", ".join(_server(line, labels) for line in group.lines))
             for group in groups
         ]
-        numbers = "the numbers of their" if summary.is_numbered else "their"
-        columns = ("Role", f"Servers, and {numbers} certificates")
+        servers = "Servers, and their certificates"
+        if summary.is_numbered:
+            servers = "Servers, and the numbers of their certificates"
+        columns = ("Role", servers)
         _table(document, tuple(map(say, columns)), rows, widths=(50, 130))
     if len(summary.servers) > shown:
         document.add_paragraph(left_out(shown, len(summary.servers)))

@@ -220,9 +220,11 @@ def _list_changes(
             if group and texts.setdefault(group, cell.text) != cell.text:
                 scope = scopes[name]
                 problem = Problem(
-                    message=f'a cell above in the block sets "{texts[group]}" for the same {scope}',
+                    message=(
+                        f'another cell that you changed sets "{texts[group]}" for the same {scope}'
+                    ),
                     value=cell.text,
-                    hint=f"use one value for each {scope}",
+                    hint=f"enter the same value for the whole {scope}",
                 )
                 doubled.append(_make_refused_cell(cell, problem))
                 continue
@@ -366,7 +368,7 @@ def next_name(name: str, taken: Iterable[str]) -> str:
     match = _NUMBER.search(label)
     if match is None:
         raise LyncnbError(
-            f"lyncnb cannot number a copy of {name}, because the name contains no number",
+            f"lyncnb cannot create a numbered copy of {name}, because the name contains no number",
             hint="choose Add a server, and enter a name",
         )
     used = set(taken)

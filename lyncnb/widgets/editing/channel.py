@@ -42,7 +42,7 @@ GRID_SCRIPTS = (
 OPENING = "open"
 #: The first message of a page has this type. It contains the ID of the page.
 STARTING = "ready"
-TOO_LATE = "The message from the page arrived too late or twice, so nothing was done."
+TOO_LATE = "The message from the page arrived too late or twice, so lyncnb did nothing."
 #: A message to a panel's page has this type.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -179,13 +179,13 @@ class Channel(Generic[Told]):
             self.refuse(
                 "reloaded",
                 [
-                    "You reloaded this page, so JupyterLab no longer updates the saved output.",
+                    ("You reloaded this page, so JupyterLab no longer updates the saved output."),
                     "What to do: run this cell again before you save or share the notebook.",
                 ],
             )
 
     def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
-        reader = RecordReader("a message from the page", is_json=True)
+        reader = RecordReader("a message from the notebook page in the browser", is_json=True)
         record = reader.record(parts_of(self.asked[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
@@ -323,7 +323,7 @@ def describe_unexpected_error(error: Exception) -> list[str]:
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
     line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
     return [
-        "Not done: an error occurred in lyncnb itself. Nothing was changed.",
+        "lyncnb did not do this, because of an internal error. Nothing was changed.",
         f"The error is {type(error).__name__}{line}.",
         "What to do: save your work. Then try a different way, or report these lines.",
     ]

@@ -312,7 +312,10 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
     except FileOccupied as error:
         raise FileOccupied(
             error.message,
-            hint="save under another name, or open the existing file first and then replace it",
+            hint=(
+                "save the file under a different name, or open the existing file first "
+                "and then replace it"
+            ),
         ) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)

@@ -59,7 +59,7 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     }
 )
 #: The page does one of these if a change of some servers contradicts the rest of their pool.
-POOL_OFFERS = ("Change all servers of the pool", "Remove from the pool and change")
+POOL_OFFERS = ("Change all servers in the pool", "Remove from the pool and change")
 # For a block, the page shows the reasons of at most this number of rejected cells.
 _REFUSED_LISTED = 500
 
@@ -134,7 +134,7 @@ class EditorChannel(Channel[EditorTold]):
             "draft_discard": self._discard_draft,
             **self._scenarios.answers(),
         }
-        text = f"Plan editor of {editor.topology.source}, current state:"
+        text = f"Plan editor for {editor.topology.source}, current state:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
         self.at_end.append(editor.follow(self.changed))
 
@@ -265,8 +265,8 @@ class EditorChannel(Channel[EditorTold]):
             except LyncnbError as error:
                 self.unsaved = None
                 message = (
-                    "your edits cannot be kept as a draft, so save them before you "
-                    f"{self.host.leave}"
+                    "lyncnb cannot keep your edits as a draft, so save the edits before "
+                    f"you {self.host.leave}"
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.refuse("draft", format_error(LyncnbError(message, problems=(problem,))))
@@ -410,7 +410,7 @@ class EditorChannel(Channel[EditorTold]):
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
             if not find_other_members(self.editor, places, column):
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
-            hint = "choose a button, or change the pool first"
+            hint = "choose one of the buttons, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
             self.refuse("edit", format_error(combined), offers=POOL_OFFERS)
@@ -490,12 +490,13 @@ class EditorChannel(Channel[EditorTold]):
         self.keep_draft()
         if not editor.is_saved and not self.unsaved:
             raise LyncnbError(
-                "the table has unsaved edits, which would be lost", hint="save or undo them first"
+                "the table has unsaved edits, which would be lost",
+                hint="save or undo the edits first",
             )
         source = editor.loaded.topology.source
         kept = (
-            f" The edits of {source} are kept as a draft. To restore the edits, open that "
-            "table again."
+            f" lyncnb keeps the edits of {source} as a draft. To restore the edits, open "
+            "that table again."
         )
         kept = "" if editor.is_saved else kept
         editor.open(path)
@@ -516,7 +517,7 @@ class EditorChannel(Channel[EditorTold]):
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_remove_location(problem, "", new) for problem in error.problems)
             message = (
-                "the server cannot be added, because the row has "
+                "you cannot add the server, because the row has "
                 f"{count_of(len(problems), 'problem')}"
             )
             raise TopologyError(message, hint=error.hint, problems=problems) from None
@@ -537,7 +538,12 @@ class EditorChannel(Channel[EditorTold]):
         if not self.editor.mend(*codes):
             self.refuse(
                 "mend",
-                ["No fix was applied, because each fix conflicts with other data. Edit the table."],
+                [
+                    (
+                        "lyncnb applied no fix, because each fix conflicts with other data. "
+                        "Edit the table yourself."
+                    )
+                ],
             )
 
     def _choose_answer(self, *, code: str, about: str, answer: int) -> None:
@@ -586,13 +592,14 @@ def _describe_rejected(taken: TakenBlock) -> list[str]:
     lines = []
     if taken.refused:
         lines.append(
-            f"{count_of(len(taken.refused), 'cell')} not changed: the rejected text is shown in "
-            "red, with the reason. All other cells are changed."
+            f"{count_of(len(taken.refused), 'cell')} not changed. The rejected text is "
+            "shown in red, with the reason. All other cells are changed."
         )
     if taken.refused_rows:
         lines.append(
-            f"{count_of(len(taken.refused_rows), 'row')} not added: the rejected rows stay at the "
-            "end of the table, with the reason. Correct them, or undo to remove them."
+            f"{count_of(len(taken.refused_rows), 'row')} not added. The rejected rows "
+            "stay at the end of the table, with the reason. Correct these rows, or undo "
+            "to remove them."
         )
     return lines
 

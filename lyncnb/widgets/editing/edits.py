@@ -87,12 +87,13 @@ def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
     places, name = _find_selected_rows(draft, ids), pool.strip().lower()
     if not name:
         raise LyncnbError(
-            "the new pool has no name", hint="enter its FQDN, such as pool02.contoso.com"
+            "the new pool has no name",
+            hint=("enter the FQDN of the pool, such as pool02.contoso.com"),
         )
     if name in set(group_names(draft.topology, "pool")):
         raise LyncnbError(
             f"the pool {name} already exists",
-            hint="to add servers to this pool, set their Pool column",
+            hint="to add servers to this pool, change the Pool column of the servers",
         )
     _move(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
 
@@ -255,8 +256,8 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
     """Repeat the edits of another draft in two steps: first the table, then the options."""
     if edits:
-        edit_table(draft, edits=edits, said="applied the earlier changes to the table again")
-    change_options(draft, values=options, said="applied the earlier changes to the options again")
+        edit_table(draft, edits=edits, said="reapplied your earlier changes to the table")
+    change_options(draft, values=options, said=("reapplied your earlier changes to the options"))
 
 
 def reset(draft: Draft) -> None:
@@ -342,7 +343,9 @@ def _format_for_display(value: str) -> str:
 def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
     places = draft.places(ids)
     if not places:
-        raise LyncnbError("no server is selected", hint="select the check boxes of the servers")
+        raise LyncnbError(
+            "no server is selected", hint=("select the check boxes of one or more servers")
+        )
     return places
 
 
@@ -395,7 +398,7 @@ def _describe_move(draft: Draft, places: Sequence[int], pool: str, said: str) ->
     left = {names[place] for place in places} - {new}
     kept = [name for place, name in enumerate(names) if name in left and place not in moved]
     split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
-    return f"{said}; the pool is split: {join_first(split, 3)}" if split else said
+    return f"{said}; the pool is split, because {join_first(split, 3)}" if split else said
 
 
 def _find_rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
@@ -440,7 +443,7 @@ def _place(place_of: Mapping[Server, int], server: Server) -> int:
         return place_of[key]
     several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
     hint = (
-        f"the server has several rows; to select one, use {' or '.join(several)}"
+        f"the server has several rows; to select one row, use {' or '.join(several)}"
         if several
         else "use the name in the column server_fqdn"
     )

@@ -455,7 +455,7 @@ def explain_recorded_request(
                 uses.servers.update(dict.fromkeys(member.servers))
         return _make_message(title, "", rules, names)
     listed = join_few([*others], _SERVERS_NAMED) or "none"
-    note = f"The folder records no reasons for the names on this request: {listed}."
+    note = f"The folder records no reasons for these names in the request: {listed}."
     return _make_message(title, note, {}, names)
 
 
@@ -487,7 +487,7 @@ def _make_message(
     reasons = [_make_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
     if gone:  # The folder was written with earlier rules, some of which no longer exist.
-        note = f"These rules no longer exist: {', '.join(gone)}."
+        note = f"These rules were removed after the request was created: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 

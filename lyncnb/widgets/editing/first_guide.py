@@ -148,11 +148,11 @@ def _describe_state(
     first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]
 ) -> str:
     if first is not None:
-        return f"{first.totals} The certificates have {first.names:,} different names."
+        return f"{first.totals} The certificates contain {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
         questions = "; ".join(asked.question.words for asked in waiting)
         return f"Please answer these questions: {questions}."
-    return "lyncnb cannot create a plan from these answers yet. Correct the errors below."
+    return "lyncnb cannot create a plan from these answers yet. Correct the following errors."
 
 
 def _make_problem(words: str, site: str, key: str, problem: str) -> GuideProblem:

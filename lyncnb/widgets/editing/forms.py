@@ -69,7 +69,10 @@ _OWN_COLUMN: ColumnFacts = {
     "search": True,
     "least": 110,
     "share": 1,
-    "help": "your additional column; lyncnb keeps it, but does not use it for planning",
+    "help": (
+        "This is your own additional column. lyncnb keeps the column, but does not "
+        "use it for planning"
+    ),
 }
 _FINDINGS_COLUMN: ColumnFacts = {
     "name": FINDINGS,
@@ -178,7 +181,7 @@ def _format_help(meaning: str) -> str:
 def _describe_field(name: str, rules: Rules) -> FieldFacts:
     """Describe the form field of one option."""
     option = OPTIONS[name]
-    choices = [[choice, choice or "as set in each row"] for choice in option.choices]
+    choices = [[choice, choice or "as specified in each row"] for choice in option.choices]
     if name == "product":
         choices = [[product, title] for product, title in product_titles().items()]
     kind = option.form
@@ -205,7 +208,7 @@ def _describe_issuers(rules: Rules) -> FieldGroup:
         {"key": key, "label": key, "note": issuer}
         for key, issuer in find_usage_issuers(rules).items()
     ]
-    issuers = [["", "as set in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
+    issuers = [["", "as specified in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
     return {
         "title": "Issuer and target CA",
         "help": "A choice for one type overrides the choice for every certificate. Both choices "
@@ -300,7 +303,9 @@ def parse_option_value(name: str, value: object) -> object:
         close = difflib.get_close_matches(name, kinds, n=1)
         raise OptionsError(
             f'"{name}" is not a known option',
-            hint=f"did you mean {close[0]}?" if close else f"use one of these: {', '.join(kinds)}",
+            hint=f"did you mean {close[0]}?"
+            if close
+            else f"use one of these options: {', '.join(kinds)}",
         )
     kind = kinds[name]
     if kind == "KeyParameters":
@@ -324,14 +329,15 @@ def _parse_key(value: object) -> object:
     match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
     if not match:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key', hint="enter it as RSA 3072 or ECDSA 256"
+            f'option key: "{value}" is not a valid key',
+            hint="enter the key as RSA 3072 or ECDSA 256",
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
             f'option key: "{value}" is not a valid key: {error}',
-            hint="enter it as RSA 3072 or ECDSA 256",
+            hint="enter the key as RSA 3072 or ECDSA 256",
         ) from None
 
 

@@ -38,9 +38,12 @@ class Host:
 
 def _describe_next_cell(path: Path, is_first: bool) -> tuple[str, str]:
     if is_first:
-        hint = "The next session opens this table, because the notebook already contains its name."
+        hint = (
+            "When you next run the notebook, it opens this table, because the "
+            "notebook already contains the table's name."
+        )
         return hint, ""
-    hint = "To open this table in the next session, add this line to the first cell:"
+    hint = "To open this table when you next run the notebook, add this line to the first cell:"
     return hint, format_loading_line(path)
 
 

@@ -122,7 +122,7 @@ class PlanEditing(Draft):
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
         wanted = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
-        self.apply(edits.edit_table, edits=wanted, said="servers changed in code")
+        self.apply(edits.edit_table, edits=wanted, said="changed the servers in code")
 
     def change_options(self, **values: object) -> None:
         """Change options in one step.
@@ -178,8 +178,8 @@ class PlanEditing(Draft):
         answers = [edits for finding in findings for edits in finding.choices]
         if answer not in range(len(answers)):
             raise OptionsError(
-                f"{about} no longer has the finding {code} with this answer",
-                hint="choose one of the answers in the current list of findings",
+                f"the finding {code} for {about} no longer has this fix",
+                hint="choose one of the fixes in the current list of findings",
             )
         self._enter_fixed(apply_edits(self.plan, answers[answer]), [code])
 
@@ -258,7 +258,9 @@ class PlanEditing(Draft):
         if where.suffix.lower() in _NOT_WRITTEN:
             raise LyncnbError(
                 f"the plan editor saves tables as CSV, but {where.name} is not a CSV file",
-                hint=f"save as {where.with_suffix('.csv')}; {where.name} does not change",
+                hint=(
+                    f"save the table as {where.with_suffix('.csv')}; {where.name} does not change"
+                ),
             )
         known = (self.loaded, self._saved)
         save_plan(where, self.state, known=known, overwrite=overwrite)

@@ -137,7 +137,10 @@ class EditorScenarios(Table):
             if not replace and _plan_files(made.files()) != _plan_files(there):
                 raise FileOccupied(
                     f'another person changed the files of the scenario "{name}"',
-                    hint="keep your version under another name and compare, or replace the files",
+                    hint=(
+                        "keep your version under a different name and compare the two, "
+                        "or replace the files"
+                    ),
                 )
         self.kept.keep(made, replace=replace)
         live = self._editing.live
@@ -289,8 +292,9 @@ class EditorScenarios(Table):
 
     def _summary(self) -> str:
         words = count_of(len(self.names()), "scenario")
-        current = f"; {self.current} is in the editor" if self.current else ""
-        return f"{words} in {self.folder}{current}"
+        if self.current:
+            return f"{words} in {self.folder}; the scenario {self.current} is open in the editor"
+        return f"{words} in {self.folder}"
 
 
 def _plan_files(held: Mapping[str, bytes]) -> dict[str, bytes | None]:

@@ -67,7 +67,7 @@ class ScenariosTab:
         name = self._scenarios.current
         if not name:
             return ""
-        state = "as kept" if self.is_kept else "changed since it was kept"
+        state = "as kept" if self.is_kept else "changed after it was kept"
         return f"scenario {name}, {state}"
 
     def _is_outdated(self) -> bool:
@@ -127,7 +127,7 @@ class ScenariosTab:
 
     def _open(self, *, name: str) -> str:
         self._scenarios.open(name)
-        return f"“{name}” is now in the editor. To return to the earlier state, choose Undo."
+        return f"“{name}” is now open in the editor. To return to the earlier state, choose Undo."
 
     def _copy(self, *, name: str) -> str:
         return f"Copied to “{self._scenarios.duplicate(name)}”."

@@ -122,7 +122,10 @@ class DraftFile:
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
         words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
         if self.table_sha256 != compute_table_digest(state):
-            return f"{words}. {state.topology.source} or its options have changed since then."
+            return (
+                f"{words}. {state.topology.source} or its options have changed since "
+                "you made these edits."
+            )
         return f"{words}."
 
 

@@ -38,7 +38,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
       refill(body, ...message.groups.map(block));
       if (!message.total) body.append(h("p", { class: "lc-hint" }, "The plan contains no certificates."));
       if (message.shown < message.total) {
-        body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. To see the others, select their servers in the Servers tab.`));
+        body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. To see other certificates, select the servers in the Servers tab.`));
       }
     },
   };

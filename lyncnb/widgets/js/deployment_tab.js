@@ -68,7 +68,7 @@ function makeForm(send) {
     if (typing.has(control)) return; // an answer from the kernel must not overwrite typed text
     control.value = odd ? "" : value;
     if (!(control instanceof HTMLSelectElement)) {
-      control.placeholder = odd ? `${odd}: change it in the table` : "";
+      control.placeholder = odd ? `${odd}: change this value in the table` : "";
     }
     control.disabled = Boolean(odd);
   }

@@ -24,7 +24,7 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
       h("summary", { class: "lc-title" }, `Fix all: ${plural(fixes.length, "change")}`),
       h("ul", { class: "lc-changes" }, ...fixes.map((fix) => h("li", {}, fix))),
       h("p", {}, button("Apply these changes", () => mend(fixable.map((group) => group.code)), { class: "lc-button lc-primary" }),
-        " lyncnb leaves out a change that causes another finding as severe. You can undo all changes in one step."))];
+        " lyncnb skips a change if it would cause another finding of the same or a higher severity. You can undo all changes in one step."))];
   }
 
   /** @param {FindingGroup} group */
@@ -38,7 +38,7 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
     const over = group.over ? h("p", { class: "lc-accept" },
-      `This finding was accepted ${group.limits}. The acceptance has expired, so the finding is open again.`
+      `This finding was accepted ${group.limits}. The acceptance has expired, so the finding is no longer accepted.`
       + (group.accepted ? ` The reason was: ${group.accepted}` : "")) : null;
     if (group.severity !== "error") return over;
     const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
@@ -72,7 +72,7 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
       mend && group.fixes.length ? h("div", {},
         h("p", {}, button("Fix", () => mend([group.code]), { "aria-label": `Fix ${group.code}` }),
-          " makes these changes. You can undo them."),
+          " makes these changes, which you can undo."),
         h("ul", { class: "lc-changes" }, ...group.fixes.map((fix) => h("li", {}, fix)))) : null,
       acceptance(group),
       table(`Places: ${group.title}`, ["About", "Finding"], rows),

@@ -678,7 +678,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         : store.text(at, name) !== text;
     });
     if (!actions.typedNew && block.add.length) {
-      actions.say?.(`${plural(block.add.length, "row")} not pasted, because the table has no such ${noun}. To add a ${noun}, add its servers.`);
+      actions.say?.(`${plural(block.add.length, "row")} not pasted, because the table does not contain these names. To add a ${noun}, add the servers in the Servers tab.`);
       block.add = [];
       if (!cells.length) return;
     }
@@ -791,7 +791,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     const text = copied();
     const cells = ranges().reduce((sum, { top, bottom, left: first, right }) =>
       sum + (bottom - top + 1) * (right - first + 1), 0);
-    actions.say?.(text === null ? "Not copied: ranges must have the same rows or the same columns"
+    actions.say?.(text === null ? "Not copied: the selected ranges must have the same rows or the same columns"
       : `Copied ${plural(cells, "cell")}`);
     return text;
   }
@@ -875,7 +875,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     try {
       await act();
     } catch { // the browser does not let a page use the clipboard without keys
-      actions.say?.(`The browser does not let a menu ${text}. Press ${keys}.`);
+      actions.say?.(`The browser does not allow the menu to ${text}. Press ${keys} instead.`);
     }
   }
 
@@ -1131,7 +1131,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       refused.clear();
       fresh.clear();
       refreshNew();
-      actions.say?.("Undone: the texts that were not in the table were removed");
+      actions.say?.("Removed the entries that were not yet in the table");
     },
     hideSent: fresh.hideSent,
     /**

@@ -44,7 +44,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onFit, onDown }) {
       mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? place + 1 : ""}`;
     }
     cell.append(h("button", { type: "button", class: "lc-sort",
-      title: [column.help, "Click to sort. Shift+click to sort by this column second. Alt+← or Alt+→ changes the width, and Alt+Enter fits it"].filter(Boolean)
+      title: [column.help, "Click to sort. Shift+click to make this column the second sort key. Press Alt+← or Alt+→ to change the width, or Alt+Enter to fit the content"].filter(Boolean)
         .join(". "),
       onclick: (event) => sortBy(column.name, event.shiftKey) }, column.title, mark));
     if (onWidth) cell.append(handle(cell, column));

@@ -124,7 +124,7 @@ export default {
     const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Questions for a first plan"),
         h("span", { class: "lc-grow" }), help.button),
-      h("p", { class: "lc-hint" }, "If you leave a field blank, lyncnb uses the gray value that the field shows. lyncnb writes no files until you choose the button on the last page."),
+      h("p", { class: "lc-hint" }, "If you leave a field blank, lyncnb uses the gray value in the field. lyncnb writes no files until you choose the button on the last page."),
       kernel.line,
       h("div", { class: "lc-beside" },
         h("div", {}, progress, form, h("div", { class: "lc-bar" }, back, next, toPlan)),

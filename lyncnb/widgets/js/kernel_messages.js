@@ -7,10 +7,10 @@ const alertLines = (lines) => lines.map((line, n) =>
 
 /** @type {HostWords} */
 const NOTEBOOK = {
-  gone: "The kernel was restarted or has ended, so this panel no longer works. "
+  gone: "The kernel was restarted or has stopped, so this panel no longer works. "
     + "Choose Run > Run All Cells. The panel then offers to restore your unsaved edits.",
-  noAnswer: "There is no answer yet. The kernel is running a cell, or the connection is lost. "
-    + "This panel responds when the kernel answers.",
+  noAnswer: "The kernel does not respond yet. The kernel is running a cell, or the connection is lost. "
+    + "This panel responds as soon as the kernel responds.",
 };
 const LATE = 10; // seconds after which the press of a button no longer counts
 // A new value after each reload of the page, because the kernel cannot update outputs of earlier pages.
@@ -55,7 +55,7 @@ function connect(model) {
       return;
     }
     answers.refused?.({ type: "refused", about: message.type, cell: null, occupied: false, offers: [],
-      instead: "", lines: [`The kernel answered after ${seconds} seconds, so nothing was done.`,
+      instead: "", lines: [`The kernel responded only after ${seconds} seconds, so lyncnb did nothing.`,
         "What to do: enter the passphrase and press the button again."] }, []);
   };
   /** @param {any} message */

@@ -36,7 +36,7 @@ function makeNameReasons(send) {
 
   /** @param {string} name */
   const link = (name) => h("button", { type: "button", class: "lc-link lc-needed",
-    "aria-haspopup": "dialog", title: "Show the reasons for this name, and who needs it",
+    "aria-haspopup": "dialog", title: "Show why the certificate contains this name, and who needs the name",
     onclick: () => send({ type: "why", name }) }, ...atDots(name));
 
   return {

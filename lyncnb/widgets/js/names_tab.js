@@ -47,7 +47,7 @@ function makeNamesTab({ send, goTo, reasons }) {
           ["Name", "On the certificate of", "Location and reason"], rows)
         : h("p", { class: "lc-hint" }, "No certificate contains a name with this text."));
       const left = message.found - message.names.length;
-      if (left) body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.names.length} names. ${left.toLocaleString("en")} more match. To find them, enter a longer part of the name.`));
+      if (left) body.append(h("p", { class: "lc-hint" }, `Showing the first ${message.names.length} names. To see the other ${plural(left, "matching name")}, enter a longer part of the name.`));
     },
     destroy: () => clearTimeout(timer),
   };

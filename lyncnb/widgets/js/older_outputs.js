@@ -67,7 +67,7 @@ function watchNotebook(root) {
     const named = cells().length ? marked : [...older]; // other front ends have other elements
     words.textContent = named.length
       ? `${named.length === 1 ? "This output shows" : "These outputs show"} an older plan: `
-        + `${named.map((count) => `[${count}]`).join(", ")}. To update, run the cell again.` : "";
+        + `${named.map((count) => `[${count}]`).join(", ")}. To update, run ${named.length === 1 ? "the cell" : "these cells"} again.` : "";
   }
 
   // Draw again when a prompt changes, because a cell that runs again gets a new execution count.

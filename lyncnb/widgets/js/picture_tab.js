@@ -37,7 +37,7 @@ function makePictureTab({ send, reasons }) {
     parts.forEach((part, n) => makePart(part, n, parts));
     hint.hidden = !parts.length;
     if (parts.length) {
-      hint.textContent = (parts[0].dataset.name ? "To see the reasons for a name, select it. "
+      hint.textContent = (parts[0].dataset.name ? "To see the reasons for a name, select the name. "
         : "To select the servers of a pool in the Servers tab, select the pool. ")
         + "You can also use the arrow keys and Enter.";
     }

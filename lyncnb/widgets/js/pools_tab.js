@@ -75,7 +75,7 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     const pool = rows.text(n, "pool_fqdn");
     if (last === pool) {
       speaker.refuse([`Not done: ${pool} is a single server, not a pool`,
-        "What to do: to make it a pool, enter another pool name first. A server cannot have the name of its pool"]);
+        "What to do: first enter a pool name that differs from the server name. A server in a pool cannot have the name of the pool"]);
     } else if (/\d/.test(last.split(".")[0])) {
       const ids = all.filter((at) => store.text(at, "server_fqdn") === last).map(store.id);
       send({ type: "duplicate", ids });
@@ -126,7 +126,7 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
 
   const panel = h("div", { class: "lc-panel lc-pools" }, h("div", { class: "lc-bar" }, find, count), buttons,
     grid.element, speaker.box,
-    h("p", { class: "lc-hint" }, "A change of a pool changes all its servers. The keys are the same as in the table of servers. "
+    h("p", { class: "lc-hint" }, "If you change a pool, you change all servers in the pool. The keyboard shortcuts are the same as in the table of servers. "
       + "Values in gray italics are inherited from the site or deployment, or are defaults."));
 
   function ask() {

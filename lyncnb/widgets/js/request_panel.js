@@ -6,7 +6,7 @@ function makePassphrase(onEnter) {
   const first = secretField("Passphrase of the folder",
     "Enter at least 12 characters. The passphrase encrypts every key.", onEnter);
   const again = secretField("Repeat the passphrase",
-    "For a new folder, enter the passphrase twice. After a typing error, nobody could decrypt the keys.", onEnter);
+    "For a new folder, enter the passphrase twice. If you mistype the passphrase, nobody can decrypt the keys.", onEnter);
   return {
     fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
     /** @param {boolean} isNew */
@@ -69,8 +69,8 @@ export default {
       send({ type: "scripts", computer: computer.value, template: template.value });
     });
     const otherRoute = h("details", {}, h("summary", {}, "Alternative: create the requests on a computer with the administrative tools"),
-      h("p", { class: "lc-hint" }, "lyncnb creates no key and needs no passphrase. Each script requests one "
-        + "certificate on the computer where you run it, with an exportable key. For certificates without a type, choose Write above instead."),
+      h("p", { class: "lc-hint" }, "In this case, lyncnb creates no keys and needs no passphrase. Each script requests one "
+        + "certificate with an exportable key, on the computer where you run the script. For certificates without a type, choose Write above instead."),
       labelled("Computer", computer, "Optional: the computer that runs the scripts, such as tools01.contoso.com"),
       labelled("Template", template, "Optional: the name of the AD CS template for the internal CA"),
       h("div", { class: "lc-bar" }, toScripts), scripted);
@@ -149,7 +149,7 @@ export default {
         foreseen.textContent = message.words;
         refill(rows,
           message.rows.length ? h("details", {}, h("summary", {}, "Changes to each request"),
-            table("Changes that a run would make", ["Change", "Request", "Reason"], message.rows.map(
+            table("Changes that Write will make", ["Change", "Request", "Reason"], message.rows.map(
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);
@@ -166,7 +166,7 @@ export default {
       reasons: (message) => reasons.show(message),
       recovery({ fingerprints }) {
         const words = fingerprints.length
-          ? `After the next run, these recovery keys can open the folder: ${fingerprints.join(", ")}.` : "";
+          ? `After you choose Write, these recovery keys can open the folder: ${fingerprints.join(", ")}.` : "";
         if (words && words !== keyNamed.textContent) recovery.open = true;
         keyNamed.textContent = words;
         if (keyFile.value.trim() === keyAsked) keyFile.value = "";

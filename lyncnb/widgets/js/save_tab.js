@@ -1,5 +1,5 @@
 // @ts-check
-// Open, Save and Save as for a table and its options, and Python code that repeats every choice.
+// Open, Save and Save as for a table and its options, and Python code that creates the same plan.
 
 /** @param {Send<EditorAsked>} send @param {FileHost} [host] where a browser opens and downloads files */
 function makeSaveTab(send, host) {
@@ -33,7 +33,7 @@ function makeSaveTab(send, host) {
   }
   path.oninput = forgetTick;
   const code = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
-    "aria-label": "Python code that repeats every choice" });
+    "aria-label": "Python code that creates the same plan" });
   const panel = h("div", { class: "lc-panel" },
     h("h3", { class: "lc-title" }, "Files"), now,
     h("div", { class: "lc-bar" }, save, overLine),
@@ -50,13 +50,13 @@ function makeSaveTab(send, host) {
     /** @param {Code} message */
     show(message) {
       code.textContent = message.code;
-      const saving = host ? `Save downloads it with its options, ${message.options}.`
-        : `Its options are in ${message.options}, in the same folder.`;
+      const saving = host ? `If you choose Save, you download the table and its options, ${message.options}.`
+        : `The options are in ${message.options}, in the same folder.`;
       now.textContent = message.path ? `The open table is ${message.path}. ${saving}`
         : "This table is not in a file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
       save.title = message.is_written || !message.path ? ""
-        : "The editor writes tables as CSV. Choose Save as. Your file does not change.";
+        : "The editor saves tables as CSV files. Choose Save as. Your original file does not change.";
       files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
       path.value ||= message.is_written ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv").replace(/^\.csv$/, "");
     },

@@ -73,9 +73,9 @@ function makeScenariosTab({ send, retitle }) {
     compare.disabled = !fits;
     compare.textContent = ticked.length > 1 ? `Compare ${ticked.length}` : "Compare";
     const first = ticked[0] === "" ? list?.now : ticked[0];
-    hint.textContent = !list?.rows.length ? "" : fits ? `lyncnb compares the others with “${first}”.`
+    hint.textContent = !list?.rows.length ? "" : fits ? `lyncnb compares the other scenarios with “${first}”.`
       : ticked.length > most ? `Select at most ${most} scenarios.`
-        : "Select two or three scenarios. lyncnb compares the others with the first one that you select.";
+        : "Select two or three scenarios. lyncnb compares the first scenario that you select with the others.";
   }
 
   /** @param {string} which @param {string} label */
@@ -151,7 +151,7 @@ function makeScenariosTab({ send, retitle }) {
     back.hidden = !all.removed;
     back.textContent = `Restore “${all.removed}”`;
     const held = !all.current ? "not kept as a scenario"
-      : all.changed ? `“${all.current}”, changed since it was kept` : `the same as “${all.current}”`;
+      : all.changed ? `“${all.current}”, changed after it was kept` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
       ? table(`Scenarios in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],

@@ -225,7 +225,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     const inSight = n ? seen().length : 0;
     const unseen = n - inSight;
     count.textContent = total > store.size
-      ? `Showing the first ${store.size.toLocaleString("en")} of ${plural(total, "server")}. Loading the others …`
+      ? `Showing the first ${store.size.toLocaleString("en")} of ${plural(total, "server")}. Loading the remaining servers …`
       : `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
     bulkWords.textContent = `${plural(n, "server")} selected`
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");

@@ -53,7 +53,7 @@ export default {
     /** @param {number} id of a row */
     const requestOf = (id) => store.text(store.at(id) ?? 0, "id");
     const names = button("Names and reasons", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
-      title: "Show the names on the active request, the reasons for them, and who needs them" });
+      title: "Show each name in the selected request, why the request contains the name, and who needs it" });
     /** @param {number | undefined} id */
     function tellNames(id) {
       const at = id === undefined ? undefined : store.at(id);
@@ -162,7 +162,7 @@ export default {
     };
 
     const out = text("Package for the CA (.zip)");
-    const issuer = text("Only for this issuer", "Enter internal, public, or the name of a CA. If blank, all requests are packaged.");
+    const issuer = text("Only for this issuer", "Enter internal, public, or the name of a CA. If this field is blank, lyncnb packages all requests.");
     /** @param {string[]} requests */
     function handOver(requests) {
       begin(pack);
@@ -196,7 +196,7 @@ export default {
     }
 
     const effective = text("Rolled-over certificates take effect at", "Enter the local time of the servers, "
-      + "such as 2026-12-01T08:00. Leave the field blank if no certificate is rolled over.");
+      + "such as 2026-12-01T08:00. If you do not roll over any certificate, leave the field blank.");
     const steps = action("Write deployment steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
@@ -206,8 +206,8 @@ export default {
       requests: toRecord().map((at) => requestOf(store.id(at))) }));
 
     const zone = h("select", { class: "lc-control", onchange: forgetHosts });
-    const hosts = text("Hosts file", "Optional: a file with a line “name port address” for each port to ask. "
-      + "If blank, the servers' own names lead to their addresses.");
+    const hosts = text("Hosts file", "Optional: a file with a line “name port address” for each port to probe. "
+      + "Without this file, lyncnb looks up the addresses of the servers in DNS.");
     hosts.control.oninput = forgetHosts;
     const seen = text("Save what the servers show to", "A .json file for lyncnb asis and lyncnb request --only-missing.");
     const listed = h("div", { role: "status" });
@@ -256,13 +256,13 @@ export default {
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
       deployed: { control: record,
         part: fold("5", "Record installed certificates", h("p", { class: "lc-help" },
-          "A certificate counts as in use until you record its successor. This step does not change any keys. "
+          "lyncnb regards a certificate as in use until you record a newer one. This step does not change any keys. "
           + "To correct a date, select the certificates and record them again with the correct date."),
         fields(labelled("In use since", since)), recorded, line(record),
         h("details", {}, h("summary", {}, "Ask the servers which certificates they show"),
           h("p", { class: "lc-help" }, "lyncnb connects to the TLS ports of the planned servers, reads their certificates, "
-            + "and sends nothing else. You see the hosts before lyncnb connects."),
-          fields(labelled("You ask from", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
+            + "and sends no data. Before lyncnb connects, you see the list of hosts."),
+          fields(labelled("Zone of this computer", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
