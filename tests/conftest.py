@@ -44,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--refresh",
         action="store_true",
-        help="write golden files and notebooks again instead of comparing them: read the difference",
+        help="write golden files, notebooks, and parts of README and docs instead of comparing them: "
+        "read the difference",
     )
 
 

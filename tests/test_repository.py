@@ -313,6 +313,21 @@ def test_readme_is_read_in_three_minutes():
     assert 100 < len(prose.split()) <= 700
 
 
+def test_one_command_writes_all_that_is_generated():
+    """.ci/refresh runs each test file that writes files with --refresh."""
+    script = (REPOSITORY / ".ci" / "refresh").read_text("utf-8")
+    option = 'getoption("--' + 'refresh")'
+    writers = [path for path, text in texts(".py") if option in text]
+    forgotten = [
+        path
+        for path in writers
+        if f"{path.parent.relative_to(REPOSITORY)} " not in script.replace(chr(10), " ")
+        and not {path.stem, path.stem.removeprefix("test_")} & set(re.findall(r"\w+", script))
+    ]
+    assert len(writers) > 5
+    assert forgotten == []
+
+
 def test_readme_names_every_package():
     """The table of packages in the README matches the packages that exist."""
     folders = {path.parent.name for path in (REPOSITORY / "lyncnb").glob("*/__init__.py")}
