@@ -15,7 +15,7 @@ from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import Report, ReportTable, Sentence, render_parts, report_kind
 from ..base.shown.tables import Table, columns, count_of, join_first
-from ..rules.findings import Finding
+from ..rules.findings import Finding, list_lines
 
 #: The five results, ordered by what needs attention first.
 DIFFERENT, REFUSED, NO_ANSWER = "different", "refused", "no answer"
@@ -62,11 +62,7 @@ class ProbeLine(Told):
 
     def lines(self) -> Iterator[str]:
         """Yield the findings as lines, errors first, and the remarks."""
-        for severity in ("error", "warning", "notice"):
-            for finding in self.findings:
-                if finding.severity == severity:
-                    yield f"{severity}: {finding.message} [{finding.code}]"
-        yield from self.remarks
+        return list_lines(self.findings, self.remarks)
 
 
 _COLUMNS = columns(

@@ -126,6 +126,13 @@ class Finding(Told):
         return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
 
 
+def list_lines(findings: Iterable[Finding], remarks: Iterable[str]) -> Iterator[str]:
+    """Yield findings about one certificate as lines, errors first, and then the remarks."""
+    for finding in sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)):
+        yield f"{finding.severity}: {finding.message} [{finding.code}]"
+    yield from remarks
+
+
 def format_acceptance(reason: str) -> str:
     """Return the text at the end of an accepted finding's message, with the reason."""
     return f" (accepted: {reason})"

@@ -25,7 +25,7 @@ from ...base.shown.report import (
     write_report,
 )
 from ...base.shown.tables import Table, columns, count_of
-from ...rules.findings import Finding
+from ...rules.findings import Finding, list_lines
 
 FORMAT = "lyncnb-asis/1"
 
@@ -131,11 +131,7 @@ class PlannedAsIs(Told):
 
     def lines(self) -> Iterator[str]:
         """Yield the findings about the certificate as lines, errors first."""
-        for severity in ("error", "warning", "notice"):
-            for finding in self.findings:
-                if finding.severity == severity:
-                    yield f"{severity}: {finding.message} [{finding.code}]"
-        yield from self.remarks
+        return list_lines(self.findings, self.remarks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,24 @@ class TrustSide(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presentation(Told):
+class Requirement(Told):
+    """A requirement of a document, or an inferred one; ``source`` says which."""
+
+    source: str
+
+    @property
+    def is_inferred(self) -> bool:
+        """Whether no document states the requirement."""
+        return is_inferred(self.source)
+
+    @property
+    def basis(self) -> str:
+        """The basis: ``documented`` or ``inferred``."""
+        return describe_basis(self.source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation(Requirement):
     """A certificate that one side of a connection presents to the other.
 
     ``shown_as`` is ``server`` or ``client``: the side that accepts the connection, or the side that
@@ -123,7 +140,6 @@ class Presentation(Told):
     port: int
     statement: str
     why: str
-    source: str
     when: str = ""
     certificates: tuple[str, ...] = ()
     subject: str = ""
@@ -135,16 +151,6 @@ class Presentation(Told):
     ending: str = ""
     ending_source: str = ""
     ending_disputed: str = ""
-
-    @property
-    def is_inferred(self) -> bool:
-        """Whether no document states the requirement."""
-        return is_inferred(self.source)
-
-    @property
-    def basis(self) -> str:
-        """The basis: ``documented`` or ``inferred``."""
-        return describe_basis(self.source)
 
     @property
     def transport(self) -> str:
@@ -186,7 +192,7 @@ class Presentation(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequiredCa(Told):
+class RequiredCa(Requirement):
     """A CA certificate that the servers of a pool, or another party, must trust.
 
     ``role`` is the id of the role or party; ``pool`` and ``servers`` are blank for a party.
@@ -206,18 +212,7 @@ class RequiredCa(Told):
     servers: tuple[str, ...]
     reasons: tuple[str, ...]
     statements: tuple[str, ...]
-    source: str
     when: str = ""
-
-    @property
-    def is_inferred(self) -> bool:
-        """Whether no document states the requirement."""
-        return is_inferred(self.source)
-
-    @property
-    def basis(self) -> str:
-        """The basis: ``documented`` or ``inferred``."""
-        return describe_basis(self.source)
 
     @property
     def store(self) -> str:

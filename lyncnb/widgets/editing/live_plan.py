@@ -24,11 +24,10 @@ from ...plan.options import PlanOptions
 from ...plan.planner import plan_certificates, replan, validate_options
 from ...reports.compare import plan_sizes
 from ...rules.findings import Finding, Findings, sort_findings
-from ...rules.model import Rules
+from ...rules.model import SEVERITIES, Rules
 from ...rules.rule_files import load_rules
 from ...topology.topology import Topology
 
-_SEVERITIES = ("error", "warning", "notice")
 _ACCEPTED = "accepted"
 Part = tuple[PlannedCertificate, ...]
 
@@ -211,7 +210,7 @@ class LivePlan:
         Accepted findings are counted separately.
         """
         self._check()
-        totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
+        totals = Counter(dict.fromkeys((*SEVERITIES, _ACCEPTED), 0))
         totals.update(
             self._classify(found) for found in {*_list_part_findings(self._examined), *self._whole}
         )
@@ -258,5 +257,5 @@ def _list_different_certificates(
 
 
 def _describe_counts(counts: Counter[str]) -> str:
-    words = [count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]]
+    words = [count_of(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     return ", ".join([*words, *([f"{counts[_ACCEPTED]:,} accepted"] if counts[_ACCEPTED] else [])])
