@@ -4,11 +4,13 @@ unchanged.
 
 from __future__ import annotations
 
+import ast
 import html
 import io
 import random
 import re
 import time
+import tomllib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,6 +29,7 @@ from random_plans import random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
+from lyncnb.base.shown import languages
 from lyncnb.base.shown.languages import LANGUAGES, translate_title
 from lyncnb.base.shown.tables import to_markdown
 from lyncnb.checks.check_plan import check_plan
@@ -305,6 +308,45 @@ def test_messages_of_errors_are_translated_with_their_values():
     assert missing == set()
     assert lost == set()
     assert {check.code for check in error_checks()} - codes == set()
+
+
+def shown_strings():
+    """Yield every text in the package that it may show, except the translations."""
+
+    def texts_in(value):
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from texts_in(item)
+
+    for path in (REPOSITORY / "lyncnb").rglob("*.*"):
+        if path.suffix == ".py":
+            nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+            yield from (
+                node.value
+                for node in nodes
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            )
+        elif path.suffix == ".j2":
+            yield path.read_text("utf-8")
+        elif path.suffix == ".toml" and path.name not in ("languages.toml", "sentences.toml"):
+            yield from texts_in(tomllib.loads(path.read_text("utf-8")))
+
+
+def test_every_sentence_with_a_translation_is_a_sentence_of_lyncnb():
+    """The English parts of each key occur in the package, so no reworded text has an old key."""
+    known = "\n".join(shown_strings()).lower()
+    tables = tomllib.loads(Path(languages.__file__).with_name("sentences.toml").read_text("utf-8"))
+    old = {}
+    for key in (key for table in tables.values() for key in table):
+        for piece in re.split(r'\{\w*\}|""|\. ', key):
+            text = piece.strip(" .()").lower()
+            # After a number, the first word is counted: "2 certificates without a package".
+            if text not in known and text.partition(" ")[2] not in known:
+                old[key] = piece
+    assert len(tables["zh-TW"]) > 300
+    assert old == {}
 
 
 def test_a_chinese_value_has_no_spaces_around_it_and_keeps_its_own():
