@@ -91,7 +91,7 @@ def test_what_alice_approves_is_requested(planner):
     )
     ended = request(planner)
     assert ended.status == 0, ended
-    assert f"approved by {ALICE} with the key {planner.fingerprint}" in ended.err
+    assert f"{ALICE} approved the plan with the key {planner.fingerprint}" in ended.err
     manifest = (planner.folder / "requests/manifest.json").read_bytes()
     ((approval,),) = [one["approvals"] for one in json.loads(manifest)["plans"]]
     assert (approval["signer"], approval["key"]) == (ALICE, planner.fingerprint)
