@@ -74,7 +74,7 @@ def read_signature(path: Path) -> bytes:
     if not os.path.lexists(path):
         raise ApprovalError(
             f"{path} does not exist, so {path.with_suffix('').name} is not approved",
-            hint="ask the approver for the signature file, and save it as {path}",
+            hint=f"ask the approver for the signature file, and save it as {path}",
         )
     return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
 

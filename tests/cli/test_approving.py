@@ -228,12 +228,12 @@ def test_the_approver_needs_no_lyncnb(planner, kind):
     subprocess.run(line, cwd=planner.folder, check=True, capture_output=True)
     ended = request(planner)
     assert ended.status == 0
-    assert "approved by bob@contoso.com" in ended.err
+    assert "bob@contoso.com approved the plan" in ended.err
 
 
 def test_without_a_signature(planner):
     """A missing, empty or invalid FILE.sig is not an approval."""
-    refused(planner, "p.json.sig does not exist, so p.json has no approval")
+    refused(planner, "p.json.sig does not exist, so p.json is not approved")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
         planner.write("p.json.sig", text)
         refused(planner, "the signature is not valid for this plan")
