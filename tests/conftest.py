@@ -138,7 +138,7 @@ def _skip_without_program():
         # Only subprocess starts programs, so any other missing file is a failure.
         is_program = Path(frames[-1].filename).name == "subprocess.py"
         if is_program and "/" not in str(program) and shutil.which(str(program)) is None:
-            pytest.skip(f"needs {program}")
+            pytest.skip(f"needs {program or 'a program of Linux'}")  # Windows names no program.
         raise
 
 

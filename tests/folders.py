@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -369,8 +369,12 @@ def answered_by_openssl(
     write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
     back = place / "back"
     back.mkdir()
-    (place / "extensions").write_text(_EXTENSIONS)
     root = back / "root.pem"
+    if os.name == "nt":  # There is no OpenSSL.
+        _sign_by_root(folder, root, today - timedelta(days=1), days + 1)
+        receive(folder, back, today=today)
+        return Answered(folder, root)
+    (place / "extensions").write_text(_EXTENSIONS)
     _openssl(
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "ca.pem"),
         *("-out", root, "-subj", "/CN=Contoso Root", "-days", "3000"),
@@ -381,6 +385,16 @@ def answered_by_openssl(
     sign_by_openssl(folder, place, begin, end)
     receive(folder, back, today=today)
     return Answered(folder, root)
+
+
+def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
+    """Issue a certificate for each request in a folder, next to the certificate of a root CA."""
+    ca = PythonCa()
+    ca.issuing, ca.key = ca.root, ca.root_key
+    begins = datetime(begin.year, begin.month, begin.day, tzinfo=UTC)
+    issued = answer_all(open_requests(folder), ca, begins=begins, days=days)
+    root.write_bytes(pem(ca.root))
+    root.with_name("issued.pem").write_bytes(pem(*issued.values()))
 
 
 def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:

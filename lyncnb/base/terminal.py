@@ -35,7 +35,10 @@ def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a person reads or writes the stream in a terminal."""
     if stream is None or not stream.isatty():
         return False
-    return sys.platform != "win32" or is_terminal_file(stream.fileno())
+    try:
+        return sys.platform != "win32" or is_terminal_file(stream.fileno())
+    except OSError:
+        return True  # A window that shows text itself, such as IDLE, has no file.
 
 
 def is_terminal_file(descriptor: int) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 
 import pytest
 
-from lyncnb.base.terminal import is_terminal, is_terminal_file, read_keys
+from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, read_keys
 
 
 def read(*units: str) -> str:
@@ -53,3 +55,29 @@ def test_what_is_no_terminal():
         assert not is_terminal(nothing)
         assert not is_terminal_file(nothing.fileno())
     assert not is_terminal(None)
+
+
+class Window:
+    """A stream of a program with a window of its own, such as IDLE."""
+
+    def isatty(self) -> bool:
+        """Return that it is a terminal."""
+        return True
+
+    def fileno(self) -> int:
+        """Raise, because there is no file."""
+        raise io.UnsupportedOperation("fileno")
+
+
+def test_a_terminal_without_a_file_is_a_terminal():
+    """A stream that says that it is a terminal needs no file."""
+    assert is_terminal(Window())
+
+
+@pytest.mark.parametrize("text", ["plan.csv", "my plans", "a'b", "$HOME", ""])
+def test_a_quoted_argument_is_one_argument(text):
+    """The shell takes a quoted argument as it is. tests/windows asks cmd."""
+    if os.name == "nt":
+        assert quote_argument(text).strip('"') == text
+    else:
+        assert shlex.split(quote_argument(text)) == [text]

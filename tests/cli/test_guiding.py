@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from shell_kit import make_shell, process_environment
 
 import lyncnb as ln
+from lyncnb.base.terminal import quote_argument
 
 shell = pytest.fixture(make_shell)
 
@@ -36,9 +38,12 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert f"The certificates contain {len(names)} different names." in done.out
     assert "questions and results of Microsoft's Planning Tool" in done.out
     plan, request = re.findall(r"^Next: .*: (lyncnb .*)$", done.out, re.M)
-    table, options = "'first plan/topology.csv'", "'first plan/plan.toml'"
+    table, options, requests = (
+        quote_argument(os.path.join("first plan", name))
+        for name in ("topology.csv", "plan.toml", "requests")
+    )
     assert plan == f"lyncnb plan {table} --options {options}"
-    assert request == f"lyncnb request {table} 'first plan/requests' --options {options}"
+    assert request == f"lyncnb request {table} {requests} --options {options}"
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
     python = done.out.partition("To create the same plan in Python:\n")[2].partition(

@@ -239,6 +239,7 @@ def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 
+@pytest.mark.posix  # On Windows, the last process removes its lock file.
 def test_one_file_is_the_lock(tmp_path):
     """A lock file is written only to folders that an earlier version can also write."""
     folder = write(numbered(1), tmp_path / "requests").folder
